@@ -1,0 +1,314 @@
+"""Captions for the emoji set, drawn afresh each time: words, languages, styles, templates and backgrounds.
+
+Two augmentations live here. Synonym replacement: a tag of the concept may stand for its label.
+Back-translation: about three captions in ten take the label and tags of another language.
+"""
+
+# ruff: noqa: RUF001 (Chinese commas are no mistake)
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+OTHER_LANGUAGE_SHARE = 0.3
+CHINESE_SHARE = 0.6  # of the captions in another language
+STYLE_SHARE = 0.65
+COLOUR_SHARE = 0.25
+WHITE_SHARE = 0.06  # says "on a white background", which is what a caption without a background gets too
+SHADE = 12  # how far a channel may lie from the named colour, of 255
+
+ENGLISH = ("en", "en-gb")
+CHINESE = ("zh", "zh-hant")
+
+# What a style is called, its own name first.
+STYLE_PHRASES: dict[str, tuple[str, ...]] = {
+    "twemoji": ("twemoji", "twitter"),
+    "noto": ("noto", "google noto", "new noto"),
+    "noto v1": ("noto v1", "old noto", "noto version 1"),
+    "openmoji": ("openmoji", "open moji", "outlined openmoji"),
+    "fluent flat": ("fluent flat", "flat fluent", "flat microsoft fluent"),
+    "fluent color": ("fluent color", "fluent colour", "glossy fluent", "fluent gradient"),
+    "emojione": ("emojione", "emoji one"),
+}
+CHINESE_STYLE_PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
+    "zh": {
+        "twemoji": ("twemoji", "推特"),
+        "noto": ("noto", "谷歌noto"),
+        "noto v1": ("noto v1", "旧版noto"),
+        "openmoji": ("openmoji", "openmoji描边"),
+        "fluent flat": ("fluent flat", "微软扁平"),
+        "fluent color": ("fluent color", "微软渐变"),
+        "emojione": ("emojione",),
+    },
+    "zh-hant": {
+        "twemoji": ("twemoji", "推特"),
+        "noto": ("noto", "谷歌noto"),
+        "noto v1": ("noto v1", "舊版noto"),
+        "openmoji": ("openmoji", "openmoji描邊"),
+        "fluent flat": ("fluent flat", "微軟扁平"),
+        "fluent color": ("fluent color", "微軟漸層"),
+        "emojione": ("emojione",),
+    },
+}
+
+# Background colours by their English name, RGB.
+BACKGROUNDS: dict[str, tuple[int, int, int]] = {
+    "white": (255, 255, 255),
+    "black": (16, 16, 16),
+    "grey": (128, 128, 128),
+    "red": (216, 44, 44),
+    "orange": (245, 140, 40),
+    "yellow": (250, 215, 60),
+    "green": (64, 168, 76),
+    "teal": (20, 150, 150),
+    "light blue": (152, 205, 245),
+    "blue": (45, 95, 220),
+    "purple": (130, 70, 180),
+    "pink": (250, 150, 190),
+    "brown": (130, 85, 48),
+}
+CHINESE_BACKGROUNDS: dict[str, dict[str, str]] = {
+    "zh": {
+        "white": "白色",
+        "black": "黑色",
+        "grey": "灰色",
+        "red": "红色",
+        "orange": "橙色",
+        "yellow": "黄色",
+        "green": "绿色",
+        "teal": "青色",
+        "light blue": "浅蓝色",
+        "blue": "蓝色",
+        "purple": "紫色",
+        "pink": "粉色",
+        "brown": "棕色",
+    },
+    "zh-hant": {
+        "white": "白色",
+        "black": "黑色",
+        "grey": "灰色",
+        "red": "紅色",
+        "orange": "橙色",
+        "yellow": "黃色",
+        "green": "綠色",
+        "teal": "青色",
+        "light blue": "淺藍色",
+        "blue": "藍色",
+        "purple": "紫色",
+        "pink": "粉色",
+        "brown": "棕色",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """How one language puts a caption together.
+
+    {x} is the subject, {s} the style, {c} the colour, {a} the English article of {s} or {c}.
+    """
+
+    plain: tuple[str, ...]
+    styled: tuple[str, ...]
+    background: tuple[str, ...]  # {x} is the caption so far
+    comma: str
+
+
+# The first template of each kind is the likeliest: half of the draws.
+ENGLISH_PHRASING = Phrasing(
+    plain=("{x}", "a picture of {x}", "an emoji of {x}", "a drawing of {x}", "{x} emoji"),
+    styled=(
+        "{x}, {s} style",
+        "{x} in the style of {s}",
+        "{s} {x}",
+        "{a} {s} emoji of {x}",
+        "{x} drawn like {s}",
+        "a picture of {x}, {s} style",
+        "{s} style {x}",
+        "{x}, {s}",
+    ),
+    background=("{x} on {a} {c} background", "{x}, {c} background", "{x} against {a} {c} background"),
+    comma=", ",
+)
+PHRASINGS: dict[str, Phrasing] = {
+    "zh": Phrasing(
+        plain=("{x}", "{x}的图片", "{x}表情", "一张{x}的图"),
+        styled=("{x}，{s}风格", "{s}风格的{x}", "{s}{x}表情", "{x}，画成{s}风格", "{s}风格的{x}表情"),
+        background=("{c}背景上的{x}", "{x}，{c}背景"),
+        comma="，",
+    ),
+    "zh-hant": Phrasing(
+        plain=("{x}", "{x}的圖片", "{x}表情符號", "一張{x}的圖"),
+        styled=("{x}，{s}風格", "{s}風格的{x}", "{s}{x}表情符號", "{x}，畫成{s}風格", "{s}風格的{x}表情"),
+        background=("{c}背景上的{x}", "{x}，{c}背景"),
+        comma="，",
+    ),
+}
+# Other languages get English additions after a comma: no preposition of ours around a foreign noun.
+FOREIGN_PHRASING = Phrasing(
+    plain=("{x}", "{x} emoji"),
+    styled=("{x}, {s} style", "{s} {x}", "{x}, {s}"),
+    background=("{x}, {c} background", "{x} on {a} {c} background"),
+    comma=", ",
+)
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption and what it promises of the picture."""
+
+    text: str
+    language: str
+    style_named: bool
+    background: tuple[int, int, int] | None  # RGB; the picture is composited on it, on white when None
+
+
+def phrasing(language: str) -> Phrasing:
+    """How captions of this language are put together."""
+    return ENGLISH_PHRASING if language in ENGLISH else PHRASINGS.get(language, FOREIGN_PHRASING)
+
+
+def draw_caption(record: Mapping[str, Any], rng: random.Random) -> Caption:
+    """One caption that is true of the picture; the same ``rng`` state draws the same caption.
+
+    Args:
+        record: a row of the emoji set; ``style`` and ``captions`` are read.
+        rng: the only source of chance.
+
+    Raises:
+        ValueError: the style has no phrases here, or the record has no caption.
+    """
+    words = _draw_words(record, rng)
+    language = words["language"]
+    how = phrasing(language)
+    subject = _draw_subject(words, how, rng)
+    style_named = rng.random() < STYLE_SHARE
+    if style_named:
+        style = _draw(style_phrases(record["style"], language), rng)
+        text = _draw(how.styled, rng).format(x=subject, s=style, a=_article(style))
+    else:
+        text = _draw(how.plain, rng).format(x=subject)
+    background, name = _draw_background(rng)
+    if name is not None:
+        colour = background_name(name, language)
+        text = _draw(how.background, rng).format(x=text, c=colour, a=_article(colour))
+    return Caption(_draw_case(text, rng), language, style_named, background)
+
+
+def canonical_caption(record: Mapping[str, Any]) -> str:
+    """The fixed prompt of a picture: "LABEL, STYLE style"."""
+    return f"{record['label']}, {record['style']} style"
+
+
+def style_phrases(style: str, language: str = "en") -> tuple[str, ...]:
+    """What a style is called in a language; English where it has no words of its own for it."""
+    if style not in STYLE_PHRASES:
+        raise ValueError(f"unknown style {style!r}; the styles are: {', '.join(STYLE_PHRASES)}.")
+    return CHINESE_STYLE_PHRASES.get(language, STYLE_PHRASES)[style]
+
+
+def background_name(name: str, language: str = "en") -> str:
+    """The name of a colour of ``BACKGROUNDS`` in a language; English where it has no word of its own."""
+    return CHINESE_BACKGROUNDS.get(language, {}).get(name, name)
+
+
+def all_texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Every label, tag and template that captions can hold, each once, to train a tokenizer on.
+
+    Templates come filled: with each style's and colour's names and the word "emoji" as their subject.
+    """
+    seen = set()
+    for text in _texts(records):
+        if text not in seen:
+            seen.add(text)
+            yield text
+
+
+def _texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    read = set()
+    for record in records:
+        if record["concept"] not in read:  # each style repeats its concept's words
+            read.add(record["concept"])
+            for words in record["captions"]:
+                yield words["label"]
+                yield from words["tags"]
+    for language in ("en", *CHINESE, "de"):  # "de" stands for all that have English additions
+        how = phrasing(language)
+        yield from (template.format(x="emoji") for template in how.plain)
+        for style in STYLE_PHRASES:
+            for name in style_phrases(style, language):
+                yield from (template.format(x="emoji", s=name, a=_article(name)) for template in how.styled)
+        for colour in BACKGROUNDS:
+            name = background_name(colour, language)
+            yield from (template.format(x="emoji", c=name, a=_article(name)) for template in how.background)
+
+
+def _draw(choices: tuple[str, ...], rng: random.Random) -> str:
+    """The first choice half of the time, else any of the others."""
+    if len(choices) == 1 or rng.random() < 0.5:
+        return choices[0]
+    return rng.choice(choices[1:])
+
+
+def _draw_words(record: Mapping[str, Any], rng: random.Random) -> Mapping[str, Any]:
+    by_language = {words["language"]: words for words in record["captions"]}
+    if not by_language:
+        raise ValueError(
+            f"the record of {record.get('concept', 'a picture')!r} has no caption in any language."
+        )
+    english = [language for language in ENGLISH if language in by_language]
+    chinese = [language for language in CHINESE if language in by_language]
+    others = sorted(by_language.keys() - {*ENGLISH, *CHINESE})
+    kinds = [
+        (english, 1 - OTHER_LANGUAGE_SHARE),
+        (chinese, OTHER_LANGUAGE_SHARE * CHINESE_SHARE),
+        (others, OTHER_LANGUAGE_SHARE * (1 - CHINESE_SHARE)),
+    ]
+    present, shares = zip(*[kind for kind in kinds if kind[0]], strict=True)
+    languages = rng.choices(present, shares)[0]
+    # American English and simplified Chinese come first in their kind and twice as often
+    weights = [1] * len(languages) if languages is others else [2, 1][: len(languages)]
+    return by_language[rng.choices(languages, weights)[0]]
+
+
+def _draw_subject(words: Mapping[str, Any], how: Phrasing, rng: random.Random) -> str:
+    label, tags = words["label"], list(words["tags"])
+    chance = rng.random()
+    if not tags or chance < 0.65:
+        return _draw_article(label, rng) if words["language"] in ENGLISH else label
+    if chance < 0.85:
+        return how.comma.join(rng.sample(tags, min(len(tags), rng.randint(1, 3))))
+    return how.comma.join([label, rng.choice(tags)])
+
+
+def _draw_article(label: str, rng: random.Random) -> str:
+    """ "a cat face" two times in five, where an article is likely to be right."""
+    countable = (
+        label.replace(" ", "").replace("-", "").isalpha() and label.islower() and not label.endswith("s")
+    )
+    if not countable or rng.random() < 0.6:
+        return label
+    return f"{_article(label)} {label}"
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" and not noun.startswith("uni") else "a"
+
+
+def _draw_background(rng: random.Random) -> tuple[tuple[int, int, int] | None, str | None]:
+    chance = rng.random()
+    if chance < WHITE_SHARE:
+        return BACKGROUNDS["white"], "white"
+    if chance >= WHITE_SHARE + COLOUR_SHARE:
+        return None, None
+    name = rng.choice([name for name in BACKGROUNDS if name != "white"])
+    red, green, blue = (min(255, max(0, value + rng.randint(-SHADE, SHADE))) for value in BACKGROUNDS[name])
+    return (red, green, blue), name
+
+
+def _draw_case(text: str, rng: random.Random) -> str:
+    chance = rng.random()
+    if chance < 0.15:
+        return text[:1].upper() + text[1:]
+    return text.lower() if chance < 0.25 else text

@@ -1,0 +1,253 @@
+"""Captioned pictures as training batches: the emoji set, or any other `datasets` source with captions."""
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from PIL import Image
+
+from dalle2.datasets.captions import draw_caption
+from dalle2.datasets.randomness import Randomness
+
+WHITE = (255, 255, 255)
+_SHUFFLE_BUFFER = 2000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures with one caption each.
+
+    Attributes:
+        pictures: (n, 3, size, size) in [-1, 1].
+        captions: n texts.
+        facts: (n, 5) integers: concept, style, background of the picture, then the style and the background
+            that its caption names (-1: names none). They decide which caption is true of which picture.
+    """
+
+    pictures: torch.Tensor
+    captions: list[str]
+    facts: torch.Tensor
+
+
+class PicturesInMemory:
+    """A split held in memory as one uint8 tensor, its captions drawn afresh each time.
+
+    Args:
+        records: rows without their pictures. pictures: uint8 (n, 4, size, size), straight alpha.
+        image_captions: the captions of a source that the emoji builder did not write, one list a picture.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Mapping[str, Any]],
+        pictures: torch.Tensor,
+        image_captions: list[list[str]] | None,
+    ) -> None:
+        self.records, self.rgba, self.image_captions = records, pictures, image_captions
+        concepts = [row["concept"] if image_captions is None else index for index, row in enumerate(records)]
+        styles = [row["style"] if image_captions is None else "" for row in records]
+        self.styles = sorted(set(styles))
+        numbers = {concept: number for number, concept in enumerate(dict.fromkeys(concepts))}
+        self.concepts = torch.tensor([numbers[concept] for concept in concepts])
+        self.style_numbers = torch.tensor([self.styles.index(style) for style in styles])
+        self.members = [[] for _ in numbers]
+        for index, concept in enumerate(concepts):
+            self.members[numbers[concept]].append(index)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
+        """The batch of a step: consecutive pictures of a shuffled epoch, or `per_concept` of each drawn concept."""
+        indices = self._grouped(randomness, per_concept) if per_concept > 1 else self._shuffled(randomness)
+        slots = range(randomness.batch_size)[randomness.slots]
+        return self.captioned([indices[slot] for slot in slots], [randomness.text(slot) for slot in slots])
+
+    def captioned(self, indices: Sequence[int], draws: Sequence[random.Random]) -> Batch:
+        """The pictures of these rows, each on the background and with the caption that its own draw decides."""
+        captions, facts, grounds = [], [], []
+        for index, draw in zip(indices, draws, strict=True):
+            concept, style = int(self.concepts[index]), int(self.style_numbers[index])
+            if self.image_captions is not None:
+                captions.append(draw.choice(self.image_captions[index]))
+                grounds.append(WHITE)
+                facts.append((concept, style, _pack(WHITE), -1, -1))
+                continue
+            caption = draw_caption(self.records[index], draw)
+            ground = caption.background or WHITE
+            captions.append(caption.text)
+            grounds.append(ground)
+            named_ground = -1 if caption.background is None else _pack(ground)
+            facts.append((concept, style, _pack(ground), style if caption.style_named else -1, named_ground))
+        pictures = composite(self.rgba[torch.as_tensor(indices)], torch.tensor(grounds))
+        return Batch(pictures, captions, torch.tensor(facts))
+
+    def _shuffled(self, randomness: Randomness) -> list[int]:
+        first = randomness.step * randomness.batch_size
+        indices = []
+        while len(indices) < randomness.batch_size:
+            epoch, offset = divmod(first + len(indices), len(self))
+            order = torch.randperm(
+                len(self), generator=torch.Generator().manual_seed(randomness.seed + epoch)
+            )
+            indices += order[offset : offset + randomness.batch_size - len(indices)].tolist()
+        return indices
+
+    def _grouped(self, randomness: Randomness, per_concept: int) -> list[int]:
+        """Half of the concepts at random, half as runs of neighbours, which are the hard negatives."""
+        draw = randomness.text(-1)
+        wanted = randomness.batch_size // per_concept
+        concepts: list[int] = []
+        while len(concepts) < wanted // 2:
+            start = draw.randrange(len(self.members))
+            concepts += [(start + step) % len(self.members) for step in range(8)]
+        concepts = list(dict.fromkeys(concepts))[:wanted]
+        rest = [concept for concept in range(len(self.members)) if concept not in set(concepts)]
+        concepts += draw.sample(rest, min(wanted - len(concepts), len(rest)))
+        while len(concepts) < wanted:
+            concepts.append(draw.randrange(len(self.members)))
+        chosen = []
+        for concept in concepts:
+            members = self.members[concept]
+            chosen += (
+                draw.sample(members, per_concept)
+                if len(members) >= per_concept
+                else draw.choices(members, k=per_concept)
+            )
+        return chosen
+
+
+class PicturesInStream:
+    """An endless stream of a source too large for memory, shuffled through a buffer."""
+
+    def __init__(
+        self, rows: datasets.IterableDataset, size: int, columns: tuple[str, str], seed: int
+    ) -> None:
+        self.rows, self.size, self.columns, self.seed = rows, size, columns, seed
+        self.styles: list[str] = []
+        self._iterator: Iterator[Mapping[str, Any]] | None = None
+        self._position = 0
+
+    def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
+        """The step's rows of the stream; a step out of turn (a resumed run) reads up to its place first."""
+        first = randomness.step * randomness.batch_size
+        if self._iterator is None or first != self._position:
+            self._iterator, self._position = self._endless(first), first
+        rows = list(itertools.islice(self._iterator, randomness.batch_size))
+        self._position += randomness.batch_size
+        image_column, caption_column = self.columns
+        pictures, captions, facts = [], [], []
+        for slot in range(randomness.batch_size)[randomness.slots]:
+            pictures.append(_square(rows[slot][image_column], self.size))
+            captions.append(randomness.text(slot).choice(_captions(rows[slot][caption_column])))
+            facts.append((first + slot, 0, _pack(WHITE), -1, -1))
+        whites = torch.tensor([WHITE] * len(pictures))
+        return Batch(composite(torch.stack(pictures), whites), captions, torch.tensor(facts))
+
+    def _endless(self, skip: int) -> Iterator[Mapping[str, Any]]:
+        for epoch in itertools.count():
+            seen = 0
+            for row in self.rows.shuffle(seed=self.seed + epoch, buffer_size=_SHUFFLE_BUFFER):
+                seen += 1
+                if skip:
+                    skip -= 1
+                    continue
+                yield row
+            if not seen:
+                raise ValueError("The streamed source holds no rows.")
+
+
+def load_pictures(
+    source: str,
+    split: str,
+    size: int,
+    columns: tuple[str, str] = ("image", "caption"),
+    streaming: bool = False,
+    seed: int = 0,
+) -> PicturesInMemory | PicturesInStream:
+    """Opens a captioned source at `size` pixels a side.
+
+    Args:
+        source: what `python -m dalle2.datasets.emoji` wrote, another folder that `datasets` can read
+            (parquet, or pictures with a metadata file), or a hub id.
+        columns: names of the picture and the caption column; a caption may be a text or a list of texts.
+
+    Raises:
+        ValueError: with a sentence when the source, the split or a column is missing.
+    """
+    rows = _open(source, split, streaming)
+    names = rows.column_names or list(next(iter(rows)))
+    if {"concept", "style", "captions", columns[0]} <= set(names):
+        records = [dict(row) for row in rows.remove_columns(columns[0])]
+        pictures = torch.stack([_square(row[columns[0]], size) for row in rows.select_columns(columns[0])])
+        records, pictures = _by_neighbourhood(records, pictures)
+        return PicturesInMemory(records, pictures, None)
+    if missing := [column for column in columns if column not in names]:
+        raise ValueError(f"The source {source} has no column {missing[0]!r}: it has {', '.join(names)}.")
+    if streaming:
+        return PicturesInStream(rows, size, columns, seed)
+    pictures = torch.stack([_square(row[columns[0]], size) for row in rows])
+    captions = [_captions(row[columns[1]]) for row in rows.select_columns(columns[1])]
+    return PicturesInMemory([{} for _ in captions], pictures, captions)
+
+
+def composite(rgba: torch.Tensor, grounds: torch.Tensor) -> torch.Tensor:
+    """Pictures with alpha, uint8 (n, 4, h, w), over plain grounds (n, 3) in 0..255 -> (n, 3, h, w) in [-1, 1]."""
+    alpha = rgba[:, 3:].float() / 255
+    ground = grounds.to(alpha)[:, :, None, None]
+    return (rgba[:, :3].float() * alpha + ground * (1 - alpha)) / 127.5 - 1
+
+
+def _open(source: str, split: str, streaming: bool) -> datasets.Dataset | datasets.IterableDataset:
+    folder = Path(source)
+    try:
+        if (files := sorted(str(file) for file in folder.glob(f"data/{split}-*.parquet"))) or folder.is_dir():
+            if files:
+                return datasets.load_dataset(
+                    "parquet", data_files={split: files}, split=split, streaming=streaming
+                )
+            return datasets.load_dataset(source, split=split, streaming=streaming)
+        return datasets.load_dataset(source, split=split, streaming=streaming)
+    except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
+        raise ValueError(
+            f"Cannot open the split {split!r} of {source}: {error} "
+            "(the emoji set is built with `python -m dalle2.datasets.emoji --out data/emoji`)."
+        ) from error
+
+
+def _by_neighbourhood(
+    records: list[dict[str, Any]], pictures: torch.Tensor
+) -> tuple[list[dict[str, Any]], torch.Tensor]:
+    """Rows in the order of groups, so that concepts with neighbouring numbers look alike."""
+    order = sorted(
+        range(len(records)), key=lambda i: [records[i][k] for k in ("group", "subgroup", "concept", "style")]
+    )
+    return [records[index] for index in order], pictures[torch.tensor(order)]
+
+
+def _square(picture: Image.Image, size: int) -> torch.Tensor:
+    """A picture, its middle square scaled to `size` by area averaging -> uint8 (4, size, size)."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.convert("RGBA").crop((left, top, left + side, top + side))
+    if side != size:
+        resampling = Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC
+        square = square.resize((size, size), resampling)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
+
+
+def _captions(value: str | list[str]) -> list[str]:
+    captions = [value] if isinstance(value, str) else list(value)
+    if not captions:
+        raise ValueError("A picture of the source has an empty list of captions.")
+    return captions
+
+
+def _pack(colour: tuple[int, int, int]) -> int:
+    return (colour[0] << 16) | (colour[1] << 8) | colour[2]

@@ -1,0 +1,50 @@
+"""Random draws that do not depend on interruptions or on the number of processes."""
+
+import random
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass
+class Randomness:
+    """The draws of one step: made for the whole global batch, of which a process keeps its own slots.
+
+    A run resumed at step s, or split over more processes, therefore sees the same noise, crops and captions
+    as an unbroken run of one process.
+
+    Attributes:
+        seed, stage, step: what the draws are a function of.
+        batch_size: pictures a step over all processes. slots: the rows that this process keeps.
+    """
+
+    seed: int
+    stage: str
+    step: int
+    batch_size: int
+    slots: slice = field(default_factory=lambda: slice(None))
+
+    def __post_init__(self) -> None:
+        mixed = random.Random(f"{self.seed} {self.stage} {self.step}").getrandbits(63)
+        self.generator = torch.Generator().manual_seed(mixed)
+        torch.manual_seed(mixed)  # dropout draws from the global generator
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        """Standard normal numbers, (own slots, *shape)."""
+        return torch.randn(self.batch_size, *shape, generator=self.generator)[self.slots]
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        """Uniform numbers in [0, 1), (own slots, *shape)."""
+        return torch.rand(self.batch_size, *shape, generator=self.generator)[self.slots]
+
+    def integers(self, high: int) -> torch.Tensor:
+        """Uniform integers in [0, high), (own slots,)."""
+        return torch.randint(high, (self.batch_size,), generator=self.generator)[self.slots]
+
+    def shared(self) -> float:
+        """One uniform number in [0, 1), the same for all slots and processes."""
+        return float(torch.rand((), generator=self.generator))
+
+    def text(self, slot: int) -> random.Random:
+        """The draws of words for one slot of the global batch."""
+        return random.Random(f"{self.seed} {self.stage} {self.step} {slot}")

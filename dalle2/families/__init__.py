@@ -1,0 +1,55 @@
+"""Checkpoint folder or hub id -> `UnclipModel`. A family of checkpoints is a file here."""
+
+from pathlib import Path
+
+import torch
+
+from dalle2.model import UnclipModel
+
+EMBEDDED = Path(__file__).parent.parent / "checkpoints" / "emoji"
+
+
+def load(
+    source: str | Path = EMBEDDED,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    compile: bool = False,
+) -> UnclipModel:
+    """Open a checkpoint: "emoji" (the embedded one), a folder, a hub id as "kakaobrain/karlo-v1-alpha", or
+
+    id@revision. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the networks, which
+    takes a minute and then draws faster. ValueError says what is wrong and what was expected.
+    """
+    from dalle2.families.folder import CheckpointFolder, locate
+
+    device = _check_device(device, dtype)
+    embedded = source == EMBEDDED.name or Path(source) == EMBEDDED
+    if embedded and not EMBEDDED.is_dir():
+        raise ValueError(
+            f"The embedded checkpoint is not there: {EMBEDDED} does not exist. "
+            "Train it with `python -m dalle2.training`, or name another checkpoint."
+        )
+    folder = CheckpointFolder(EMBEDDED if embedded else locate(source, dtype), dtype)
+    if not (folder.has("decoder") and folder.has("super_res_first") and folder.has("super_res_last")):
+        raise ValueError(
+            f"{source} is not a checkpoint of a known family: expected the folders decoder, text_proj, "
+            "text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout)."
+        )
+    from dalle2.families import unclip
+
+    # A record names the embedded checkpoint by name, whose folder is elsewhere on another machine.
+    return unclip.load(folder, EMBEDDED.name if embedded else str(source), device, compile)
+
+
+def _check_device(device: str | torch.device, dtype: torch.dtype) -> torch.device:
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"There is no device {device!r}: use cpu or cuda.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("This machine has no CUDA device that PyTorch can use: use the device cpu.")
+    if dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        raise ValueError(f"The networks run in float32, bfloat16 or float16, not in {dtype}.")
+    if dtype == torch.float16 and device.type != "cuda":
+        raise ValueError("float16 needs a CUDA device: use float32 or bfloat16 here.")
+    return device

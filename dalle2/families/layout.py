@@ -1,0 +1,170 @@
+"""Karlo's layout on disk: the parts of a checkpoint, read and checked, and written for all readers.
+
+What the parts do together is `unclip`'s business.
+"""
+
+import copy
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import PriorTransformer, UnCLIPScheduler, UNet2DConditionModel, UNet2DModel
+from transformers import (
+    CLIPImageProcessor,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+)
+
+from dalle2.families.folder import CheckpointFolder
+from dalle2.networks.text_projection import TextProjection
+
+NETWORKS = {
+    "text_encoder": CLIPTextModelWithProjection,
+    "text_proj": TextProjection,
+    "decoder": UNet2DConditionModel,
+    "super_res_first": UNet2DModel,
+    "super_res_last": UNet2DModel,
+    "prior": PriorTransformer,
+    "image_encoder": CLIPVisionModelWithProjection,
+}
+OTHERS = {
+    "tokenizer": CLIPTokenizer,
+    "decoder_scheduler": UnCLIPScheduler,
+    "super_res_scheduler": UnCLIPScheduler,
+    "prior_scheduler": UnCLIPScheduler,
+    "feature_extractor": CLIPImageProcessor,
+}
+# A checkpoint without a prior draws variations only; one without an image encoder cannot see pictures.
+OPTIONAL = {"prior": "prior_scheduler", "image_encoder": "feature_extractor"}
+
+
+@dataclass
+class Parts:
+    """The parts of a checkpoint, named as their folders."""
+
+    text_encoder: CLIPTextModelWithProjection
+    tokenizer: CLIPTokenizer
+    text_proj: TextProjection
+    decoder: UNet2DConditionModel
+    super_res_first: UNet2DModel
+    super_res_last: UNet2DModel
+    decoder_scheduler: UnCLIPScheduler
+    super_res_scheduler: UnCLIPScheduler
+    prior: PriorTransformer | None = None
+    prior_scheduler: UnCLIPScheduler | None = None
+    image_encoder: CLIPVisionModelWithProjection | None = None
+    feature_extractor: CLIPImageProcessor | None = None
+
+    def present(self) -> dict[str, Any]:
+        """The parts that this checkpoint has, by name."""
+        parts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def read(folder: CheckpointFolder) -> Parts:
+    """All parts that the folder holds; ValueError says which one is missing, damaged, or does not fit."""
+    absent = {name for pair in OPTIONAL.items() if not folder.has(pair[0]) for name in pair}
+    parts = {name: folder.read_part(name, kind) for name, kind in OTHERS.items() if name not in absent}
+    parts |= {name: folder.read_network(name, kind) for name, kind in NETWORKS.items() if name not in absent}
+    _check_agreement(folder.path, parts)
+    return Parts(**parts)
+
+
+def write(
+    parts: Parts, folder: str | Path, description: Mapping[str, Any], dtype: torch.dtype | None = None
+) -> Path:
+    """Write a checkpoint folder, which `read` and stock diffusers open; it appears whole or not at all.
+
+    `description` becomes dalle2.json ("settings", "styles", "examples"); `dtype` is that of the weights.
+    ValueError when the folder exists already, OSError when the disk refuses.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise ValueError(f"{folder} exists already: choose another name, or remove it first.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir()
+        for name, part in parts.present().items():
+            if dtype is not None and isinstance(part, torch.nn.Module):
+                part = copy.deepcopy(part).to(dtype)
+            part.save_pretrained(partial / name)
+        # transformers 5 leaves these out, and earlier versions need them.
+        parts.tokenizer.backend_tokenizer.model.save(str(partial / "tokenizer"))
+        _speak_as_stock(partial)
+        _write_json(partial / "dalle2.json", description)
+        _write_json(partial / "model_index.json", _model_index(parts))
+        for file in partial.glob("*/*.safetensors"):  # written for the owner's eyes only
+            file.chmod((partial / "model_index.json").stat().st_mode)
+        partial.rename(folder)
+    except Exception as error:  # the libraries that write have exceptions of their own
+        raise OSError(f"{folder} could not be written: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _model_index(parts: Parts) -> dict[str, Any]:
+    """The index by which stock diffusers (up to 0.37) opens the folder; other folders it ignores."""
+    names = set(parts.present())
+    if parts.prior:
+        pipeline, names = "UnCLIPPipeline", names - {"image_encoder", "feature_extractor"}
+    else:
+        pipeline = "UnCLIPImageVariationPipeline"
+    kinds = {**NETWORKS, **OTHERS}
+    libraries = {name: kinds[name].__module__.split(".")[0] for name in sorted(names)}
+    index = {name: [library, kinds[name].__name__] for name, library in libraries.items()}
+    index["text_proj"] = ["unclip", "UnCLIPTextProjModel"]
+    if "feature_extractor" in names:
+        index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    return {"_class_name": pipeline, "_diffusers_version": diffusers.__version__, **index}
+
+
+def _speak_as_stock(folder: Path) -> None:
+    """Name the classes as every version of diffusers and transformers knows them."""
+    renamed = {
+        "text_proj/config.json": ("_class_name", "UnCLIPTextProjModel"),
+        "feature_extractor/preprocessor_config.json": ("image_processor_type", "CLIPImageProcessor"),
+    }
+    for name, (key, value) in renamed.items():
+        if (folder / name).exists():
+            _write_json(
+                folder / name, {**json.loads((folder / name).read_text(encoding="utf-8")), key: value}
+            )
+
+
+def _write_json(file: Path, values: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_agreement(folder: Path, parts: Mapping[str, Any]) -> None:
+    """The parts must be made for one another: tell here what would fail far away, or silently."""
+    vocabularies = [folder / "tokenizer" / name for name in ("tokenizer.json", "vocab.json")]
+    if not any(file.is_file() for file in vocabularies):  # transformers makes an empty vocabulary of nothing
+        raise ValueError(f"{folder / 'tokenizer'} holds no vocabulary: expected vocab.json and merges.txt.")
+    for name in OTHERS:
+        kind = (
+            parts[name].config.prediction_type if name in parts and name.endswith("_scheduler") else "sample"
+        )
+        if kind not in ("epsilon", "sample"):
+            raise ValueError(f"{folder / name} says that {kind} is predicted: expected epsilon or sample.")
+    tokenizer, text = parts["tokenizer"], parts["text_encoder"].config
+    if max(tokenizer.bos_token_id, tokenizer.eos_token_id, len(tokenizer) - 1) >= text.vocab_size:
+        raise ValueError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, but text_encoder knows {text.vocab_size}."
+        )
+    dims = {"text_encoder": text.projection_dim, "text_proj": parts["text_proj"].config.clip_embeddings_dim}
+    if "prior" in parts:
+        dims["prior"] = parts["prior"].config.embedding_dim
+    if "image_encoder" in parts:
+        dims["image_encoder"] = parts["image_encoder"].config.projection_dim
+    if len(set(dims.values())) > 1:
+        listed = ", ".join(f"{name} {dim}" for name, dim in dims.items())
+        raise ValueError(f"{folder}: the parts disagree on the size of an embedding: {listed}.")

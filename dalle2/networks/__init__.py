@@ -1,0 +1,1 @@
+"""The networks that neither diffusers nor transformers keep."""

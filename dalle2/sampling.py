@@ -1,0 +1,174 @@
+"""The one denoising loop over diffusers' schedulers; their timesteps, guidance as a closure, and noise.
+
+Nothing here knows a prompt, an embedding or a network: the loop is handed `denoise(x, t)` and a scheduler.
+All of it runs in float32, whatever the networks compute in.
+"""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UnCLIPScheduler, UniPCMultistepScheduler
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+# (n, channels, ...) at timestep t -> the clean prediction (n, channels, ...), or (n, 2 * channels, ...) where
+# the second half is the learned variance.
+Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+# As Denoise, with the network's conditions, stacked along the batch, as keywords; what it predicts is free.
+Network = Callable[..., torch.Tensor]
+
+
+def build_scheduler(
+    config: Mapping[str, Any], name: str, steps: int, ends_at_zero: bool = False
+) -> SchedulerMixin:
+    """A scheduler for clean predictions on the checkpoint's noise schedule, its timesteps set.
+
+    `config` is the checkpoint's own scheduler config. The ancestral schedulers use Karlo's grid, from the
+    noisiest timestep to 0; the solvers the trailing one, which wastes no evaluation on t = 0, unless told to.
+    """
+    train_steps = config["num_train_timesteps"]
+    if steps > train_steps:
+        raise ValueError(f"This checkpoint was trained with {train_steps} steps: {steps} are too many.")
+    # A scheduler made from Karlo's published config falls back to linear betas, because that config does not
+    # name the schedule: so it is given here, always.
+    shared = {
+        "num_train_timesteps": train_steps,
+        "beta_schedule": "squaredcos_cap_v2",
+        "prediction_type": "sample",
+    }
+    ancestral = {**shared, "variance_type": config["variance_type"], "clip_sample": False}
+    match name:
+        case "unclip":
+            scheduler = UnCLIPScheduler(**ancestral)
+        case "ddpm":
+            scheduler = DDPMScheduler(**ancestral)
+        case "ddim":
+            # DDIM at eta 0 is DPM-Solver++ of the first order (arXiv 2211.01095, section 4.1). diffusers'
+            # DDIMScheduler assumes a spacing of T // steps, and is wrong wherever that is not a whole number.
+            scheduler = DPMSolverMultistepScheduler(**shared, solver_order=1)
+        case "dpm++":
+            scheduler = DPMSolverMultistepScheduler(**shared)
+        case "unipc":
+            scheduler = UniPCMultistepScheduler(**shared)
+        case _:
+            raise ValueError(f"There is no scheduler {name!r}.")
+    to_zero = ends_at_zero or name in ("unclip", "ddpm")
+    _set_timesteps(
+        scheduler, _karlo_grid(train_steps, steps) if to_zero else _trailing_grid(train_steps, steps)
+    )
+    return scheduler
+
+
+def clean_predictions(network: Denoise, scheduler: SchedulerMixin, config: Mapping[str, Any]) -> Denoise:
+    """Translate what a network predicts ("epsilon" or "sample") to clean ones, clamped as configured."""
+    kind = config["prediction_type"]
+    if kind not in ("epsilon", "sample"):
+        raise ValueError(f"The checkpoint predicts {kind!r}; only epsilon and sample are known.")
+
+    def denoise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        predicted, variance = _split(network(x, t).float(), x.shape[1])
+        if kind == "epsilon":
+            signal = scheduler.alphas_cumprod[t]  # alpha_bar, formula (15) of arXiv 2006.11239
+            predicted = (x - (1 - signal) ** 0.5 * predicted) / signal**0.5
+        if config["clip_sample"]:
+            predicted = predicted.clamp(-config["clip_sample_range"], config["clip_sample_range"])
+        return torch.cat([predicted, variance], dim=1)
+
+    return denoise
+
+
+def guide(
+    network: Network, conditions: Mapping[str, torch.Tensor], scale: float, guided: Collection[int]
+) -> Denoise:
+    """Classifier-free guidance: blind + scale * (seeing - blind), at the timesteps `guided` only.
+
+    With a scale other than 1 each condition is (2n, ...), the blind half first; with 1 it is (n, ...). The
+    learned variance, if any, is that of the seeing half.
+    """
+    if scale == 1:
+        return lambda x, t: network(x, t, **conditions)
+    seeing_only = {name: condition.chunk(2)[1] for name, condition in conditions.items()}
+
+    def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        if int(t) not in guided:
+            return network(x, t, **seeing_only)
+        blind, seeing = network(torch.cat([x, x]), t, **conditions).float().chunk(2)
+        blind, _ = _split(blind, x.shape[1])
+        seeing, variance = _split(seeing, x.shape[1])
+        return torch.cat([blind + scale * (seeing - blind), variance], dim=1)
+
+    return predict
+
+
+def guided_timesteps(timesteps: torch.Tensor, interval: tuple[float, float]) -> set[int]:
+    """The timesteps whose place among the steps, 0..1 from first to last, lies in the interval."""
+    first, last = interval
+    total = len(timesteps)
+    return {int(t) for index, t in enumerate(timesteps) if first <= (index + 0.5) / total <= last}
+
+
+def draw_noise(
+    shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device
+) -> torch.Tensor:
+    """Noise (len(generators), *shape), float32: each row from its own CPU generator."""
+    return torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).to(device)
+
+
+def sample(
+    denoise: Denoise,
+    scheduler: SchedulerMixin,
+    noise: torch.Tensor,
+    generators: Sequence[torch.Generator],
+    on_step: Callable[[int, int, torch.Tensor], None],
+) -> torch.Tensor:
+    """Denoise (n, channels, ...) along the scheduler's timesteps.
+
+    Step noise comes from the pictures' generators. `on_step(index, total, clean)` hears of each step, from 1
+    on, with the clean prediction so far; whatever it raises ends the loop.
+    """
+    x = noise
+    timesteps = scheduler.timesteps
+    learned = scheduler.config.get("variance_type") == "learned_range"
+    takes = inspect.signature(scheduler.step).parameters
+    for index, t in enumerate(timesteps):
+        output = denoise(x, t)
+        clean, variance = _split(output, x.shape[1])
+        options: dict[str, Any] = {"generator": list(generators)} if "generator" in takes else {}
+        if "prev_timestep" in takes:
+            options["prev_timestep"] = timesteps[index + 1] if index + 1 < len(timesteps) else None
+        if len(timesteps) == 1:
+            x = clean  # the one step goes all the way, which UnCLIPScheduler cannot express
+        else:
+            x = scheduler.step(output if learned and variance.numel() else clean, t, x, **options).prev_sample
+        on_step(index + 1, len(timesteps), clean)
+    return x
+
+
+def _split(output: torch.Tensor, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n, channels or 2 * channels, ...) -> the prediction, and the variance, which may be empty."""
+    return output[:, :channels], output[:, channels:]
+
+
+def _karlo_grid(train_steps: int, steps: int) -> np.ndarray:
+    """`steps` timesteps, evenly from the noisiest to 0: Karlo's respacing."""
+    if steps == 1:
+        return np.array([train_steps - 1])
+    return (np.arange(steps) * ((train_steps - 1) / (steps - 1))).round()[::-1].astype(np.int64)
+
+
+def _trailing_grid(train_steps: int, steps: int) -> np.ndarray:
+    """`steps` timesteps, evenly from the noisiest to one interval above the clean picture."""
+    return np.linspace(train_steps, 0, steps + 1)[:-1].round().astype(np.int64) - 1
+
+
+def _set_timesteps(scheduler: SchedulerMixin, grid: np.ndarray) -> None:
+    """Give the scheduler our grid: only some of diffusers' schedulers take one as an argument."""
+    if isinstance(scheduler, DDPMScheduler):
+        scheduler.set_timesteps(timesteps=grid.tolist())
+    elif not isinstance(scheduler, UnCLIPScheduler):
+        scheduler.set_timesteps(len(grid))  # resets the solver's memory; its own grid is replaced below
+        signal = scheduler.alphas_cumprod[torch.from_numpy(grid)]
+        scheduler.sigmas = torch.cat([((1 - signal) / signal) ** 0.5, torch.zeros(1)])
+    scheduler.timesteps = torch.from_numpy(grid.copy())

@@ -1,0 +1,170 @@
+"""Stage "clip": a picture tower and a text tower, trained together on pictures and their captions."""
+
+import math
+from pathlib import Path
+
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from transformers import (
+    CLIPImageProcessor,
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
+
+from dalle2.datasets.pictures import Batch
+from dalle2.datasets.randomness import Randomness
+from dalle2.training.losses import contrastive, true_pairs
+from dalle2.training.recipe import Clip
+from dalle2.training.stage import Stage
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Towers(nn.Module):
+    """A CLIP: both towers, the tokenizer, and the preprocessing that turns pictures into what the tower sees."""
+
+    def __init__(
+        self,
+        text: CLIPTextModelWithProjection,
+        picture: CLIPVisionModelWithProjection,
+        tokenizer: CLIPTokenizer,
+    ) -> None:
+        super().__init__()
+        self.text, self.picture, self.tokenizer = text, picture, tokenizer
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(STD)[:, None, None], persistent=False)
+
+    @classmethod
+    def build(cls, plan: Clip, tokenizer: CLIPTokenizer) -> "Towers":
+        """Towers of a recipe's size with fresh weights."""
+        ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+        text = CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=plan.embedding_dim,
+            intermediate_size=4 * plan.embedding_dim,
+            projection_dim=plan.embedding_dim,
+            num_hidden_layers=plan.text_layers,
+            num_attention_heads=max(1, plan.embedding_dim // 64),
+            max_position_embeddings=plan.context_length,
+            pad_token_id=tokenizer.pad_token_id,
+            **ids,
+        )
+        picture = CLIPVisionConfig(
+            hidden_size=plan.picture_width,
+            intermediate_size=4 * plan.picture_width,
+            projection_dim=plan.embedding_dim,
+            num_hidden_layers=plan.picture_layers,
+            num_attention_heads=max(1, plan.picture_width // 64),
+            image_size=plan.picture_size,
+            patch_size=plan.patch_size,
+        )
+        return cls(CLIPTextModelWithProjection(text), CLIPVisionModelWithProjection(picture), tokenizer)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Towers":
+        """Frozen towers from a folder that `save` or a whole checkpoint wrote."""
+        towers = cls(
+            CLIPTextModelWithProjection.from_pretrained(
+                folder, subfolder="text_encoder", dtype=torch.float32
+            ),
+            CLIPVisionModelWithProjection.from_pretrained(
+                folder, subfolder="image_encoder", dtype=torch.float32
+            ),
+            CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer"),
+        )
+        return towers.eval().requires_grad_(False)
+
+    def save(self, folder: Path) -> None:
+        """Writes text_encoder, image_encoder, tokenizer and feature_extractor."""
+        self.text.save_pretrained(folder / "text_encoder")
+        self.picture.save_pretrained(folder / "image_encoder")
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        # Also as CLIP's own two files, which older transformers look for.
+        self.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))
+        size = self.picture.config.image_size
+        CLIPImageProcessor(
+            size={"shortest_edge": size},
+            crop_size={"height": size, "width": size},
+            resample=Image.Resampling.BICUBIC,
+            image_mean=list(MEAN),
+            image_std=list(STD),
+        ).save_pretrained(folder / "feature_extractor")
+
+    def embed_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures (n, 3, h, w) in [-1, 1] -> image embeddings (n, dim), not normalised."""
+        size = self.picture.config.image_size
+        if pictures.shape[-1] != size:
+            pictures = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
+        return self.picture((pictures * 0.5 + 0.5 - self.mean) / self.std).image_embeds
+
+    def embed_texts(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Texts -> embeddings (n, dim), token states (n, length, dim), mask of the live tokens (n, length)."""
+        length = self.tokenizer.model_max_length
+        tokens = self.tokenizer(
+            texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+        )
+        ids = tokens.input_ids.to(self.mean.device)
+        output = self.text(ids)
+        return output.text_embeds, output.last_hidden_state, tokens.attention_mask.bool().to(ids.device)
+
+
+class ClipStage(Stage):
+    """Contrast between pictures and captions, and a thumbnail predicted from the picture embedding.
+
+    Several pictures of a concept stand in each batch in different styles, so the loss takes a matrix of
+    true pairs: with plain one-to-one targets, most of the "negatives" would be true.
+    """
+
+    name = "clip"
+
+    def __init__(self, plan: Clip, towers: Towers) -> None:
+        super().__init__()
+        self.plan, self.towers, self.per_concept = plan, towers, plan.per_concept
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.thumbnail = nn.Linear(plan.embedding_dim, 3 * plan.thumbnail_size**2)
+
+    def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
+        device = self.log_scale.device
+        pictures = batch.pictures.to(device)
+        embeddings = self.towers.embed_pictures(pictures).float()
+        texts = self.towers.embed_texts(batch.captions)[0].float()
+        seen = _gathered(F.normalize(embeddings, dim=-1))
+        said = _gathered(F.normalize(texts, dim=-1))
+        true = true_pairs(_gathered(batch.facts.to(device)))
+        scale = self.log_scale.exp().clamp(max=100)
+        contrast = contrastive(seen, said, true, scale)
+        small = F.interpolate(pictures, (self.plan.thumbnail_size,) * 2, mode="area").flatten(1)
+        thumbnail = F.mse_loss(self.thumbnail(embeddings), small)
+        with torch.no_grad():
+            best = (seen @ said.T).argmax(1)
+            hits = true[torch.arange(len(true), device=device), best].float().mean()
+            explained = 1 - thumbnail / small.var(0).mean()
+        return {
+            "loss": contrast + self.plan.thumbnail_weight * thumbnail,
+            "contrast": contrast,
+            "thumbnail_r2": explained,
+            "batch_r@1": hits,
+        }
+
+    def compiled(self) -> None:
+        self.towers.picture.compile()
+        self.towers.text.compile()
+
+    def save(self, folder: Path) -> None:
+        self.towers.save(folder)
+
+
+def _gathered(rows: torch.Tensor) -> torch.Tensor:
+    """The rows of all processes, gradients included; the rows themselves when there is one process."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(rows.contiguous()))

@@ -1,0 +1,163 @@
+"""Stage "decoder": picture embedding and text to pixels (paper, section 2.1)."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import DDIMScheduler, UnCLIPScheduler, UNet2DConditionModel
+from torch import nn
+
+from dalle2.datasets.pictures import Batch
+from dalle2.datasets.randomness import Randomness
+from dalle2.networks.text_projection import TextProjection
+from dalle2.training.clip import Towers
+from dalle2.training.losses import snr_weight, variational
+from dalle2.training.recipe import Decoder
+from dalle2.training.stage import Stage, grid
+
+_SAMPLE_STEPS = 8
+
+
+class DecoderStage(Stage):
+    """Predicts the clean picture and its variance; conditions are left out at times, for guidance.
+
+    Clean pictures, not noise, are predicted: with the cosine schedule an error in the noise is multiplied by
+    thousands at the noisy end, which tints flat pictures and rules out few-step sampling.
+
+    Args:
+        std: (dim,) deviations of the training pictures' embeddings, the unit of `plan.embedding_noise`.
+    """
+
+    name = "decoder"
+
+    def __init__(self, plan: Decoder, towers: Towers, std: torch.Tensor) -> None:
+        super().__init__()
+        self.plan, self.towers = plan, towers
+        self.register_buffer("std", std, persistent=False)
+        dim = len(std)
+        self.text_projection = TextProjection(
+            clip_embeddings_dim=dim, time_embed_dim=plan.time_embedding_dim, cross_attention_dim=dim
+        )
+        levels = len(plan.channels)
+        attends = [level >= plan.attention_from for level in range(levels)]
+        self.network = UNet2DConditionModel(
+            sample_size=plan.picture_size,
+            in_channels=3,
+            out_channels=6,
+            down_block_types=[
+                "SimpleCrossAttnDownBlock2D" if attend else "ResnetDownsampleBlock2D" for attend in attends
+            ],
+            mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+            up_block_types=[
+                "SimpleCrossAttnUpBlock2D" if attend else "ResnetUpsampleBlock2D"
+                for attend in reversed(attends)
+            ],
+            block_out_channels=plan.channels,
+            layers_per_block=plan.layers_per_block,
+            norm_num_groups=min(32, *plan.channels),
+            cross_attention_dim=dim,
+            attention_head_dim=plan.head_dim,
+            resnet_time_scale_shift="scale_shift",
+            class_embed_type="identity",
+            time_embedding_dim=plan.time_embedding_dim,
+            dropout=plan.dropout,
+        ).to(memory_format=torch.channels_last)
+        calm(self.network)
+        self.scheduler = UnCLIPScheduler(variance_type="learned_range", prediction_type="sample")
+
+    def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
+        device = self.std.device
+        clean = shrink(batch.pictures.to(device), self.plan.picture_size)
+        blind = randomness.uniform() < self.plan.embedding_drop
+        # Guidance compares with a decoder that sees neither: where the embedding goes, the text goes too.
+        no_text = blind | (randomness.uniform() < self.plan.text_drop)
+        captions = [
+            "" if drop else caption for drop, caption in zip(no_text.tolist(), batch.captions, strict=True)
+        ]
+        with torch.no_grad():
+            embeddings = self.towers.embed_pictures(batch.pictures.to(device)).float()
+            texts = self.towers.embed_texts(captions)
+        embeddings = embeddings + self.plan.embedding_noise * self.std * randomness.normal(len(self.std)).to(
+            device
+        )
+        nothing = self.text_projection.learned_classifier_free_guidance_embeddings
+        embeddings = torch.where(blind[:, None].to(device), nothing[None], embeddings)
+        timesteps = randomness.integers(len(self.scheduler.alphas_cumprod)).to(device)
+        noisy = self.scheduler.add_noise(clean, randomness.normal(*clean.shape[1:]).to(device), timesteps)
+        predicted, variance = self.predict(noisy, timesteps, embeddings, texts)
+        errors = ((predicted - clean) ** 2).flatten(1).mean(1)
+        squared = (snr_weight(self.scheduler.alphas_cumprod.to(device), timesteps) * errors).mean()
+        bits = variational(self.scheduler, timesteps, clean, noisy, predicted, variance)
+        return {
+            "loss": squared + self.plan.variance_weight * bits.mean(),
+            "squared": squared,
+            "variational": bits.mean(),
+            **{
+                f"error_{low}": (errors * inside).sum() / inside.sum().clamp(min=1)
+                for low in range(0, 1000, 200)
+                for inside in [(timesteps >= low) & (timesteps < low + 200)]
+            },
+        }
+
+    def predict(
+        self,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        embeddings: torch.Tensor,
+        texts: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The clean picture and the variance, (n, 3, h, w) each, float32."""
+        text, states, mask = texts
+        context, addition = self.text_projection(embeddings, text, states)
+        extra = mask.new_ones(len(mask), self.text_projection.clip_extra_context_tokens)
+        output = self.network(
+            noisy.contiguous(memory_format=torch.channels_last),
+            timesteps,
+            encoder_hidden_states=context,
+            class_labels=addition,
+            attention_mask=torch.cat([extra, mask], 1),
+        ).sample
+        return output.float().chunk(2, dim=1)
+
+    @torch.no_grad()
+    def samples(self, batch: Batch) -> torch.Tensor:
+        """A row of real pictures above a row drawn from their own embeddings and captions."""
+        device, count = self.std.device, min(8, len(batch.captions))
+        real = batch.pictures[:count].to(device)
+        embeddings, texts = self.towers.embed_pictures(real), self.towers.embed_texts(batch.captions[:count])
+        scheduler = DDIMScheduler(
+            beta_schedule="squaredcos_cap_v2", prediction_type="sample", timestep_spacing="trailing"
+        )
+        scheduler.set_timesteps(_SAMPLE_STEPS)
+        size = self.plan.picture_size
+        x = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+        for t in scheduler.timesteps:
+            x = scheduler.step(
+                self.predict(x, t.to(device).expand(count), embeddings, texts)[0], t, x
+            ).prev_sample
+        return grid(torch.cat([shrink(real, size), x]), count)
+
+    def compiled(self) -> None:
+        self.network.compile()
+
+    def save(self, folder: Path) -> None:
+        self.network.save_pretrained(folder / "decoder")
+        self.text_projection.save_pretrained(folder / "text_proj")
+        self.scheduler.save_pretrained(folder / "decoder_scheduler")
+
+
+def shrink(pictures: torch.Tensor, size: int) -> torch.Tensor:
+    """Pictures to `size` pixels a side by area averaging: the one operator that makes low resolution here."""
+    return pictures if pictures.shape[-1] == size else F.interpolate(pictures, (size, size), mode="area")
+
+
+def calm(network: nn.Module) -> None:
+    """Zero the last layer of each residual branch and of the network, as guided-diffusion does.
+
+    diffusers leaves them random. Zeroed, each block starts as the identity and the network learns faster.
+    """
+    for name, module in network.named_modules():
+        if name.endswith(("conv2", "to_out.0", "conv_out")):
+            nn.init.zeros_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,87 @@
+"""`--dry-run`: builds every stage of a recipe, takes a few steps of each on invented pictures, and tells the time."""
+
+import itertools
+import time
+
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+from rich.table import Table
+
+from dalle2.datasets.pictures import WHITE, Batch
+from dalle2.datasets.randomness import Randomness
+from dalle2.training.clip import ClipStage, Towers
+from dalle2.training.decoder import DecoderStage
+from dalle2.training.prior import PriorStage
+from dalle2.training.recipe import Fit, Recipe
+from dalle2.training.stage import Stage
+from dalle2.training.tokenizer import train_tokenizer
+from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
+
+_STEPS = 3
+
+
+def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
+    """Prints parameters, pictures a second and hours of each stage on this machine, without any data.
+
+    The steps are real ones at the recipe's batch size, so memory that does not suffice shows here.
+    """
+    table = Table(title="Dry run on invented pictures")
+    for column in ("stage", "parameters", "pictures/s", "steps", "hours"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    total = 0.0
+    for stage, plan in _stages(recipe):
+        seconds = _seconds_a_step(stage.to(accelerator.device), plan, recipe, accelerator)
+        share = plan.batch_size // accelerator.num_processes
+        hours = plan.steps * seconds / 3600
+        total += hours
+        millions = sum(parameter.numel() for parameter in stage.trained().values()) / 1e6
+        table.add_row(
+            stage.name, f"{millions:.2f} M", f"{share / seconds:.1f}", f"{plan.steps:,}", f"{hours:.2f}"
+        )
+    table.add_row("all", "", "", "", f"{total:.2f}")
+    if accelerator.is_main_process:
+        Console().print(table)
+
+
+def _stages(recipe: Recipe) -> list[tuple[Stage, Fit]]:
+    alphabet = ["".join(letters) for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=2)]
+    tokenizer = train_tokenizer(alphabet, recipe.clip.vocabulary, recipe.clip.context_length)
+    towers = Towers.build(recipe.clip, tokenizer)
+    frozen = Towers.build(recipe.clip, tokenizer).eval().requires_grad_(False)
+    ones = torch.ones(recipe.clip.embedding_dim)
+    small, upsampler = recipe.decoder.picture_size, recipe.upsampler
+    first = FirstUpsamplerStage(upsampler, small)
+    last = LastUpsamplerStage(upsampler, small, FirstUpsamplerStage(upsampler, small).network)
+    return [
+        (ClipStage(recipe.clip, towers), recipe.clip),
+        (PriorStage(recipe.prior, frozen, 0 * ones, ones), recipe.prior),
+        (DecoderStage(recipe.decoder, frozen, ones), recipe.decoder),
+        (first, upsampler),
+        (last, upsampler.model_copy(update={"steps": upsampler.last_steps})),
+    ]
+
+
+def _seconds_a_step(stage: Stage, plan: Fit, recipe: Recipe, accelerator: Accelerator) -> float:
+    """Median seconds of a forward and backward pass with its optimiser step."""
+    share = plan.batch_size // accelerator.num_processes
+    size = max(recipe.upsampler.picture_size, recipe.clip.picture_size)
+    optimizer = torch.optim.AdamW(stage.trained().values(), lr=plan.learning_rate, fused=True)
+    white = (WHITE[0] << 16) | (WHITE[1] << 8) | WHITE[2]
+    facts = torch.tensor(
+        [[row // stage.per_concept, row % stage.per_concept, white, -1, -1] for row in range(share)]
+    )
+    pictures = torch.rand(share, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    batch = Batch(pictures, ["a dry run"] * share, facts)
+    times = []
+    for step in range(_STEPS):
+        start = time.perf_counter()
+        with accelerator.autocast():
+            losses = stage(batch, Randomness(recipe.seed, stage.name, step, share))
+        losses["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if accelerator.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return sorted(times)[len(times) // 2]

@@ -1,0 +1,209 @@
+"""Recipes: TOML files that name only what differs from the defaults below."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+STAGES = ("clip", "prior", "decoder", "upsampler")
+
+
+class _Strict(pydantic.BaseModel):
+    """A frozen table of a recipe in which a misspelt key is an error."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Strict):
+    """Where the captioned pictures come from.
+
+    Attributes:
+        source: folder of parquet files or pictures, or the id of a `datasets` set.
+        split, held_out_split: names of the splits that train and that watch for overfitting.
+        image_column, caption_column: used for every source that the emoji builder did not write.
+        streaming: read an endless stream with a shuffle buffer in place of holding all pictures in memory.
+        backgrounds: transparent pictures stand on the background that their caption names.
+    """
+
+    source: str = "data/emoji"
+    split: str = "train"
+    held_out_split: str = "test"
+    image_column: str = "image"
+    caption_column: str = "caption"
+    streaming: bool = False
+
+
+class Fit(_Strict):
+    """How one stage is optimised; every stage's table takes these keys.
+
+    Attributes:
+        steps: optimiser steps. batch_size: pictures a step, over all processes together.
+        optimizer: AdamW, or Muon for kernels and matrices (and AdamW for the rest).
+        learning_rate: peak; linear warm-up over `warmup` of the steps, then cosine to zero.
+        weight_decay: on matrices and kernels, never on biases and norms.
+        clip_norm: gradients are scaled down to this global norm.
+        ema_power, ema_max: the average's decay at step s is min(ema_max, 1 - (1 + s) ** -ema_power).
+        evaluate_every: steps between held-out losses; patience: how many without a new best end the stage
+            (0: never).
+        snapshot_every: steps between snapshots, from which `--resume` goes on exactly.
+        compile: torch.compile the trained network (minutes of warm-up, then faster).
+        start_from: checkpoint folder whose weights the stage starts with.
+    """
+
+    steps: pydantic.PositiveInt = 1000
+    batch_size: pydantic.PositiveInt = 64
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    learning_rate: pydantic.PositiveFloat = 3e-4
+    warmup: float = pydantic.Field(0.05, ge=0, lt=1)
+    weight_decay: pydantic.NonNegativeFloat = 0.01
+    clip_norm: pydantic.PositiveFloat = 1.0
+    ema_power: pydantic.PositiveFloat = 0.75
+    ema_max: float = pydantic.Field(0.9999, gt=0, lt=1)
+    evaluate_every: pydantic.PositiveInt = 250
+    patience: pydantic.NonNegativeInt = 0
+    snapshot_every: pydantic.PositiveInt = 250
+    compile: bool = False
+    start_from: str | None = None
+
+
+class Clip(Fit):
+    """Text and picture towers (transformers' CLIP), trained together on pictures and their captions.
+
+    Attributes:
+        embedding_dim: width of the shared space and of the text tower (the prior needs them equal).
+        context_length: text tokens, start and end included. vocabulary: entries of the byte-level BPE.
+        picture_size, patch_size: what the picture tower looks at, in pixels.
+        views: captions drawn for each concept's pictures come from batches of `per_concept` pictures that
+            share a concept, so that styles have to be told apart as well.
+        thumbnail_weight: weight of predicting a small thumbnail from the picture embedding, which keeps
+            layout and colour in it: contrast alone drops what captions do not say.
+    """
+
+    learning_rate: pydantic.PositiveFloat = 1e-3
+    weight_decay: pydantic.NonNegativeFloat = 0.1
+    embedding_dim: pydantic.PositiveInt = 192
+    context_length: pydantic.PositiveInt = 24
+    vocabulary: pydantic.PositiveInt = 6000
+    text_layers: pydantic.PositiveInt = 4
+    picture_size: pydantic.PositiveInt = 64
+    patch_size: pydantic.PositiveInt = 8
+    picture_width: pydantic.PositiveInt = 192
+    picture_layers: pydantic.PositiveInt = 5
+    per_concept: pydantic.PositiveInt = 4
+    thumbnail_size: pydantic.PositiveInt = 16
+    thumbnail_weight: pydantic.NonNegativeFloat = 1.0
+
+
+class Prior(Fit):
+    """The diffusion prior (paper §2.2): text embedding and text states to picture embedding, x0 prediction."""
+
+    weight_decay: pydantic.NonNegativeFloat = 0.06
+    width: pydantic.PositiveInt = 192
+    head_dim: pydantic.PositiveInt = 64
+    layers: pydantic.PositiveInt = 5
+    dropout: float = pydantic.Field(0.0, ge=0, lt=1)
+    text_drop: float = pydantic.Field(0.15, ge=0, lt=1)
+    clamp: pydantic.PositiveFloat = 5.0
+
+
+class Decoder(Fit):
+    """The decoder (paper §2.1): picture embedding and text to pixels, x0 prediction with learned variance.
+
+    Attributes:
+        picture_size: pixels a side it draws. channels, layers_per_block, head_dim, attention_from: the
+            U-Net; levels from `attention_from` on attend to the text.
+        time_embedding_dim: width through which time and picture embedding reach every block.
+        text_drop, embedding_drop: how often either condition is left out, for guidance.
+        embedding_noise: standard deviation of noise on the (normalised) picture embedding, so that the
+            decoder forgives the prior's errors.
+        variance_weight: weight of the variational term that trains the learned variance; 1 is what
+            the hybrid loss of Improved DDPM comes to when it is averaged over timesteps.
+    """
+
+    picture_size: pydantic.PositiveInt = 32
+    channels: tuple[pydantic.PositiveInt, ...] = (32, 64, 128, 128)
+    layers_per_block: pydantic.PositiveInt = 1
+    head_dim: pydantic.PositiveInt = 32
+    attention_from: pydantic.PositiveInt = 2
+    time_embedding_dim: pydantic.PositiveInt = 256
+    dropout: float = pydantic.Field(0.0, ge=0, lt=1)
+    text_drop: float = pydantic.Field(0.3, ge=0, lt=1)
+    embedding_drop: float = pydantic.Field(0.1, ge=0, lt=1)
+    embedding_noise: pydantic.NonNegativeFloat = 0.1
+    variance_weight: pydantic.NonNegativeFloat = 1.0
+
+
+class Upsampler(Fit):
+    """The two upsampler networks: a DDPM part and the one that makes only the last step.
+
+    Attributes:
+        picture_size: pixels a side after upsampling. crop: side of the training crops.
+        full_share: share of the steps that see whole pictures, whose flat areas crops rarely show.
+        last_steps: steps of the last-step network, after `steps` of the first.
+        blur, noise: how often and how strongly low-resolution pictures are corrupted in training.
+    """
+
+    picture_size: pydantic.PositiveInt = 128
+    channels: tuple[pydantic.PositiveInt, ...] = (16, 32, 64)
+    layers_per_block: pydantic.PositiveInt = 1
+    crop: pydantic.PositiveInt = 64
+    full_share: float = pydantic.Field(0.1, ge=0, le=1)
+    last_steps: pydantic.PositiveInt = 500
+    blur: float = pydantic.Field(0.5, ge=0, le=1)
+    noise: pydantic.NonNegativeFloat = 0.05
+
+
+class Recipe(_Strict):
+    """A whole run: data, the four stages, and what the finished checkpoint recommends to its users.
+
+    `settings` becomes the checkpoint's default sampling settings and `examples` its prompts, in
+    `dalle2.json`.
+    """
+
+    seed: pydantic.NonNegativeInt = 0
+    precision: Literal["no", "bf16"] = "bf16"
+    data: Data = Data()
+    clip: Clip = Clip()
+    prior: Prior = Prior()
+    decoder: Decoder = Decoder()
+    upsampler: Upsampler = Upsampler()
+    settings: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
+    examples: tuple[str, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _sizes_agree(self) -> "Recipe":
+        factor = 2 ** (len(self.decoder.channels) - 1)
+        if self.decoder.picture_size % factor:
+            raise ValueError(
+                f"decoder.picture_size must be a multiple of {factor} for {factor.bit_length()} levels"
+            )
+        if self.upsampler.picture_size % self.decoder.picture_size:
+            raise ValueError("upsampler.picture_size must be a multiple of decoder.picture_size")
+        if self.clip.batch_size % self.clip.per_concept:
+            raise ValueError("clip.batch_size must be a multiple of clip.per_concept")
+        if self.prior.width % self.prior.head_dim:
+            raise ValueError("prior.width must be a multiple of prior.head_dim")
+        return self
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Reads and checks a TOML recipe.
+
+    Raises:
+        ValueError: with one sentence for an unreadable file, an unknown key or a value out of range.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"Cannot read the recipe {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"The recipe {path} is not valid TOML: {error}.") from error
+    try:
+        return Recipe.model_validate(table)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = "is not a key of a recipe" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ValueError(f"The recipe {path}: {where + ' ' if where else ''}{what}.") from error

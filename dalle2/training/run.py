@@ -1,0 +1,185 @@
+"""A whole run: the stages of a recipe in order, then the checkpoint folder."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
+
+from dalle2.datasets.captions import all_texts
+from dalle2.datasets.pictures import PicturesInMemory, load_pictures
+from dalle2.families import layout
+from dalle2.networks.text_projection import TextProjection
+from dalle2.training.clip import ClipStage, Towers
+from dalle2.training.decoder import DecoderStage
+from dalle2.training.loop import Pictures, Run, fit
+from dalle2.training.prior import PriorStage, embedding_statistics
+from dalle2.training.recipe import STAGES, Fit, Recipe
+from dalle2.training.stage import Stage
+from dalle2.training.tokenizer import train_tokenizer
+from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
+
+_STATISTICS_PICTURES = 20_000
+
+
+class Training:
+    """The stages of one recipe over one folder; each finished stage is a sub-folder named after it.
+
+    Args:
+        recipe: what to train. run: where, with which processes. stages: of `STAGES`, in any order; each
+            needs the folders of the ones before it.
+    """
+
+    def __init__(self, recipe: Recipe, run: Run) -> None:
+        self.recipe, self.run = recipe, run
+        self._pictures: dict[str, Pictures | None] = {}
+
+    def train(self, stages: Iterable[str] = STAGES) -> Path | None:
+        """Trains what is not finished; returns the checkpoint's folder once all four stages are."""
+        for name in STAGES:
+            if name in stages and not (self.run.folder / name).exists():
+                getattr(self, f"_{name}")()
+        if not all((self.run.folder / name).exists() for name in STAGES):
+            return None
+        checkpoint = self.run.folder / "checkpoint"
+        if self.run.accelerator.is_main_process and not checkpoint.exists():
+            self._assemble(checkpoint)
+        self.run.accelerator.wait_for_everyone()
+        return checkpoint
+
+    def pictures(self, split: str) -> Pictures | None:
+        """A split at the largest size that any stage wants; None where the held-out split is missing."""
+        data = self.recipe.data
+        if split not in self._pictures:
+            size = max(self.recipe.upsampler.picture_size, self.recipe.clip.picture_size)
+            columns = (data.image_column, data.caption_column)
+            try:
+                self._pictures[split] = load_pictures(
+                    data.source, split, size, columns, data.streaming, self.recipe.seed
+                )
+            except ValueError:
+                if split == data.split:
+                    raise
+                self._pictures[split] = None
+        return self._pictures[split]
+
+    def _fit(self, stage: Stage, plan: Fit) -> Stage:
+        data = self.recipe.data
+        return fit(stage, self.pictures(data.split), self.pictures(data.held_out_split), plan, self.run)
+
+    def _clip(self) -> None:
+        plan = self.recipe.clip
+        torch.manual_seed(self.recipe.seed)
+        if plan.start_from:
+            towers = Towers.load(Path(plan.start_from)).requires_grad_(True)
+        else:
+            tokenizer = train_tokenizer(
+                _texts(self.pictures(self.recipe.data.split)), plan.vocabulary, plan.context_length
+            )
+            towers = Towers.build(plan, tokenizer)
+        self._finish("clip", [self._fit(ClipStage(plan, towers), plan)])
+
+    def _prior(self) -> None:
+        plan, towers = self.recipe.prior, self._towers()
+        mean, std = embedding_statistics(self._embeddings(towers))
+        torch.manual_seed(self.recipe.seed)
+        stage = PriorStage(plan, towers, mean, std)
+        if plan.start_from:
+            start = PriorTransformer.from_pretrained(plan.start_from, subfolder="prior", dtype=torch.float32)
+            kept = {"clip_mean": mean[None], "clip_std": std[None]}
+            stage.network.load_state_dict(start.state_dict() | kept)
+        self._finish("prior", [self._fit(stage, plan)])
+
+    def _decoder(self) -> None:
+        plan, towers = self.recipe.decoder, self._towers()
+        std = embedding_statistics(self._embeddings(towers))[1]
+        torch.manual_seed(self.recipe.seed)
+        stage = DecoderStage(plan, towers, std)
+        if plan.start_from:
+            for module, kind, part in (
+                (stage.network, UNet2DConditionModel, "decoder"),
+                (stage.text_projection, TextProjection, "text_proj"),
+            ):
+                start = kind.from_pretrained(plan.start_from, subfolder=part, torch_dtype=torch.float32)
+                module.load_state_dict(start.state_dict())
+        self._finish("decoder", [self._fit(stage, plan)])
+
+    def _upsampler(self) -> None:
+        plan, small = self.recipe.upsampler, self.recipe.decoder.picture_size
+        torch.manual_seed(self.recipe.seed)
+        first = FirstUpsamplerStage(plan, small)
+        if plan.start_from:
+            start = UNet2DModel.from_pretrained(
+                plan.start_from, subfolder="super_res_first", torch_dtype=torch.float32
+            )
+            first.network.load_state_dict(start.state_dict())
+        first = self._fit(first, plan)
+        last = LastUpsamplerStage(plan, small, first.network)
+        last = self._fit(last, plan.model_copy(update={"steps": plan.last_steps}))
+        first.network.requires_grad_(True)
+        self._finish("upsampler", [first, last])
+
+    def _assemble(self, checkpoint: Path) -> None:
+        """Gathers the stages' parts in one checkpoint folder, in half precision; the recipe travels along."""
+        parts = {}
+        for name, kind in (layout.NETWORKS | layout.OTHERS).items():
+            stage = next(stage for stage in STAGES if (self.run.folder / stage / name).exists())
+            parts[name] = kind.from_pretrained(self.run.folder / stage, subfolder=name)
+        description = {
+            "settings": self.recipe.settings,
+            "styles": getattr(self.pictures(self.recipe.data.split), "styles", []),
+            "examples": self.recipe.examples,
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+        layout.write(layout.Parts(**parts), checkpoint, description, torch.float16)
+
+    def _towers(self) -> Towers:
+        folder = self.run.folder / "clip"
+        if not folder.exists():
+            raise ValueError(f"{folder} does not exist: train the clip stage first.")
+        return Towers.load(folder).to(self.run.accelerator.device)
+
+    @torch.no_grad()
+    def _embeddings(self, towers: Towers) -> torch.Tensor:
+        """Embeddings of training pictures, with their captions' backgrounds, (n, dim)."""
+        pictures, size = self.pictures(self.recipe.data.split), 256
+        count = len(pictures) if isinstance(pictures, PicturesInMemory) else _STATISTICS_PICTURES
+        steps = max(1, min(count, _STATISTICS_PICTURES) // size)
+        rows = []
+        for step in range(steps):
+            batch = pictures.batch(
+                Run(self.run.folder, self.recipe.seed, _Alone()).randomness("statistics", step, size)
+            )
+            rows.append(towers.embed_pictures(batch.pictures.to(self.run.accelerator.device)).float().cpu())
+        return torch.cat(rows)
+
+    def _finish(self, name: str, stages: list[Stage]) -> None:
+        """Writes a stage's folder under a temporary name, renames it, and drops the snapshots behind it."""
+        accelerator, final = self.run.accelerator, self.run.folder / name
+        if accelerator.is_main_process:
+            temporary = final.with_name(f".{name}.tmp")
+            shutil.rmtree(temporary, ignore_errors=True)
+            for stage in stages:
+                stage.save(temporary)
+            temporary.rename(final)
+            for stage in stages:
+                (self.run.folder / "snapshots" / f"{stage.name}.pt").unlink(missing_ok=True)
+        accelerator.wait_for_everyone()
+
+
+class _Alone:
+    """Stands in for the accelerator where each process does the same work."""
+
+    num_processes, process_index = 1, 0
+
+
+def _texts(pictures: Pictures) -> Iterable[str]:
+    """What the tokenizer learns from."""
+    if not isinstance(pictures, PicturesInMemory):
+        raise ValueError(
+            "A streamed source cannot train a tokenizer: start the clip stage from a checkpoint."
+        )
+    if pictures.image_captions is not None:
+        return (caption for captions in pictures.image_captions for caption in captions)
+    return all_texts(pictures.records)

@@ -1,0 +1,175 @@
+"""The task "create": a prompt becomes pictures. Its widgets and its events; the model is the studio's business."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from demo.status import Status, status
+from demo.studio import MAX_GUIDANCE, MAX_PICTURES, MAX_PROMPT_CHARACTERS, MAX_STEPS, Drawing, Refusal, Studio
+
+HINT = "Ctrl + Enter draws, Esc stops."
+Captioned = tuple[Image.Image, str]
+
+
+def build(studio: Studio) -> None:
+    """Lay out the tab inside the open `gr.Blocks`, with the endpoint `/text_to_image`."""
+    model, default = studio.model, studio.model.settings
+    with gr.Column(elem_id="create"):
+        with gr.Column(elem_id="ask"):
+            prompt = gr.Textbox(
+                label="Prompt",
+                placeholder=f"What should the picture show? For example: {(*model.examples, 'a cat face')[0]}",
+                lines=2,
+                max_lines=6,
+                max_length=MAX_PROMPT_CHARACTERS,
+                elem_id="prompt",
+            )
+            if model.styles:
+                styles = gr.Dataset(
+                    components=[gr.Textbox(visible=False)],
+                    samples=[[style] for style in model.styles],
+                    label="Style",
+                    samples_per_page=len(model.styles),
+                    elem_id="styles",
+                )
+                styles.click(
+                    lambda words, picked: _in_style(words, picked[0], model.styles),
+                    [prompt, styles],
+                    prompt,
+                    queue=False,
+                    show_progress="hidden",
+                    api_visibility="private",
+                )
+            with gr.Row(elem_id="buttons"):
+                draw_button = gr.Button("Draw", variant="primary", elem_id="draw")
+                stop_button = gr.Button("Stop", variant="stop", elem_id="stop")
+            state = Status(status("idle", HINT), elem_id="status")
+        pictures = gr.Gallery(
+            label="Pictures",
+            show_label=False,
+            format="png",  # the default, webp, would lose the pictures' records
+            interactive=False,
+            columns=2,
+            object_fit="contain",
+            buttons=["download", "fullscreen"],
+            elem_id="pictures",
+        )
+        with gr.Column(elem_id="options"):
+            if model.examples:
+                gr.Examples(
+                    [[example] for example in model.examples],
+                    prompt,
+                    label="Try one of these",
+                    examples_per_page=len(model.examples),
+                    api_visibility="private",
+                )
+            count = gr.Slider(1, MAX_PICTURES, value=1, step=1, label="Number of pictures", buttons=[], elem_id="count")
+            with gr.Row(elem_id="seeds"):
+                seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")
+                random_seed = gr.Checkbox(True, label="Random seed", elem_id="random-seed")
+            with gr.Accordion("Advanced", open=False):
+                prior_steps = _steps("Prior: steps", default.prior.num_inference_steps)
+                prior_guidance = _guidance("Prior: guidance", default.prior.guidance_scale)
+                decoder_steps = _steps("Decoder: steps", default.decoder.num_inference_steps)
+                decoder_guidance = _guidance("Decoder: guidance", default.decoder.guidance_scale)
+                upsampler_steps = _steps("Upsampler: steps", default.upsampler.num_inference_steps)
+
+    # One API parameter is one argument here, so there are many.
+    def text_to_image(  # noqa: PLR0913
+        prompt: str,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        count: int = 1,
+        prior_steps: int = default.prior.num_inference_steps,
+        prior_guidance: float = default.prior.guidance_scale,
+        decoder_steps: int = default.decoder.num_inference_steps,
+        decoder_guidance: float = default.decoder.guidance_scale,
+        upsampler_steps: int = default.upsampler.num_inference_steps,
+    ) -> Iterator[tuple[list[Captioned] | dict, int | dict, dict[str, Any]]]:
+        """Draw pictures from a prompt: their files with captions, the seed of the first one, and the progress.
+
+        Previews come first, as they form; the last answer has the state "done". The seeds count up from picture
+        to picture; each PNG carries its prompt, seed and settings in the text chunk "parameters".
+        """
+        try:
+            settings = studio.settings(
+                (prior_steps, decoder_steps, upsampler_steps), prior_guidance, decoder_guidance
+            )
+            shown: Sequence[Image.Image] = ()
+            for drawing in studio.text_to_image(prompt, None if random_seed else seed, count, settings):
+                # Pictures that the page has already are not sent again.
+                fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, prompt)
+                shown = drawing.pictures
+                yield fresh, drawing.seeds[0], _status(drawing)
+        except Refusal as refusal:
+            yield gr.skip(), gr.skip(), status("refused", str(refusal))
+            # The page shows the sentence in its status line; this one is for the API.
+            raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
+
+    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    begun = draw_button.click(
+        lambda: (status("waiting", "Waiting for the turn"), gr.Gallery(selected_index=None)),
+        None,
+        [state, pictures],
+        **private,
+    )
+    drawn = begun.then(
+        text_to_image,
+        [
+            prompt,
+            seed,
+            random_seed,
+            count,
+            prior_steps,
+            prior_guidance,
+            decoder_steps,
+            decoder_guidance,
+            upsampler_steps,
+        ],
+        [pictures, seed, state],
+        api_name="text_to_image",
+        concurrency_id="accelerator",
+        concurrency_limit=1,
+        show_progress="minimal",
+        show_progress_on=state,
+    )
+    stop_button.click(lambda: status("stopped", "Stopped."), None, state, cancels=[drawn], **private)
+
+
+def _steps(label: str, value: int) -> gr.Slider:
+    return gr.Slider(1, MAX_STEPS, value=value, step=1, label=label)
+
+
+def _guidance(label: str, value: float) -> gr.Slider:
+    return gr.Slider(0, MAX_GUIDANCE, value=value, step=0.5, label=label)
+
+
+def _in_style(prompt: str, style: str, styles: Sequence[str]) -> str:
+    """The prompt with this style at its end, in the place of another one that stood there."""
+    for other in styles:
+        prompt = prompt.removesuffix(f", {other} style")
+    return f"{prompt.rstrip(' ,')}, {style} style"
+
+
+def _captioned(drawing: Drawing, prompt: str) -> list[Captioned]:
+    return [
+        (picture, f"{prompt.strip()}, seed {seed}")
+        for picture, seed in zip(drawing.pictures, drawing.seeds, strict=True)
+    ]
+
+
+def _status(drawing: Drawing) -> dict[str, Any]:
+    """What the status line says of a drawing."""
+    if drawing.finished:
+        return status("done", f"Done: {_plural(len(drawing.pictures))}. Click one to enlarge or download it.")
+    running = [(name, done, total) for name, done, total in drawing.stages if done]
+    if not running:
+        return status("waiting", "Waiting for the turn", drawing.stages)
+    name, done, total = running[-1]
+    return status("working", f"{name.capitalize()}: step {done} of {total}", drawing.stages)
+
+
+def _plural(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"

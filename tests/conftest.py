@@ -1,0 +1,55 @@
+"""Tiny random checkpoints, made once a session; nothing is downloaded."""
+
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from dalle2.families import layout, load
+from dalle2.model import UnclipModel
+from dalle2.settings import Settings, StageSettings
+
+QUICK = Settings(
+    prior=StageSettings(num_inference_steps=3, guidance_scale=2.0),
+    decoder=StageSettings(num_inference_steps=4, guidance_scale=3.0),
+    upsampler=StageSettings(num_inference_steps=3),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_threads() -> None:
+    """The networks are so small that threads only cost."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder like the embedded one: all parts, predicting clean pictures, with a dalle2.json."""
+    description = {"settings": QUICK.to_dict(), "styles": ["twemoji", "noto"], "examples": ["a cat face"]}
+    return layout.write(tiny.parts("sample"), tmp_path_factory.mktemp("tiny") / "sample", description)
+
+
+@pytest.fixture(scope="session")
+def karlo_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A twin of kakaobrain/karlo-v1-alpha as published: predicts noise, .bin weights, no image encoder."""
+    return tiny.karlo_twin(tiny.parts("epsilon", pad="!"), tmp_path_factory.mktemp("karlo") / "text")
+
+
+@pytest.fixture(scope="session")
+def karlo_variations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A twin of kakaobrain/karlo-v1-alpha-image-variations as published: no prior."""
+    made = tiny.parts("epsilon", pad="!")
+    return tiny.karlo_twin(made, tmp_path_factory.mktemp("karlo") / "variations", task="variations")
+
+
+@pytest.fixture(scope="session")
+def model(tiny_checkpoint: Path) -> UnclipModel:
+    """The tiny checkpoint, loaded."""
+    return load(tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def quick() -> Settings:
+    """Settings of very few steps."""
+    return QUICK

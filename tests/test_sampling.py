@@ -1,0 +1,202 @@
+"""The loop against perfect denoisers, whose answers are known, and against diffusers' own schedulers."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, UnCLIPScheduler
+
+from dalle2 import sampling
+from dalle2.settings import SCHEDULERS
+
+CONFIG = UnCLIPScheduler(prediction_type="sample").config
+NOISY = UnCLIPScheduler(prediction_type="epsilon").config
+LEARNED = UnCLIPScheduler(prediction_type="sample", variance_type="learned_range").config
+CPU = torch.device("cpu")
+
+
+def generators(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def run(
+    denoise: sampling.Denoise, scheduler: object, seeds: tuple[int, ...] = (1, 2), size: int = 4
+) -> torch.Tensor:
+    noise = generators(*seeds)
+    start = sampling.draw_noise((3, size, size), noise, CPU)
+    return sampling.sample(denoise, scheduler, start, noise, lambda *_: None)
+
+
+def curve(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """A denoiser that is not perfect, so that grids and solvers matter."""
+    return torch.tanh(x * (1 - t / 1200) + 0.2)
+
+
+@pytest.mark.parametrize("ends_at_zero", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 25])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_perfect_denoiser_is_recovered(name: str, steps: int, ends_at_zero: bool) -> None:
+    truth = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    scheduler = sampling.build_scheduler(CONFIG, name, steps, ends_at_zero)
+    assert len(scheduler.timesteps) == steps
+    # Formula (7) of DDPM rounds 1 - alpha_bar at t = 0, in diffusers as here: hence not closer than 1e-3.
+    assert torch.allclose(run(lambda x, t: truth, scheduler), truth, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_perfect_denoiser_of_noise_is_recovered(name: str) -> None:
+    truth = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(5)) * 1.6 - 0.8
+    scheduler = sampling.build_scheduler(NOISY, name, 12)
+
+    def noise_in(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        signal = scheduler.alphas_cumprod[t]
+        return (x - signal**0.5 * truth) / (1 - signal) ** 0.5
+
+    assert torch.allclose(
+        run(sampling.clean_predictions(noise_in, scheduler, NOISY), scheduler), truth, atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_every_number_of_steps_has_its_grid(name: str) -> None:
+    for steps in [*range(1, 60), 250, 400, 600, 999, 1000]:
+        for ends_at_zero in (False, True):
+            timesteps = sampling.build_scheduler(CONFIG, name, steps, ends_at_zero).timesteps.numpy()
+            assert len(timesteps) == steps and timesteps[0] == 999 and timesteps[-1] >= 0
+            assert (np.diff(timesteps) < 0).all()
+            if steps > 1 and (ends_at_zero or name in ("unclip", "ddpm")):
+                assert timesteps[-1] == 0
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_thousand_steps(name: str) -> None:
+    assert run(curve, sampling.build_scheduler(CONFIG, name, 1000), size=2).isfinite().all()
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_noise_schedule_is_the_checkpoints(name: str) -> None:
+    published = {key: value for key, value in CONFIG.items() if key != "beta_schedule"}
+    scheduler = sampling.build_scheduler(published, name, 5)
+    assert torch.equal(scheduler.alphas_cumprod, UnCLIPScheduler().alphas_cumprod)
+
+
+def test_unclip_is_diffusers_grid() -> None:
+    for steps in range(2, 101):
+        theirs = UnCLIPScheduler()
+        theirs.set_timesteps(steps)
+        assert torch.equal(sampling.build_scheduler(CONFIG, "unclip", steps).timesteps, theirs.timesteps)
+
+
+@pytest.mark.parametrize("config", [CONFIG, LEARNED])
+def test_ddpm_is_unclip(config: dict[str, object]) -> None:
+    """Two implementations of the same ancestral step: diffusers says one replaces the other."""
+
+    def denoise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return torch.cat([curve(x, t), torch.cos(3 * x)], dim=1)
+
+    drawn = [run(denoise, sampling.build_scheduler(config, name, 20)) for name in ("unclip", "ddpm")]
+    # They round 1 - alpha_bar at t = 0 differently, a factor of 1 +- 7e-4 in the last step.
+    assert torch.allclose(*drawn, atol=1e-3)
+    plain = run(curve, sampling.build_scheduler(CONFIG, "unclip", 20))
+    assert torch.allclose(drawn[0], plain, atol=1e-3) == (config is CONFIG)
+
+
+def test_ddim_is_diffusers_ddim_where_that_is_exact() -> None:
+    theirs = DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="sample",
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+    theirs.set_timesteps(20)
+    ours = sampling.build_scheduler(CONFIG, "ddim", 20)
+    assert torch.equal(ours.timesteps, theirs.timesteps)
+    assert torch.allclose(run(curve, ours), run(curve, theirs), atol=1e-4)
+
+
+def test_higher_orders_come_closer() -> None:
+    """Against the denoiser of a Gaussian (mean 0.3, deviation 0.5), whose answer is exact."""
+    signals = UnCLIPScheduler().alphas_cumprod
+
+    def posterior_mean(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        signal = signals[t]
+        return 0.3 + 0.25 * signal**0.5 * (x - 0.3 * signal**0.5) / (0.25 * signal + 1 - signal)
+
+    truth = run(posterior_mean, sampling.build_scheduler(CONFIG, "ddim", 1000))
+    errors = {
+        name: (run(posterior_mean, sampling.build_scheduler(CONFIG, name, 25)) - truth).abs().mean().item()
+        for name in ("ddim", "dpm++", "unipc")
+    }
+    assert errors["unipc"] < errors["dpm++"] < 0.002 and 0.01 < errors["ddim"] < 0.05
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_picture_depends_on_its_own_seed_only(name: str) -> None:
+    together = run(curve, sampling.build_scheduler(CONFIG, name, 6), (3, 7, 9))
+    alone = run(curve, sampling.build_scheduler(CONFIG, name, 6), (7,))
+    assert torch.equal(together[1:2], alone) and not torch.equal(together[0], together[1])
+
+
+def test_guidance() -> None:
+    """1 is the plain network, 0 the blind one, and between and beyond it is linear."""
+    x, t = torch.randn(2, 3, 4, 4), torch.tensor(5)
+    blind, seeing = torch.randn(2, 1, 1, 1), torch.randn(2, 1, 1, 1)
+    calls = []
+
+    def network(x: torch.Tensor, t: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        calls.append(len(x))
+        return torch.cat([x + shift, x * shift], dim=1)
+
+    def guided(scale: float, timesteps: set[int]) -> torch.Tensor:
+        shifts = seeing if scale == 1 else torch.cat([blind, seeing])
+        return sampling.guide(network, {"shift": shifts}, scale, timesteps)(x, t)
+
+    assert torch.equal(guided(1, {5}), network(x, t, seeing))
+    assert torch.equal(guided(0, {5})[:, :3], network(x, t, blind)[:, :3])
+    assert torch.allclose(guided(3, {5})[:, :3], x + blind + 3 * (seeing - blind), atol=1e-5)
+    assert torch.equal(guided(3, {5})[:, 3:], x * seeing)  # the variance is the seeing one's
+    calls.clear()
+    assert (
+        torch.equal(guided(3, {6}), network(x, t, seeing)) and calls[0] == 2
+    )  # outside the interval: no blind half
+    calls.clear()
+    assert guided(1, {5}) is not None and calls == [2]
+
+
+def test_the_guidance_interval_is_a_share_of_the_steps() -> None:
+    timesteps = torch.tensor([900, 700, 500, 300])
+    assert sampling.guided_timesteps(timesteps, (0.0, 1.0)) == {900, 700, 500, 300}
+    assert sampling.guided_timesteps(timesteps, (0.25, 0.75)) == {700, 500}
+    assert sampling.guided_timesteps(timesteps, (0.0, 0.0)) == set()
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_steps_are_told_and_can_stop(name: str) -> None:
+    told = []
+
+    def tell(index: int, total: int, clean: torch.Tensor) -> None:
+        told.append((index, total, clean.shape))
+        if index == 3:
+            raise InterruptedError
+
+    noise = generators(1)
+    start = sampling.draw_noise((3, 4, 4), noise, CPU)
+    with pytest.raises(InterruptedError):
+        sampling.sample(curve, sampling.build_scheduler(CONFIG, name, 5), start, noise, tell)
+    assert told == [(index, 5, (1, 3, 4, 4)) for index in (1, 2, 3)]
+
+
+def test_predictions_are_clamped_as_configured() -> None:
+    scheduler = sampling.build_scheduler(CONFIG, "ddim", 3)
+    x, t = torch.zeros(1, 3, 2, 2), torch.tensor(999)
+    wide = UnCLIPScheduler(prediction_type="sample", clip_sample_range=5.0).config
+    free = UnCLIPScheduler(prediction_type="sample", clip_sample=False).config
+    for config, largest in ((CONFIG, 1.0), (wide, 5.0), (free, 9.0)):
+        assert sampling.clean_predictions(lambda x, t: x + 9, scheduler, config)(x, t).max() == largest
+
+
+def test_unknown_predictions_and_too_many_steps_are_refused() -> None:
+    scheduler = sampling.build_scheduler(CONFIG, "ddim", 3)
+    with pytest.raises(ValueError, match="v_prediction"):
+        sampling.clean_predictions(curve, scheduler, {**CONFIG, "prediction_type": "v_prediction"})
+    with pytest.raises(ValueError, match="100 steps"):
+        sampling.build_scheduler({**CONFIG, "num_train_timesteps": 100}, "ddim", 101)
