@@ -47,25 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dalle2", description="Draw pictures from a prompt.")
     parser.add_argument("prompt", nargs="?", help="what the pictures should show")
     parser.add_argument("-n", type=int, metavar="N", help="how many pictures (seeds count up); default 1")
-    parser.add_argument(
-        "--seed", type=int, help=f"seed of the first picture, 0 to {MAX_SEED}; default: random"
-    )
-    parser.add_argument(
-        "-o", "--out", default=".", metavar="DIR_OR_FILE", help="a folder, or a name ending in .png"
-    )
+    parser.add_argument("--seed", type=int, help=f"seed of the first picture, 0 to {MAX_SEED}; default: random")
+    parser.add_argument("-o", "--out", default=".", metavar="DIR_OR_FILE", help="a folder, or a name ending in .png")
     parser.add_argument("--from", dest="source", metavar="PICTURE.png", help="draw this picture again")
-    parser.add_argument(
-        "--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint"
-    )
+    parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
     three = "one value for all stages, or three, as 25,25,7, for prior, decoder, upsampler"
     parser.add_argument("--steps", help=f"denoising steps: {three}")
     parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
     parser.add_argument("--scheduler", help=f"{three}; of {', '.join(SCHEDULERS)}")
     parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
     parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
-    parser.add_argument(
-        "--compile", action="store_true", help="compile the networks: slow to start, then faster"
-    )
+    parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
     return parser
 
 
@@ -73,9 +65,7 @@ def _run(options: argparse.Namespace) -> list[Path]:
     if options.source is None:
         return _draw_new(options)
     clashing = [
-        name
-        for name in ("prompt", "n", "seed", "steps", "guidance", "scheduler")
-        if getattr(options, name) is not None
+        name for name in ("prompt", "n", "seed", "steps", "guidance", "scheduler") if getattr(options, name) is not None
     ]
     if clashing:
         raise ValueError(f"--from draws the picture as it was: leave out {clashing[0]}, or leave out --from.")
@@ -184,11 +174,7 @@ def _file_names(out: str, prompt: str, seeds: list[int]) -> list[Path]:
     if path.suffix and not path.is_dir():
         if path.suffix.lower() != ".png":
             raise ValueError(f"Pictures are saved as PNG: let {path.name!r} end in .png, or name a folder.")
-        return (
-            [path]
-            if len(seeds) == 1
-            else [path.with_name(f"{path.stem}-{seed}{path.suffix}") for seed in seeds]
-        )
+        return [path] if len(seeds) == 1 else [path.with_name(f"{path.stem}-{seed}{path.suffix}") for seed in seeds]
     # Letters of every script may stand in a file name; 40 of them stay below 255 bytes in any.
     slug = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40].rstrip("-") or "picture"
     return [path / f"{slug}-{seed}.png" for seed in seeds]

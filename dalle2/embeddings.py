@@ -51,11 +51,7 @@ def mix(parts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
     A plain mean of vectors is shorter than they are, and the decoder draws a shorter embedding paler.
     ValueError unless the weights are finite, not negative and not all zero.
     """
-    if (
-        len(weights) != len(parts)
-        or not all(math.isfinite(w) and w >= 0 for w in weights)
-        or sum(weights) == 0
-    ):
+    if len(weights) != len(parts) or not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) == 0:
         raise ValueError("The weights of a mix must be numbers from 0 up, one for each part, and not all 0.")
     shares = torch.tensor(weights, dtype=parts.dtype, device=parts.device)[:, None] / sum(weights)
     length = (shares * parts.norm(dim=-1, keepdim=True)).sum(0)

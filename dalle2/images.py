@@ -83,9 +83,7 @@ def read_record(source: Image.Image | str | Path) -> dict[str, object]:
                 picture.load()  # a text chunk may stand after the pixels
                 return read_record(picture)
         except (UnidentifiedImageError, SyntaxError, EOFError) as error:
-            raise ValueError(
-                f"{source} is not a PNG picture, and only PNG pictures carry a record."
-            ) from error
+            raise ValueError(f"{source} is not a PNG picture, and only PNG pictures carry a record.") from error
     text = source.info.get(RECORD_KEY)
     if not isinstance(text, str):
         raise ValueError("The picture carries no record: it was not drawn by this program, or was converted.")

@@ -144,9 +144,7 @@ class UnclipModel(ABC):
         if not parts:
             raise ValueError("A mix needs at least one picture or prompt.")
         contents, weights = zip(*parts, strict=True)
-        embeddings = torch.stack(
-            [maths.mix(self._embed(contents, seed, settings, on_step), weights) for seed in seeds]
-        )
+        embeddings = torch.stack([maths.mix(self._embed(contents, seed, settings, on_step), weights) for seed in seeds])
         pictures = self.decode(embeddings, generators(seeds), None, settings, on_step)
         named = [[_name(content), weight] for content, weight in parts]
         return self._sign("mix", pictures, seeds, settings, [{"parts": named}] * len(seeds))
@@ -165,9 +163,7 @@ class UnclipModel(ABC):
         if prompts:
             self._require("text_to_image")
             noise = generators([seed] * len(prompts))
-            rows |= zip(
-                prompts, self.embed_prompt(list(prompts.values()), noise, settings, on_step), strict=True
-            )
+            rows |= zip(prompts, self.embed_prompt(list(prompts.values()), noise, settings, on_step), strict=True)
         if pictures:
             self._require("variations")
             rows |= zip(pictures, self.embed_image(list(pictures.values())), strict=True)
@@ -205,8 +201,7 @@ def generators(seeds: Sequence[Seed]) -> list[torch.Generator]:
     if not seeds:
         raise ValueError("Give at least one seed: each seed is one picture.")
     return [
-        seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(check_seed(seed))
-        for seed in seeds
+        seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(check_seed(seed)) for seed in seeds
     ]
 
 

@@ -20,9 +20,7 @@ Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Network = Callable[..., torch.Tensor]
 
 
-def build_scheduler(
-    config: Mapping[str, Any], name: str, steps: int, ends_at_zero: bool = False
-) -> SchedulerMixin:
+def build_scheduler(config: Mapping[str, Any], name: str, steps: int, ends_at_zero: bool = False) -> SchedulerMixin:
     """A scheduler for clean predictions on the checkpoint's noise schedule, its timesteps set.
 
     `config` is the checkpoint's own scheduler config. The ancestral schedulers use Karlo's grid, from the
@@ -55,9 +53,7 @@ def build_scheduler(
         case _:
             raise ValueError(f"There is no scheduler {name!r}.")
     to_zero = ends_at_zero or name in ("unclip", "ddpm")
-    _set_timesteps(
-        scheduler, _karlo_grid(train_steps, steps) if to_zero else _trailing_grid(train_steps, steps)
-    )
+    _set_timesteps(scheduler, _karlo_grid(train_steps, steps) if to_zero else _trailing_grid(train_steps, steps))
     return scheduler
 
 
@@ -79,9 +75,7 @@ def clean_predictions(network: Denoise, scheduler: SchedulerMixin, config: Mappi
     return denoise
 
 
-def guide(
-    network: Network, conditions: Mapping[str, torch.Tensor], scale: float, guided: Collection[int]
-) -> Denoise:
+def guide(network: Network, conditions: Mapping[str, torch.Tensor], scale: float, guided: Collection[int]) -> Denoise:
     """Classifier-free guidance: blind + scale * (seeing - blind), at the timesteps `guided` only.
 
     With a scale other than 1 each condition is (2n, ...), the blind half first; with 1 it is (n, ...). The
@@ -109,9 +103,7 @@ def guided_timesteps(timesteps: torch.Tensor, interval: tuple[float, float]) -> 
     return {int(t) for index, t in enumerate(timesteps) if first <= (index + 0.5) / total <= last}
 
 
-def draw_noise(
-    shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device
-) -> torch.Tensor:
+def draw_noise(shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device) -> torch.Tensor:
     """Noise (len(generators), *shape), float32: each row from its own CPU generator."""
     return torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).to(device)
 

@@ -33,13 +33,10 @@ class StageSettings:
     def __post_init__(self) -> None:
         steps = self.num_inference_steps
         if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= MAX_STEPS:
-            raise ValueError(
-                f"num_inference_steps must be a whole number from 1 to {MAX_STEPS}, not {steps!r}."
-            )
+            raise ValueError(f"num_inference_steps must be a whole number from 1 to {MAX_STEPS}, not {steps!r}.")
         if not _is_number(self.guidance_scale) or not 0 <= self.guidance_scale <= MAX_GUIDANCE_SCALE:
             raise ValueError(
-                f"guidance_scale must be a number from 0 to {MAX_GUIDANCE_SCALE:g}, "
-                f"not {self.guidance_scale!r}."
+                f"guidance_scale must be a number from 0 to {MAX_GUIDANCE_SCALE:g}, not {self.guidance_scale!r}."
             )
         if self.scheduler not in SCHEDULERS:
             raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {self.scheduler!r}.")
@@ -112,8 +109,7 @@ def check_prompt(prompt: str) -> str:
         raise ValueError("The prompt is empty: write what the picture should show.")
     if len(prompt) > MAX_PROMPT_CHARACTERS:
         raise ValueError(
-            f"The prompt has {len(prompt):,} characters, but at most {MAX_PROMPT_CHARACTERS:,} are allowed: "
-            "shorten it."
+            f"The prompt has {len(prompt):,} characters, but at most {MAX_PROMPT_CHARACTERS:,} are allowed: shorten it."
         )
     if any("\ud800" <= character <= "\udfff" for character in prompt):
         raise ValueError("The prompt holds half of a character (a lone surrogate): type or paste it again.")

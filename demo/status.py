@@ -29,7 +29,10 @@ class Status(gr.HTML):
         return {
             "type": "object",
             "properties": {
-                "state": {"type": "string", "enum": ["idle", "waiting", "working", "done", "stopped", "refused"]},
+                "state": {
+                    "type": "string",
+                    "enum": ["idle", "waiting", "working", "done", "stopped", "refused"],
+                },
                 "text": {"type": "string"},
                 "stages": {"type": "array", "items": {"type": "object"}},
             },

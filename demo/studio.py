@@ -19,7 +19,15 @@ from dalle2.families import load
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_PROMPT_CHARACTERS, MAX_SEED, OnStep, Settings, Step, check_prompt, check_seed
 
-__all__ = ["MAX_GUIDANCE", "MAX_PICTURES", "MAX_PROMPT_CHARACTERS", "MAX_STEPS", "Drawing", "Refusal", "Studio"]
+__all__ = [
+    "MAX_GUIDANCE",
+    "MAX_PICTURES",
+    "MAX_PROMPT_CHARACTERS",
+    "MAX_STEPS",
+    "Drawing",
+    "Refusal",
+    "Studio",
+]
 
 # What one visitor may ask of a machine that others wait for; the model itself allows more.
 MAX_PICTURES = 8
@@ -56,9 +64,7 @@ class Drawing:
 
     def after(self, step: Step, pictures: Sequence[Image.Image]) -> "Drawing":
         """The same drawing one step later; without new pictures it keeps the ones it has."""
-        stages = tuple(
-            (name, step.index if name == step.stage else done, total) for name, done, total in self.stages
-        )
+        stages = tuple((name, step.index if name == step.stage else done, total) for name, done, total in self.stages)
         return dataclasses.replace(self, stages=stages, pictures=tuple(pictures) or self.pictures)
 
 
@@ -78,9 +84,7 @@ class Studio:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(load(checkpoint, device) if checkpoint else load(device=device))
 
-    def settings(
-        self, steps: tuple[int, int, int], prior_guidance: float, decoder_guidance: float
-    ) -> Settings:
+    def settings(self, steps: tuple[int, int, int], prior_guidance: float, decoder_guidance: float) -> Settings:
         """The checkpoint's settings with these steps (prior, decoder, upsampler) and guidance scales.
 
         Refusal when a value is out of range.
@@ -168,7 +172,9 @@ def _seeds(first: int | None, count: int) -> tuple[int, ...]:
     if first is None:
         first = random.randint(0, MAX_SEED - count + 1)
     if check_seed(first) > MAX_SEED - count + 1:
-        raise ValueError(f"Seeds count up from picture to picture: for {count}, start at {MAX_SEED - count + 1} at most.")
+        raise ValueError(
+            f"Seeds count up from picture to picture: for {count}, start at {MAX_SEED - count + 1} at most."
+        )
     return tuple(range(first, first + count))
 
 

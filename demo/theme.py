@@ -53,6 +53,8 @@ def calm() -> gr.themes.Base:
         input_border_width="1px",
         input_border_color="*neutral_300",
         input_border_color_dark="*neutral_700",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         input_border_color_focus="*primary_600",
         input_border_color_focus_dark="*primary_400",
         button_primary_background_fill="*primary_600",

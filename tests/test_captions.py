@@ -78,11 +78,7 @@ def test_labels_tags_and_both_are_drawn(drawn: list[Caption]) -> None:
 
 @pytest.mark.parametrize("style", STYLE_PHRASES)
 def test_a_caption_names_its_style_when_it_says_so_and_no_other(style: str) -> None:
-    own = {
-        name.lower()
-        for language in ("en", "zh", "zh-hant")
-        for name in captions.style_phrases(style, language)
-    }
+    own = {name.lower() for language in ("en", "zh", "zh-hant") for name in captions.style_phrases(style, language)}
     others = {name for other in STYLE_PHRASES if other != style for name in STYLE_PHRASES[other]}
     # "noto" is a part of "noto v1": what is left once the own names are gone must name no style
     drawn = draw(RECORD | {"style": style}, count=1500)
@@ -150,17 +146,13 @@ def test_articles_stand_where_they_fit(label: str, articles: set[str]) -> None:
     record = RECORD | {"label": label, "captions": [{"language": "en", "label": label, "tags": []}]}
     drawn = [caption.text.lower() for caption in draw(record, count=400)]
     starts = {
-        text.removesuffix(label.lower())
-        for text in drawn
-        if text in {f"{a}{label.lower()}" for a in ("", "a ", "an ")}
+        text.removesuffix(label.lower()) for text in drawn if text in {f"{a}{label.lower()}" for a in ("", "a ", "an ")}
     }
     assert starts == articles
 
 
 def test_some_captions_are_capitalised_and_some_lower_case(drawn: list[Caption]) -> None:
-    german = [
-        caption.text for caption in drawn if caption.language == "de" and "atzengesicht" in caption.text
-    ]
+    german = [caption.text for caption in drawn if caption.language == "de" and "atzengesicht" in caption.text]
     assert any("katzengesicht" in text for text in german)
     english = [caption for caption in drawn if caption.language == "en"]
     assert share(english, lambda caption: caption.text[0].isupper()) == pytest.approx(0.15, abs=0.02)
@@ -197,19 +189,13 @@ def test_all_texts_hold_every_word_once(drawn: list[Caption]) -> None:
     texts = list(captions.all_texts([RECORD, RECORD | {"style": "noto"}, dog]))
     assert len(texts) == len(set(texts))
     words = [
-        word
-        for record in (RECORD, dog)
-        for entry in record["captions"]
-        for word in [entry["label"], *entry["tags"]]
+        word for record in (RECORD, dog) for entry in record["captions"] for word in [entry["label"], *entry["tags"]]
     ]
     assert set(words) <= set(texts)
     # nothing that a caption says is missing: take the drawn words and the texts apart
     known = set(" ".join(texts).lower().replace(",", " ").split()) | {"a", "an"}
     said = {
-        word
-        for caption in drawn
-        if caption.language == "en"
-        for word in caption.text.lower().replace(",", " ").split()
+        word for caption in drawn if caption.language == "en" for word in caption.text.lower().replace(",", " ").split()
     }
     assert said <= known
     assert "紫色背景上的emoji" in texts

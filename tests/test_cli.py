@@ -170,9 +170,7 @@ def test_bad_arguments(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_absent_embedded_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+def test_an_absent_embedded_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(families, "EMBEDDED", tmp_path / "emoji")
     assert "embedded checkpoint is not there" in refused(["a cat", "-o", str(tmp_path)], capsys)
 

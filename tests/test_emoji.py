@@ -55,12 +55,8 @@ def pin(folder: Path, name: str, content: bytes, style: str | None = None) -> Pa
 
 def pack_words(folder: Path) -> Package:
     messages = {
-        "groups": [
-            {"key": key, "order": n} for n, key in enumerate(("animals", "food", "component", "flags"))
-        ],
-        "subgroups": [
-            {"key": k, "order": n} for n, k in enumerate(("cats", "fruit", "tones", "country-flag"))
-        ],
+        "groups": [{"key": key, "order": n} for n, key in enumerate(("animals", "food", "component", "flags"))],
+        "subgroups": [{"key": k, "order": n} for n, k in enumerate(("cats", "fruit", "tones", "country-flag"))],
     }
     english = [
         {"label": "regional indicator A", "hexcode": "1F1E6"},
@@ -498,9 +494,7 @@ def test_packages_come_from_the_configured_registry(
     assert emoji.build(tmp_path / "set", 32, None, packages) == {"train": 4, "test": 5}
 
     (tmp_path / "registry" / packages[1].address).unlink()
-    with pytest.raises(
-        BuildError, match=r"coded-1\.0\.0\.tgz \(File not found\); check the network, or fetch"
-    ):
+    with pytest.raises(BuildError, match=r"coded-1\.0\.0\.tgz \(File not found\); check the network, or fetch"):
         emoji.build(tmp_path / "other", 32, None, packages)
     assert not (tmp_path / "other").exists()
 
@@ -575,9 +569,7 @@ def test_the_command_builds_and_writes_a_new_split_on_request(
     assert "already exists" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "command", ["", "--out x --size big", "--out x --unknown", "--out x --size 32 --new-split"]
-)
+@pytest.mark.parametrize("command", ["", "--out x --size big", "--out x --unknown", "--out x --size 32 --new-split"])
 def test_wrong_arguments_exit_with_2(command: str) -> None:
     with pytest.raises(SystemExit) as caught:
         emoji.main(command.split())

@@ -137,9 +137,7 @@ def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> 
         "images.save(picture, sys.argv[2])"
     )
     files = [tmp_path / "noise.png", tmp_path / "cat.png"]
-    done = subprocess.run(
-        [sys.executable, "-c", script, *files], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    done = subprocess.run([sys.executable, "-c", script, *files], capture_output=True, text=True, check=False, cwd=ROOT)
     assert "OSError: [Errno 27]" in done.stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["cat.png", "noise.png"]
     assert (tmp_path / "cat.png").read_bytes() == before

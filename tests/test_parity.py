@@ -46,9 +46,7 @@ def stock_parts(model: UnclipModel, without: set[str]) -> dict[str, object]:
     """The model's parts, with diffusers' own text projection in the place of ours."""
     parts = {name: part for name, part in model.parts.present().items() if name not in without}
     ours = parts["text_proj"]
-    theirs = UnCLIPTextProjModel(
-        **{key: value for key, value in ours.config.items() if not key.startswith("_")}
-    )
+    theirs = UnCLIPTextProjModel(**{key: value for key, value in ours.config.items() if not key.startswith("_")})
     theirs.load_state_dict(ours.state_dict())
     return parts | {"text_proj": theirs.eval()}
 
@@ -59,9 +57,7 @@ def pixels(model: UnclipModel, embeddings: torch.Tensor, *rest: object) -> np.nd
     return (drawn * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
 
 
-def our_text_to_image(
-    model: UnclipModel, prompts: list[str], seeds: list[int], settings: Settings
-) -> np.ndarray:
+def our_text_to_image(model: UnclipModel, prompts: list[str], seeds: list[int], settings: Settings) -> np.ndarray:
     noise = generators(seeds)
     return pixels(model, model.embed_prompt(prompts, noise, settings), noise, prompts, settings)
 

@@ -18,9 +18,7 @@ def generators(*seeds: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
-def run(
-    denoise: sampling.Denoise, scheduler: object, seeds: tuple[int, ...] = (1, 2), size: int = 4
-) -> torch.Tensor:
+def run(denoise: sampling.Denoise, scheduler: object, seeds: tuple[int, ...] = (1, 2), size: int = 4) -> torch.Tensor:
     noise = generators(*seeds)
     start = sampling.draw_noise((3, size, size), noise, CPU)
     return sampling.sample(denoise, scheduler, start, noise, lambda *_: None)
@@ -51,9 +49,7 @@ def test_a_perfect_denoiser_of_noise_is_recovered(name: str) -> None:
         signal = scheduler.alphas_cumprod[t]
         return (x - signal**0.5 * truth) / (1 - signal) ** 0.5
 
-    assert torch.allclose(
-        run(sampling.clean_predictions(noise_in, scheduler, NOISY), scheduler), truth, atol=2e-3
-    )
+    assert torch.allclose(run(sampling.clean_predictions(noise_in, scheduler, NOISY), scheduler), truth, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -155,9 +151,7 @@ def test_guidance() -> None:
     assert torch.allclose(guided(3, {5})[:, :3], x + blind + 3 * (seeing - blind), atol=1e-5)
     assert torch.equal(guided(3, {5})[:, 3:], x * seeing)  # the variance is the seeing one's
     calls.clear()
-    assert (
-        torch.equal(guided(3, {6}), network(x, t, seeing)) and calls[0] == 2
-    )  # outside the interval: no blind half
+    assert torch.equal(guided(3, {6}), network(x, t, seeing)) and calls[0] == 2  # outside the interval: no blind half
     calls.clear()
     assert guided(1, {5}) is not None and calls == [2]
 

@@ -56,9 +56,7 @@ def test_the_upsampler_is_never_guided(quick: Settings) -> None:
         dataclasses.replace(quick, upsampler=StageSettings(3, guidance_scale=2.0))
 
 
-@pytest.mark.parametrize(
-    "prompt", ["a cat", "кошка", "一只猫", "قطة", "बिल्ली", "🐱‍👓", "a\tcat\nface", "é" * 1000]
-)
+@pytest.mark.parametrize("prompt", ["a cat", "кошка", "一只猫", "قطة", "बिल्ली", "🐱‍👓", "a\tcat\nface", "é" * 1000])
 def test_prompts_of_any_script_pass(prompt: str) -> None:
     assert check_prompt(f"  {prompt} \n") == prompt
 

@@ -42,9 +42,7 @@ def copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 def test_a_checkpoint_describes_itself(model: UnclipModel, quick: Settings, tiny_checkpoint: Path) -> None:
     assert model.capabilities == {"text_to_image", "variations", "interpolation", "mix"}
-    assert (
-        model.settings == quick and model.styles == ("twemoji", "noto") and model.examples == ("a cat face",)
-    )
+    assert model.settings == quick and model.styles == ("twemoji", "noto") and model.examples == ("a cat face",)
     assert model.picture_size == 32 and model.checkpoint == str(tiny_checkpoint)
     assert len(model.checkpoint_hash) == 64
 
@@ -72,9 +70,7 @@ def test_the_half_precision_variant(quick: Settings, tmp_path: Path) -> None:
 
 
 def test_which_weights_are_chosen() -> None:
-    names = [
-        f"diffusion_pytorch_model{rest}" for rest in (".bin", ".safetensors", ".fp16.bin", ".non_ema.bin")
-    ]
+    names = [f"diffusion_pytorch_model{rest}" for rest in (".bin", ".safetensors", ".fp16.bin", ".non_ema.bin")]
     assert choose_weights(names, torch.float32) == ["diffusion_pytorch_model.safetensors"]
     assert choose_weights(names, torch.float16) == ["diffusion_pytorch_model.fp16.bin"]
     assert choose_weights(names[2:], torch.bfloat16) == ["diffusion_pytorch_model.fp16.bin"]
@@ -89,9 +85,7 @@ def test_saved_and_loaded_again_draws_the_same(karlo_text: Path, quick: Settings
     second = load(unclip.save(first, tmp_path / "saved"))
     assert second.settings == quick and second.styles == ("noto",)
     prompts = ["a cat!", "!!"]
-    assert (
-        levels(first.text_to_image(prompts, [1, 2], quick)) == levels(second.text_to_image(prompts, [1, 2]))
-    ).all()
+    assert (levels(first.text_to_image(prompts, [1, 2], quick)) == levels(second.text_to_image(prompts, [1, 2]))).all()
 
 
 def test_saved_in_half_precision(tmp_path: Path) -> None:
@@ -262,9 +256,7 @@ BREAKAGES = {
     "no scheduler": (remove("decoder_scheduler"), "lacks the folder decoder_scheduler"),
     "no vocabulary": (remove("tokenizer"), "lacks the folder tokenizer"),
     "empty tokenizer": (
-        lambda folder: [
-            remove(f"tokenizer/{name}")(folder) for name in ("tokenizer.json", "vocab.json", "merges.txt")
-        ],
+        lambda folder: [remove(f"tokenizer/{name}")(folder) for name in ("tokenizer.json", "vocab.json", "merges.txt")],
         r"tokenizer.*vocab\.json",
     ),
     "no weights": (
@@ -323,9 +315,7 @@ def test_a_truncated_bin_is_told(karlo_text: Path, tmp_path: Path) -> None:
 
 def test_parts_that_do_not_fit_one_another_are_told(tmp_path: Path) -> None:
     parts = tiny.parts()
-    parts.prior = type(parts.prior)(
-        num_attention_heads=2, attention_head_dim=12, embedding_dim=48, num_layers=1
-    )
+    parts.prior = type(parts.prior)(num_attention_heads=2, attention_head_dim=12, embedding_dim=48, num_layers=1)
     with pytest.raises(ValueError, match=r"disagree on the size of an embedding.*prior 48"):
         load(layout.write(parts, tmp_path / "odd", {}))
 
@@ -432,18 +422,14 @@ def test_every_scheduler_drives_every_stage(
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_one_step_a_stage(name: str, model: UnclipModel) -> None:
     stage = StageSettings(1, scheduler=name)
-    settings = Settings(
-        prior=StageSettings(1, 4.0, name), decoder=StageSettings(1, 8.0, name), upsampler=stage
-    )
+    settings = Settings(prior=StageSettings(1, 4.0, name), decoder=StageSettings(1, 8.0, name), upsampler=stage)
     assert levels(model.text_to_image(["a cat"], [1], settings)).std() > 1
 
 
 def test_progress_and_previews(model: UnclipModel, quick: Settings) -> None:
     steps: list[Step] = []
     (picture, _) = model.text_to_image(["a cat", "a dog"], [1, 2], on_step=steps.append)
-    expected = [
-        (name, i, n) for name, n in (("prior", 3), ("decoder", 4), ("upsampler", 3)) for i in range(1, n + 1)
-    ]
+    expected = [(name, i, n) for name, n in (("prior", 3), ("decoder", 4), ("upsampler", 3)) for i in range(1, n + 1)]
     assert [(step.stage, step.index, step.total) for step in steps] == expected
     assert steps[0].pictures() == []
     assert [preview.size for preview in steps[4].pictures()] == [(16, 16)] * 2
@@ -497,9 +483,7 @@ def test_only_guided_steps_pay_for_guidance(
         "super_res_last": [1],
     }
     full = model.text_to_image(["a cat"], [1], quick)
-    part = dataclasses.replace(
-        quick, decoder=dataclasses.replace(quick.decoder, guidance_interval=(0.0, 0.5))
-    )
+    part = dataclasses.replace(quick, decoder=dataclasses.replace(quick.decoder, guidance_interval=(0.0, 0.5)))
     assert (levels(full) != levels(model.text_to_image(["a cat"], [1], part))).any()
 
 

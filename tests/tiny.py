@@ -130,9 +130,7 @@ def karlo_twin(made: layout.Parts, folder: Path, variant: str | None = None, tas
 
     `task` is "text" (karlo-v1-alpha, without an image encoder) or "variations" (without a prior).
     """
-    dropped = {"text": {"image_encoder", "feature_extractor"}, "variations": {"prior", "prior_scheduler"}}[
-        task
-    ]
+    dropped = {"text": {"image_encoder", "feature_extractor"}, "variations": {"prior", "prior_scheduler"}}[task]
     index = {"_class_name": "UnCLIPPipeline" if task == "text" else "UnCLIPImageVariationPipeline"}
     index["_diffusers_version"] = "0.11.0.dev0"
     for name, part in made.present().items():
@@ -143,17 +141,15 @@ def karlo_twin(made: layout.Parts, folder: Path, variant: str | None = None, tas
         if not isinstance(part, torch.nn.Module):
             part.save_pretrained(part_folder)
         else:
-            part.config.save_pretrained(part_folder) if hasattr(
-                part.config, "save_pretrained"
-            ) else part.save_config(part_folder)
+            part.config.save_pretrained(part_folder) if hasattr(part.config, "save_pretrained") else part.save_config(
+                part_folder
+            )
             stem = "pytorch_model" if "encoder" in name else "diffusion_pytorch_model"
             state = {key: value.clone() for key, value in part.state_dict().items()}
             if name == "text_encoder":  # a buffer that transformers wrote then, and has dropped since
                 state["text_model.embeddings.position_ids"] = torch.arange(CONTEXT)[None]
             if variant:
-                state = {
-                    key: value.half() if value.is_floating_point() else value for key, value in state.items()
-                }
+                state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
             torch.save(state, part_folder / f"{stem}{'.' + variant if variant else ''}.bin")
         index[name] = [type(part).__module__.split(".")[0], type(part).__name__]
     index["text_proj"] = ["unclip", "UnCLIPTextProjModel"]

@@ -4,8 +4,6 @@ Two augmentations live here. Synonym replacement: a tag of the concept may stand
 Back-translation: about three captions in ten take the label and tags of another language.
 """
 
-# ruff: noqa: RUF001 (Chinese commas are no mistake)
-
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -254,9 +252,7 @@ def _draw(choices: tuple[str, ...], rng: random.Random) -> str:
 def _draw_words(record: Mapping[str, Any], rng: random.Random) -> Mapping[str, Any]:
     by_language = {words["language"]: words for words in record["captions"]}
     if not by_language:
-        raise ValueError(
-            f"the record of {record.get('concept', 'a picture')!r} has no caption in any language."
-        )
+        raise ValueError(f"the record of {record.get('concept', 'a picture')!r} has no caption in any language.")
     english = [language for language in ENGLISH if language in by_language]
     chinese = [language for language in CHINESE if language in by_language]
     others = sorted(by_language.keys() - {*ENGLISH, *CHINESE})
@@ -284,9 +280,7 @@ def _draw_subject(words: Mapping[str, Any], how: Phrasing, rng: random.Random) -
 
 def _draw_article(label: str, rng: random.Random) -> str:
     """ "a cat face" two times in five, where an article is likely to be right."""
-    countable = (
-        label.replace(" ", "").replace("-", "").isalpha() and label.islower() and not label.endswith("s")
-    )
+    countable = label.replace(" ", "").replace("-", "").isalpha() and label.islower() and not label.endswith("s")
     if not countable or rng.random() < 0.6:
         return label
     return f"{_article(label)} {label}"

@@ -520,9 +520,7 @@ def build(
     return counts
 
 
-def draw_rows(
-    icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept], size: int
-) -> list[dict[str, Any]]:
+def draw_rows(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept], size: int) -> list[dict[str, Any]]:
     """One row a picture, all columns of the data set but ``held_out``."""
     joined = list(join(icon_sets, concepts))
     drawings = rasterise_all([icon_set.svg(name) for icon_set, _, name in joined], size)
@@ -553,9 +551,7 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     text = datasets.Value("string")
     captions = datasets.List({"language": text, "label": text, "tags": datasets.List(text)})
     columns = ("concept", "label", "style", "group", "subgroup", "licence", "held_out")
-    features = datasets.Features(
-        {"image": datasets.Image(), "captions": captions, **dict.fromkeys(columns, text)}
-    )
+    features = datasets.Features({"image": datasets.Image(), "captions": captions, **dict.fromkeys(columns, text)})
     (folder / "data").mkdir(parents=True)
     counts = {}
     for name, held_out in (("train", False), ("test", True)):
@@ -580,15 +576,11 @@ def licences(icon_sets: Sequence[IconSet], words: Package, word_files: Mapping[s
             f"licensed under {licence['title']} ({licence['spdx']}): {licence['url']}\n"
         )
     text = word_files["LICENSE"].decode().strip()
-    parts.append(
-        f"## Labels and tags\n\n{words.name} {words.version}, which follows Unicode CLDR.\n\n{text}\n"
-    )
+    parts.append(f"## Labels and tags\n\n{words.name} {words.version}, which follows Unicode CLDR.\n\n{text}\n")
     return "\n".join(parts)
 
 
-def card(
-    icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept], counts: Mapping[str, int], size: int
-) -> str:
+def card(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept], counts: Mapping[str, int], size: int) -> str:
     """README.md: the data set card, with the front matter by which ``datasets`` finds the splits."""
     languages = sorted({caption["language"] for concept in concepts.values() for caption in concept.captions})
     styles = ", ".join(f"{icon_set.style} ({icon_set.licence})" for icon_set in icon_sets)
@@ -621,9 +613,7 @@ Who drew what, and the licences: LICENCES.md.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 when the data set is there, 1 after one sentence about why it is not."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dalle2.datasets.emoji", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.emoji", description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     parser.add_argument("--size", type=int, default=256, help="pixels (default: %(default)s)")
     parser.add_argument("--packages", type=Path, help="folder of tarballs from npm pack, instead of fetching")

@@ -93,9 +93,7 @@ class PicturesInMemory:
         indices = []
         while len(indices) < randomness.batch_size:
             epoch, offset = divmod(first + len(indices), len(self))
-            order = torch.randperm(
-                len(self), generator=torch.Generator().manual_seed(randomness.seed + epoch)
-            )
+            order = torch.randperm(len(self), generator=torch.Generator().manual_seed(randomness.seed + epoch))
             indices += order[offset : offset + randomness.batch_size - len(indices)].tolist()
         return indices
 
@@ -126,9 +124,7 @@ class PicturesInMemory:
 class PicturesInStream:
     """An endless stream of a source too large for memory, shuffled through a buffer."""
 
-    def __init__(
-        self, rows: datasets.IterableDataset, size: int, columns: tuple[str, str], seed: int
-    ) -> None:
+    def __init__(self, rows: datasets.IterableDataset, size: int, columns: tuple[str, str], seed: int) -> None:
         self.rows, self.size, self.columns, self.seed = rows, size, columns, seed
         self.styles: list[str] = []
         self._iterator: Iterator[Mapping[str, Any]] | None = None
@@ -209,9 +205,7 @@ def _open(source: str, split: str, streaming: bool) -> datasets.Dataset | datase
     try:
         if (files := sorted(str(file) for file in folder.glob(f"data/{split}-*.parquet"))) or folder.is_dir():
             if files:
-                return datasets.load_dataset(
-                    "parquet", data_files={split: files}, split=split, streaming=streaming
-                )
+                return datasets.load_dataset("parquet", data_files={split: files}, split=split, streaming=streaming)
             return datasets.load_dataset(source, split=split, streaming=streaming)
         return datasets.load_dataset(source, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:

@@ -41,9 +41,7 @@ class CheckpointFolder:
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"{file} is damaged, it is not JSON: {error}. Copy the checkpoint again."
-            ) from error
+            raise ValueError(f"{file} is damaged, it is not JSON: {error}. Copy the checkpoint again.") from error
         if not isinstance(values, dict):
             raise ValueError(f"{file} should hold a JSON table.")
         return values
@@ -165,8 +163,7 @@ def locate(source: str | Path, dtype: torch.dtype) -> Path:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"{source} is no folder on this machine, and the Hugging Face hub gave no checkpoint of that "
-            f"name: {reason}"
+            f"{source} is no folder on this machine, and the Hugging Face hub gave no checkpoint of that name: {reason}"
         ) from error
 
 
@@ -210,8 +207,7 @@ def _check_readable(file: Path) -> None:
 def _check_loaded(what: str, info: Mapping[str, Any]) -> None:
     for name, found, expected in sorted(info["mismatched_keys"]):
         raise ValueError(
-            f"{what} does not fit its config: {name} has the shape {tuple(found)}, "
-            f"expected {tuple(expected)}."
+            f"{what} does not fit its config: {name} has the shape {tuple(found)}, expected {tuple(expected)}."
         )
     for name in sorted(info["missing_keys"]):
         raise ValueError(f"{what} does not fit its config: the parameter {name} is missing.")

@@ -77,9 +77,7 @@ def read(folder: CheckpointFolder) -> Parts:
     return Parts(**parts)
 
 
-def write(
-    parts: Parts, folder: str | Path, description: Mapping[str, Any], dtype: torch.dtype | None = None
-) -> Path:
+def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtype: torch.dtype | None = None) -> Path:
     """Write a checkpoint folder, which `read` and stock diffusers open; it appears whole or not at all.
 
     `description` becomes dalle2.json ("settings", "styles", "examples"); `dtype` is that of the weights.
@@ -135,9 +133,7 @@ def _speak_as_stock(folder: Path) -> None:
     }
     for name, (key, value) in renamed.items():
         if (folder / name).exists():
-            _write_json(
-                folder / name, {**json.loads((folder / name).read_text(encoding="utf-8")), key: value}
-            )
+            _write_json(folder / name, {**json.loads((folder / name).read_text(encoding="utf-8")), key: value})
 
 
 def _write_json(file: Path, values: Mapping[str, Any]) -> None:
@@ -150,9 +146,7 @@ def _check_agreement(folder: Path, parts: Mapping[str, Any]) -> None:
     if not any(file.is_file() for file in vocabularies):  # transformers makes an empty vocabulary of nothing
         raise ValueError(f"{folder / 'tokenizer'} holds no vocabulary: expected vocab.json and merges.txt.")
     for name in OTHERS:
-        kind = (
-            parts[name].config.prediction_type if name in parts and name.endswith("_scheduler") else "sample"
-        )
+        kind = parts[name].config.prediction_type if name in parts and name.endswith("_scheduler") else "sample"
         if kind not in ("epsilon", "sample"):
             raise ValueError(f"{folder / name} says that {kind} is predicted: expected epsilon or sample.")
     tokenizer, text = parts["tokenizer"], parts["text_encoder"].config

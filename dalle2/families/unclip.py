@@ -238,9 +238,7 @@ class Unclip(UnclipModel):
     ) -> torch.Tensor:
         """Run one stage from its noise to its result (n, *stage.shape)."""
         steps = settings.num_inference_steps
-        scheduler = sampling.build_scheduler(
-            stage.scheduler_config, settings.scheduler, steps, stage.ends_at_zero
-        )
+        scheduler = sampling.build_scheduler(stage.scheduler_config, settings.scheduler, steps, stage.ends_at_zero)
         guided = sampling.guided_timesteps(scheduler.timesteps, settings.guidance_interval)
         predict = sampling.guide(stage.network, conditions, settings.guidance_scale, guided)
         denoise = sampling.clean_predictions(predict, scheduler, stage.scheduler_config)

@@ -48,7 +48,5 @@ class TextProjection(ModelMixin, ConfigMixin):
         extra = self.clip_extra_context_tokens_proj(image_embeddings)  # (n, cross * extra)
         # The token is the fastest index, as in Karlo: a reshape to (n, extra, cross) would draw noise.
         extra = extra.reshape(len(image_embeddings), -1, self.clip_extra_context_tokens).permute(0, 2, 1)
-        text = self.text_encoder_hidden_states_norm(
-            self.encoder_hidden_states_proj(text_encoder_hidden_states)
-        )
+        text = self.text_encoder_hidden_states_norm(self.encoder_hidden_states_proj(text_encoder_hidden_states))
         return torch.cat([extra, text], dim=1), addition

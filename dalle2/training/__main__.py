@@ -14,21 +14,13 @@ from dalle2.training.run import Training
 
 def main() -> int:
     """Runs a recipe; errors that a user can mend are one sentence and exit code 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dalle2.training", description="Trains a checkpoint from a recipe."
-    )
+    parser = argparse.ArgumentParser(prog="python -m dalle2.training", description="Trains a checkpoint from a recipe.")
     parser.add_argument("recipe", help="TOML file, such as dalle2/training/recipes/emoji-cpu.toml")
-    parser.add_argument(
-        "--out", required=True, type=Path, help="folder of the run: snapshots, logs, checkpoint"
-    )
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run: snapshots, logs, checkpoint")
     parser.add_argument("--data", help="use this source in place of the recipe's")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on where a run into the same folder stopped"
-    )
+    parser.add_argument("--resume", action="store_true", help="go on where a run into the same folder stopped")
     parser.add_argument("--stages", default=",".join(STAGES), help="only these, comma-separated")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="build all, take three steps a stage, estimate the time"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="build all, take three steps a stage, estimate the time")
     arguments = parser.parse_args()
     try:
         stages = _stages(arguments.stages)
@@ -53,9 +45,7 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     if accelerator.is_main_process:
-        print(
-            f"Checkpoint: {checkpoint}" if checkpoint else f"Finished {', '.join(stages)} in {arguments.out}."
-        )
+        print(f"Checkpoint: {checkpoint}" if checkpoint else f"Finished {', '.join(stages)} in {arguments.out}.")
     return 0
 
 

@@ -71,12 +71,8 @@ class Towers(nn.Module):
     def load(cls, folder: Path) -> "Towers":
         """Frozen towers from a folder that `save` or a whole checkpoint wrote."""
         towers = cls(
-            CLIPTextModelWithProjection.from_pretrained(
-                folder, subfolder="text_encoder", dtype=torch.float32
-            ),
-            CLIPVisionModelWithProjection.from_pretrained(
-                folder, subfolder="image_encoder", dtype=torch.float32
-            ),
+            CLIPTextModelWithProjection.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32),
+            CLIPVisionModelWithProjection.from_pretrained(folder, subfolder="image_encoder", dtype=torch.float32),
             CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer"),
         )
         return towers.eval().requires_grad_(False)
@@ -107,9 +103,7 @@ class Towers(nn.Module):
     def embed_texts(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Texts -> embeddings (n, dim), token states (n, length, dim), mask of the live tokens (n, length)."""
         length = self.tokenizer.model_max_length
-        tokens = self.tokenizer(
-            texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        )
+        tokens = self.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         ids = tokens.input_ids.to(self.mean.device)
         output = self.text(ids)
         return output.text_embeds, output.last_hidden_state, tokens.attention_mask.bool().to(ids.device)

@@ -49,8 +49,7 @@ class DecoderStage(Stage):
             ],
             mid_block_type="UNetMidBlock2DSimpleCrossAttn",
             up_block_types=[
-                "SimpleCrossAttnUpBlock2D" if attend else "ResnetUpsampleBlock2D"
-                for attend in reversed(attends)
+                "SimpleCrossAttnUpBlock2D" if attend else "ResnetUpsampleBlock2D" for attend in reversed(attends)
             ],
             block_out_channels=plan.channels,
             layers_per_block=plan.layers_per_block,
@@ -71,15 +70,11 @@ class DecoderStage(Stage):
         blind = randomness.uniform() < self.plan.embedding_drop
         # Guidance compares with a decoder that sees neither: where the embedding goes, the text goes too.
         no_text = blind | (randomness.uniform() < self.plan.text_drop)
-        captions = [
-            "" if drop else caption for drop, caption in zip(no_text.tolist(), batch.captions, strict=True)
-        ]
+        captions = ["" if drop else caption for drop, caption in zip(no_text.tolist(), batch.captions, strict=True)]
         with torch.no_grad():
             embeddings = self.towers.embed_pictures(batch.pictures.to(device)).float()
             texts = self.towers.embed_texts(captions)
-        embeddings = embeddings + self.plan.embedding_noise * self.std * randomness.normal(len(self.std)).to(
-            device
-        )
+        embeddings = embeddings + self.plan.embedding_noise * self.std * randomness.normal(len(self.std)).to(device)
         nothing = self.text_projection.learned_classifier_free_guidance_embeddings
         embeddings = torch.where(blind[:, None].to(device), nothing[None], embeddings)
         timesteps = randomness.integers(len(self.scheduler.alphas_cumprod)).to(device)
@@ -132,9 +127,7 @@ class DecoderStage(Stage):
         size = self.plan.picture_size
         x = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
         for t in scheduler.timesteps:
-            x = scheduler.step(
-                self.predict(x, t.to(device).expand(count), embeddings, texts)[0], t, x
-            ).prev_sample
+            x = scheduler.step(self.predict(x, t.to(device).expand(count), embeddings, texts)[0], t, x).prev_sample
         return grid(torch.cat([shrink(real, size), x]), count)
 
     def compiled(self) -> None:

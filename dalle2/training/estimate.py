@@ -36,9 +36,7 @@ def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
         hours = plan.steps * seconds / 3600
         total += hours
         millions = sum(parameter.numel() for parameter in stage.trained().values()) / 1e6
-        table.add_row(
-            stage.name, f"{millions:.2f} M", f"{share / seconds:.1f}", f"{plan.steps:,}", f"{hours:.2f}"
-        )
+        table.add_row(stage.name, f"{millions:.2f} M", f"{share / seconds:.1f}", f"{plan.steps:,}", f"{hours:.2f}")
     table.add_row("all", "", "", "", f"{total:.2f}")
     if accelerator.is_main_process:
         Console().print(table)
@@ -68,9 +66,7 @@ def _seconds_a_step(stage: Stage, plan: Fit, recipe: Recipe, accelerator: Accele
     size = max(recipe.upsampler.picture_size, recipe.clip.picture_size)
     optimizer = torch.optim.AdamW(stage.trained().values(), lr=plan.learning_rate, fused=True)
     white = (WHITE[0] << 16) | (WHITE[1] << 8) | WHITE[2]
-    facts = torch.tensor(
-        [[row // stage.per_concept, row % stage.per_concept, white, -1, -1] for row in range(share)]
-    )
+    facts = torch.tensor([[row // stage.per_concept, row % stage.per_concept, white, -1, -1] for row in range(share)])
     pictures = torch.rand(share, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     batch = Batch(pictures, ["a dry run"] * share, facts)
     times = []

@@ -32,9 +32,7 @@ class Run:
         """The draws of a step for this process."""
         processes, index = self.accelerator.num_processes, self.accelerator.process_index
         if batch_size % processes:
-            raise ValueError(
-                f"batch_size {batch_size} cannot be split over {processes} processes: make it a multiple."
-            )
+            raise ValueError(f"batch_size {batch_size} cannot be split over {processes} processes: make it a multiple.")
         share = batch_size // processes
         return Randomness(self.seed, stage, step, batch_size, slice(index * share, (index + 1) * share))
 
@@ -79,6 +77,7 @@ def fit(stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, 
         with accelerator.autocast():
             losses = network(batch, randomness)
         accelerator.backward(losses["loss"])
+        losses = {name: value.detach() for name, value in losses.items()}
         norm = torch.nn.utils.clip_grad_norm_(parameters, plan.clip_norm)
         if not math.isfinite(float(norm)):
             raise FloatingPointError(
@@ -152,9 +151,7 @@ def _evaluate(
     return watch.see(float(averaged["loss"]))
 
 
-def _log(
-    writer: SummaryWriter | None, stage: str, kind: str, losses: dict[str, torch.Tensor], step: int
-) -> None:
+def _log(writer: SummaryWriter | None, stage: str, kind: str, losses: dict[str, torch.Tensor], step: int) -> None:
     if writer:
         for name, value in losses.items():
             writer.add_scalar(f"{stage}/{kind}/{name}", float(value), step)
@@ -172,8 +169,12 @@ def _keep(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch:
         "ema": ema.state_dict(),
         "watch": vars(watch),
     }
-    torch.save(state, temporary)
-    temporary.replace(path)
+    try:
+        torch.save(state, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"Cannot write the snapshot {path} (is the disk full?): {error}") from error
 
 
 def _restore(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch: _Watch) -> int:

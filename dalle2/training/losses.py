@@ -5,9 +5,7 @@ import torch.nn.functional as F
 from diffusers import UnCLIPScheduler
 
 
-def contrastive(
-    pictures: torch.Tensor, texts: torch.Tensor, true: torch.Tensor, scale: torch.Tensor
-) -> torch.Tensor:
+def contrastive(pictures: torch.Tensor, texts: torch.Tensor, true: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """Softmax contrast in both directions with several true pairs a row (UniCL, arXiv 2204.03610).
 
     Args:

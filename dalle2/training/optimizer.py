@@ -79,10 +79,6 @@ def learning_rate(plan: Fit, step: int) -> float:
 
 def _matrix(values: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
     """Values in the shape of a kernel as a matrix (outputs, rest), columns in the order of the kernel's memory."""
-    if (
-        kernel.ndim == 4
-        and kernel.is_contiguous(memory_format=torch.channels_last)
-        and not kernel.is_contiguous()
-    ):
+    if kernel.ndim == 4 and kernel.is_contiguous(memory_format=torch.channels_last) and not kernel.is_contiguous():
         values = values.permute(0, 2, 3, 1)
     return values.flatten(1)

@@ -38,7 +38,8 @@ class Fit(_Strict):
     """How one stage is optimised; every stage's table takes these keys.
 
     Attributes:
-        steps: optimiser steps. batch_size: pictures a step, over all processes together.
+        steps: optimiser steps; 0 keeps what `start_from` names.
+        batch_size: pictures a step, over all processes together.
         optimizer: AdamW, or Muon for kernels and matrices (and AdamW for the rest).
         learning_rate: peak; linear warm-up over `warmup` of the steps, then cosine to zero.
         weight_decay: on matrices and kernels, never on biases and norms.
@@ -51,7 +52,7 @@ class Fit(_Strict):
         start_from: checkpoint folder whose weights the stage starts with.
     """
 
-    steps: pydantic.PositiveInt = 1000
+    steps: pydantic.NonNegativeInt = 1000
     batch_size: pydantic.PositiveInt = 64
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: pydantic.PositiveFloat = 3e-4
@@ -175,13 +176,18 @@ class Recipe(_Strict):
     def _sizes_agree(self) -> "Recipe":
         factor = 2 ** (len(self.decoder.channels) - 1)
         if self.decoder.picture_size % factor:
-            raise ValueError(
-                f"decoder.picture_size must be a multiple of {factor} for {factor.bit_length()} levels"
-            )
+            raise ValueError(f"decoder.picture_size must be a multiple of {factor} for {factor.bit_length()} levels")
         if self.upsampler.picture_size % self.decoder.picture_size:
             raise ValueError("upsampler.picture_size must be a multiple of decoder.picture_size")
         if self.clip.batch_size % self.clip.per_concept:
             raise ValueError("clip.batch_size must be a multiple of clip.per_concept")
+        context = self.clip.context_length + 4  # with the extra tokens that carry the picture embedding
+        for level in range(self.decoder.attention_from, len(self.decoder.channels)):
+            if (self.decoder.picture_size >> level) ** 2 == context:
+                raise ValueError(
+                    f"clip.context_length must not be {context - 4}: diffusers mistakes a context as long as a "
+                    f"level of the decoder has pixels ({context})"
+                )
         if self.prior.width % self.prior.head_dim:
             raise ValueError("prior.width must be a multiple of prior.head_dim")
         return self

@@ -110,9 +110,7 @@ class Training:
         torch.manual_seed(self.recipe.seed)
         first = FirstUpsamplerStage(plan, small)
         if plan.start_from:
-            start = UNet2DModel.from_pretrained(
-                plan.start_from, subfolder="super_res_first", torch_dtype=torch.float32
-            )
+            start = UNet2DModel.from_pretrained(plan.start_from, subfolder="super_res_first", torch_dtype=torch.float32)
             first.network.load_state_dict(start.state_dict())
         first = self._fit(first, plan)
         last = LastUpsamplerStage(plan, small, first.network)
@@ -160,9 +158,13 @@ class Training:
         if accelerator.is_main_process:
             temporary = final.with_name(f".{name}.tmp")
             shutil.rmtree(temporary, ignore_errors=True)
-            for stage in stages:
-                stage.save(temporary)
-            temporary.rename(final)
+            try:
+                for stage in stages:
+                    stage.save(temporary)
+                temporary.rename(final)
+            except Exception as error:  # the libraries that write have exceptions of their own
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise OSError(f"{final} could not be written (is the disk full?): {error}") from error
             for stage in stages:
                 (self.run.folder / "snapshots" / f"{stage.name}.pt").unlink(missing_ok=True)
         accelerator.wait_for_everyone()
@@ -177,9 +179,7 @@ class _Alone:
 def _texts(pictures: Pictures) -> Iterable[str]:
     """What the tokenizer learns from."""
     if not isinstance(pictures, PicturesInMemory):
-        raise ValueError(
-            "A streamed source cannot train a tokenizer: start the clip stage from a checkpoint."
-        )
+        raise ValueError("A streamed source cannot train a tokenizer: start the clip stage from a checkpoint.")
     if pictures.image_captions is not None:
         return (caption for captions in pictures.image_captions for caption in captions)
     return all_texts(pictures.records)

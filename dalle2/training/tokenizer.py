@@ -15,9 +15,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, context_length: int) 
     """
     bytes_ = sorted(ByteLevel.alphabet())
     alphabet = bytes_ + [byte + "</w>" for byte in bytes_]
-    seed = CLIPTokenizer(
-        vocab={token: index for index, token in enumerate([*alphabet, "<|endoftext|>"])}, merges=[]
-    )
+    seed = CLIPTokenizer(vocab={token: index for index, token in enumerate([*alphabet, "<|endoftext|>"])}, merges=[])
     trained = seed.train_new_from_iterator(texts, vocab_size=vocabulary, show_progress=False)
     model = json.loads(trained.backend_tokenizer.to_str())["model"]
     merges = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]

@@ -96,9 +96,7 @@ class LastUpsamplerStage(Stage):
             estimate = denoise(self.first, self.scheduler.add_noise(clean, noise, timesteps), low, timesteps)
         zero = torch.zeros_like(timesteps)
         again = randomness.normal(*clean.shape[1:]).to(clean.device)
-        predicted = denoise(
-            self.network, self.scheduler.add_noise(estimate.clamp(-1, 1), again, zero), low, zero
-        )
+        predicted = denoise(self.network, self.scheduler.add_noise(estimate.clamp(-1, 1), again, zero), low, zero)
         bicubic, error = F.mse_loss(low, clean), F.mse_loss(predicted, clean)
         return {"loss": edges(predicted, clean), "gain_db": 10 * torch.log10(bicubic / error)}
 
@@ -121,9 +119,7 @@ class LastUpsamplerStage(Stage):
         self.network.save_pretrained(folder / "super_res_last")
 
 
-def denoise(
-    unet: UNet2DModel, noisy: torch.Tensor, low: torch.Tensor, timesteps: torch.Tensor
-) -> torch.Tensor:
+def denoise(unet: UNet2DModel, noisy: torch.Tensor, low: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
     """The clean large picture, float32."""
     stacked = torch.cat([noisy, low], 1).contiguous(memory_format=torch.channels_last)
     return unet(stacked, timesteps).sample.float()
@@ -146,9 +142,7 @@ def pair(
     clean = shrink(pictures, size)
     small = ((shrink(pictures, small_size) * 0.5 + 0.5) * 255).round() / 127.5 - 1
     blurred = _blur(small)
-    small = torch.where(
-        (randomness.uniform() < plan.blur).to(small.device)[:, None, None, None], blurred, small
-    )
+    small = torch.where((randomness.uniform() < plan.blur).to(small.device)[:, None, None, None], blurred, small)
     strength = plan.noise * randomness.uniform(1, 1, 1) * (randomness.uniform(1, 1, 1) < 0.5)
     small = (small + (strength * randomness.normal(*small.shape[1:])).to(small)).clamp(-1, 1)
     low = enlarge(small, size)
@@ -159,9 +153,7 @@ def pair(
 
     def crop(batch: torch.Tensor) -> torch.Tensor:
         side = plan.crop
-        return torch.stack(
-            [one[:, y : y + side, x : x + side] for one, (y, x) in zip(batch, corners, strict=True)]
-        )
+        return torch.stack([one[:, y : y + side, x : x + side] for one, (y, x) in zip(batch, corners, strict=True)])
 
     return crop(clean), crop(low)
 

@@ -1,5 +1,6 @@
 """The task "create": a prompt becomes pictures. Its widgets and its events; the model is the studio's business."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,14 @@ from demo.status import Status, status
 from demo.studio import MAX_GUIDANCE, MAX_PICTURES, MAX_PROMPT_CHARACTERS, MAX_STEPS, Drawing, Refusal, Studio
 
 HINT = "Ctrl + Enter draws, Esc stops."
+DEFAULT_PICTURES = 4
+# The enlarged picture, if any, is closed: it would hide the new ones.
+BEGIN = f"""() => [
+  {json.dumps(status("waiting", "Waiting for the turn"))},
+  {{__type__: "update", selected_index: null}},
+]"""
+# After cancelling, and after an error that Gradio itself explains (queue full), no answer has ended the progress.
+END = f"""now => ["waiting", "working"].includes(now.state) ? {json.dumps(status("stopped", "Stopped."))} : now"""
 Captioned = tuple[Image.Image, str]
 
 
@@ -65,7 +74,15 @@ def build(studio: Studio) -> None:
                     examples_per_page=len(model.examples),
                     api_visibility="private",
                 )
-            count = gr.Slider(1, MAX_PICTURES, value=1, step=1, label="Number of pictures", buttons=[], elem_id="count")
+            count = gr.Slider(
+                1,
+                MAX_PICTURES,
+                value=DEFAULT_PICTURES,
+                step=1,
+                label="Number of pictures",
+                buttons=[],
+                elem_id="count",
+            )
             with gr.Row(elem_id="seeds"):
                 seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")
                 random_seed = gr.Checkbox(True, label="Random seed", elem_id="random-seed")
@@ -81,7 +98,7 @@ def build(studio: Studio) -> None:
         prompt: str,
         seed: int | None = 0,
         random_seed: bool = True,
-        count: int = 1,
+        count: int = DEFAULT_PICTURES,
         prior_steps: int = default.prior.num_inference_steps,
         prior_guidance: float = default.prior.guidance_scale,
         decoder_steps: int = default.decoder.num_inference_steps,
@@ -94,9 +111,7 @@ def build(studio: Studio) -> None:
         to picture; each PNG carries its prompt, seed and settings in the text chunk "parameters".
         """
         try:
-            settings = studio.settings(
-                (prior_steps, decoder_steps, upsampler_steps), prior_guidance, decoder_guidance
-            )
+            settings = studio.settings((prior_steps, decoder_steps, upsampler_steps), prior_guidance, decoder_guidance)
             shown: Sequence[Image.Image] = ()
             for drawing in studio.text_to_image(prompt, None if random_seed else seed, count, settings):
                 # Pictures that the page has already are not sent again.
@@ -108,13 +123,9 @@ def build(studio: Studio) -> None:
             # The page shows the sentence in its status line; this one is for the API.
             raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
 
-    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    begun = draw_button.click(
-        lambda: (status("waiting", "Waiting for the turn"), gr.Gallery(selected_index=None)),
-        None,
-        [state, pictures],
-        **private,
-    )
+    # What the page answers at once, without asking the server.
+    here = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    begun = draw_button.click(None, None, [state, pictures], js=BEGIN, **here)
     drawn = begun.then(
         text_to_image,
         [
@@ -135,7 +146,8 @@ def build(studio: Studio) -> None:
         show_progress="minimal",
         show_progress_on=state,
     )
-    stop_button.click(lambda: status("stopped", "Stopped."), None, state, cancels=[drawn], **private)
+    drawn.failure(None, state, state, js=END, **here)
+    stop_button.click(None, None, None, cancels=[drawn], **here)
 
 
 def _steps(label: str, value: int) -> gr.Slider:
@@ -163,13 +175,9 @@ def _captioned(drawing: Drawing, prompt: str) -> list[Captioned]:
 def _status(drawing: Drawing) -> dict[str, Any]:
     """What the status line says of a drawing."""
     if drawing.finished:
-        return status("done", f"Done: {_plural(len(drawing.pictures))}. Click one to enlarge or download it.")
+        return status("done", "Done. Click a picture to enlarge or download it.")
     running = [(name, done, total) for name, done, total in drawing.stages if done]
     if not running:
         return status("waiting", "Waiting for the turn", drawing.stages)
     name, done, total = running[-1]
     return status("working", f"{name.capitalize()}: step {done} of {total}", drawing.stages)
-
-
-def _plural(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
