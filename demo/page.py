@@ -1,6 +1,7 @@
 """The frame around the tabs: title, theme, keys, queue. What a visitor can do lies in `tabs/`."""
 
 from html import escape
+from pathlib import PurePath
 from typing import Any
 
 import gradio as gr
@@ -33,10 +34,12 @@ DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two ho
 
 def build(studio: Studio) -> gr.Blocks:
     """The whole page, ready to launch with `**LAUNCH`."""
+    # Not the whole path: where the server keeps its files is nobody's business.
+    name = escape(PurePath(studio.model.checkpoint).name)
     with gr.Blocks(title="Open DALL·E 2", analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
         gr.HTML(
             "<h1>Open DALL·E 2</h1>"
-            f"<p>Say what you want to see. <b>{escape(studio.model.checkpoint)}</b> draws it here, step by step.</p>",
+            f"<p>Say what you want to see: the checkpoint <b>{name}</b> draws it, step by step.</p>",
             elem_id="title",
         )
         create.build(studio)

@@ -53,7 +53,7 @@ class Cancelled(Exception):
 class Drawing:
     """How far a request is: each stage's steps done and in all, and the pictures so far.
 
-    `stages` is (name, done, total) in the order in which they run, all 0 while another visitor has his turn;
+    `stages` is (name, done, total) in the order in which they run, all 0 while another visitor has the turn;
     `pictures` is empty until the decoder's first step, previews after it, and the results once `finished`.
     """
 

@@ -65,7 +65,7 @@ class Broken:
 
 def first(stream: Iterator[Drawing], stage: str) -> Drawing:
     """The stream's first drawing in which the stage has begun."""
-    return next(drawing for drawing in stream if dict((name, done) for name, done, _ in drawing.stages)[stage])
+    return next(drawing for drawing in stream if {name: done for name, done, _ in drawing.stages}[stage])
 
 
 def wait_until(true: object) -> None:

@@ -166,6 +166,7 @@ def load_pictures(
     columns: tuple[str, str] = ("image", "caption"),
     streaming: bool = False,
     seed: int = 0,
+    subgroups: Sequence[str] = (),
 ) -> PicturesInMemory | PicturesInStream:
     """Opens a captioned source at `size` pixels a side.
 
@@ -173,12 +174,15 @@ def load_pictures(
         source: what `python -m dalle2.datasets.emoji` wrote, another folder that `datasets` can read
             (parquet, or pictures with a metadata file), or a hub id.
         columns: names of the picture and the caption column; a caption may be a text or a list of texts.
+        subgroups: keep only these subgroups of the emoji set; empty keeps all.
 
     Raises:
         ValueError: with a sentence when the source, the split or a column is missing.
     """
     rows = _open(source, split, streaming)
     names = rows.column_names or list(next(iter(rows)))
+    if subgroups:
+        rows = rows.filter(lambda subgroup: subgroup in subgroups, input_columns="subgroup")
     if {"concept", "style", "captions", columns[0]} <= set(names):
         records = [dict(row) for row in rows.remove_columns(columns[0])]
         pictures = torch.stack([_square(row[columns[0]], size) for row in rows.select_columns(columns[0])])

@@ -61,7 +61,7 @@ class Towers(nn.Module):
             intermediate_size=4 * plan.picture_width,
             projection_dim=plan.embedding_dim,
             num_hidden_layers=plan.picture_layers,
-            num_attention_heads=max(1, plan.picture_width // 64),
+            num_attention_heads=plan.picture_width // plan.picture_head_dim,
             image_size=plan.picture_size,
             patch_size=plan.patch_size,
         )

@@ -23,7 +23,7 @@ class Data(_Strict):
         split, held_out_split: names of the splits that train and that watch for overfitting.
         image_column, caption_column: used for every source that the emoji builder did not write.
         streaming: read an endless stream with a shuffle buffer in place of holding all pictures in memory.
-        backgrounds: transparent pictures stand on the background that their caption names.
+        subgroups: of the emoji set, only these (such as "cat-face"); empty takes all.
     """
 
     source: str = "data/emoji"
@@ -32,6 +32,7 @@ class Data(_Strict):
     image_column: str = "image"
     caption_column: str = "caption"
     streaming: bool = False
+    subgroups: tuple[str, ...] = ()
 
 
 class Fit(_Strict):
@@ -74,9 +75,9 @@ class Clip(Fit):
     Attributes:
         embedding_dim: width of the shared space and of the text tower (the prior needs them equal).
         context_length: text tokens, start and end included. vocabulary: entries of the byte-level BPE.
-        picture_size, patch_size: what the picture tower looks at, in pixels.
-        views: captions drawn for each concept's pictures come from batches of `per_concept` pictures that
-            share a concept, so that styles have to be told apart as well.
+        picture_size, patch_size: what the picture tower looks at, in pixels. picture_head_dim: width of its
+            heads; the class token gathers one place a head and layer, so many narrow heads see the layout.
+        per_concept: pictures of a concept that stand in a batch together, so that styles have to be told apart.
         thumbnail_weight: weight of predicting a small thumbnail from the picture embedding, which keeps
             layout and colour in it: contrast alone drops what captions do not say.
     """
@@ -88,12 +89,13 @@ class Clip(Fit):
     vocabulary: pydantic.PositiveInt = 6000
     text_layers: pydantic.PositiveInt = 4
     picture_size: pydantic.PositiveInt = 64
-    patch_size: pydantic.PositiveInt = 8
+    patch_size: pydantic.PositiveInt = 16
     picture_width: pydantic.PositiveInt = 192
-    picture_layers: pydantic.PositiveInt = 5
+    picture_head_dim: pydantic.PositiveInt = 16
+    picture_layers: pydantic.PositiveInt = 6
     per_concept: pydantic.PositiveInt = 4
     thumbnail_size: pydantic.PositiveInt = 16
-    thumbnail_weight: pydantic.NonNegativeFloat = 1.0
+    thumbnail_weight: pydantic.NonNegativeFloat = 6.0
 
 
 class Prior(Fit):

@@ -56,7 +56,7 @@ class Training:
             columns = (data.image_column, data.caption_column)
             try:
                 self._pictures[split] = load_pictures(
-                    data.source, split, size, columns, data.streaming, self.recipe.seed
+                    data.source, split, size, columns, data.streaming, self.recipe.seed, data.subgroups
                 )
             except ValueError:
                 if split == data.split:

@@ -1,7 +1,7 @@
 """The task "create": a prompt becomes pictures. Its widgets and its events; the model is the studio's business."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -24,33 +24,9 @@ Captioned = tuple[Image.Image, str]
 
 def build(studio: Studio) -> None:
     """Lay out the tab inside the open `gr.Blocks`, with the endpoint `/text_to_image`."""
-    model, default = studio.model, studio.model.settings
     with gr.Column(elem_id="create"):
         with gr.Column(elem_id="ask"):
-            prompt = gr.Textbox(
-                label="Prompt",
-                placeholder=f"What should the picture show? For example: {(*model.examples, 'a cat face')[0]}",
-                lines=2,
-                max_lines=6,
-                max_length=MAX_PROMPT_CHARACTERS,
-                elem_id="prompt",
-            )
-            if model.styles:
-                styles = gr.Dataset(
-                    components=[gr.Textbox(visible=False)],
-                    samples=[[style] for style in model.styles],
-                    label="Style",
-                    samples_per_page=len(model.styles),
-                    elem_id="styles",
-                )
-                styles.click(
-                    lambda words, picked: _in_style(words, picked[0], model.styles),
-                    [prompt, styles],
-                    prompt,
-                    queue=False,
-                    show_progress="hidden",
-                    api_visibility="private",
-                )
+            prompt = _prompt(studio.model.examples, studio.model.styles)
             with gr.Row(elem_id="buttons"):
                 draw_button = gr.Button("Draw", variant="primary", elem_id="draw")
                 stop_button = gr.Button("Stop", variant="stop", elem_id="stop")
@@ -60,40 +36,91 @@ def build(studio: Studio) -> None:
             show_label=False,
             format="png",  # the default, webp, would lose the pictures' records
             interactive=False,
-            columns=2,
             object_fit="contain",
             buttons=["download", "fullscreen"],
             elem_id="pictures",
         )
         with gr.Column(elem_id="options"):
-            if model.examples:
+            if studio.model.examples:
                 gr.Examples(
-                    [[example] for example in model.examples],
+                    [[example] for example in studio.model.examples],
                     prompt,
                     label="Try one of these",
-                    examples_per_page=len(model.examples),
+                    examples_per_page=len(studio.model.examples),
                     api_visibility="private",
                 )
-            count = gr.Slider(
-                1,
-                MAX_PICTURES,
-                value=DEFAULT_PICTURES,
-                step=1,
-                label="Number of pictures",
-                buttons=[],
-                elem_id="count",
-            )
-            with gr.Row(elem_id="seeds"):
-                seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")
-                random_seed = gr.Checkbox(True, label="Random seed", elem_id="random-seed")
-            with gr.Accordion("Advanced", open=False):
-                prior_steps = _steps("Prior: steps", default.prior.num_inference_steps)
-                prior_guidance = _guidance("Prior: guidance", default.prior.guidance_scale)
-                decoder_steps = _steps("Decoder: steps", default.decoder.num_inference_steps)
-                decoder_guidance = _guidance("Decoder: guidance", default.decoder.guidance_scale)
-                upsampler_steps = _steps("Upsampler: steps", default.upsampler.num_inference_steps)
+            seed, *others = _options(studio)
+    # These answer at once: the page does not ask the server.
+    here = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    begun = draw_button.click(None, None, [state, pictures], js=BEGIN, **here)
+    drawn = begun.then(
+        _endpoint(studio),
+        [prompt, seed, *others],
+        [pictures, seed, state],
+        api_name="text_to_image",
+        concurrency_id="accelerator",
+        concurrency_limit=1,
+        show_progress="minimal",
+        show_progress_on=state,
+    )
+    drawn.failure(None, state, state, js=END, **here)
+    stop_button.click(None, None, None, cancels=[drawn], **here)
 
-    # One API parameter is one argument here, so there are many.
+
+def _prompt(examples: Sequence[str], styles: Sequence[str]) -> gr.Textbox:
+    """The prompt's box, and below it the checkpoint's styles to pick from."""
+    prompt = gr.Textbox(
+        label="Prompt",
+        placeholder=f"What should the picture show? For example: {(*examples, 'a cat face')[0]}",
+        lines=2,
+        max_lines=6,
+        max_length=MAX_PROMPT_CHARACTERS,
+        elem_id="prompt",
+    )
+    if styles:
+        picks = gr.Dataset(
+            components=[gr.Textbox(visible=False)],
+            samples=[[style] for style in styles],
+            label="Style",
+            samples_per_page=len(styles),
+            elem_id="styles",
+        )
+        picks.click(
+            lambda words, picked: _in_style(words, picked[0], styles),
+            [prompt, picks],
+            prompt,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    return prompt
+
+
+def _options(studio: Studio) -> list[gr.components.Component]:
+    """What may stay as it is, in the order of the endpoint's arguments after the prompt."""
+    default = studio.model.settings
+    count = gr.Slider(
+        1, MAX_PICTURES, value=DEFAULT_PICTURES, step=1, label="Number of pictures", buttons=[], elem_id="count"
+    )
+    with gr.Row(elem_id="seeds"):
+        seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")
+        random_seed = gr.Checkbox(True, label="Random seed", elem_id="random-seed")
+    with gr.Accordion("Advanced", open=False):
+        stages = [
+            _steps("Prior: steps", default.prior.num_inference_steps),
+            _guidance("Prior: guidance", default.prior.guidance_scale),
+            _steps("Decoder: steps", default.decoder.num_inference_steps),
+            _guidance("Decoder: guidance", default.decoder.guidance_scale),
+            _steps("Upsampler: steps", default.upsampler.num_inference_steps),
+        ]
+    return [seed, random_seed, count, *stages]
+
+
+def _endpoint(studio: Studio) -> Callable[..., Iterator[tuple]]:
+    """The function behind the button and the API; its annotations and docstring are the API's documentation."""
+    default = studio.model.settings
+
+    # An argument here is a parameter of the API, so there are many.
     def text_to_image(  # noqa: PLR0913
         prompt: str,
         seed: int | None = 0,
@@ -104,7 +131,7 @@ def build(studio: Studio) -> None:
         decoder_steps: int = default.decoder.num_inference_steps,
         decoder_guidance: float = default.decoder.guidance_scale,
         upsampler_steps: int = default.upsampler.num_inference_steps,
-    ) -> Iterator[tuple[list[Captioned] | dict, int | dict, dict[str, Any]]]:
+    ) -> Iterator[tuple[list[Captioned], int, dict[str, Any]]]:
         """Draw pictures from a prompt: their files with captions, the seed of the first one, and the progress.
 
         Previews come first, as they form; the last answer has the state "done". The seeds count up from picture
@@ -123,31 +150,7 @@ def build(studio: Studio) -> None:
             # The page shows the sentence in its status line; this one is for the API.
             raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
 
-    # What the page answers at once, without asking the server.
-    here = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    begun = draw_button.click(None, None, [state, pictures], js=BEGIN, **here)
-    drawn = begun.then(
-        text_to_image,
-        [
-            prompt,
-            seed,
-            random_seed,
-            count,
-            prior_steps,
-            prior_guidance,
-            decoder_steps,
-            decoder_guidance,
-            upsampler_steps,
-        ],
-        [pictures, seed, state],
-        api_name="text_to_image",
-        concurrency_id="accelerator",
-        concurrency_limit=1,
-        show_progress="minimal",
-        show_progress_on=state,
-    )
-    drawn.failure(None, state, state, js=END, **here)
-    stop_button.click(None, None, None, cancels=[drawn], **here)
+    return text_to_image
 
 
 def _steps(label: str, value: int) -> gr.Slider:
