@@ -183,6 +183,8 @@ def load_pictures(
     names = rows.column_names or list(next(iter(rows)))
     if subgroups:
         rows = rows.filter(lambda subgroup: subgroup in subgroups, input_columns="subgroup")
+        if not streaming and not len(rows):
+            raise ValueError(f"The split {split!r} of {source} has no picture of the subgroups {', '.join(subgroups)}.")
     if {"concept", "style", "captions", columns[0]} <= set(names):
         records = [dict(row) for row in rows.remove_columns(columns[0])]
         pictures = torch.stack([_square(row[columns[0]], size) for row in rows.select_columns(columns[0])])
