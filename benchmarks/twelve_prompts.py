@@ -6,6 +6,7 @@ default settings draw at the first try.
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -49,17 +50,27 @@ def _grid(pictures: Sequence[Image.Image], side: int) -> Image.Image:
     rows = -(-len(pictures) // _COLUMNS)
     width, height = side + 2 * _MARGIN, side + _MARGIN + _CAPTION
     sheet = Image.new("RGB", (_COLUMNS * width, rows * height), "white")
-    draw, font = ImageDraw.Draw(sheet), _font()
+    draw = ImageDraw.Draw(sheet)
     for index, (prompt, picture) in enumerate(zip(PROMPTS, pictures, strict=True)):
         left, top = index % _COLUMNS * width + _MARGIN, index // _COLUMNS * height + _MARGIN
         sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (left, top))
-        draw.text((left + side / 2, top + side + 4), prompt, fill="black", font=font, anchor="ma")
+        _write(draw, prompt, left + side / 2, top + side + 4)
     return sheet
 
 
-def _font() -> ImageFont.FreeTypeFont:
-    """A font that has Chinese signs where the machine has one, or else Pillow's own."""
-    for name in ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc", "DejaVuSans.ttf"):
+def _write(draw: ImageDraw.ImageDraw, prompt: str, centre: float, top: float) -> None:
+    """Writes a prompt sign by sign: few fonts have both Latin and Chinese ones."""
+    signs = [(sign, _font(chinese=ord(sign) > 0x2E80)) for sign in prompt]
+    left = centre - sum(font.getlength(sign) for sign, font in signs) / 2
+    for sign, font in signs:
+        draw.text((left, top), sign, fill="black", font=font)
+        left += font.getlength(sign)
+
+
+@cache
+def _font(chinese: bool) -> ImageFont.FreeTypeFont:
+    """A font of the machine's that has the signs, or else Pillow's own."""
+    for name in ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc") if chinese else ():
         try:
             return ImageFont.truetype(name, 12)
         except OSError:
