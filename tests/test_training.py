@@ -301,7 +301,8 @@ def test_the_decoder_learns_eight_pictures_by_heart(source: Path, tmp_path: Path
     batch = pictures.batch(Randomness(0, "look", 0, 8))
     spread = towers.embed_pictures(batch.pictures).std(0)
     stage = DecoderStage(decoder, towers, spread)
-    before = float(stage(batch, Randomness(0, "look", 0, 8))["squared"])
+    with torch.no_grad():
+        before = float(stage(batch, Randomness(0, "look", 0, 8))["squared"])
     fit(stage, pictures, None, decoder, Run(tmp_path, 0, Accelerator(cpu=True)))
     with torch.no_grad():
         after = float(stage(batch, Randomness(0, "look", 0, 8))["squared"])

@@ -82,7 +82,9 @@ class DecoderStage(Stage):
         predicted, variance = self.predict(noisy, timesteps, embeddings, texts)
         errors = ((predicted - clean) ** 2).flatten(1).mean(1)
         squared = (snr_weight(self.scheduler.alphas_cumprod.to(device), timesteps) * errors).mean()
-        bits = variational(self.scheduler, timesteps, clean, noisy, predicted, variance)
+        # Beyond its range the variance could hide any error of the mean at no cost in the full schedule, and
+        # would explode in a respaced one: there it gets no gradient.
+        bits = variational(self.scheduler, timesteps, clean, noisy, predicted, variance.clamp(-1, 1))
         return {
             "loss": squared + self.plan.variance_weight * bits.mean(),
             "squared": squared,
