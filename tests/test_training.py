@@ -130,6 +130,11 @@ def command(*arguments: object, launcher: tuple[str, ...] = ()) -> list[str]:
     return [sys.executable, "-m", *launcher, *(["dalle2.training"] if not launcher else []), *map(str, arguments)]
 
 
+def completed(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """The command, run to its end as a user would from the project's folder."""
+    return subprocess.run(arguments, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240)
+
+
 def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
 
@@ -197,14 +202,8 @@ def test_two_processes_train_as_one(trained: Path, recipe_file: Path, tmp_path: 
     out = tmp_path / "two"
     launcher = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
     launcher += ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
-    result = subprocess.run(
-        command("-m", "dalle2.training", recipe_file, "--out", out, "--stages", "clip,prior", launcher=launcher),
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    arguments = ("-m", "dalle2.training", recipe_file, "--out", out, "--stages", "clip,prior")
+    result = completed(command(*arguments, launcher=launcher))
     assert result.returncode == 0, result.stderr[-2000:]
     for stage in ("clip", "prior"):
         one, two = weights(trained / stage), weights(out / stage)
@@ -218,9 +217,7 @@ def test_the_command_refuses_in_one_sentence(recipe_file: Path, tmp_path: Path) 
     (out / "something").touch()
 
     def said(*arguments: object) -> tuple[int, str]:
-        result = subprocess.run(
-            command(*arguments), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120
-        )
+        result = completed(command(*arguments))
         return result.returncode, result.stderr.strip().splitlines()[-1]
 
     assert said(recipe_file, "--out", out) == (
@@ -252,14 +249,7 @@ def test_a_full_disk_keeps_the_old_snapshot(tmp_path: Path, source: Path, monkey
 
 
 def test_a_dry_run_tells_the_time_and_leaves_nothing(recipe_file: Path, tmp_path: Path) -> None:
-    result = subprocess.run(
-        command(recipe_file, "--out", tmp_path / "dry", "--dry-run"),
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    result = completed(command(recipe_file, "--out", tmp_path / "dry", "--dry-run"))
     assert result.returncode == 0, result.stderr[-2000:]
     for stage in ("clip", "prior", "decoder", "super_res_first", "super_res_last"):
         assert stage in result.stdout
