@@ -4,25 +4,16 @@ Pictures are drawn one after another, not as a batch, so that `--from` draws eac
 """
 
 import argparse
-import dataclasses
 import random
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import diffusers
-import torch
-import transformers
-from tqdm import tqdm
-
-from dalle2 import images
-from dalle2.families import load
-from dalle2.model import UnclipModel
-from dalle2.settings import MAX_SEED, SCHEDULERS, Settings, StageSettings, Step, check_prompt, check_seed
-
-STAGES = ("prior", "decoder", "upsampler")
-DTYPES = ("float32", "bfloat16", "float16")
+from dalle2 import commands, images
+from dalle2.arguments import STAGES, add_arguments, chosen_settings, open_checkpoint
+from dalle2.output import Progress, file_names
+from dalle2.settings import MAX_SEED, Settings, Step, check_prompt, check_seed
+from dalle2.tasks.redrawing import plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,9 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     The exit code is 0, or 1 after an error, which is told in one sentence, or 130 when stopped.
     """
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    task = commands.is_task(arguments)
+    options = None if task else _parser().parse_args(arguments)
     try:
-        for file in _run(options):
+        for file in commands.run(arguments) if task else _run(options):
             print(file)
     except (ValueError, OSError) as error:
         print(f"dalle2: {error}", file=sys.stderr)
@@ -44,29 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m dalle2", description="Draw pictures from a prompt.")
+    more = f"Tasks that start from pictures: python -m dalle2 TASK --help, TASK being {', '.join(commands.TASKS)}."
+    description = "Draw pictures from a prompt."
+    parser = argparse.ArgumentParser(prog="python -m dalle2", description=description, epilog=more)
     parser.add_argument("prompt", nargs="?", help="what the pictures should show")
     parser.add_argument("-n", type=int, metavar="N", help="how many pictures (seeds count up); default 1")
     parser.add_argument("--seed", type=int, help=f"seed of the first picture, 0 to {MAX_SEED}; default: random")
     parser.add_argument("-o", "--out", default=".", metavar="DIR_OR_FILE", help="a folder, or a name ending in .png")
     parser.add_argument("--from", dest="source", metavar="PICTURE.png", help="draw this picture again")
-    parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
-    three = "one value for all stages, or three, as 25,25,7, for prior, decoder, upsampler"
-    parser.add_argument("--steps", help=f"denoising steps: {three}")
-    parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
-    parser.add_argument("--scheduler", help=f"{three}; of {', '.join(SCHEDULERS)}")
-    parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
-    parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
-    parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
+    add_arguments(parser)
     return parser
 
 
 def _run(options: argparse.Namespace) -> list[Path]:
     if options.source is None:
         return _draw_new(options)
-    clashing = [
-        name for name in ("prompt", "n", "seed", "steps", "guidance", "scheduler") if getattr(options, name) is not None
-    ]
+    given = ("prompt", "n", "seed", "steps", "guidance", "scheduler", "prior")
+    clashing = [name for name in given if getattr(options, name) is not None]
     if clashing:
         raise ValueError(f"--from draws the picture as it was: leave out {clashing[0]}, or leave out --from.")
     return [_draw_again(options)]
@@ -82,9 +69,9 @@ def _draw_new(options: argparse.Namespace) -> list[Path]:
     first = random.randint(0, MAX_SEED - count + 1) if options.seed is None else check_seed(options.seed)
     check_seed(first + count - 1)
     seeds = list(range(first, first + count))
-    files = _file_names(options.out, prompt, seeds)
-    model = _load(options, options.checkpoint or "emoji", options.dtype or "float32")
-    settings = _settings(options, model.settings)
+    files = file_names(options.out, prompt, seeds)
+    model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
+    settings = chosen_settings(options, model.settings)
     with _Progress(settings, len(seeds)) as progress:
         for seed, file in zip(seeds, files, strict=True):
             picture = model.text_to_image([prompt], [seed], settings, progress.advance)[0]
@@ -96,7 +83,6 @@ def _draw_again(options: argparse.Namespace) -> Path:
     record = images.read_record(options.source)
     kinds = {
         "task": str,
-        "prompt": str,
         "seed": int,
         "settings": dict,
         "checkpoint": str,
@@ -105,18 +91,13 @@ def _draw_again(options: argparse.Namespace) -> Path:
     missing = [key for key, kind in kinds.items() if not isinstance(record.get(key), kind)]
     if missing:
         raise ValueError(f"The record of {options.source} lacks {missing[0]!r}: it cannot be drawn again.")
-    if record["task"] != "text_to_image":
-        raise ValueError(
-            f"{options.source} is of the task {record['task']}, which started from other pictures: only "
-            "pictures drawn from a prompt alone can be drawn again."
-        )
-    settings = Settings.from_dict(record["settings"])
-    prompt, seed = check_prompt(record["prompt"]), check_seed(record["seed"])
-    file = _file_names(options.out, prompt, [seed])[0]
+    draw, settings = plan(record), Settings.from_dict(record["settings"])
+    words = record["prompt"] if record["task"] == "text_to_image" else record["task"]
+    file = file_names(options.out, words, [record["seed"]])[0]
     if file.exists() and file.samefile(options.source):
         raise ValueError(f"{file} is the picture to draw again itself: name another file or folder with -o.")
     source = options.checkpoint or record["checkpoint"]
-    model = _load(options, source, options.dtype or record.get("dtype", "float32"))
+    model = open_checkpoint(options, source, options.dtype or record.get("dtype", "float32"))
     if model.checkpoint_hash != record["checkpoint_hash"] and options.checkpoint is None:
         raise ValueError(
             f"The checkpoint {source} is not the one that drew {options.source}: its hash differs. "
@@ -124,78 +105,20 @@ def _draw_again(options: argparse.Namespace) -> Path:
             f"or give --checkpoint {source} to draw with this one all the same."
         )
     with _Progress(settings, 1) as progress:
-        picture = model.text_to_image([prompt], [seed], settings, progress.advance)[0]
-    return images.save(picture, file)
+        return images.save(draw(model, progress.advance), file)
 
 
-def _load(options: argparse.Namespace, checkpoint: str, dtype: str) -> UnclipModel:
-    if dtype not in DTYPES:
-        raise ValueError(f"There is no dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
-    # The libraries' own bars and warnings would stand between the visitor and ours.
-    diffusers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return load(checkpoint, device, getattr(torch, dtype), options.compile)
-
-
-def _settings(options: argparse.Namespace, default: Settings) -> Settings:
-    steps = _values("steps", options.steps, int, 3)
-    guidance = _values("guidance", options.guidance, float, 2)
-    schedulers = _values("scheduler", options.scheduler, str, 3)
-    chosen: dict[str, StageSettings] = {}
-    for index, name in enumerate(STAGES):
-        changes: dict[str, object] = {}
-        if steps:
-            changes["num_inference_steps"] = steps[index]
-        if guidance and index < 2:
-            changes["guidance_scale"] = guidance[index]
-        if schedulers:
-            changes["scheduler"] = schedulers[index]
-        chosen[name] = dataclasses.replace(getattr(default, name), **changes)
-    return Settings(**chosen)
-
-
-def _values(name: str, text: str | None, kind: type, count: int) -> list | None:
-    """ "25,25,7" -> [25, 25, 7]; one value stands for all."""
-    if text is None:
-        return None
-    try:
-        values = [kind(value.strip()) for value in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"--{name} takes numbers, not {text!r}.") from error
-    if len(values) not in (1, count):
-        raise ValueError(f"--{name} takes one value or {count} with commas between them, not {text!r}.")
-    return values * count if len(values) == 1 else values
-
-
-def _file_names(out: str, prompt: str, seeds: list[int]) -> list[Path]:
-    path = Path(out).expanduser()
-    if path.suffix and not path.is_dir():
-        if path.suffix.lower() != ".png":
-            raise ValueError(f"Pictures are saved as PNG: let {path.name!r} end in .png, or name a folder.")
-        return [path] if len(seeds) == 1 else [path.with_name(f"{path.stem}-{seed}{path.suffix}") for seed in seeds]
-    # Letters of every script may stand in a file name; 40 of them stay below 255 bytes in any.
-    slug = re.sub(r"\W+", "-", prompt.lower()).strip("-")[:40].rstrip("-") or "picture"
-    return [path / f"{slug}-{seed}.png" for seed in seeds]
-
-
-class _Progress:
+class _Progress(Progress):
     """One bar over all steps of all pictures."""
 
     def __init__(self, settings: Settings, pictures: int) -> None:
-        total = sum(getattr(settings, name).num_inference_steps for name in STAGES) * pictures
-        self._bar = tqdm(total=total, unit="step")
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        self._settings = settings
+        super().__init__(sum(getattr(settings, name).num_inference_steps for name in STAGES) * pictures)
 
     def advance(self, step: Step) -> None:
-        self._bar.set_description(step.stage, refresh=False)
-        self._bar.update()
+        if step.index == 1:  # a prior that is not a diffusion has its own number of steps
+            self._bar.total += step.total - getattr(self._settings, step.stage).num_inference_steps
+        super().advance(step)
 
 
 if __name__ == "__main__":

@@ -46,13 +46,47 @@ def path(ends: torch.Tensor, positions: Sequence[float]) -> torch.Tensor:
 
 
 def mix(parts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
-    """The weighted mean (dim,) of rows (n, dim), at the weighted mean of their lengths.
+    """The weighted sum (dim,) of rows (n, dim), at the weighted mean of their lengths.
 
-    A plain mean of vectors is shorter than they are, and the decoder draws a shorter embedding paler.
-    ValueError unless the weights are finite, not negative and not all zero.
+    A negative weight takes a content away. A plain mean of vectors is shorter than they are, and the decoder
+    draws a shorter embedding paler: so, as the paper does with text diffs, the direction of the sum is taken,
+    and the length by the weights' sizes. ValueError unless the weights are finite and their sum is not 0, and
+    for parts that cancel one another.
     """
-    if len(weights) != len(parts) or not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) == 0:
-        raise ValueError("The weights of a mix must be numbers from 0 up, one for each part, and not all 0.")
-    shares = torch.tensor(weights, dtype=parts.dtype, device=parts.device)[:, None] / sum(weights)
-    length = (shares * parts.norm(dim=-1, keepdim=True)).sum(0)
-    return torch.nn.functional.normalize((shares * parts).sum(0), dim=-1) * length
+    if len(weights) != len(parts) or not all(math.isfinite(weight) for weight in weights):
+        raise ValueError("The weights of a mix must be numbers, one for each part.")
+    # Against the rounding of decimals: 0.1 + 0.2 - 0.3 is nothing.
+    if abs(sum(weights)) <= 1e-6 * sum(map(abs, weights)):
+        raise ValueError("The weights of a mix must not sum to zero: that would leave nothing to draw.")
+    factors = torch.tensor(weights, dtype=parts.dtype, device=parts.device)[:, None]
+    factors = factors / factors.sum()
+    together = (factors * parts).sum(0)
+    lengths = factors.abs() * parts.norm(dim=-1, keepdim=True)
+    if together.norm() <= 1e-4 * lengths.sum():
+        raise ValueError("The parts of this mix cancel one another: change a weight.")
+    return torch.nn.functional.normalize(together, dim=-1) * lengths.sum() / factors.abs().sum()
+
+
+def text_diff(new: torch.Tensor, old: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+    """The direction (n, dim) from one text embedding to another, of the given length (n, 1) (paper, section 3.3).
+
+    ValueError when the two texts are the same to CLIP.
+    """
+    difference = new - old
+    if (difference.norm(dim=-1) <= 1e-4 * new.norm(dim=-1)).any():
+        raise ValueError("The two texts of a text diff mean the same: change one of them.")
+    return torch.nn.functional.normalize(difference, dim=-1) * length
+
+
+def principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows (n, dim) -> their mean (dim,) and orthonormal axes (min(n - 1, dim), dim), widest spread first."""
+    if len(rows) < 2:
+        raise ValueError("Principal axes need at least two embeddings.")
+    mean = rows.double().mean(0)
+    axes = torch.linalg.svd(rows.double() - mean, full_matrices=False).Vh
+    return mean, axes[: min(len(rows) - 1, rows.shape[1])]
+
+
+def project(row: torch.Tensor, mean: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
+    """The point nearest to the row (dim,) that can be reached from `mean` (dim,) along `axes` (k, dim)."""
+    return (mean + axes.T @ (axes @ (row.double() - mean))).to(row.dtype)

@@ -26,6 +26,32 @@ def open_picture(source: str | Path | bytes | BinaryIO) -> Image.Image:
     What the content says counts, not the name. The EXIF orientation is applied and all metadata dropped.
     ValueError, with what to do, when it is no picture, is damaged, or has more than MAX_PIXELS pixels.
     """
+    return to_rgb(_open(source))
+
+
+def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
+    """A mask as `to_mask` wants it, from a file in either convention; errors as of `open_picture`.
+
+    A file with transparency is in the form of OpenAI's API, where the transparent is repainted; in any other,
+    white is.
+    """
+    picture = _open(source)
+    if picture.has_transparency_data:
+        alpha = picture.convert("RGBA").getchannel("A")
+        if alpha.getextrema()[0] < 255:  # many programs write a full alpha channel that says nothing
+            return ImageOps.invert(alpha)
+    return to_mask(to_rgb(picture))
+
+
+def to_mask(mask: Image.Image) -> Image.Image:
+    """A mask of any mode without transparency -> mode L: white is repainted, black is kept, grey blends."""
+    if mask.has_transparency_data and mask.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        raise ValueError("The mask is transparent in places: give one in which what to repaint is white.")
+    return to_rgb(mask).convert("L")
+
+
+def _open(source: str | Path | bytes | BinaryIO) -> Image.Image:
+    """The first frame of a picture file, read to its end and upright."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with warnings.catch_warnings():
@@ -41,7 +67,7 @@ def open_picture(source: str | Path | bytes | BinaryIO) -> Image.Image:
         if width * height > MAX_PIXELS:
             raise ValueError(_too_large(f"{width * height:,}"))
         try:
-            return to_rgb(ImageOps.exif_transpose(picture))
+            return ImageOps.exif_transpose(picture)
         except (OSError, SyntaxError, EOFError) as error:
             raise ValueError(f"The picture is damaged and cannot be read to its end: {error}.") from error
 
@@ -67,6 +93,52 @@ def to_pictures(pixels: torch.Tensor) -> list[Image.Image]:
     """(n, 3, height, width) in [-1, 1], of any float type and on any device -> RGB pictures."""
     levels = ((pixels.float() * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     return [Image.fromarray(array) for array in levels.permute(0, 2, 3, 1).cpu().numpy()]
+
+
+def square(picture: Image.Image, side: int) -> Image.Image:
+    """The picture's middle square at `side` pixels: averaged down, as the decoder's own training saw it, or up."""
+    smaller = side < min(picture.size)
+    method = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
+    return ImageOps.fit(picture, (side, side), method)
+
+
+def surround(
+    picture: Image.Image, side: int, share: float, anchor: tuple[float, float]
+) -> tuple[Image.Image, Image.Image]:
+    """A white square of `side` pixels with the picture's middle square on it, and the mask of what is around.
+
+    The picture covers `share` of the side, and stands at `anchor`, from (0, 0), left and top, to (1, 1).
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"The picture must cover a share of the new one above 0 and below 1, not {share!r}.")
+    if len(anchor) != 2 or not all(0 <= place <= 1 for place in anchor):
+        raise ValueError(f"The anchor must be two numbers from 0 to 1, not {anchor!r}.")
+    inner = min(max(round(share * side), 1), side - 1)
+    left, top = (round(place * (side - inner)) for place in anchor)
+    canvas, mask = Image.new("RGB", (side, side), (255, 255, 255)), Image.new("L", (side, side), 255)
+    canvas.paste(square(to_rgb(picture), inner), (left, top))
+    mask.paste(0, (left, top, left + inner, top + inner))
+    return canvas, mask
+
+
+def lit(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+    """The picture in grey, and in its colours where `heat` (h, w), of any size and range, is high."""
+    spread = float(np.ptp(heat)) or 1.0
+    levels = ((heat - heat.min()) / spread * 255).round().astype(np.uint8)
+    light = Image.fromarray(levels).resize(picture.size, Image.Resampling.BICUBIC)
+    dark = picture.convert("L").point(lambda level: level // 3).convert("RGB")
+    return Image.composite(to_rgb(picture), dark, light)
+
+
+def strip(pictures: list[Image.Image]) -> Image.Image:
+    """Pictures of one height side by side, with the record of the first."""
+    whole = Image.new("RGB", (sum(picture.width for picture in pictures), pictures[0].height))
+    left = 0
+    for picture in pictures:
+        whole.paste(picture, (left, 0))
+        left += picture.width
+    whole.info |= {key: value for key, value in pictures[0].info.items() if key == RECORD_KEY}
+    return whole
 
 
 def write_record(picture: Image.Image, record: Mapping[str, object]) -> None:

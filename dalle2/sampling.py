@@ -13,14 +13,18 @@ import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UnCLIPScheduler, UniPCMultistepScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-# (n, channels, ...) at timestep t -> the clean prediction (n, channels, ...), or (n, 2 * channels, ...) where
-# the second half is the learned variance.
-Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+from dalle2.ddim import DDIMScheduler, Denoise
+
 # As Denoise, with the network's conditions, stacked along the batch, as keywords; what it predicts is free.
 Network = Callable[..., torch.Tensor]
 
 
-def build_scheduler(config: Mapping[str, Any], name: str, steps: int, ends_at_zero: bool = False) -> SchedulerMixin:
+Scheduler = SchedulerMixin | DDIMScheduler
+
+
+def build_scheduler(
+    config: Mapping[str, Any], name: str, steps: int, ends_at_zero: bool = False, eta: float = 0.0
+) -> Scheduler:
     """A scheduler for clean predictions on the checkpoint's noise schedule, its timesteps set.
 
     `config` is the checkpoint's own scheduler config. The ancestral schedulers use Karlo's grid, from the
@@ -36,6 +40,8 @@ def build_scheduler(config: Mapping[str, Any], name: str, steps: int, ends_at_ze
         "beta_schedule": "squaredcos_cap_v2",
         "prediction_type": "sample",
     }
+    to_zero = ends_at_zero or name in ("unclip", "ddpm")
+    grid = _karlo_grid(train_steps, steps) if to_zero else _trailing_grid(train_steps, steps)
     ancestral = {**shared, "variance_type": config["variance_type"], "clip_sample": False}
     match name:
         case "unclip":
@@ -43,21 +49,19 @@ def build_scheduler(config: Mapping[str, Any], name: str, steps: int, ends_at_ze
         case "ddpm":
             scheduler = DDPMScheduler(**ancestral)
         case "ddim":
-            # DDIM at eta 0 is DPM-Solver++ of the first order (arXiv 2211.01095, section 4.1). diffusers'
-            # DDIMScheduler assumes a spacing of T // steps, and is wrong wherever that is not a whole number.
-            scheduler = DPMSolverMultistepScheduler(**shared, solver_order=1)
+            signals = UnCLIPScheduler(**ancestral).alphas_cumprod
+            return DDIMScheduler(signals, torch.from_numpy(grid.copy()), eta)
         case "dpm++":
             scheduler = DPMSolverMultistepScheduler(**shared)
         case "unipc":
             scheduler = UniPCMultistepScheduler(**shared)
         case _:
             raise ValueError(f"There is no scheduler {name!r}.")
-    to_zero = ends_at_zero or name in ("unclip", "ddpm")
-    _set_timesteps(scheduler, _karlo_grid(train_steps, steps) if to_zero else _trailing_grid(train_steps, steps))
+    _set_timesteps(scheduler, grid)
     return scheduler
 
 
-def clean_predictions(network: Denoise, scheduler: SchedulerMixin, config: Mapping[str, Any]) -> Denoise:
+def clean_predictions(network: Denoise, scheduler: Scheduler, config: Mapping[str, Any]) -> Denoise:
     """Translate what a network predicts ("epsilon" or "sample") to clean ones, clamped as configured."""
     kind = config["prediction_type"]
     if kind not in ("epsilon", "sample"):
@@ -96,6 +100,19 @@ def guide(network: Network, conditions: Mapping[str, torch.Tensor], scale: float
     return predict
 
 
+def keep(denoise: Denoise, pixels: torch.Tensor, repaint: torch.Tensor) -> Denoise:
+    """Predict the pixels that are known, (n, channels, ...), wherever `repaint` (n, 1, ...) in 0..1 is 0.
+
+    A known pixel then takes the known way at every noise level, with whichever scheduler.
+    """
+
+    def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        predicted, variance = _split(denoise(x, t), x.shape[1])
+        return torch.cat([repaint * predicted + (1 - repaint) * pixels, variance], dim=1)
+
+    return predict
+
+
 def guided_timesteps(timesteps: torch.Tensor, interval: tuple[float, float]) -> set[int]:
     """The timesteps whose place among the steps, 0..1 from first to last, lies in the interval."""
     first, last = interval
@@ -110,32 +127,44 @@ def draw_noise(shape: tuple[int, ...], generators: Sequence[torch.Generator], de
 
 def sample(
     denoise: Denoise,
-    scheduler: SchedulerMixin,
+    scheduler: Scheduler,
     noise: torch.Tensor,
     generators: Sequence[torch.Generator],
     on_step: Callable[[int, int, torch.Tensor], None],
+    times: int = 1,
 ) -> torch.Tensor:
     """Denoise (n, channels, ...) along the scheduler's timesteps.
 
     Step noise comes from the pictures' generators. `on_step(index, total, clean)` hears of each step, from 1
-    on, with the clean prediction so far; whatever it raises ends the loop.
+    on, with the clean prediction so far; whatever it raises ends the loop. With `times` above 1 each step but
+    the last is undone with fresh noise and taken again, so often in all: RePaint's resampling (arXiv
+    2201.09865), by which repainted pixels come to agree with kept ones. It needs a forgetful scheduler.
     """
     x = noise
     timesteps = scheduler.timesteps
     learned = scheduler.config.get("variance_type") == "learned_range"
     takes = inspect.signature(scheduler.step).parameters
     for index, t in enumerate(timesteps):
-        output = denoise(x, t)
-        clean, variance = _split(output, x.shape[1])
+        after = timesteps[index + 1] if index + 1 < len(timesteps) else None
         options: dict[str, Any] = {"generator": list(generators)} if "generator" in takes else {}
         if "prev_timestep" in takes:
-            options["prev_timestep"] = timesteps[index + 1] if index + 1 < len(timesteps) else None
-        if len(timesteps) == 1:
-            x = clean  # the one step goes all the way, which UnCLIPScheduler cannot express
-        else:
-            x = scheduler.step(output if learned and variance.numel() else clean, t, x, **options).prev_sample
+            options["prev_timestep"] = after
+        for turn in range(1 if after is None else times):
+            if turn:
+                x = _renoise(x, scheduler.alphas_cumprod[t] / scheduler.alphas_cumprod[after], generators)
+            output = denoise(x, t)
+            clean, variance = _split(output, x.shape[1])
+            if len(timesteps) == 1:
+                x = clean  # the one step goes all the way, which UnCLIPScheduler cannot express
+            else:
+                x = scheduler.step(output if learned and variance.numel() else clean, t, x, **options).prev_sample
         on_step(index + 1, len(timesteps), clean)
     return x
+
+
+def _renoise(x: torch.Tensor, signal: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+    """One step of the forward process, in which the share `signal` of the variance is left."""
+    return signal.sqrt() * x + (1 - signal).sqrt() * draw_noise(x.shape[1:], generators, x.device)
 
 
 def _split(output: torch.Tensor, channels: int) -> tuple[torch.Tensor, torch.Tensor]:

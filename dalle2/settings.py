@@ -5,7 +5,7 @@ Defaults belong to the checkpoint (`model.settings`); limits are written once, h
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from PIL import Image
 
@@ -14,32 +14,55 @@ MAX_SEED = 2**32 - 1
 MAX_PICTURES = 16
 MAX_STEPS = 1000
 MAX_GUIDANCE_SCALE = 100.0
+MAX_CANDIDATES = 64
+MAX_FRAMES = 240
+MAX_RESAMPLINGS = 50
+RETRACING_STEPS = 50
+REPAINTING_STEPS = 25
+REPAINTING_TIMES = 5
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
+# Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
+FORGETFUL = ("unclip", "ddpm", "ddim")
+PRIORS = ("diffusion", "autoregressive", "linear")
 
 
 @dataclass(frozen=True)
 class StageSettings:
-    """How one stage is denoised; ValueError when a value is out of range.
+    """How one stage comes to its result; ValueError when a value is out of range.
 
     `num_inference_steps` is 1..MAX_STEPS; `guidance_scale` is 0..MAX_GUIDANCE_SCALE, 1 being no guidance;
-    `guidance_interval` is the share of the steps, first to last in 0..1, that are guided.
+    `guidance_interval` is the share of the steps, first to last in 0..1, that are guided; `eta` is how much fresh
+    noise the ddim scheduler adds, from 0 (none) to 1; `times` is how often each step is taken (see
+    `sampling.sample`), by default once; `candidates` is how many embeddings the prior draws for each
+    picture, of which it keeps the one nearest to the text (paper, section 2.2).
+
+    `kind` is one of PRIORS, for the prior alone to choose. An autoregressive prior has as many steps as the
+    checkpoint says, and a linear one just one, which is never guided; neither has a scheduler.
     """
 
     num_inference_steps: int
     guidance_scale: float = 1.0
     scheduler: str = "unclip"
     guidance_interval: tuple[float, float] = (0.0, 1.0)
+    eta: float = 0.0
+    times: int = 1
+    candidates: int = 1
+    kind: str = "diffusion"
 
     def __post_init__(self) -> None:
-        steps = self.num_inference_steps
-        if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= MAX_STEPS:
-            raise ValueError(f"num_inference_steps must be a whole number from 1 to {MAX_STEPS}, not {steps!r}.")
+        counts = {"num_inference_steps": MAX_STEPS, "times": MAX_RESAMPLINGS, "candidates": MAX_CANDIDATES}
+        for name, most in counts.items():
+            count = getattr(self, name)
+            if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= most:
+                raise ValueError(f"{name} must be a whole number from 1 to {most}, not {count!r}.")
         if not _is_number(self.guidance_scale) or not 0 <= self.guidance_scale <= MAX_GUIDANCE_SCALE:
             raise ValueError(
                 f"guidance_scale must be a number from 0 to {MAX_GUIDANCE_SCALE:g}, not {self.guidance_scale!r}."
             )
         if self.scheduler not in SCHEDULERS:
             raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {self.scheduler!r}.")
+        if self.kind not in PRIORS:
+            raise ValueError(f"kind must be one of {', '.join(PRIORS)}, not {self.kind!r}.")
         interval = self.guidance_interval
         if (
             not isinstance(interval, tuple | list)
@@ -49,6 +72,18 @@ class StageSettings:
         ):
             raise ValueError(f"guidance_interval must be two rising numbers from 0 to 1, not {interval!r}.")
         object.__setattr__(self, "guidance_interval", (float(interval[0]), float(interval[1])))
+        self._check_scheduling()
+
+    def _check_scheduling(self) -> None:
+        """What only some schedulers can do."""
+        if not _is_number(self.eta) or not 0 <= self.eta <= 1:
+            raise ValueError(f"eta must be a number from 0 to 1, not {self.eta!r}.")
+        if self.eta and self.scheduler != "ddim":
+            raise ValueError(f"eta belongs to the scheduler ddim: leave it at 0 with {self.scheduler}.")
+        if self.times > 1 and self.scheduler not in FORGETFUL:
+            raise ValueError(
+                f"times must be 1 with {self.scheduler}, which cannot take a step again: use {', '.join(FORGETFUL)}."
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> "StageSettings":
@@ -68,6 +103,29 @@ class Settings:
     def __post_init__(self) -> None:
         if self.upsampler.guidance_scale != 1:
             raise ValueError("The upsampler is never guided: leave its guidance_scale at 1.")
+        if self.decoder.candidates != 1 or self.upsampler.candidates != 1:
+            raise ValueError("Only the prior draws candidates: leave those of the decoder and upsampler at 1.")
+        if not self.decoder.kind == self.upsampler.kind == "diffusion":
+            raise ValueError(
+                "Only the prior can be of another kind than diffusion: leave out that of the other stages."
+            )
+
+    def retracing(self, steps: int | None = None) -> "Settings":
+        """The same, but with a decoder that can be walked backwards: plain DDIM without guidance.
+
+        Guidance pulls so hard that the way back is lost. RETRACING_STEPS steps bring a picture back.
+        """
+        return replace(self, decoder=StageSettings(steps or RETRACING_STEPS, scheduler="ddim"))
+
+    def repainting(self) -> "Settings":
+        """The same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865)."""
+        changes = {"num_inference_steps": REPAINTING_STEPS, "scheduler": "unclip", "times": REPAINTING_TIMES}
+        return replace(self, decoder=replace(self.decoder, eta=0.0, **changes))
+
+    @property
+    def retraces(self) -> bool:
+        """Whether the decoder can be walked backwards."""
+        return self.decoder == StageSettings(self.decoder.num_inference_steps, scheduler="ddim")
 
     def to_dict(self) -> dict[str, dict[str, object]]:
         """Plain values, ready for JSON."""
@@ -85,7 +143,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a stage is done: `stage` is "prior", "decoder" or "upsampler", `index` is 1..`total`."""
+    """One step of a stage is done: `stage` is "prior", "inversion", "decoder" or "upsampler", `index` is 1..`total`."""
 
     stage: str
     index: int

@@ -1,47 +1,48 @@
-"""The frame around the tabs: title, theme, keys, queue. What a visitor can do lies in `tabs/`."""
+"""The frame around the tabs: title, theme, keys. What a visitor can do lies in `tabs/`."""
 
-from html import escape
-from pathlib import PurePath
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo import theme
-from demo.studio import Studio
-from demo.tabs import create
+from demo.desk import Desk
+from demo.studio import MAX_UPLOAD_BYTES, Studio
 
-# Ctrl+Enter and Esc press the buttons, if these are to be seen.
-KEYS = """
-() => document.addEventListener("keydown", event => {
-  const press = id => { const button = document.getElementById(id); if (button?.offsetParent) button.click(); };
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) press("draw");
-  if (event.key === "Escape") press("stop");
-})
-"""
+# The tabs in the order in which they stand; each is a file.
+TABS = ("create", "variations", "interpolate", "mix", "compare", "history", "about")
 
-# Gradio takes these when the page is launched, not when it is built.
-LAUNCH: dict[str, Any] = {
-    "theme": theme.calm(),
-    "css_paths": [theme.STYLES],
-    "js": KEYS,
-    "footer_links": ["api"],
-    "run_history": False,  # would keep prompts in the browser without being asked
-}
-
-WAITING_VISITORS = 20
+# Above the line of the studio, which refuses with a sentence, this one only bounds memory.
+WAITING_EVENTS = 200
 DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two hours
 
 
-def build(studio: Studio) -> gr.Blocks:
-    """The whole page, ready to launch with `**LAUNCH`."""
-    # Not the whole path: where the server keeps its files is nobody's business.
-    name = escape(PurePath(studio.model.checkpoint).name)
+def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
+    """The whole page, and the arguments to launch it with, which Gradio wants only then."""
     with gr.Blocks(title="Open DALL·E 2", analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
-        gr.HTML(
-            "<h1>Open DALL·E 2</h1>"
-            f"<p>Say what you want to see: the checkpoint <b>{name}</b> draws it, step by step.</p>",
-            elem_id="title",
-        )
-        create.build(studio)
+        desk = Desk(studio, page)
+        with gr.Row(elem_id="head"):
+            gr.HTML("<h1>Open DALL·E 2</h1>", elem_id="title")
+            desk.checkpoint = gr.Dropdown(
+                list(studio.checkpoints),
+                value=studio.checkpoints[0],
+                label=desk.say("Checkpoint", "模型"),
+                visible=len(studio.checkpoints) > 1,
+                elem_id="checkpoint",
+            )
+        with gr.Tabs(elem_id="tabs") as desk.tabs:
+            for name in TABS:
+                import_module(f"demo.tabs.{name}").build(desk)
+        desk.connect()
     # Closed to calls that would jump the queue.
-    return page.queue(max_size=WAITING_VISITORS, api_open=False)
+    page.queue(max_size=WAITING_EVENTS, api_open=False)
+    return page, {
+        "theme": theme.calm(),
+        "css_paths": [theme.STYLES],
+        "js": Path(__file__).with_name("page.js").read_text(encoding="utf-8"),
+        "i18n": desk.say.translations(),
+        "footer_links": ["api"],
+        "run_history": False,  # would keep prompts in the browser without being asked
+        "max_file_size": MAX_UPLOAD_BYTES,
+    }

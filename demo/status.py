@@ -5,16 +5,27 @@ from typing import Any
 
 import gradio as gr
 
-# Bars first, sentence below; Handlebars escapes what it puts in.
+from demo.language import Both
+from demo.studio import Drawing
+
+HINT = Both("Ctrl + Enter draws, Esc stops.", "Ctrl + Enter 开始，Esc 停止。")
+DONE = Both("Done.", "完成。")
+STOPPED = Both("Stopped.", "已停止。")
+STAGE = {
+    "prior": Both("Understanding", "理解"),
+    "decoder": Both("Drawing", "绘制"),
+    "upsampler": Both("Sharpening", "放大"),
+}
+
+# A template literal, not Handlebars: what Handlebars puts in would be evaluated as a template once more.
 TEMPLATE = """
-<div class="status {{value.state}}">
-  <div class="stages">
-    {{#each value.stages}}
-    <div class="stage"><span>{{this.name}}</span><progress value="{{this.done}}" max="{{this.total}}"
-      aria-label="{{this.name}}"></progress></div>
-    {{/each}}
+<div class="status ${value.state}">
+  <div class="stages">${value.stages.map(stage => `
+    <div class="stage"><span>${stage.name}</span><progress value="${stage.done}" max="${stage.total}"
+      aria-label="${stage.name}"></progress></div>`).join("")}
   </div>
-  <p role="status">{{value.text}}</p>
+  <p role="status">${(value.text[navigator.language.slice(0, 2)] || value.text.en || value.text)
+    .replace(/[&<>]/g, sign => `&#${sign.charCodeAt(0)};`)}</p>
 </div>
 """
 
@@ -22,8 +33,8 @@ TEMPLATE = """
 class Status(gr.HTML):
     """Shows what `status` makes. While `state` is "waiting" or "working" the page offers to stop."""
 
-    def __init__(self, value: dict[str, Any], elem_id: str) -> None:
-        super().__init__(value, html_template=TEMPLATE, elem_id=elem_id, js_on_load=None)
+    def __init__(self, value: dict[str, Any] | None = None, render: bool = True) -> None:
+        super().__init__(value, html_template=TEMPLATE, elem_classes="progress-line", js_on_load=None, render=render)
 
     def api_info(self) -> dict[str, Any]:
         return {
@@ -42,10 +53,39 @@ class Status(gr.HTML):
         return status("idle", "")
 
 
-def status(state: str, text: str, stages: Sequence[tuple[str, int, int]] = ()) -> dict[str, Any]:
-    """A value of `Status`; `stages` is (name, steps done, steps in all)."""
+def status(state: str, text: str | Both, stages: Sequence[tuple[str, int, int]] = ()) -> dict[str, Any]:
+    """A value of `Status`; `stages` is (name, steps done, steps in all). Of two languages the page chooses."""
     return {
         "state": state,
-        "text": text,
+        "text": text._asdict() if isinstance(text, Both) else text,
         "stages": [{"name": name, "done": done, "total": total} for name, done, total in stages],
     }
+
+
+def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, Any]:
+    """What the line says of a drawing, in the visitor's language."""
+
+    def say(sentence: Both) -> str:
+        return sentence.for_visitor(request)
+
+    stages = [(say(STAGE[name]), done, total) for name, done, total in drawing.stages if total]
+    if drawing.finished:
+        return status("done", say(DONE), stages)
+    left = drawing.seconds_left
+    estimate = "" if left is None else say(Both(f", about {_time(left)} left", f"，大约还需 {_time(left)}"))
+    if drawing.ahead:
+        ahead = drawing.ahead
+        line = Both(f"{ahead} before you in the line{estimate}", f"前面还有 {ahead} 位{estimate}")
+        return status("waiting", say(line), stages)
+    running = [(name, done, total) for name, done, total in stages if done]
+    if not running:
+        return status("working", say(Both("Beginning", "开始")) + estimate, stages)
+    name, done, total = running[-1]
+    return status(
+        "working", say(Both(f"{name}: step {done} of {total}", f"{name}：第 {done}/{total} 步")) + estimate, stages
+    )
+
+
+def _time(seconds: float) -> str:
+    seconds = max(round(seconds), 1)
+    return f"{seconds} s" if seconds < 100 else f"{round(seconds / 60)} min"

@@ -1,4 +1,4 @@
-"""Where visitors and the model meet: one turn at a time, steps as a stream, cancelling, limits, errors as sentences.
+"""Where visitors and the models meet: one turn at a time, steps as a stream, cancelling, limits, errors as sentences.
 
 The only room of the page that knows dalle2. It knows nothing of Gradio.
 """
@@ -8,35 +8,65 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import torch
 from PIL import Image
 
-from dalle2.families import load
+from dalle2 import images
+from dalle2.families import EMBEDDED, load
 from dalle2.model import UnclipModel
-from dalle2.settings import MAX_PROMPT_CHARACTERS, MAX_SEED, OnStep, Settings, Step, check_prompt, check_seed
+from dalle2.settings import (
+    MAX_PROMPT_CHARACTERS,
+    MAX_SEED,
+    SCHEDULERS,
+    OnStep,
+    Settings,
+    StageSettings,
+    Step,
+    check_prompt,
+    check_seed,
+)
+from demo.line import Line, Pace, Place
 
 __all__ = [
+    "MAX_FRAMES",
     "MAX_GUIDANCE",
     "MAX_PICTURES",
     "MAX_PROMPT_CHARACTERS",
+    "MAX_SEED",
     "MAX_STEPS",
+    "MAX_UPLOAD_BYTES",
+    "PRESETS",
+    "SCHEDULERS",
+    "STAGES",
     "Drawing",
     "Refusal",
     "Studio",
+    "open_picture",
+    "read_record",
+    "words",
 ]
 
 # What one visitor may ask of a machine that others wait for; the model itself allows more.
 MAX_PICTURES = 8
+MAX_FRAMES = 24
 MAX_STEPS = 100
 MAX_GUIDANCE = 20.0
+MAX_CANDIDATES = 4
+MAX_UPLOAD_BYTES = 20_000_000
+WAITING_VISITORS = 30
 
 STAGES = ("prior", "decoder", "upsampler")
+PRESETS = {"fast": 0.5, "default": 1.0, "best": 2.5}  # times the checkpoint's own numbers of steps
 PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the line
 TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also during a long step
+
+# What is drawn in a turn: (model, seeds, settings, on_step) -> pictures.
+Task = Callable[[UnclipModel, Sequence[int], Settings, OnStep], Sequence[Image.Image]]
 
 log = logging.getLogger(__name__)
 
@@ -53,77 +83,133 @@ class Cancelled(Exception):
 class Drawing:
     """How far a request is: each stage's steps done and in all, and the pictures so far.
 
-    `stages` is (name, done, total) in the order in which they run, all 0 while another visitor has the turn;
-    `pictures` is empty until the decoder's first step, previews after it, and the results once `finished`.
+    `stages` is (name, done, total) in the order in which they run. `ahead` counts the visitors to wait for, 0 when
+    the turn is ours. `seconds_left` is an estimate, None before there is any experience. `pictures` is empty until
+    the decoder's first step, previews after it, and the results once `finished`.
     """
 
     seeds: tuple[int, ...]
     stages: tuple[tuple[str, int, int], ...]
     pictures: tuple[Image.Image, ...] = ()
+    ahead: int = 0
+    seconds_left: float | None = None
     finished: bool = False
 
     def after(self, step: Step, pictures: Sequence[Image.Image]) -> "Drawing":
         """The same drawing one step later; without new pictures it keeps the ones it has."""
-        stages = tuple((name, step.index if name == step.stage else done, total) for name, done, total in self.stages)
-        return dataclasses.replace(self, stages=stages, pictures=tuple(pictures) or self.pictures)
+        stages = tuple((step.stage, step.index, step.total) if row[0] == step.stage else row for row in self.stages)
+        return dataclasses.replace(self, stages=stages, pictures=tuple(pictures) or self.pictures, ahead=0)
 
 
 class Studio:
-    """One model and its one turn."""
+    """The models of one machine, and its one turn."""
 
-    def __init__(self, model: UnclipModel) -> None:
-        self.model = model
-        self._turn = threading.Lock()
+    def __init__(self, *models: UnclipModel, cards: Mapping[str, str] | None = None) -> None:
+        self._models = {model.checkpoint: model for model in models}
+        self._cards = cards or {}
+        self._line = Line(WAITING_VISITORS)
+        self._pace = Pace()
 
     @classmethod
-    def open(cls, checkpoint: str | None = None) -> "Studio":
-        """Load a checkpoint (folder, hub id or id@revision; None: the embedded one) onto the GPU if there is one.
+    def open(cls, *checkpoints: str) -> "Studio":
+        """Load checkpoints (folder, hub id or id@revision; none: the embedded one) onto the GPU if there is one.
 
-        ValueError says what is wrong with it.
+        ValueError says what is wrong with one.
         """
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(load(checkpoint, device) if checkpoint else load(device=device))
+        models, cards = [], {}
+        for source in checkpoints or (EMBEDDED.name,):
+            model = load(source, device)
+            folder = EMBEDDED if model.checkpoint == EMBEDDED.name else Path(source).expanduser()
+            if folder.is_dir():
+                # Records and pages are public, and where the server keeps its files is nobody's business.
+                model.checkpoint = folder.resolve().name
+            cards[model.checkpoint] = _card(folder)
+            models.append(model)
+        if len(cards) < len(models):
+            raise ValueError("Two checkpoints have the same name: give each a folder of another name.")
+        return cls(*models, cards=cards)
 
-    def settings(self, steps: tuple[int, int, int], prior_guidance: float, decoder_guidance: float) -> Settings:
-        """The checkpoint's settings with these steps (prior, decoder, upsampler) and guidance scales.
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """The names that `checkpoint` takes; the first one is the default."""
+        return tuple(self._models)
+
+    def model(self, checkpoint: str | None = None) -> UnclipModel:
+        """What a tab may ask a checkpoint: its styles, examples, capabilities. Refusal for a name that is not open."""
+        name = self.checkpoints[0] if checkpoint is None else checkpoint
+        if not isinstance(name, str) or name not in self._models:
+            raise Refusal(f"There is no checkpoint {name!r} here: choose one of {', '.join(self.checkpoints)}.")
+        return self._models[name]
+
+    def can(self, task: str) -> bool:
+        """Whether any of the checkpoints is able to do it."""
+        return any(task in model.capabilities for model in self._models.values())
+
+    def card(self, checkpoint: str) -> str:
+        """The checkpoint's model card, Markdown without its front matter; "" when it has none."""
+        return self._cards.get(checkpoint, "")
+
+    def settings(
+        self, chosen: str | Mapping[str, Mapping[str, object]] = "default", checkpoint: str | None = None
+    ) -> Settings:
+        """A preset's settings, or the checkpoint's own with what `chosen` changes, in the shape of a record.
 
         Refusal when a value is out of range.
         """
-        guidance = (prior_guidance, decoder_guidance, self.model.settings.upsampler.guidance_scale)
-        stages = {}
-        for name, count, scale in zip(STAGES, steps, guidance, strict=True):
-            default = getattr(self.model.settings, name)
-            try:
-                stages[name] = dataclasses.replace(default, num_inference_steps=count, guidance_scale=scale)
-            except ValueError as error:
-                raise Refusal(f"The {name}'s {error}") from error
-            if count > MAX_STEPS:
-                raise Refusal(f"The {name} takes at most {MAX_STEPS} steps here, not {count}.")
-            if scale > MAX_GUIDANCE:
-                raise Refusal(f"The {name} takes at most a guidance of {MAX_GUIDANCE:g} here, not {scale:g}.")
-        return Settings(**stages)
-
-    def text_to_image(self, prompt: str, seed: int | None, count: int, settings: Settings) -> Iterator[Drawing]:
-        """Draw `count` pictures, whose seeds count up from `seed`; None picks one at random.
-
-        Closing the iterator cancels within a step. Refusal when the request is out of range or cannot be drawn.
-        """
+        own = self.model(checkpoint).settings
+        if isinstance(chosen, str):
+            if chosen not in PRESETS:
+                raise Refusal(f"There are no settings {chosen!r}: choose one of {', '.join(PRESETS)}, or give a table.")
+            return _preset(own, PRESETS[chosen])
+        if not isinstance(chosen, Mapping) or not all(isinstance(stage, Mapping) for stage in chosen.values()):
+            raise Refusal("The settings must be a table with a table for each stage, as in a picture's record.")
+        values = own.to_dict()
         try:
-            prompt = check_prompt(prompt)
-            seeds = _seeds(seed, count)
+            settings = Settings.from_dict(values | {name: values.get(name, {}) | dict(chosen[name]) for name in chosen})
+        except ValueError as error:
+            raise Refusal(f"These settings cannot be used: {error}") from error
+        _check_bounds(settings)
+        return settings
+
+    def draw(
+        self,
+        task: Task,
+        seed: int | None,
+        count: int,
+        settings: str | Mapping[str, Mapping[str, object]] = "default",
+        checkpoint: str | None = None,
+        most: int = MAX_PICTURES,
+    ) -> Iterator[Drawing]:
+        """Run `task` when it is our turn, with `count` seeds that count up from `seed`; None picks one at random.
+
+        Closing the iterator cancels within a step. Refusal when the request is out of range, cannot be drawn, or
+        comes when too many wait already. `most` bounds the count.
+        """
+        model = self.model(checkpoint)
+        chosen = self.settings(settings, checkpoint)
+        try:
+            seeds = _seeds(seed, count, most)
         except ValueError as error:
             raise Refusal(str(error)) from error
-        stages = tuple((name, 0, getattr(settings, name).num_inference_steps) for name in STAGES)
-        yield from self._stream(
-            Drawing(seeds, stages),
-            lambda on_step: self.model.text_to_image([prompt] * count, seeds, settings, on_step),
-        )
+        stages = tuple((name, 0, getattr(chosen, name).num_inference_steps) for name in STAGES)
+        yield from self._stream(Drawing(seeds, stages), lambda on_step: task(model, seeds, chosen, on_step))
 
     def _stream(self, drawing: Drawing, task: Callable[[OnStep], Sequence[Image.Image]]) -> Iterator[Drawing]:
-        """Run the task in a thread; what it reports comes out here, at least every TICK_SECONDS."""
-        news: SimpleQueue[Drawing | Exception] = SimpleQueue()
-        closed = threading.Event()
-        threading.Thread(target=self._work, args=(drawing, task, news.put, closed), daemon=True).start()
+        """Wait for the turn, then run the task in a thread; what it reports comes out, at least every TICK_SECONDS."""
+        place = self._line.join()
+        if place is None:
+            raise Refusal("Many visitors are waiting already: please try again in a minute.")
+        try:
+            while ahead := place.ahead():
+                yield dataclasses.replace(drawing, ahead=ahead, seconds_left=self._pace.turns(ahead))
+                place.wait(TICK_SECONDS)
+            news: SimpleQueue[Drawing | Exception] = SimpleQueue()
+            closed = threading.Event()
+            threading.Thread(target=self._work, args=(drawing, task, news.put, closed, place), daemon=True).start()
+        except BaseException:
+            place.leave()
+            raise
         try:
             while not drawing.finished:
                 yield drawing
@@ -139,11 +225,13 @@ class Studio:
         task: Callable[[OnStep], Sequence[Image.Image]],
         tell: Callable[[Drawing | Exception], None],
         closed: threading.Event,
+        place: Place,
     ) -> None:
         preview_due = 0.0
+        begun = last = time.monotonic()
 
         def on_step(step: Step) -> None:
-            nonlocal drawing, preview_due
+            nonlocal drawing, preview_due, last
             if closed.is_set():
                 raise Cancelled
             shown: Sequence[Image.Image] = ()
@@ -151,24 +239,87 @@ class Studio:
                 shown = step.pictures()
                 preview_due = time.monotonic() + PREVIEW_SECONDS if shown else 0.0
             drawing = drawing.after(step, shown)
+            now = time.monotonic()
+            self._pace.step(step.stage, (now - last) / len(drawing.seeds))
+            last = now
+            left = self._pace.left(drawing.stages, len(drawing.seeds))
+            drawing = dataclasses.replace(drawing, seconds_left=left)
             tell(drawing)
 
         try:
-            with self._turn:
-                if closed.is_set():
-                    return
-                pictures = task(on_step)
-            tell(dataclasses.replace(drawing, pictures=tuple(pictures), finished=True))
+            pictures = task(on_step)
+            self._pace.turn(time.monotonic() - begun)
+            tell(dataclasses.replace(drawing, pictures=tuple(pictures), seconds_left=0.0, finished=True))
         except Cancelled:
             pass
         except Exception as error:
             tell(_refusal(error))
+        finally:
+            place.leave()
 
 
-def _seeds(first: int | None, count: int) -> tuple[int, ...]:
-    """ValueError unless there are 1..MAX_PICTURES seeds, all in range."""
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_PICTURES:
-        raise ValueError(f"Ask for 1 to {MAX_PICTURES} pictures, not {count!r}.")
+def words(prompt: str, needed: bool = True) -> str:
+    """The prompt without the blanks around it; Refusal when it cannot be drawn, or is empty although `needed`."""
+    if not needed and not (isinstance(prompt, str) and prompt.strip()):
+        return ""
+    try:
+        return check_prompt(prompt)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+
+
+def open_picture(path: str | None) -> Image.Image:
+    """A visitor's picture, upright, without its metadata; checked by size, content and pixels before decoding.
+
+    Refusal says what is wrong with it.
+    """
+    if not path:
+        raise Refusal("There is no picture yet: choose, drop or paste one.")
+    try:
+        if Path(path).stat().st_size > MAX_UPLOAD_BYTES:
+            raise Refusal(f"The picture's file is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB: make it smaller.")
+        return images.open_picture(path)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    except OSError as error:
+        raise Refusal("The picture is not on the server any more: choose it again.") from error
+
+
+def read_record(picture: str | Image.Image) -> dict[str, object]:
+    """The record that a PNG carries; Refusal when it has none."""
+    try:
+        return images.read_record(picture)
+    except ValueError as error:
+        # The message may begin with the file's path on the server.
+        raise Refusal(str(error).replace(str(picture), "This file")) from error
+    except OSError as error:
+        raise Refusal("The picture is damaged and cannot be read to its end: choose another one.") from error
+
+
+def _preset(own: Settings, factor: float) -> Settings:
+    stages = {}
+    for name in STAGES:
+        stage: StageSettings = getattr(own, name)
+        steps = min(max(round(stage.num_inference_steps * factor), 1), MAX_STEPS)
+        stages[name] = dataclasses.replace(stage, num_inference_steps=steps)
+    return Settings(**stages)
+
+
+def _check_bounds(settings: Settings) -> None:
+    for name in STAGES:
+        stage: StageSettings = getattr(settings, name)
+        if stage.num_inference_steps > MAX_STEPS:
+            raise Refusal(f"The {name} takes at most {MAX_STEPS} steps here, not {stage.num_inference_steps}.")
+        if stage.guidance_scale > MAX_GUIDANCE:
+            raise Refusal(f"The {name} takes at most a guidance of {MAX_GUIDANCE:g} here, not {stage.guidance_scale}.")
+        if stage.candidates > MAX_CANDIDATES:
+            raise Refusal(f"The {name} draws at most {MAX_CANDIDATES} candidates here, not {stage.candidates}.")
+
+
+def _seeds(first: int | None, count: int, most: int) -> tuple[int, ...]:
+    """ValueError unless there are 1..most seeds, all in range."""
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
+        raise ValueError(f"Ask for 1 to {most} pictures, not {count!r}.")
     if first is None:
         first = random.randint(0, MAX_SEED - count + 1)
     if check_seed(first) > MAX_SEED - count + 1:
@@ -176,6 +327,15 @@ def _seeds(first: int | None, count: int) -> tuple[int, ...]:
             f"Seeds count up from picture to picture: for {count}, start at {MAX_SEED - count + 1} at most."
         )
     return tuple(range(first, first + count))
+
+
+def _card(folder: Path) -> str:
+    """The folder's README.md without the front matter, and its LICENCES.md below."""
+    files = [folder / name for name in ("README.md", "LICENCES.md")]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+    if texts and texts[0].startswith("---\n"):
+        texts[0] = texts[0].partition("\n---\n")[2]
+    return "\n\n".join(texts)
 
 
 def _newest(news: SimpleQueue, drawing: Drawing) -> Drawing:
@@ -194,6 +354,8 @@ def _newest(news: SimpleQueue, drawing: Drawing) -> Drawing:
 def _refusal(error: Exception) -> Refusal:
     """Any error as a sentence; one that is a fault of ours goes to the log as well."""
     match error:
+        case Refusal():
+            return error
         case ValueError():
             return Refusal(str(error))
         case torch.OutOfMemoryError() | MemoryError():

@@ -1,4 +1,4 @@
-"""Tiny random checkpoints, made once a session; nothing is downloaded."""
+"""Tiny random checkpoints, made once a session; nothing is downloaded. And a visitor of the page."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import torch
 from dalle2.families import layout, load
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings, StageSettings
+
+pytest_plugins = ["visitor"]
 
 QUICK = Settings(
     prior=StageSettings(num_inference_steps=3, guidance_scale=2.0),

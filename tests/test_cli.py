@@ -181,7 +181,7 @@ def test_stopping_is_no_crash(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dalle2.__main__._Progress.advance", stop)
+    monkeypatch.setattr("dalle2.output.Progress.advance", stop)
     assert main(["a cat", "-o", str(tmp_path), "--checkpoint", str(tiny_checkpoint)]) == 130
     assert "stopped" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 

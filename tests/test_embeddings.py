@@ -51,7 +51,43 @@ def test_a_mix_keeps_the_length(rows: torch.Tensor) -> None:
     assert torch.allclose(mixed, embeddings.mix(rows, [10, 20, 30, 40, 50]), atol=1e-5)
 
 
-@pytest.mark.parametrize("weights", [[1], [0, 0, 0, 0, 0], [1, 1, 1, 1, -1], [1, 1, 1, 1, math.nan]])
+@pytest.mark.parametrize(
+    "weights", [[1], [0, 0, 0, 0, 0], [1, 1, 1, 1, -4], [0.1, 0.2, -0.3, 0, 0], [1, 1, 1, 1, math.nan]]
+)
 def test_a_mix_refuses_bad_weights(rows: torch.Tensor, weights: list[float]) -> None:
     with pytest.raises(ValueError, match="weights"):
         embeddings.mix(rows, weights)
+
+
+def test_a_negative_weight_takes_away(rows: torch.Tensor) -> None:
+    mixed = embeddings.mix(rows[:2], [1.0, -0.5])
+    sum_of_both = rows[0] - 0.5 * rows[1]
+    assert torch.nn.functional.cosine_similarity(mixed, sum_of_both, dim=0).item() == pytest.approx(1, abs=1e-6)
+    lengths = rows[:2].norm(dim=-1)
+    assert mixed.norm().item() == pytest.approx((lengths[0] + 0.5 * lengths[1]).item() / 1.5, rel=1e-5)
+    with pytest.raises(ValueError, match="cancel"):
+        embeddings.mix(torch.stack([rows[0], 2 * rows[0]]), [2, -1])
+
+
+def test_a_text_diff_is_the_direction_between(rows: torch.Tensor) -> None:
+    length = torch.full((1, 1), 7.0)
+    direction = embeddings.text_diff(rows[:1], rows[1:2], length)
+    assert direction.norm().item() == pytest.approx(7, rel=1e-5)
+    opposite = embeddings.text_diff(rows[1:2], rows[:1], length)
+    assert torch.allclose(direction, -opposite, atol=1e-5)
+    with pytest.raises(ValueError, match="mean the same"):
+        embeddings.text_diff(rows[:1], rows[:1], length)
+
+
+def test_principal_axes_are_ordered_and_complete() -> None:
+    spread = torch.tensor([5.0, 3.0, 1.0, 0.1])
+    rows = torch.randn(400, 4, generator=torch.Generator().manual_seed(1)) * spread + 2
+    mean, axes = embeddings.principal_axes(rows)
+    assert torch.allclose(axes @ axes.T, torch.eye(4, dtype=axes.dtype), atol=1e-9)
+    assert axes.abs().argmax(1).tolist() == [0, 1, 2, 3]
+    assert torch.allclose(embeddings.project(rows[3], mean, axes[:0]), mean.float())
+    assert torch.allclose(embeddings.project(rows[3], mean, axes), rows[3], atol=1e-5)
+    errors = [(embeddings.project(rows[3], mean, axes[:k]) - rows[3]).norm().item() for k in range(5)]
+    assert errors == sorted(errors, reverse=True)
+    with pytest.raises(ValueError, match="two embeddings"):
+        embeddings.principal_axes(rows[:1])

@@ -1,122 +1,40 @@
-"""The page as visitors meet it: `python app.py` on a tiny checkpoint, in a real browser and through its API."""
+"""The page as visitors meet it: drawing on the first tab, the keys, languages, phones, restarts, and the API."""
 
-import os
-import shutil
-import socket
-import subprocess
+import re
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from visitor import button, choose, choose_steps, draw, free_port, needs_chromium, open_tab, served, visiting
 
 import app
 from dalle2 import images
 from dalle2.settings import MAX_SEED, Settings
-from demo.tabs.create import _in_style
+from demo.tabs.create import in_style
 
-ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium")
-SECONDS = 120  # the most that anything may take, also on a busy machine
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page's address, served by a process of its own, as a visitor's would be."""
-    port = free_port()
-    folder = tmp_path_factory.mktemp("page")
-    command = [sys.executable, "app.py", "--checkpoint", str(tiny_checkpoint), "--port", str(port)]
-    environment = os.environ | {"GRADIO_TEMP_DIR": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with (folder / "log").open("w+") as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            wait_for(f"http://127.0.0.1:{port}", server, folder / "log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait(timeout=SECONDS)
-
-
-def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 3 * SECONDS
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(url, timeout=SECONDS).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"{url} does not answer: {log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    arguments += ["--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A fresh visitor; at the end no request has left this machine and no script has failed."""
-    context = browser.new_context()
-    context.set_default_timeout(SECONDS * 1000)
-    expect.set_options(timeout=SECONDS * 1000)
-    page = context.new_page()
-    asked: list[str] = []
-    failed: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: failed.append(str(error)))
-    page.goto(address)
-    expect(page.locator("#draw")).to_be_visible()
-    yield page
-    context.close()
-    outside = {url for url in asked if urlparse(url).scheme not in ("data", "blob") and not url.startswith(address)}
-    assert asked and not outside
-    assert not failed
-
-
-def choose(page: Page, label: str, value: int) -> None:
-    page.get_by_label(f"number input for {label}", exact=True).fill(str(value))
-
-
-def open_advanced(page: Page) -> None:
-    page.get_by_role("button", name="Advanced").click()
-    expect(page.get_by_label("number input for Prior: steps")).to_be_visible()
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
 @needs_chromium
 def test_a_prompt_becomes_a_picture_with_its_record(page: Page, tmp_path: Path) -> None:
     choose(page, "Number of pictures", 2)
     page.get_by_label("Prompt").fill("a cat <b>face</b>")
-    page.locator("#draw").click()
-    expect(page.locator(".status.done")).to_be_visible()
-    thumbnails = page.locator("#pictures .thumbnail-lg")
-    expect(thumbnails).to_have_count(2)
+    expect(page.locator("#counter")).to_have_text("17 / 1,000")
+    pictures = draw(page)
+    expect(pictures).to_have_count(2)
     seed = int(page.get_by_label("Seed", exact=True).input_value())
-    captions = page.eval_on_selector_all("#pictures img", "pictures => pictures.map(picture => picture.alt)")
-    assert captions == [f"a cat <b>face</b>, seed {seed}", f"a cat <b>face</b>, seed {seed + 1}"]
-    thumbnails.nth(1).click()
+    captions = pictures.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
+    assert captions == ["a cat <b>face</b>, 1", "a cat <b>face</b>, 2"]
+    pictures.nth(1).hover()
     with page.expect_download() as download:
-        page.locator("#pictures").get_by_label("Download").click()
+        pictures.nth(1).get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == f"text_to_image-{seed + 1}.png"
     download.value.save_as(tmp_path / "picture.png")
     record = images.read_record(tmp_path / "picture.png")
     assert (record["prompt"], record["seed"]) == ("a cat <b>face</b>", seed + 1)
@@ -125,63 +43,71 @@ def test_a_prompt_becomes_a_picture_with_its_record(page: Page, tmp_path: Path) 
 
 
 @needs_chromium
-def test_previews_of_both_drawing_stages_stream_into_the_gallery(page: Page) -> None:
+def test_a_prompt_is_never_run_as_a_program(page: Page) -> None:
+    prompt = "${document.title = 'taken'} `{{value}}` <img src=x onerror=\"document.title='taken'\">"
+    choose(page, "Number of pictures", 1)
+    page.get_by_label("Prompt").fill(prompt)
+    pictures = draw(page)
+    assert pictures.locator("img").get_attribute("alt") == prompt
+    pictures.locator(".open").click()
+    expect(page.locator("dialog[open] p")).to_have_text(prompt)
+    page.keyboard.press("Escape")
+    open_tab(page, "History")
+    expect(page.locator(".history figcaption")).to_contain_text(prompt)
+    assert page.title() != "taken"
+
+
+@needs_chromium
+def test_previews_of_both_drawing_stages_stream_onto_the_page(page: Page) -> None:
     page.evaluate(
         """() => {
           window.seen = new Set();
           const look = () => {
-            const picture = document.querySelector("#pictures img");
+            const picture = document.querySelector(".pictures img");
             const status = document.querySelector(".status p");
             if (picture?.complete) seen.add(`${status.innerText.split(":")[0]} ${picture.naturalWidth}`);
           };
-          new MutationObserver(look).observe(document.querySelector("#create"), {subtree: true, childList: true});
+          const everything = {subtree: true, childList: true, attributes: true, characterData: true};
+          new MutationObserver(look).observe(document.querySelector(".task"), everything);
           document.addEventListener("load", look, true);
         }"""
     )
-    open_advanced(page)
     choose(page, "Number of pictures", 1)
-    # Long enough for several previews a stage, however fast the machine.
-    for stage in ("Decoder", "Upsampler"):
-        choose(page, f"{stage}: steps", 100)
+    choose_steps(page, 100)  # long enough for several previews a stage, however fast the machine
     page.get_by_label("Prompt").fill("a cat face")
-    page.locator("#draw").click()
-    expect(page.locator(".status.done")).to_be_visible()
-    seen = page.evaluate("[...seen]")
-    assert {"Decoder 16", "Upsampler 32"} <= set(seen), seen
-    assert not any(line.startswith("Prior") for line in seen), seen
+    draw(page)
+    seen = set(page.evaluate("[...seen]"))
+    assert {"Drawing 16", "Sharpening 32"} <= seen, seen
+    assert not any(line.startswith("Understanding") for line in seen), seen
 
 
 @needs_chromium
 @pytest.mark.parametrize("way", ["button", "key"])
 def test_a_long_run_is_stopped_by_the_button_and_by_escape(page: Page, way: str) -> None:
-    open_advanced(page)
     choose(page, "Number of pictures", 8)
-    for stage in ("Prior", "Decoder", "Upsampler"):
-        choose(page, f"{stage}: steps", 100)
+    choose_steps(page, 100)
     page.get_by_label("Prompt").fill("a cat face")
     page.get_by_label("Prompt").press("Control+Enter")
-    expect(page.locator(".status.working")).to_be_visible()
-    expect(page.locator("#draw")).to_be_hidden()
-    page.locator("#stop").click() if way == "button" else page.keyboard.press("Escape")
+    expect(page.locator(".status.working .stage").first).to_be_visible()
+    expect(button(page, "draw")).to_have_count(0)
+    button(page, "stop").click() if way == "button" else page.keyboard.press("Escape")
     expect(page.locator(".status p")).to_have_text("Stopped.")
-    expect(page.locator("#draw")).to_be_visible()
-    expect(page.locator("#stop")).to_be_hidden()
+    expect(button(page, "draw")).to_be_visible()
+    expect(button(page, "stop")).to_have_count(0)
     # The turn is free again, and nothing of the stopped run comes back.
     choose(page, "Number of pictures", 1)
-    for stage in ("Prior", "Decoder", "Upsampler"):
-        choose(page, f"{stage}: steps", 2)
+    choose_steps(page, 2)
     page.get_by_label("Prompt").fill("a dog")
-    page.locator("#draw").click()
-    expect(page.locator(".status.done")).to_be_visible()
-    expect(page.locator("#pictures .thumbnail-lg")).to_have_count(1)
-    assert page.locator("#pictures img").get_attribute("alt").startswith("a dog, seed ")
+    pictures = draw(page)
+    expect(pictures).to_have_count(1)
+    assert pictures.locator("img").get_attribute("alt") == "a dog"
 
 
 @needs_chromium
 def test_an_empty_prompt_gets_a_sentence(page: Page) -> None:
-    page.locator("#draw").click()
+    button(page, "draw").click()
     expect(page.locator(".status.refused")).to_have_text("The prompt is empty: write what the picture should show.")
-    expect(page.locator("#draw")).to_be_visible()
+    expect(button(page, "draw")).to_be_visible()
     expect(page.get_by_text("Error", exact=True).filter(visible=True)).to_have_count(0)
 
 
@@ -191,19 +117,16 @@ def test_a_chosen_seed_draws_the_same_picture_twice(page: Page) -> None:
     page.get_by_label("Seed", exact=True).fill("7")
     choose(page, "Number of pictures", 1)
     page.get_by_label("Prompt").fill("a cat face")
-    addresses = []
-    for _ in range(2):
-        page.locator("#draw").click()
-        expect(page.locator(".status.done")).to_be_visible()
-        addresses.append(page.locator("#pictures img").get_attribute("src"))
+    addresses = [draw(page).locator("img").get_attribute("src") for _ in range(2)]
     assert page.get_by_label("Seed", exact=True).input_value() == "7"
     assert addresses[0] == addresses[1]  # Gradio names its files by their content
 
 
 @needs_chromium
 def test_examples_and_styles_fill_the_prompt(page: Page) -> None:
-    page.get_by_role("button", name="a cat face", exact=True).click()
+    page.locator("#examples").get_by_role("button", name="a cat face", exact=True).click()
     expect(page.get_by_label("Prompt")).to_have_value("a cat face")
+    expect(page.locator("#counter")).to_have_text("10 / 1,000")
     page.locator("#styles").get_by_role("button", name="noto", exact=True).click()
     expect(page.get_by_label("Prompt")).to_have_value("a cat face, noto style")
     page.locator("#styles").get_by_role("button", name="twemoji", exact=True).click()
@@ -214,44 +137,94 @@ def test_examples_and_styles_fill_the_prompt(page: Page) -> None:
 def test_a_full_queue_is_told_and_leaves_the_page_usable(page: Page) -> None:
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}))
     page.get_by_label("Prompt").fill("a cat face")
-    page.locator("#draw").click()
+    button(page, "draw").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("busy")
     expect(page.locator(".status p")).to_have_text("Stopped.")
-    expect(page.locator("#draw")).to_be_visible()
+    expect(button(page, "draw")).to_be_visible()
 
 
 @needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address: str, scheme: str) -> None:
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, color_scheme=scheme
-    )
-    page = context.new_page()
-    page.goto(address)
-    expect(page.locator("#draw")).to_be_visible(timeout=SECONDS * 1000)
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    tops = [page.locator(part).bounding_box()["y"] for part in ("#ask", "#pictures", "#options")]
-    assert tops == sorted(tops)
-    assert page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
-    context.close()
+    with visiting(browser, address, color_scheme=scheme, **PHONE) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        tops = [page.locator(f".task .{part}").first.bounding_box()["y"] for part in ("ask", "pictures", "options")]
+        assert tops == sorted(tops)
+        assert page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
+        # There is no pointer that could hover: a tap leads to what can be done with a picture.
+        choose(page, "Number of pictures", 1)
+        page.get_by_label("Prompt").fill("a cat face")
+        pictures = draw(page)
+        pictures.get_by_role("button", name="Use it").tap()
+        expect(page.locator("dialog[open]").get_by_role("button", name="Vary")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-@pytest.fixture(scope="module")
-def client(address: str) -> Client:
-    return Client(address, verbose=False)
+@needs_chromium
+def test_a_chinese_browser_gets_a_chinese_page(browser: Browser, address: str) -> None:
+    with visiting(browser, address, locale="zh-CN") as page:
+        expect(button(page, "draw")).to_have_text("开始绘制")
+        expect(page.locator(".status p")).to_have_text("Ctrl + Enter 开始，Esc 停止。")
+        expect(page.get_by_role("tab", name="变体", exact=True)).to_be_visible()
+        expect(page.get_by_role("button", name="精细")).to_be_visible()
+        page.get_by_label("描述").fill("一只猫")
+        pictures = draw(page)
+        expect(page.locator(".status p")).to_have_text("完成。")
+        pictures.first.hover()
+        expect(pictures.first.get_by_role("button", name="变体")).to_be_visible()
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_tab_has_serious_barriers(browser: Browser, address: str, scheme: str) -> None:
+    with visiting(browser, address, color_scheme=scheme, locale="en-US") as page:
+        choose(page, "Number of pictures", 1)
+        choose_steps(page, 2)
+        page.get_by_label("Prompt").fill("a cat face")
+        draw(page)
+        for tab in page.get_by_role("tab").all():
+            tab.click()
+            page.wait_for_timeout(300)
+            found = Axe().run(page).response["violations"]
+            serious = [entry for entry in found if entry["impact"] in ("serious", "critical")]
+            told = [(entry["id"], [node["html"][:200] for node in entry["nodes"]]) for entry in serious]
+            assert not told, (tab.inner_text(), told)
+
+
+@needs_chromium
+def test_after_a_restart_of_the_server_the_same_page_draws(
+    browser: Browser, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    arguments = ("--checkpoint", str(tiny_checkpoint))
+    with served(tmp_path / "first", *arguments, port=port) as address:
+        context = browser.new_context(locale="en-US")
+        page = context.new_page()
+        page.goto(address)
+        page.get_by_label("Prompt").fill("a cat face")
+        choose(page, "Number of pictures", 1)
+    with served(tmp_path / "second", *arguments, port=port):
+        expect(draw(page)).to_have_count(1)
+        context.close()
 
 
 def test_the_api_draws_and_documents_itself(client: Client, quick: Settings) -> None:
-    endpoint = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoint) == ["/text_to_image"]
-    parameters = {entry["parameter_name"]: entry for entry in endpoint["/text_to_image"]["parameters"]}
-    assert parameters["decoder_steps"]["parameter_default"] == quick.decoder.num_inference_steps
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert {"/text_to_image", "/settings_of_picture", "/variations", "/interpolate", "/mix"} <= set(endpoints)
+    assert all(endpoint["description"] for endpoint in endpoints.values())
     pictures, seed, state = client.predict("a cat", seed=7, random_seed=False, count=2, api_name="/text_to_image")
     assert (seed, state["state"]) == (7, "done")
     records = [images.read_record(picture["image"]) for picture in pictures]
     assert [(record["prompt"], record["seed"]) for record in records] == [("a cat", 7), ("a cat", 8)]
     assert records[0]["settings"] == quick.to_dict()
-    assert [picture["caption"] for picture in pictures] == ["a cat, seed 7", "a cat, seed 8"]
+    assert [picture["record"] for picture in pictures] == records
+    assert [picture["caption"] for picture in pictures] == ["a cat, 1", "a cat, 2"]
+
+
+def test_the_api_takes_presets_and_settings(client: Client) -> None:
+    for settings, steps in (("fast", 2), ("best", 8), ({"prior": {"num_inference_steps": 5}}, 5)):
+        (picture,), _, _ = client.predict("a cat", count=1, settings=settings, api_name="/text_to_image")
+        assert picture["record"]["settings"]["prior"]["num_inference_steps"] == steps
 
 
 @pytest.mark.parametrize(
@@ -262,9 +235,9 @@ def test_the_api_draws_and_documents_itself(client: Client, quick: Settings) -> 
         ({"seed": -1, "random_seed": False}, "A seed must be a whole number"),
         ({"seed": MAX_SEED + 1, "random_seed": False}, "A seed must be a whole number"),
         ({"count": 900}, "8"),
-        ({"prior_steps": 100_000}, "100"),
-        ({"decoder_steps": 0}, "1"),
-        ({"decoder_guidance": 1e9}, "20"),
+        ({"settings": {"prior": {"num_inference_steps": 100_000}}}, "100"),
+        ({"settings": {"decoder": {"guidance_scale": 1e9}}}, "from 0 to 100"),
+        ({"settings": "better"}, "choose one of fast, default, best"),
     ],
 )
 def test_the_api_refuses_what_is_out_of_range_with_a_sentence(
@@ -272,6 +245,13 @@ def test_the_api_refuses_what_is_out_of_range_with_a_sentence(
 ) -> None:
     with pytest.raises(AppError, match=sentence):
         client.predict(**({"prompt": "a cat"} | changes), api_name="/text_to_image")
+
+
+def test_the_page_does_not_say_where_the_server_keeps_its_files(address: str, tiny_checkpoint: Path) -> None:
+    for path in ("/", "/config", "/gradio_api/info"):
+        with urllib.request.urlopen(address + path) as answer:
+            text = answer.read().decode()
+        assert not re.search(re.escape(str(tiny_checkpoint)), text), path
 
 
 @pytest.mark.parametrize(
@@ -284,7 +264,7 @@ def test_the_api_refuses_what_is_out_of_range_with_a_sentence(
     ],
 )
 def test_a_style_is_put_in_the_place_of_another(prompt: str, expected: str) -> None:
-    assert _in_style(prompt, "noto", ("noto", "noto v1")) == expected
+    assert in_style(prompt, "noto", ("noto", "noto v1")) == expected
 
 
 def test_a_missing_checkpoint_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

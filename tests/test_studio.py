@@ -1,20 +1,24 @@
-"""The studio: steps as a stream, one turn at a time, cancelling within a step, limits, errors as sentences."""
+"""The studio: steps as a stream, a fair line, cancelling within a step, limits, uploads, errors as sentences."""
 
 import dataclasses
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dalle2 import images
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, OnStep, Settings
 from demo import studio as rooms
-from demo.studio import Drawing, Refusal, Studio
+from demo.line import Pace
+from demo.studio import Drawing, Refusal, Studio, open_picture, read_record, words
 
 
 @pytest.fixture
@@ -33,6 +37,7 @@ class Watched:
     def __init__(self, model: UnclipModel) -> None:
         self.model = model
         self.settings = model.settings
+        self.checkpoint = "watched"
         self.allowed = threading.Semaphore(0)
         self.steps = 0
         self.drawing = 0
@@ -57,10 +62,20 @@ class Broken:
 
     def __init__(self, model: UnclipModel, error: Exception) -> None:
         self.settings = model.settings
+        self.checkpoint = "broken"
         self.error = error
 
     def text_to_image(self, *_: object) -> list:
         raise self.error
+
+
+def text_to_image(studio: Studio, prompt: str, seed: int | None, count: int) -> Iterator[Drawing]:
+    """As the page's first tab draws."""
+    return studio.draw(
+        lambda model, seeds, settings, on_step: model.text_to_image([prompt] * count, seeds, settings, on_step),
+        seed,
+        count,
+    )
 
 
 def first(stream: Iterator[Drawing], stage: str) -> Drawing:
@@ -76,7 +91,7 @@ def wait_until(true: object) -> None:
 
 
 def test_the_stream_ends_with_the_model_s_pictures(studio: Studio, model: UnclipModel, quick: Settings) -> None:
-    drawings = list(studio.text_to_image("  a cat face ", 7, 2, quick))
+    drawings = list(text_to_image(studio, "  a cat face ", 7, 2))
     assert [drawing.finished for drawing in drawings] == [False] * (len(drawings) - 1) + [True]
     assert drawings[0].stages == (("prior", 0, 3), ("decoder", 0, 4), ("upsampler", 0, 3))
     assert drawings[-1].stages == (("prior", 3, 3), ("decoder", 4, 4), ("upsampler", 3, 3))
@@ -90,11 +105,11 @@ def test_the_stream_ends_with_the_model_s_pictures(studio: Studio, model: Unclip
 
 
 def test_previews_come_from_the_decoder_on_and_not_too_often(
-    model: UnclipModel, quick: Settings, monkeypatch: pytest.MonkeyPatch
+    model: UnclipModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(model)
     monkeypatch.setattr(rooms, "PREVIEW_SECONDS", 1e9)
-    stream = Studio(watched).text_to_image("a cat", 7, 2, quick)
+    stream = text_to_image(Studio(watched), "a cat", 7, 2)
     watched.allowed.release(3)
     assert first(stream, "prior").pictures == ()
     watched.allowed.release(1)
@@ -107,9 +122,9 @@ def test_previews_come_from_the_decoder_on_and_not_too_often(
 
 
 @pytest.mark.usefixtures("every_preview")
-def test_previews_show_each_later_step(model: UnclipModel, quick: Settings) -> None:
+def test_previews_show_each_later_step(model: UnclipModel) -> None:
     watched = Watched(model)
-    stream = Studio(watched).text_to_image("a cat", 7, 1, quick)
+    stream = text_to_image(Studio(watched), "a cat", 7, 1)
     watched.allowed.release(4)
     small = first(stream, "decoder").pictures
     watched.allowed.release(4)
@@ -120,9 +135,9 @@ def test_previews_show_each_later_step(model: UnclipModel, quick: Settings) -> N
 
 
 @pytest.mark.parametrize("stage, steps", [("prior", 2), ("decoder", 5), ("upsampler", 8)])
-def test_closing_the_stream_stops_within_a_step(model: UnclipModel, quick: Settings, stage: str, steps: int) -> None:
+def test_closing_the_stream_stops_within_a_step(model: UnclipModel, stage: str, steps: int) -> None:
     watched = Watched(model)
-    stream = Studio(watched).text_to_image("a cat", 7, 1, quick)
+    stream = text_to_image(Studio(watched), "a cat", 7, 1)
     watched.allowed.release(steps)
     first(stream, stage)
     wait_until(lambda: watched.steps == steps)
@@ -132,120 +147,258 @@ def test_closing_the_stream_stops_within_a_step(model: UnclipModel, quick: Setti
     assert watched.steps == steps + 1
 
 
-def test_one_turn_at_a_time(model: UnclipModel, quick: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_turn_at_a_time(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "TICK_SECONDS", 0.05)
     watched = Watched(model)
     studio = Studio(watched)
-    early, late = (studio.text_to_image(prompt, 7, 1, quick) for prompt in ("a cat", "a dog"))
+    early, late = (text_to_image(studio, prompt, 7, 1) for prompt in ("a cat", "a dog"))
     watched.allowed.release(1)
     first(early, "prior")
     waiting = [next(late) for _ in range(5)]
-    assert all(drawing.stages[0] == ("prior", 0, 3) for drawing in waiting)
+    assert all(drawing.ahead == 1 and drawing.stages[0] == ("prior", 0, 3) for drawing in waiting)
     early.close()
     watched.allowed.release(100)
-    result = list(late)[-1]
+    *_, result = late
     assert result.finished and images.read_record(result.pictures[0])["prompt"] == "a dog"
     assert watched.most_drawing == 1
 
 
-def test_who_leaves_while_waiting_is_never_drawn(model: UnclipModel, quick: Settings) -> None:
+def test_who_leaves_while_waiting_is_never_drawn(model: UnclipModel) -> None:
     watched = Watched(model)
     studio = Studio(watched)
-    early = studio.text_to_image("a cat", 7, 1, quick)
+    early, gone, late = (text_to_image(studio, prompt, 7, 1) for prompt in ("a cat", "a dog", "a face"))
     next(early)
     wait_until(lambda: watched.drawing == 1)
-    gone = studio.text_to_image("a dog", 7, 1, quick)
-    next(gone)
+    assert [next(gone).ahead, next(late).ahead] == [1, 2]
     gone.close()
     watched.allowed.release(100)
     assert list(early)[-1].finished
-    with studio._turn:  # the last visitor's turn has come and gone
-        assert watched.steps == 10
+    assert images.read_record(list(late)[-1].pictures[0])["prompt"] == "a face"
+    assert watched.steps == 20  # ten for each of the two who stayed
 
 
-def test_a_random_seed_is_in_range_and_told(studio: Studio, quick: Settings) -> None:
-    once, again = (list(studio.text_to_image("a cat", None, 2, quick))[-1] for _ in range(2))
+def test_the_line_is_bounded_and_says_so(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "WAITING_VISITORS", 1)
+    watched = Watched(model)
+    studio = Studio(watched)
+    early, second, third = (text_to_image(studio, "a cat", 7, 1) for _ in range(3))
+    next(early)
+    assert next(second).ahead == 1
+    with pytest.raises(Refusal, match="Many visitors are waiting already"):
+        next(third)
+    second.close()
+    assert next(text_to_image(studio, "a cat", 7, 1)).ahead == 1
+    early.close()
+    watched.allowed.release(100)
+
+
+def test_the_time_left_comes_from_experience(model: UnclipModel) -> None:
+    studio = Studio(model)
+    *_, told = text_to_image(studio, "a cat", 7, 1)
+    assert told.seconds_left == 0
+    estimates = [drawing.seconds_left for drawing in text_to_image(studio, "a cat", 7, 1)]
+    assert estimates[-1] == 0 and all(estimate is None or estimate >= 0 for estimate in estimates)
+
+
+def test_pace_adds_up_the_steps_to_come() -> None:
+    pace = Pace()
+    stages = (("prior", 2, 3), ("decoder", 0, 4), ("upsampler", 0, 0))
+    assert pace.left(stages, 2) is None and pace.turns(3) is None
+    pace.step("prior", 1.0)
+    assert pace.left(stages, 2) is None
+    pace.step("decoder", 0.5)
+    assert pace.left(stages, 2) == 2 * (1 * 1.0 + 4 * 0.5)
+    pace.turn(4.0)
+    assert pace.turns(3) == 12.0
+    pace.turn(14.0)
+    assert pace.turns(1) == pytest.approx(7.0)
+
+
+def test_a_random_seed_is_in_range_and_told(studio: Studio) -> None:
+    once, again = (list(text_to_image(studio, "a cat", None, 2))[-1] for _ in range(2))
     assert once.seeds != again.seeds
     assert 0 <= once.seeds[0] < once.seeds[1] == once.seeds[0] + 1 <= MAX_SEED
     assert [images.read_record(picture)["seed"] for picture in once.pictures] == list(once.seeds)
 
 
 @pytest.mark.parametrize(
-    "prompt, seed, count, sentence",
+    "prompt, sentence",
     [
-        ("", 7, 1, "The prompt is empty"),
-        (" \n\t", 7, 1, "The prompt is empty"),
-        ("x" * 10_000, 7, 1, "at most 1,000 are allowed"),
-        (None, 7, 1, "A prompt must be text"),
-        ("a cat", -1, 1, "A seed must be a whole number"),
-        ("a cat", MAX_SEED + 1, 1, "A seed must be a whole number"),
-        ("a cat", 1.5, 1, "A seed must be a whole number"),
-        ("a cat", MAX_SEED, 2, f"start at {MAX_SEED - 1} at most"),
-        ("a cat", 7, 0, "Ask for 1 to 8 pictures, not 0"),
-        ("a cat", 7, 9, "Ask for 1 to 8 pictures, not 9"),
-        ("a cat", 7, True, "Ask for 1 to 8 pictures"),
+        ("", "The prompt is empty"),
+        (" \n\t", "The prompt is empty"),
+        ("x" * 10_000, "at most 1,000 are allowed"),
+        (None, "A prompt must be text"),
     ],
 )
-def test_requests_out_of_range_are_refused(
-    studio: Studio, quick: Settings, prompt: str, seed: int, count: int, sentence: str
-) -> None:
+def test_prompts_that_cannot_be_drawn_are_refused(prompt: str, sentence: str) -> None:
     with pytest.raises(Refusal, match=sentence):
-        next(studio.text_to_image(prompt, seed, count, quick))
+        words(prompt)
 
 
-def test_the_last_seeds_are_accepted(studio: Studio, quick: Settings) -> None:
-    assert next(studio.text_to_image("a cat", MAX_SEED - 1, 2, quick)).seeds == (MAX_SEED - 1, MAX_SEED)
-
-
-def test_settings_keep_the_checkpoint_s_own_schedulers(studio: Studio, quick: Settings) -> None:
-    chosen = studio.settings((5, 6, 7), 1.5, 2.5)
-    assert chosen == Settings(
-        prior=dataclasses.replace(quick.prior, num_inference_steps=5, guidance_scale=1.5),
-        decoder=dataclasses.replace(quick.decoder, num_inference_steps=6, guidance_scale=2.5),
-        upsampler=dataclasses.replace(quick.upsampler, num_inference_steps=7),
-    )
+def test_a_prompt_may_be_left_out_where_it_is_not_needed() -> None:
+    assert words(" a cat ") == "a cat"
+    assert words("  ", needed=False) == words(None, needed=False) == ""
+    with pytest.raises(Refusal, match="at most"):
+        words("x" * 10_000, needed=False)
 
 
 @pytest.mark.parametrize(
-    "steps, prior_guidance, decoder_guidance, sentence",
+    "seed, count, sentence",
     [
-        ((0, 5, 5), 1.0, 1.0, "The prior's num_inference_steps must be"),
-        ((5, 101, 5), 1.0, 1.0, "The decoder takes at most 100 steps"),
-        ((5, 5, None), 1.0, 1.0, "The upsampler's num_inference_steps must be"),
-        ((5, 5, 5), 21.0, 1.0, "The prior takes at most a guidance of 20"),
-        ((5, 5, 5), 1.0, float("nan"), "The decoder's guidance_scale must be"),
-        ((5, 5, 5), 1.0, "4", "The decoder's guidance_scale must be"),
+        (-1, 1, "A seed must be a whole number"),
+        (MAX_SEED + 1, 1, "A seed must be a whole number"),
+        (1.5, 1, "A seed must be a whole number"),
+        (MAX_SEED, 2, f"start at {MAX_SEED - 1} at most"),
+        (7, 0, "Ask for 1 to 8 pictures, not 0"),
+        (7, 9, "Ask for 1 to 8 pictures, not 9"),
+        (7, True, "Ask for 1 to 8 pictures"),
     ],
 )
-def test_settings_out_of_range_are_refused(
-    studio: Studio, steps: tuple, prior_guidance: float, decoder_guidance: float, sentence: str
-) -> None:
+def test_requests_out_of_range_are_refused(studio: Studio, seed: int, count: int, sentence: str) -> None:
     with pytest.raises(Refusal, match=sentence):
-        studio.settings(steps, prior_guidance, decoder_guidance)
+        next(text_to_image(studio, "a cat", seed, count))
+
+
+def test_the_last_seeds_are_accepted(studio: Studio) -> None:
+    assert next(text_to_image(studio, "a cat", MAX_SEED - 1, 2)).seeds == (MAX_SEED - 1, MAX_SEED)
+
+
+def test_settings_change_only_what_is_named(studio: Studio, quick: Settings) -> None:
+    chosen = studio.settings({"decoder": {"num_inference_steps": 6, "scheduler": "ddim"}})
+    decoder = dataclasses.replace(quick.decoder, num_inference_steps=6, scheduler="ddim")
+    assert chosen == dataclasses.replace(quick, decoder=decoder)
+    assert studio.settings() == studio.settings({}) == studio.settings(quick.to_dict()) == quick
+
+
+def test_presets_change_only_the_steps(studio: Studio, quick: Settings) -> None:
+    for preset, steps in (("fast", [2, 2, 2]), ("default", [3, 4, 3]), ("best", [8, 10, 8])):
+        chosen = studio.settings(preset).to_dict()
+        assert [chosen[stage].pop("num_inference_steps") for stage in chosen] == steps
+        own = quick.to_dict()
+        assert chosen == {stage: {k: v for k, v in own[stage].items() if k != "num_inference_steps"} for stage in own}
+
+
+@pytest.mark.parametrize(
+    "chosen, sentence",
+    [
+        ("better", "choose one of fast, default, best"),
+        (3, "must be a table"),
+        ({"prior": 3}, "must be a table"),
+        ({"painter": {}}, "has no 'painter'"),
+        ({"prior": {"steps": 3}}, "has no 'steps'"),
+        ({"prior": {"num_inference_steps": 0}}, "num_inference_steps must be"),
+        ({"prior": {"num_inference_steps": None}}, "num_inference_steps must be"),
+        ({"decoder": {"num_inference_steps": 101}}, "The decoder takes at most 100 steps"),
+        ({"prior": {"guidance_scale": 21.0}}, "The prior takes at most a guidance of 20"),
+        ({"decoder": {"guidance_scale": float("nan")}}, "guidance_scale must be"),
+        ({"decoder": {"guidance_scale": "4"}}, "guidance_scale must be"),
+        ({"upsampler": {"guidance_scale": 2.0}}, "never guided"),
+        ({"decoder": {"scheduler": "euler"}}, "scheduler must be one of"),
+        ({"decoder": {"guidance_interval": "01"}}, "guidance_interval must be"),
+    ],
+)
+def test_settings_out_of_range_are_refused(studio: Studio, chosen: object, sentence: str) -> None:
+    with pytest.raises(Refusal, match=sentence):
+        studio.settings(chosen)
+
+
+def test_several_checkpoints_share_the_turn(model: UnclipModel) -> None:
+    watched = Watched(model)
+    studio = Studio(model, watched)
+    assert studio.checkpoints == (model.checkpoint, "watched")
+    assert studio.model() is model and studio.model("watched") is watched
+
+    def task(chosen: UnclipModel, seeds: list[int], settings: Settings, on_step: OnStep) -> list:
+        return chosen.text_to_image(["a cat"], seeds, settings, on_step)
+
+    slow = studio.draw(task, 7, 1, checkpoint="watched")
+    next(slow)
+    assert next(studio.draw(task, 7, 1)).ahead == 1
+    slow.close()
+    watched.allowed.release(100)
+    with pytest.raises(Refusal, match="no checkpoint 'karlo' here"):
+        next(studio.draw(task, 7, 1, checkpoint="karlo"))
+
+
+def test_an_opened_checkpoint_is_known_by_its_folder_s_name(tiny_checkpoint: Path) -> None:
+    studio = Studio.open(str(tiny_checkpoint))
+    assert studio.checkpoints == (tiny_checkpoint.name,)
+    *_, drawing = text_to_image(studio, "a cat", 7, 1)
+    assert images.read_record(drawing.pictures[0])["checkpoint"] == tiny_checkpoint.name
+    assert str(tiny_checkpoint.parent) not in drawing.pictures[0].info["parameters"]
+    with pytest.raises(ValueError, match="same name"):
+        Studio.open(str(tiny_checkpoint), f"{tiny_checkpoint}/../{tiny_checkpoint.name}")
+
+
+def test_a_card_is_read_without_its_front_matter(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "carded"
+    shutil.copytree(tiny_checkpoint, folder)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# My model\n", encoding="utf-8")
+    (folder / "LICENCES.md").write_text("Theirs.\n", encoding="utf-8")
+    assert Studio.open(str(folder)).card("carded").split() == ["#", "My", "model", "Theirs."]
+    assert Studio.open(str(tiny_checkpoint)).card(tiny_checkpoint.name) == ""
+
+
+def test_own_pictures_lose_their_metadata_and_stand_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    exif[0x010F] = "Camera"
+    Image.new("RGB", (8, 4), "red").save(tmp_path / "photo.jpg", exif=exif)
+    picture = open_picture(str(tmp_path / "photo.jpg"))
+    assert (picture.size, picture.mode, picture.info) == ((4, 8), "RGB", {})
+    assert not picture.getexif()
+
+
+def test_pictures_that_cannot_be_used_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words_file = tmp_path / "words.png"
+    words_file.write_text("not a picture")
+    large = tmp_path / "large.png"
+    Image.new("1", (7000, 7000)).save(large)
+    for path, sentence in [
+        (None, "There is no picture yet"),
+        (str(words_file), "This is not a picture"),
+        (str(large), "at most 40,000,000 are allowed"),
+        (str(tmp_path / "gone.png"), "choose it again"),
+    ]:
+        with pytest.raises(Refusal, match=sentence) as refusal:
+            open_picture(path)
+        assert str(tmp_path) not in str(refusal.value)
+    monkeypatch.setattr(rooms, "MAX_UPLOAD_BYTES", 5)
+    with pytest.raises(Refusal, match="larger than"):
+        open_picture(str(words_file))
+
+
+def test_a_record_is_read_or_its_lack_told(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (4, 4))
+    images.write_record(picture, {"prompt": "a cat"})
+    assert read_record(str(images.save(picture, tmp_path / "cat.png"))) == {"prompt": "a cat"}
+    plain = images.save(Image.new("RGB", (4, 4)), tmp_path / "plain.png")
+    (tmp_path / "words.png").write_text("not a picture")
+    for file in (plain, tmp_path / "words.png", tmp_path / "gone.png"):
+        with pytest.raises(Refusal) as refusal:
+            read_record(str(file))
+        assert str(tmp_path) not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
     "error, sentence",
     [
         (ValueError("This checkpoint cannot do that."), "This checkpoint cannot do that."),
+        (Refusal("Ask for less."), "Ask for less."),
         (MemoryError(), "not enough memory for so many pictures"),
         (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory for so many pictures"),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "Something went wrong while drawing"),
     ],
 )
 def test_errors_while_drawing_become_sentences_and_free_the_turn(
-    model: UnclipModel,
-    quick: Settings,
-    error: Exception,
-    sentence: str,
-    caplog: pytest.LogCaptureFixture,
+    model: UnclipModel, error: Exception, sentence: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    studio = Studio(Broken(model, error))
+    studio = Studio(Broken(model, error), model)
     with caplog.at_level(logging.ERROR), pytest.raises(Refusal, match=sentence):
-        list(studio.text_to_image("a cat", 7, 1, quick))
+        list(text_to_image(studio, "a cat", 7, 1))
     assert ("shapes" in caplog.text) == isinstance(error, RuntimeError) or "memory" in str(error)
-    studio.model = model
-    assert list(studio.text_to_image("a cat", 7, 1, quick))[-1].finished
+    well = studio.draw(lambda model, *how: model.text_to_image(["a cat"], *how), 7, 1, checkpoint=model.checkpoint)
+    assert list(well)[-1].finished
 
 
 def test_a_missing_checkpoint_is_a_sentence() -> None:

@@ -269,6 +269,7 @@ def test_the_decoder_learns_eight_pictures_by_heart(source: Path, tmp_path: Path
             "picture_layers": 1,
             "picture_width": 32,
             "picture_size": 16,
+            "patch_size": 8,
         }
     )
     towers = Towers.build(plan, tokenizer).eval().requires_grad_(False)

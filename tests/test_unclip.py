@@ -41,7 +41,17 @@ def copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 
 def test_a_checkpoint_describes_itself(model: UnclipModel, quick: Settings, tiny_checkpoint: Path) -> None:
-    assert model.capabilities == {"text_to_image", "variations", "interpolation", "mix"}
+    assert model.capabilities == {
+        "text_to_image",
+        "variations",
+        "interpolation",
+        "mix",
+        "inversion",
+        "text_diff",
+        "inpainting",
+        "enhancement",
+        "attention",
+    }
     assert model.settings == quick and model.styles == ("twemoji", "noto") and model.examples == ("a cat face",)
     assert model.picture_size == 32 and model.checkpoint == str(tiny_checkpoint)
     assert len(model.checkpoint_hash) == 64
@@ -49,8 +59,9 @@ def test_a_checkpoint_describes_itself(model: UnclipModel, quick: Settings, tiny
 
 def test_published_karlo_loads(karlo_text: Path, karlo_variations: Path) -> None:
     text, variations = load(karlo_text), load(karlo_variations)
-    assert text.capabilities == {"text_to_image", "interpolation", "mix"}
-    assert variations.capabilities == {"variations", "interpolation", "mix"}
+    both = {"interpolation", "mix", "inpainting", "enhancement"}
+    assert text.capabilities == {"text_to_image", "attention"} | both
+    assert variations.capabilities == {"variations", "inversion", "text_diff"} | both
     assert text.settings == unclip.KARLO_SETTINGS
     assert text.settings.prior == StageSettings(25, 4.0) and text.settings.decoder == StageSettings(25, 8.0)
     made = tiny.parts("epsilon", pad="!")

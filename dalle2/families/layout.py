@@ -23,6 +23,8 @@ from transformers import (
 )
 
 from dalle2.families.folder import CheckpointFolder
+from dalle2.networks.autoregressive_prior import AutoregressivePrior
+from dalle2.networks.linear_prior import LinearPrior
 from dalle2.networks.text_projection import TextProjection
 
 NETWORKS = {
@@ -41,6 +43,9 @@ OTHERS = {
     "prior_scheduler": UnCLIPScheduler,
     "feature_extractor": CLIPImageProcessor,
 }
+# Folders of the priors by `StageSettings.kind`. Stock diffusers knows the first, and ignores the others.
+PRIORS = {"diffusion": "prior", "autoregressive": "prior_autoregressive", "linear": "prior_linear"}
+OTHER_PRIORS = {"prior_autoregressive": AutoregressivePrior, "prior_linear": LinearPrior}
 # A checkpoint without a prior draws variations only; one without an image encoder cannot see pictures.
 OPTIONAL = {"prior": "prior_scheduler", "image_encoder": "feature_extractor"}
 
@@ -61,6 +66,9 @@ class Parts:
     prior_scheduler: UnCLIPScheduler | None = None
     image_encoder: CLIPVisionModelWithProjection | None = None
     feature_extractor: CLIPImageProcessor | None = None
+    # These two are read when they are first asked for.
+    prior_autoregressive: AutoregressivePrior | None = None
+    prior_linear: LinearPrior | None = None
 
     def present(self) -> dict[str, Any]:
         """The parts that this checkpoint has, by name."""
@@ -69,12 +77,36 @@ class Parts:
 
 
 def read(folder: CheckpointFolder) -> Parts:
-    """All parts that the folder holds; ValueError says which one is missing, damaged, or does not fit."""
+    """All parts but OTHER_PRIORS; ValueError says which one is missing, damaged, or does not fit."""
     absent = {name for pair in OPTIONAL.items() if not folder.has(pair[0]) for name in pair}
     parts = {name: folder.read_part(name, kind) for name, kind in OTHERS.items() if name not in absent}
     parts |= {name: folder.read_network(name, kind) for name, kind in NETWORKS.items() if name not in absent}
     _check_agreement(folder.path, parts)
     return Parts(**parts)
+
+
+def read_prior(folder: CheckpointFolder, name: str, parts: Parts) -> torch.nn.Module:
+    """One of OTHER_PRIORS; ValueError when it is missing, damaged, or not made for the other parts."""
+    prior = folder.read_network(name, OTHER_PRIORS[name])
+    found, expected = prior.config.embedding_dim, parts.text_encoder.config.projection_dim
+    if found != expected:
+        raise ValueError(f"{folder.path / name} makes embeddings of the size {found}, not {expected}.")
+    length = parts.text_encoder.config.max_position_embeddings
+    if prior.config.get("context_length", length) != length:
+        raise ValueError(f"{folder.path / name} reads texts of {prior.config.context_length} tokens, not {length}.")
+    return prior
+
+
+def write_prior(prior: torch.nn.Module, folder: Path, name: str, dtype: torch.dtype | None = None) -> None:
+    """Add one of OTHER_PRIORS to a checkpoint; its folder appears whole or not at all. OSError when that fails."""
+    partial = folder / f".{name}.{os.getpid()}.partial"
+    try:
+        _save(prior, partial, dtype)
+        partial.rename(folder / name)
+    except Exception as error:
+        raise OSError(f"{folder / name} could not be written: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtype: torch.dtype | None = None) -> Path:
@@ -91,16 +123,12 @@ def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtyp
     try:
         partial.mkdir()
         for name, part in parts.present().items():
-            if dtype is not None and isinstance(part, torch.nn.Module):
-                part = copy.deepcopy(part).to(dtype)
-            part.save_pretrained(partial / name)
+            _save(part, partial / name, dtype)
         # transformers 5 leaves these out, and earlier versions need them.
         parts.tokenizer.backend_tokenizer.model.save(str(partial / "tokenizer"))
         _speak_as_stock(partial)
         _write_json(partial / "dalle2.json", description)
         _write_json(partial / "model_index.json", _model_index(parts))
-        for file in partial.glob("*/*.safetensors"):  # written for the owner's eyes only
-            file.chmod((partial / "model_index.json").stat().st_mode)
         partial.rename(folder)
     except Exception as error:  # the libraries that write have exceptions of their own
         raise OSError(f"{folder} could not be written: {error}") from error
@@ -109,9 +137,22 @@ def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtyp
     return folder
 
 
+def _save(part: Any, folder: Path, dtype: torch.dtype | None) -> None:
+    if dtype is not None and isinstance(part, torch.nn.Module):
+        part = copy.deepcopy(part).to(dtype)
+    part.save_pretrained(folder)
+    config = folder / "config.json"
+    if config.exists():
+        values = json.loads(config.read_text(encoding="utf-8"))
+        if values.pop("_name_or_path", None):  # where on the owner's machine the part lay before
+            _write_json(config, values)
+    for file in folder.glob("*.safetensors"):  # written for the owner's eyes only
+        file.chmod(next(folder.glob("*.json")).stat().st_mode)
+
+
 def _model_index(parts: Parts) -> dict[str, Any]:
     """The index by which stock diffusers (up to 0.37) opens the folder; other folders it ignores."""
-    names = set(parts.present())
+    names = set(parts.present()) - set(OTHER_PRIORS)
     if parts.prior:
         pipeline, names = "UnCLIPPipeline", names - {"image_encoder", "feature_extractor"}
     else:

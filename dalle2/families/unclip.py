@@ -4,7 +4,7 @@ Prior, text projection, decoder and a two-part upsampler, on diffusers' and tran
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from PIL import Image
 from transformers import CLIPTokenizer
 
 from dalle2 import images, sampling
+from dalle2.ddim import DDIMScheduler, invert
 from dalle2.families import layout
+from dalle2.families.attention import watched
 from dalle2.families.folder import CheckpointFolder, Fingerprint
-from dalle2.model import Seed, UnclipModel, generators
+from dalle2.model import UnclipModel
 from dalle2.settings import OnStep, Settings, StageSettings, Step
+from dalle2.verbs import Attention, Kept, Seed, generators
 
 KARLO_SETTINGS = Settings(
     prior=StageSettings(num_inference_steps=25, guidance_scale=4.0),
@@ -50,7 +53,8 @@ class Stage:
 def load(folder: CheckpointFolder, source: str, device: torch.device, compile: bool) -> "Unclip":
     """Open a checkpoint folder and put it on the device; ValueError says what is wrong with it."""
     parts = layout.read(folder)
-    model = Unclip(parts, source, device, folder.dtype, Fingerprint(folder, tuple(parts.present())))
+    names = [*parts.present(), *(name for name in layout.OTHER_PRIORS if folder.has(name))]
+    model = Unclip(parts, source, device, folder.dtype, Fingerprint(folder, tuple(names)))
     if (folder.path / "dalle2.json").exists():
         description = folder.read_json("dalle2.json")
         try:
@@ -67,6 +71,8 @@ def load(folder: CheckpointFolder, source: str, device: torch.device, compile: b
 def save(model: "Unclip", folder: str | Path, dtype: torch.dtype | None = None) -> Path:
     """Write the model as a checkpoint folder, its weights in `dtype` or as they are; see `layout.write`."""
     description = {"settings": model.settings.to_dict(), "styles": model.styles, "examples": model.examples}
+    for kind in model.priors:
+        model.prior(kind)  # read what nobody asked for yet
     return layout.write(model.parts, folder, description, dtype)
 
 
@@ -89,10 +95,13 @@ class Unclip(UnclipModel):
         self.styles: tuple[str, ...] = ()
         self.examples: tuple[str, ...] = ()
         self.picture_size = parts.super_res_last.config.sample_size
+        self.priors = tuple(kind for kind, name in layout.PRIORS.items() if fingerprint.folder.has(name))
         self.capabilities = frozenset(
-            (["text_to_image"] if parts.prior else [])
+            (["text_to_image"] if self.priors else [])
             + (["variations"] if parts.image_encoder else [])
-            + ["interpolation", "mix"]
+            + (["inversion", "text_diff"] if parts.image_encoder else [])
+            + (["attention"] if self.priors else [])
+            + ["enhancement", "inpainting", "interpolation", "mix"]
         )
         self._fingerprint = fingerprint
         # A tokenizer without a configured length says 10^30.
@@ -127,10 +136,52 @@ class Unclip(UnclipModel):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        self._require("text_to_image")
+        self.require("text_to_image")
         chosen = (settings or self.settings).prior
-        prior = self.parts.prior
-        text = self._encode(prompts, chosen.guidance_scale != 1)
+        many = chosen.candidates
+        noise = [generator for generator in generators(seeds) for _ in range(many)]
+        wanted, prompts = prompts, [prompt for prompt in prompts for _ in range(many)]
+        match chosen.kind:
+            case "diffusion":
+                embeddings = self._diffuse(prompts, noise, chosen, on_step)
+            case "autoregressive":
+                embeddings = self._draw_codes(prompts, noise, chosen, on_step)
+            case "linear":
+                text = self._encode(prompts, guided=False)
+                embeddings = self.prior("linear")(text.embeddings, text.tokens, text.mask)
+                if on_step:
+                    on_step(Step("prior", 1, 1))
+        embeddings = embeddings.float().cpu()
+        if many == 1:
+            return embeddings
+        # The paper compares by the dot product, of embeddings of one length; ours have none in common.
+        texts = self.embed_text(wanted)[:, None]
+        nearness = torch.nn.functional.cosine_similarity(embeddings.unflatten(0, (-1, many)), texts, dim=-1)
+        return embeddings.unflatten(0, (-1, many))[torch.arange(len(wanted)), nearness.argmax(1)]
+
+    @torch.no_grad()
+    def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
+        return self._encode(prompts, guided=False).embeddings.float().cpu()
+
+    def prior(self, kind: str) -> torch.nn.Module:
+        """The prior of this kind, read when it is first asked for; ValueError when the checkpoint has none."""
+        self._require_prior(kind)
+        name = layout.PRIORS[kind]
+        if getattr(self.parts, name) is None:
+            read = layout.read_prior(self._fingerprint.folder, name, self.parts)
+            setattr(self.parts, name, read.to(self.device))
+        return getattr(self.parts, name)
+
+    def _diffuse(
+        self,
+        prompts: Sequence[str],
+        noise: list[torch.Generator],
+        settings: StageSettings,
+        on_step: OnStep | None,
+    ) -> torch.Tensor:
+        """Prompts -> image embeddings (n, dim): the diffusion prior."""
+        prior = self.prior("diffusion")
+        text = self._encode(prompts, settings.guidance_scale != 1)
         conditions = {
             "proj_embedding": text.embeddings,
             "encoder_hidden_states": text.tokens,
@@ -141,13 +192,40 @@ class Unclip(UnclipModel):
             return prior(x.to(self.dtype), t, **conditions).predicted_image_embedding
 
         stage = Stage("prior", network, self.parts.prior_scheduler.config, (prior.config.embedding_dim,))
-        normed = self._denoise(stage, chosen, conditions, generators(seeds), on_step)
+        normed = self._denoise(stage, settings, conditions, noise, on_step)
         # The prior works on embeddings of mean 0 and deviation 1; the decoder knows CLIP's own.
-        return (normed * prior.clip_std.float() + prior.clip_mean.float()).cpu()
+        return normed * prior.clip_std.float() + prior.clip_mean.float()
+
+    def _draw_codes(
+        self,
+        prompts: Sequence[str],
+        noise: list[torch.Generator],
+        settings: StageSettings,
+        on_step: OnStep | None,
+    ) -> torch.Tensor:
+        """Prompts -> image embeddings (n, dim): the autoregressive prior."""
+        prior = self.prior("autoregressive")
+        text = self._encode(prompts, settings.guidance_scale != 1)
+        components = prior.config.components
+        uniforms = torch.stack([torch.rand(1 + components, generator=generator) for generator in noise])
+        guided = sampling.guided_timesteps(torch.arange(components), settings.guidance_interval)
+
+        def report(index: int, total: int) -> None:
+            if on_step:
+                on_step(Step("prior", index, total))
+
+        codes = prior.sample(
+            (text.embeddings, text.tokens, text.mask),
+            uniforms.to(self.device),
+            settings.guidance_scale,
+            guided,
+            report,
+        )
+        return prior.codebook.decode(codes)
 
     @torch.no_grad()
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
-        self._require("variations")
+        self.require("variations")
         pictures = [images.to_rgb(picture) for picture in pictures]
         pixels = self.parts.feature_extractor(images=pictures, return_tensors="pt").pixel_values
         return self.parts.image_encoder(pixels.to(self.device, self.dtype)).image_embeds.float().cpu()
@@ -160,8 +238,75 @@ class Unclip(UnclipModel):
         prompts: Sequence[str] | None = None,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
+        noise: torch.Tensor | None = None,
+        kept: Kept | None = None,
     ) -> torch.Tensor:
         chosen = settings or self.settings
+        self._check_rows(embeddings, seeds, prompts)
+        generator = generators(seeds)
+        stage, conditions = self._decoder(embeddings, prompts or [""] * len(seeds), chosen.decoder)
+        start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
+        small = self._denoise(stage, chosen.decoder, conditions, generator, on_step, start, kept)
+        stage, conditions = self._upsampler(small.clamp(-1, 1))
+        return self._denoise(stage, chosen.upsampler, conditions, generator, on_step, None, kept).cpu()
+
+    @torch.no_grad()
+    def upsample(
+        self,
+        small: torch.Tensor,
+        seeds: Sequence[Seed],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        stage, conditions = self._upsampler(small.to(self.device))
+        return self._denoise(stage, (settings or self.settings).upsampler, conditions, generators(seeds), on_step).cpu()
+
+    @torch.no_grad()
+    def invert(
+        self,
+        pictures: Sequence[Image.Image],
+        embeddings: torch.Tensor,
+        prompts: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        refinements: int = 1,
+    ) -> torch.Tensor:
+        self.require("inversion")
+        chosen = self.retracing(settings).decoder
+        self._check_rows(embeddings, pictures, prompts)
+        stage, conditions = self._decoder(embeddings, prompts or [""] * len(pictures), chosen)
+        config = stage.scheduler_config
+        scheduler = sampling.build_scheduler(config, chosen.scheduler, chosen.num_inference_steps)
+        assert isinstance(scheduler, DDIMScheduler)
+        predict = sampling.guide(stage.network, conditions, chosen.guidance_scale, set())
+        denoise = sampling.clean_predictions(predict, scheduler, config)
+        small = images.to_tensor([images.square(images.to_rgb(picture), stage.shape[-1]) for picture in pictures])
+        report = _reporter("inversion", on_step)
+        return invert(denoise, scheduler, small.to(self.device), report, refinements).cpu()
+
+    def attend(
+        self,
+        prompt: str,
+        seed: int,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> tuple[Image.Image, Attention]:
+        self.require("attention")
+        noise = generators([seed])
+        embedding = self.embed_prompt([prompt], noise, settings, on_step)
+        extra = self.parts.text_proj.config.clip_extra_context_tokens
+        with watched(self.parts.decoder, extra + self._context) as gaze:
+            (picture,) = self.decode(embedding, noise, [prompt], settings, on_step)
+        read = self._plain_tokenizer.encode(prompt, add_special_tokens=False)
+        places: dict[int, list[int]] = {}  # of each word's tokens in the context, after the start token
+        for place, word in enumerate(read.word_ids[: self._context - 2]):
+            places.setdefault(word, []).append(extra + 1 + place)
+        spans = [read.word_to_chars(word) for word in places]
+        maps = torch.stack([gaze.maps()[tokens].sum(0) for tokens in places.values()])
+        return picture, Attention(tuple(prompt[first:last] for first, last in spans), maps)
+
+    def _check_rows(self, embeddings: torch.Tensor, seeds: Sequence[object], prompts: Sequence[str] | None) -> None:
+        """ValueError unless there are as many embeddings, and prompts if any, as pictures."""
         dim = self.parts.text_proj.config.clip_embeddings_dim
         if prompts is not None and len(prompts) != len(seeds):
             raise ValueError(f"decode takes as many prompts as seeds, not {len(prompts)} and {len(seeds)}.")
@@ -170,19 +315,11 @@ class Unclip(UnclipModel):
                 f"decode takes embeddings of the shape ({len(seeds)}, {dim}), one row for each seed, "
                 f"not {tuple(embeddings.shape)}."
             )
-        noise = generators(seeds)
-        small = self._draw_small(embeddings, prompts or [""] * len(seeds), chosen.decoder, noise, on_step)
-        return self._upsample(small.clamp(-1, 1), chosen.upsampler, noise, on_step).cpu()
 
-    def _draw_small(
-        self,
-        embeddings: torch.Tensor,
-        prompts: Sequence[str],
-        settings: StageSettings,
-        noise: list[torch.Generator],
-        on_step: OnStep | None,
-    ) -> torch.Tensor:
-        """Embeddings (n, dim) -> small pictures (n, 3, size, size): the decoder."""
+    def _decoder(
+        self, embeddings: torch.Tensor, prompts: Sequence[str], settings: StageSettings
+    ) -> tuple[Stage, dict[str, torch.Tensor]]:
+        """The stage that draws small pictures (n, 3, size, size), and its conditions."""
         decoder, project = self.parts.decoder, self.parts.text_proj
         guided = settings.guidance_scale != 1
         text = self._encode(prompts, guided)
@@ -203,17 +340,10 @@ class Unclip(UnclipModel):
 
         size = decoder.config.sample_size
         shape = (decoder.config.in_channels, size, size)
-        stage = Stage("decoder", network, self.parts.decoder_scheduler.config, shape)
-        return self._denoise(stage, settings, conditions, noise, on_step)
+        return Stage("decoder", network, self.parts.decoder_scheduler.config, shape), conditions
 
-    def _upsample(
-        self,
-        small: torch.Tensor,
-        settings: StageSettings,
-        noise: list[torch.Generator],
-        on_step: OnStep | None,
-    ) -> torch.Tensor:
-        """Small pictures (n, 3, s, s) -> (n, 3, size, size): one network for most steps, one for the last."""
+    def _upsampler(self, small: torch.Tensor) -> tuple[Stage, dict[str, torch.Tensor]]:
+        """The stage that enlarges (n, 3, s, s): one network for most steps, one for the last; and its conditions."""
         first, last = self.parts.super_res_first, self.parts.super_res_last
         size = self.picture_size
         # In float32 also because this resize does not exist in half precision on a CPU.
@@ -224,9 +354,8 @@ class Unclip(UnclipModel):
             return (first if t > 0 else last)(both, t).sample
 
         shape = (first.config.in_channels // 2, size, size)
-        config = self.parts.super_res_scheduler.config
-        stage = Stage("upsampler", network, config, shape, ends_at_zero=True)
-        return self._denoise(stage, settings, {"low_resolution": large}, noise, on_step)
+        stage = Stage("upsampler", network, self.parts.super_res_scheduler.config, shape, ends_at_zero=True)
+        return stage, {"low_resolution": large}
 
     def _denoise(
         self,
@@ -235,22 +364,26 @@ class Unclip(UnclipModel):
         conditions: Mapping[str, torch.Tensor],
         noise: list[torch.Generator],
         on_step: OnStep | None,
+        start: torch.Tensor | None = None,
+        kept: Kept | None = None,
     ) -> torch.Tensor:
-        """Run one stage from its noise to its result (n, *stage.shape)."""
-        steps = settings.num_inference_steps
-        scheduler = sampling.build_scheduler(stage.scheduler_config, settings.scheduler, steps, stage.ends_at_zero)
+        """Run one stage from its noise, or from `start`, to its result (n, *stage.shape)."""
+        scheduler = sampling.build_scheduler(
+            stage.scheduler_config, settings.scheduler, settings.num_inference_steps, stage.ends_at_zero, settings.eta
+        )
         guided = sampling.guided_timesteps(scheduler.timesteps, settings.guidance_interval)
         predict = sampling.guide(stage.network, conditions, settings.guidance_scale, guided)
         denoise = sampling.clean_predictions(predict, scheduler, stage.scheduler_config)
 
-        def report(index: int, total: int, clean: torch.Tensor) -> None:
-            if on_step is None:
-                return
-            drawn = list if stage.name == "prior" else lambda: images.to_pictures(clean)
-            on_step(Step(stage.name, index, total, drawn))
-
-        start = sampling.draw_noise(stage.shape, noise, self.device)
-        return sampling.sample(denoise, scheduler, start, noise, report)
+        if kept is not None:
+            side = stage.shape[-1]
+            # A small pixel is kept only where nothing of what it stands for is repainted.
+            repaint = torch.nn.functional.adaptive_max_pool2d(kept.repaint, side).to(self.device)
+            pixels = torch.nn.functional.interpolate(kept.pixels, size=(side, side), mode="area").to(self.device)
+            denoise = sampling.keep(denoise, pixels, repaint)
+        if start is None:
+            start = sampling.draw_noise(stage.shape, noise, self.device)
+        return sampling.sample(denoise, scheduler, start, noise, _reporter(stage.name, on_step), settings.times)
 
     def _encode(self, prompts: Sequence[str], guided: bool) -> Text:
         """Encode the prompts; when guided, as many empty ones stand before them."""
@@ -267,6 +400,16 @@ class Unclip(UnclipModel):
         """A prompt's ids between the start and the end token, cut so that both fit into the context."""
         ids = self._plain_tokenizer.encode(prompt, add_special_tokens=False).ids[: self._context - 2]
         return [self.parts.tokenizer.bos_token_id, *ids, self.parts.tokenizer.eos_token_id]
+
+
+def _reporter(stage: str, on_step: OnStep | None) -> Callable[[int, int, torch.Tensor], None]:
+    """What tells `on_step` of a stage's steps, with the clean pictures where there are any."""
+
+    def report(index: int, total: int, clean: torch.Tensor) -> None:
+        if on_step is not None:
+            on_step(Step(stage, index, total, list if stage == "prior" else lambda: images.to_pictures(clean)))
+
+    return report
 
 
 def _plain(tokenizer: CLIPTokenizer) -> tokenizers.Tokenizer:

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from dalle2.training.loop import Run
-from dalle2.training.recipe import STAGES, read_recipe
+from dalle2.training.recipe import STAGES, Recipe, read_recipe
 from dalle2.training.run import Training
 
 
@@ -19,12 +19,12 @@ def main() -> int:
     parser.add_argument("--out", required=True, type=Path, help="folder of the run: snapshots, logs, checkpoint")
     parser.add_argument("--data", help="use this source in place of the recipe's")
     parser.add_argument("--resume", action="store_true", help="go on where a run into the same folder stopped")
-    parser.add_argument("--stages", default=",".join(STAGES), help="only these, comma-separated")
+    parser.add_argument("--stages", help=f"only these, comma-separated, of {','.join(STAGES)}; default: the recipe's")
     parser.add_argument("--dry-run", action="store_true", help="build all, take three steps a stage, estimate the time")
     arguments = parser.parse_args()
     try:
-        stages = _stages(arguments.stages)
         recipe = read_recipe(arguments.recipe)
+        stages = recipe.stages if arguments.stages is None else _stages(arguments.stages, recipe)
         if arguments.data:
             data = recipe.data.model_copy(update={"source": arguments.data})
             recipe = recipe.model_copy(update={"data": data})
@@ -49,10 +49,12 @@ def main() -> int:
     return 0
 
 
-def _stages(text: str) -> list[str]:
+def _stages(text: str, recipe: Recipe) -> list[str]:
     stages = [stage.strip() for stage in text.split(",") if stage.strip()]
     if unknown := [stage for stage in stages if stage not in STAGES]:
         raise ValueError(f"There is no stage {unknown[0]!r}: the stages are {', '.join(STAGES)}.")
+    if absent := [stage for stage in stages if stage not in recipe.stages]:
+        raise ValueError(f"The recipe has no {absent[0]}: give it a table [{absent[0]}], which may be empty.")
     return stages
 
 

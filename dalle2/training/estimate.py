@@ -10,10 +10,12 @@ from rich.table import Table
 
 from dalle2.datasets.pictures import WHITE, Batch
 from dalle2.datasets.randomness import Randomness
+from dalle2.training.autoregressive_prior import AutoregressivePriorStage
 from dalle2.training.clip import ClipStage, Towers
 from dalle2.training.decoder import DecoderStage
+from dalle2.training.linear_prior import LinearPriorStage
 from dalle2.training.prior import PriorStage
-from dalle2.training.recipe import Fit, Recipe
+from dalle2.training.recipe import Fit, PriorLinear, Recipe
 from dalle2.training.stage import Stage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
@@ -42,7 +44,7 @@ def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
         Console().print(table)
 
 
-def _stages(recipe: Recipe) -> list[tuple[Stage, Fit]]:
+def _stages(recipe: Recipe) -> list[tuple[Stage, Fit | PriorLinear]]:
     alphabet = ["".join(letters) for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=2)]
     tokenizer = train_tokenizer(alphabet, recipe.clip.vocabulary, recipe.clip.context_length)
     towers = Towers.build(recipe.clip, tokenizer)
@@ -51,20 +53,26 @@ def _stages(recipe: Recipe) -> list[tuple[Stage, Fit]]:
     small, upsampler = recipe.decoder.picture_size, recipe.upsampler
     first = FirstUpsamplerStage(upsampler, small)
     last = LastUpsamplerStage(upsampler, small, FirstUpsamplerStage(upsampler, small).network)
+    priors: list[tuple[Stage, Fit | PriorLinear]] = [(PriorStage(recipe.prior, frozen, 0 * ones, ones), recipe.prior)]
+    if recipe.prior_linear:
+        priors.append((LinearPriorStage(recipe.prior_linear, frozen), recipe.prior_linear))
+    if plan := recipe.prior_autoregressive:
+        invented = torch.randn(2, 2 * max(plan.buckets, recipe.clip.embedding_dim), recipe.clip.embedding_dim)
+        priors.append((AutoregressivePriorStage(plan, frozen, *invented), plan))
     return [
         (ClipStage(recipe.clip, towers), recipe.clip),
-        (PriorStage(recipe.prior, frozen, 0 * ones, ones), recipe.prior),
+        *priors,
         (DecoderStage(recipe.decoder, frozen, ones), recipe.decoder),
         (first, upsampler),
         (last, upsampler.model_copy(update={"steps": upsampler.last_steps})),
     ]
 
 
-def _seconds_a_step(stage: Stage, plan: Fit, recipe: Recipe, accelerator: Accelerator) -> float:
+def _seconds_a_step(stage: Stage, plan: Fit | PriorLinear, recipe: Recipe, accelerator: Accelerator) -> float:
     """Median seconds of a forward and backward pass with its optimiser step."""
     share = plan.batch_size // accelerator.num_processes
     size = max(recipe.upsampler.picture_size, recipe.clip.picture_size)
-    optimizer = torch.optim.AdamW(stage.trained().values(), lr=plan.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(stage.trained().values(), fused=True)
     white = (WHITE[0] << 16) | (WHITE[1] << 8) | WHITE[2]
     facts = torch.tensor([[row // stage.per_concept, row % stage.per_concept, white, -1, -1] for row in range(share)])
     pictures = torch.rand(share, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -159,9 +160,6 @@ def _log(writer: SummaryWriter | None, stage: str, kind: str, losses: dict[str, 
 
 
 def _keep(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch: _Watch, step: int) -> None:
-    """Writes a snapshot under a temporary name, then renames: a kill leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     state = {
         "step": step,
         "trained": {name: parameter.detach() for name, parameter in stage.trained().items()},
@@ -169,6 +167,13 @@ def _keep(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch:
         "ema": ema.state_dict(),
         "watch": vars(watch),
     }
+    write_snapshot(path, state)
+
+
+def write_snapshot(path: Path, state: dict[str, Any]) -> None:
+    """Writes a snapshot under a temporary name, then renames: a kill leaves the old one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
     try:
         torch.save(state, temporary)
         temporary.replace(path)

@@ -10,7 +10,7 @@ from dalle2.training.recipe import Fit
 from dalle2.training.stage import Stage
 
 # Where rows are looked up or pixels enter and leave, orthogonal updates make no sense.
-_NEVER_MUON = ("embedding", "conv_in", "conv_out", "thumbnail")
+_NEVER_MUON = ("embedding", "wte", "wpe", "conv_in", "conv_out", "thumbnail")
 
 
 class Optimizers:

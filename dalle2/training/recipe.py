@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pydantic
 
-STAGES = ("clip", "prior", "decoder", "upsampler")
+STAGES = ("clip", "prior", "prior_linear", "prior_autoregressive", "decoder", "upsampler")
 
 
 class _Strict(pydantic.BaseModel):
@@ -75,8 +75,9 @@ class Clip(Fit):
     Attributes:
         embedding_dim: width of the shared space and of the text tower (the prior needs them equal).
         context_length: text tokens, start and end included. vocabulary: entries of the byte-level BPE.
-        picture_size, patch_size: what the picture tower looks at, in pixels. picture_head_dim: width of its
-            heads; the class token gathers one place a head and layer, so many narrow heads see the layout.
+        picture_size, patch_size: what the picture tower looks at, in pixels. Few, large patches tell the layout
+            soonest: after the same 40 seconds on the emoji a linear map of the embedding explained 47 % of a
+            thumbnail with patches of 16 pixels, and 77 % with 32. picture_head_dim: width of its heads.
         per_concept: pictures of a concept that stand in a batch together, so that styles have to be told apart.
         thumbnail_weight: weight of predicting a small thumbnail from the picture embedding, which keeps
             layout and colour in it: contrast alone drops what captions do not say.
@@ -89,13 +90,13 @@ class Clip(Fit):
     vocabulary: pydantic.PositiveInt = 6000
     text_layers: pydantic.PositiveInt = 4
     picture_size: pydantic.PositiveInt = 64
-    patch_size: pydantic.PositiveInt = 16
+    patch_size: pydantic.PositiveInt = 32
     picture_width: pydantic.PositiveInt = 192
-    picture_head_dim: pydantic.PositiveInt = 16
-    picture_layers: pydantic.PositiveInt = 6
+    picture_head_dim: pydantic.PositiveInt = 32
+    picture_layers: pydantic.PositiveInt = 4
     per_concept: pydantic.PositiveInt = 4
     thumbnail_size: pydantic.PositiveInt = 16
-    thumbnail_weight: pydantic.NonNegativeFloat = 6.0
+    thumbnail_weight: pydantic.NonNegativeFloat = 20.0
 
 
 class Prior(Fit):
@@ -108,6 +109,42 @@ class Prior(Fit):
     dropout: float = pydantic.Field(0.0, ge=0, lt=1)
     text_drop: float = pydantic.Field(0.15, ge=0, lt=1)
     clamp: pydantic.PositiveFloat = 5.0
+
+
+class PriorAutoregressive(Fit):
+    """The autoregressive prior (paper §2.2): the picture embedding's principal components, as buckets, after the text.
+
+    Attributes:
+        components: how many of them, at most clip.embedding_dim. buckets: of each component, equally full.
+        dot_buckets: of the dot product of picture and text embedding, from whose upper half samples are drawn.
+        smoothing: deviation, in buckets, of the Gaussian that is the target around the true bucket: neighbours
+            are nearly right, which a plain cross entropy would not know.
+    """
+
+    weight_decay: pydantic.NonNegativeFloat = 0.06
+    width: pydantic.PositiveInt = 192
+    head_dim: pydantic.PositiveInt = 64
+    layers: pydantic.PositiveInt = 5
+    dropout: float = pydantic.Field(0.1, ge=0, lt=1)
+    text_drop: float = pydantic.Field(0.1, ge=0, lt=1)
+    components: pydantic.PositiveInt = 64
+    buckets: int = pydantic.Field(128, ge=2)
+    dot_buckets: int = pydantic.Field(16, ge=2)
+    smoothing: pydantic.PositiveFloat = 1.0
+
+
+class PriorLinear(_Strict):
+    """The linear prior: ridge regression in closed form, from sums over `steps` batches of `batch_size` pictures.
+
+    Attributes:
+        ridges: penalties to choose from by the held-out error, in units of a feature's variance.
+        snapshot_every: steps between snapshots of the sums.
+    """
+
+    steps: pydantic.PositiveInt = 160
+    batch_size: pydantic.PositiveInt = 256
+    ridges: tuple[pydantic.PositiveFloat, ...] = pydantic.Field((1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1), min_length=1)
+    snapshot_every: pydantic.PositiveInt = 40
 
 
 class Decoder(Fit):
@@ -158,8 +195,9 @@ class Upsampler(Fit):
 
 
 class Recipe(_Strict):
-    """A whole run: data, the four stages, and what the finished checkpoint recommends to its users.
+    """A whole run: data, the stages, and what the finished checkpoint recommends to its users.
 
+    The two other priors are trained where the recipe has a table for them, be it an empty one.
     `settings` becomes the checkpoint's default sampling settings and `examples` its prompts, in
     `dalle2.json`.
     """
@@ -169,10 +207,17 @@ class Recipe(_Strict):
     data: Data = Data()
     clip: Clip = Clip()
     prior: Prior = Prior()
+    prior_linear: PriorLinear | None = None
+    prior_autoregressive: PriorAutoregressive | None = None
     decoder: Decoder = Decoder()
     upsampler: Upsampler = Upsampler()
     settings: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
     examples: tuple[str, ...] = ()
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Of STAGES, those that the recipe has."""
+        return tuple(name for name in STAGES if getattr(self, name) is not None)
 
     @pydantic.model_validator(mode="after")
     def _sizes_agree(self) -> "Recipe":
@@ -192,6 +237,11 @@ class Recipe(_Strict):
                 )
         if self.prior.width % self.prior.head_dim:
             raise ValueError("prior.width must be a multiple of prior.head_dim")
+        if other := self.prior_autoregressive:
+            if other.width % other.head_dim:
+                raise ValueError("prior_autoregressive.width must be a multiple of prior_autoregressive.head_dim")
+            if other.components > self.clip.embedding_dim:
+                raise ValueError("prior_autoregressive.components must be at most clip.embedding_dim")
         return self
 
 

@@ -1,21 +1,24 @@
 """A whole run: the stages of a recipe in order, then the checkpoint folder."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 
 from dalle2.datasets.captions import all_texts
-from dalle2.datasets.pictures import PicturesInMemory, load_pictures
+from dalle2.datasets.pictures import Batch, PicturesInMemory, load_pictures
 from dalle2.families import layout
+from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
+from dalle2.training.autoregressive_prior import AutoregressivePriorStage
 from dalle2.training.clip import ClipStage, Towers
 from dalle2.training.decoder import DecoderStage
+from dalle2.training.linear_prior import LinearPriorStage
 from dalle2.training.loop import Pictures, Run, fit
 from dalle2.training.prior import PriorStage, embedding_statistics
-from dalle2.training.recipe import STAGES, Fit, Recipe
+from dalle2.training.recipe import Fit, Recipe
 from dalle2.training.stage import Stage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
@@ -27,24 +30,28 @@ class Training:
     """The stages of one recipe over one folder; each finished stage is a sub-folder named after it.
 
     Args:
-        recipe: what to train. run: where, with which processes. stages: of `STAGES`, in any order; each
-            needs the folders of the ones before it.
+        recipe: what to train. run: where, with which processes.
     """
 
     def __init__(self, recipe: Recipe, run: Run) -> None:
         self.recipe, self.run = recipe, run
         self._pictures: dict[str, Pictures | None] = {}
 
-    def train(self, stages: Iterable[str] = STAGES) -> Path | None:
-        """Trains what is not finished; returns the checkpoint's folder once all four stages are."""
-        for name in STAGES:
-            if name in stages and not (self.run.folder / name).exists():
+    def train(self, stages: Iterable[str] | None = None) -> Path | None:
+        """Trains what is not finished; returns the checkpoint's folder once all stages are.
+
+        `stages` are some of the recipe's, all unless given; each needs the clip stage's folder.
+        """
+        for name in self.recipe.stages:
+            if (stages is None or name in stages) and not (self.run.folder / name).exists():
                 getattr(self, f"_{name}")()
-        if not all((self.run.folder / name).exists() for name in STAGES):
+        if not all((self.run.folder / name).exists() for name in self.recipe.stages):
             return None
         checkpoint = self.run.folder / "checkpoint"
-        if self.run.accelerator.is_main_process and not checkpoint.exists():
-            self._assemble(checkpoint)
+        if self.run.accelerator.is_main_process:
+            if not checkpoint.exists():
+                self._assemble(checkpoint)
+            self._add_priors(checkpoint)
         self.run.accelerator.wait_for_everyone()
         return checkpoint
 
@@ -82,7 +89,7 @@ class Training:
 
     def _prior(self) -> None:
         plan, towers = self.recipe.prior, self._towers()
-        mean, std = embedding_statistics(self._embeddings(towers))
+        mean, std = embedding_statistics(torch.cat([self._embed(towers, batch) for batch in self._sample()]))
         torch.manual_seed(self.recipe.seed)
         stage = PriorStage(plan, towers, mean, std)
         if plan.start_from:
@@ -91,9 +98,33 @@ class Training:
             stage.network.load_state_dict(start.state_dict() | kept)
         self._finish("prior", [self._fit(stage, plan)])
 
+    def _prior_linear(self) -> None:
+        stage = LinearPriorStage(self.recipe.prior_linear, self._towers())
+        data = self.recipe.data
+        self._finish(
+            "prior_linear", [stage.fit(self.pictures(data.split), self.pictures(data.held_out_split), self.run)]
+        )
+
+    def _prior_autoregressive(self) -> None:
+        plan, towers = self.recipe.prior_autoregressive, self._towers()
+        with torch.no_grad():
+            rows = [
+                (self._embed(towers, batch), towers.embed_texts(batch.captions)[0].cpu()) for batch in self._sample()
+            ]
+        embeddings, texts = (torch.cat(parts) for parts in zip(*rows, strict=True))
+        torch.manual_seed(self.recipe.seed)
+        stage = AutoregressivePriorStage(plan, towers, embeddings, texts)
+        if plan.start_from:
+            start = AutoregressivePrior.from_pretrained(
+                plan.start_from, subfolder="prior_autoregressive", dtype=torch.float32
+            )
+            # Buckets keep the meaning that the weights know.
+            stage.network.load_state_dict(start.state_dict())
+        self._finish("prior_autoregressive", [self._fit(stage, plan)])
+
     def _decoder(self) -> None:
         plan, towers = self.recipe.decoder, self._towers()
-        std = embedding_statistics(self._embeddings(towers))[1]
+        std = embedding_statistics(torch.cat([self._embed(towers, batch) for batch in self._sample()]))[1]
         torch.manual_seed(self.recipe.seed)
         stage = DecoderStage(plan, towers, std)
         if plan.start_from:
@@ -122,7 +153,7 @@ class Training:
         """Gathers the stages' parts in one checkpoint folder, in half precision; the recipe travels along."""
         parts = {}
         for name, kind in (layout.NETWORKS | layout.OTHERS).items():
-            stage = next(stage for stage in STAGES if (self.run.folder / stage / name).exists())
+            stage = next(stage for stage in self.recipe.stages if (self.run.folder / stage / name).exists())
             parts[name] = kind.from_pretrained(self.run.folder / stage, subfolder=name)
         description = {
             "settings": self.recipe.settings,
@@ -132,25 +163,31 @@ class Training:
         }
         layout.write(layout.Parts(**parts), checkpoint, description, torch.float16)
 
+    def _add_priors(self, checkpoint: Path) -> None:
+        """Puts the other priors into the checkpoint, which may have been made before they were trained."""
+        for name, kind in layout.OTHER_PRIORS.items():
+            if name in self.recipe.stages and not (checkpoint / name).exists():
+                prior = kind.from_pretrained(self.run.folder / name, subfolder=name)
+                layout.write_prior(prior, checkpoint, name, torch.float16)
+
     def _towers(self) -> Towers:
         folder = self.run.folder / "clip"
         if not folder.exists():
             raise ValueError(f"{folder} does not exist: train the clip stage first.")
         return Towers.load(folder).to(self.run.accelerator.device)
 
-    @torch.no_grad()
-    def _embeddings(self, towers: Towers) -> torch.Tensor:
-        """Embeddings of training pictures, with their captions' backgrounds, (n, dim)."""
+    def _sample(self) -> Iterator[Batch]:
+        """Training pictures, with their captions' backgrounds, from which statistics are taken."""
         pictures, size = self.pictures(self.recipe.data.split), 256
         count = len(pictures) if isinstance(pictures, PicturesInMemory) else _STATISTICS_PICTURES
         steps = max(1, min(count, _STATISTICS_PICTURES) // size)
-        rows = []
+        alone = Run(self.run.folder, self.recipe.seed, _Alone())
         for step in range(steps):
-            batch = pictures.batch(
-                Run(self.run.folder, self.recipe.seed, _Alone()).randomness("statistics", step, size)
-            )
-            rows.append(towers.embed_pictures(batch.pictures.to(self.run.accelerator.device)).float().cpu())
-        return torch.cat(rows)
+            yield pictures.batch(alone.randomness("statistics", step, size))
+
+    @torch.no_grad()
+    def _embed(self, towers: Towers, batch: Batch) -> torch.Tensor:
+        return towers.embed_pictures(batch.pictures.to(self.run.accelerator.device)).float().cpu()
 
     def _finish(self, name: str, stages: list[Stage]) -> None:
         """Writes a stage's folder under a temporary name, renames it, and drops the snapshots behind it."""

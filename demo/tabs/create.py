@@ -1,186 +1,156 @@
-"""The task "create": a prompt becomes pictures. Its widgets and its events; the model is the studio's business."""
+"""The tab "create": a prompt becomes pictures."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
-from demo.status import Status, status
-from demo.studio import MAX_GUIDANCE, MAX_PICTURES, MAX_PROMPT_CHARACTERS, MAX_STEPS, Drawing, Refusal, Studio
+from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, answers
+from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, read_record, words
 
-HINT = "Ctrl + Enter draws, Esc stops."
-DEFAULT_PICTURES = 4
-# The enlarged picture, if any, is closed: it would hide the new ones.
-BEGIN = f"""() => [
-  {json.dumps(status("waiting", "Waiting for the turn"))},
-  {{__type__: "update", selected_index: null}},
-]"""
-# After cancelling, and after an error that Gradio itself explains (queue full), no answer has ended the progress.
-END = f"""now => ["waiting", "working"].includes(now.state) ? {json.dumps(status("stopped", "Stopped."))} : now"""
-Captioned = tuple[Image.Image, str]
-
-
-def build(studio: Studio) -> None:
-    """Lay out the tab inside the open `gr.Blocks`, with the endpoint `/text_to_image`."""
-    with gr.Column(elem_id="create"):
-        with gr.Column(elem_id="ask"):
-            prompt = _prompt(studio.model.examples, studio.model.styles)
-            with gr.Row(elem_id="buttons"):
-                draw_button = gr.Button("Draw", variant="primary", elem_id="draw")
-                stop_button = gr.Button("Stop", variant="stop", elem_id="stop")
-            state = Status(status("idle", HINT), elem_id="status")
-        pictures = gr.Gallery(
-            label="Pictures",
-            show_label=False,
-            format="png",  # the default, webp, would lose the pictures' records
-            interactive=False,
-            object_fit="contain",
-            buttons=["download", "fullscreen"],
-            elem_id="pictures",
-        )
-        with gr.Column(elem_id="options"):
-            if studio.model.examples:
-                gr.Examples(
-                    [[example] for example in studio.model.examples],
-                    prompt,
-                    label="Try one of these",
-                    examples_per_page=len(studio.model.examples),
-                    api_visibility="private",
-                )
-            seed, *others = _options(studio)
-    # These answer at once: the page does not ask the server.
-    here = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    begun = draw_button.click(None, None, [state, pictures], js=BEGIN, **here)
-    drawn = begun.then(
-        _endpoint(studio),
-        [prompt, seed, *others],
-        [pictures, seed, state],
-        api_name="text_to_image",
-        concurrency_id="accelerator",
-        concurrency_limit=1,
-        show_progress="minimal",
-        show_progress_on=state,
-    )
-    drawn.failure(None, state, state, js=END, **here)
-    stop_button.click(None, None, None, cancels=[drawn], **here)
+# How long the prompt is, in the characters that the limit counts.
+COUNT = f"prompt => `${{[...(prompt || '')].length}} / {MAX_PROMPT_CHARACTERS:,}`"
+# What a share link asks for; widgets that it does not name stay as they are.
+FROM_LINK = """(...now) => {
+  const link = new URLSearchParams(location.search);
+  const read = (name, parse) => { try { return parse(link.get(name)); } catch { return null; } };
+  const settings = link.has("settings") ? read("settings", JSON.parse) : null;
+  return [
+    link.get("prompt")?.slice(0, %d) ?? now[0],
+    link.has("seed") && Number.isInteger(Number(link.get("seed"))) ? Number(link.get("seed")) : now[1],
+    link.has("seed") ? false : now[2],
+    settings ?? now[3],
+    %s.includes(link.get("checkpoint")) ? link.get("checkpoint") : now[4],
+  ];
+}"""
 
 
-def _prompt(examples: Sequence[str], styles: Sequence[str]) -> gr.Textbox:
-    """The prompt's box, and below it the checkpoint's styles to pick from."""
+def build(desk: Desk) -> None:
+    """Lay out the tab, with the endpoints `/text_to_image` and `/settings_of_picture`."""
+    if not desk.studio.can("text_to_image"):
+        return
+    say, first = desk.say, desk.studio.checkpoints[0]
+    with desk.tab("create", "Create", "创作"), desk.task():
+        with desk.asking():
+            prompt = _prompt(desk)
+            bench = desk.bench()
+        pictures = desk.pictures()
+        with desk.options():
+            _examples(desk, prompt)
+            count = desk.count()
+            seed, random_seed = desk.seed()
+            settings = desk.choices()
+            upload = gr.UploadButton(
+                say("Load settings from a picture", "从图片读取设置"),
+                file_types=[".png"],
+                size="sm",
+                elem_id="load-settings",
+            )
+
+    def text_to_image(
+        prompt: str,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        count: int = DEFAULT_PICTURES,
+        settings: Any = "default",
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[Answer]:
+        """Draw pictures from a prompt: their files, captions and records, the first one's seed, and the progress.
+
+        Previews come first, as they form; the last answer has the state "done". The seeds count up from picture
+        to picture. `settings` is "fast", "default", "best", or a table as in a record. Each PNG carries its
+        record (prompt, seed, settings, checkpoint) in the text chunk "parameters".
+        """
+
+        def draw() -> Iterator[Drawing]:
+            asked = words(prompt)
+            yield from desk.studio.draw(
+                lambda model, seeds, chosen, on_step: model.text_to_image([asked] * count, seeds, chosen, on_step),
+                None if random_seed else seed,
+                count,
+                settings,
+                checkpoint,
+            )
+
+        yield from answers(draw, prompt.strip() if isinstance(prompt, str) else "", request)
+
+    def settings_of_picture(picture: str) -> tuple[str, int, bool, Any]:
+        """Read the record of a PNG that this program drew: its prompt, seed, False (not random), and settings."""
+        try:
+            record = read_record(picture)
+            prompt, seed = record.get("prompt"), record.get("seed")
+            if not isinstance(prompt, str) or not isinstance(seed, int):
+                raise Refusal("This picture's record has no prompt and seed: choose one that was drawn from a prompt.")
+            return prompt, seed, False, desk.studio.settings(record.get("settings", "default")).to_dict()
+        except Refusal as refusal:
+            raise gr.Error(str(refusal), print_exception=False) from refusal
+
+    desk.draws(bench, text_to_image, [prompt, seed, random_seed, count, settings], [pictures, seed])
+    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    desk.reuses("text_to_image", "create", known)
+    loaded = [prompt, seed, random_seed, settings]
+    upload.upload(settings_of_picture, upload, loaded, api_name="settings_of_picture", show_progress="hidden")
+    linked = [*loaded, desk.checkpoint]
+    js = FROM_LINK % (MAX_PROMPT_CHARACTERS, json.dumps(desk.studio.checkpoints))
+    desk.page.load(None, linked, linked, js=js, **HERE)
+
+
+def _prompt(desk: Desk) -> gr.Textbox:
+    """The prompt's box with a counter, and below it the checkpoint's styles to pick from."""
+    model = desk.studio.model()
     prompt = gr.Textbox(
-        label="Prompt",
-        placeholder=f"What should the picture show? For example: {(*examples, 'a cat face')[0]}",
+        "",
+        label=desk.say("Prompt", "描述"),
+        placeholder=desk.say("What should the picture show?", "想画什么？"),
         lines=2,
         max_lines=6,
         max_length=MAX_PROMPT_CHARACTERS,
         elem_id="prompt",
     )
-    if styles:
-        picks = gr.Dataset(
-            components=[gr.Textbox(visible=False)],
-            samples=[[style] for style in styles],
-            label="Style",
-            samples_per_page=len(styles),
-            elem_id="styles",
-        )
-        picks.click(
-            lambda words, picked: _in_style(words, picked[0], styles),
-            [prompt, picks],
-            prompt,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+    counter = gr.HTML(f"0 / {MAX_PROMPT_CHARACTERS:,}", elem_id="counter")
+    prompt.change(None, prompt, counter, js=COUNT, **HERE)
+    styles = _chips(desk, desk.say("Style", "风格"), model.styles, "styles")
+
+    def pick(words: str, picked: list[str], checkpoint: str) -> str:
+        return in_style(words, picked[0], desk.studio.model(checkpoint).styles)
+
+    styles.click(pick, [prompt, styles, desk.checkpoint], prompt, **HERE)
+    desk.checkpoint.change(
+        lambda name: gr.Dataset(samples=[[style] for style in desk.studio.model(name).styles]),
+        desk.checkpoint,
+        styles,
+        **HERE,
+    )
     return prompt
 
 
-def _options(studio: Studio) -> list[gr.components.Component]:
-    """What may stay as it is, in the order of the endpoint's arguments after the prompt."""
-    default = studio.model.settings
-    count = gr.Slider(
-        1, MAX_PICTURES, value=DEFAULT_PICTURES, step=1, label="Number of pictures", buttons=[], elem_id="count"
+def _examples(desk: Desk, prompt: gr.Textbox) -> None:
+    """Prompts that this checkpoint can draw; a click puts one into the box."""
+    examples = _chips(desk, desk.say("Try one of these", "试试这些"), desk.studio.model().examples, "examples")
+    examples.click(lambda picked: picked[0], examples, prompt, **HERE)
+    desk.checkpoint.change(
+        lambda name: gr.Dataset(samples=[[example] for example in desk.studio.model(name).examples]),
+        desk.checkpoint,
+        examples,
+        **HERE,
     )
-    with gr.Row(elem_id="seeds"):
-        seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")
-        random_seed = gr.Checkbox(True, label="Random seed", elem_id="random-seed")
-    with gr.Accordion("Advanced", open=False):
-        stages = [
-            _steps("Prior: steps", default.prior.num_inference_steps),
-            _guidance("Prior: guidance", default.prior.guidance_scale),
-            _steps("Decoder: steps", default.decoder.num_inference_steps),
-            _guidance("Decoder: guidance", default.decoder.guidance_scale),
-            _steps("Upsampler: steps", default.upsampler.num_inference_steps),
-        ]
-    return [seed, random_seed, count, *stages]
 
 
-def _endpoint(studio: Studio) -> Callable[..., Iterator[tuple]]:
-    """The function behind the button and the API; its annotations and docstring are the API's documentation."""
-    default = studio.model.settings
-
-    # An argument here is a parameter of the API, so there are many.
-    def text_to_image(  # noqa: PLR0913
-        prompt: str,
-        seed: int | None = 0,
-        random_seed: bool = True,
-        count: int = DEFAULT_PICTURES,
-        prior_steps: int = default.prior.num_inference_steps,
-        prior_guidance: float = default.prior.guidance_scale,
-        decoder_steps: int = default.decoder.num_inference_steps,
-        decoder_guidance: float = default.decoder.guidance_scale,
-        upsampler_steps: int = default.upsampler.num_inference_steps,
-    ) -> Iterator[tuple[list[Captioned], int, dict[str, Any]]]:
-        """Draw pictures from a prompt: their files with captions, the seed of the first one, and the progress.
-
-        Previews come first, as they form; the last answer has the state "done". The seeds count up from picture
-        to picture; each PNG carries its prompt, seed and settings in the text chunk "parameters".
-        """
-        try:
-            settings = studio.settings((prior_steps, decoder_steps, upsampler_steps), prior_guidance, decoder_guidance)
-            shown: Sequence[Image.Image] = ()
-            for drawing in studio.text_to_image(prompt, None if random_seed else seed, count, settings):
-                # Pictures that the page has already are not sent again.
-                fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, prompt)
-                shown = drawing.pictures
-                yield fresh, drawing.seeds[0], _status(drawing)
-        except Refusal as refusal:
-            yield gr.skip(), gr.skip(), status("refused", str(refusal))
-            # The page shows the sentence in its status line; this one is for the API.
-            raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
-
-    return text_to_image
+def _chips(desk: Desk, label: Any, texts: Sequence[str], elem_id: str) -> gr.Dataset:
+    return gr.Dataset(
+        components=[gr.Textbox(visible=False)],
+        samples=[[text] for text in texts],
+        label=label,
+        samples_per_page=100,
+        visible=bool(texts) or len(desk.studio.checkpoints) > 1,
+        elem_id=elem_id,
+    )
 
 
-def _steps(label: str, value: int) -> gr.Slider:
-    return gr.Slider(1, MAX_STEPS, value=value, step=1, label=label)
-
-
-def _guidance(label: str, value: float) -> gr.Slider:
-    return gr.Slider(0, MAX_GUIDANCE, value=value, step=0.5, label=label)
-
-
-def _in_style(prompt: str, style: str, styles: Sequence[str]) -> str:
+def in_style(prompt: str, style: str, styles: Sequence[str]) -> str:
     """The prompt with this style at its end, in the place of another one that stood there."""
     for other in styles:
         prompt = prompt.removesuffix(f", {other} style")
     return f"{prompt.rstrip(' ,')}, {style} style"
-
-
-def _captioned(drawing: Drawing, prompt: str) -> list[Captioned]:
-    return [
-        (picture, f"{prompt.strip()}, seed {seed}")
-        for picture, seed in zip(drawing.pictures, drawing.seeds, strict=True)
-    ]
-
-
-def _status(drawing: Drawing) -> dict[str, Any]:
-    """What the status line says of a drawing."""
-    if drawing.finished:
-        return status("done", "Done. Click a picture to enlarge or download it.")
-    running = [(name, done, total) for name, done, total in drawing.stages if done]
-    if not running:
-        return status("waiting", "Waiting for the turn", drawing.stages)
-    name, done, total = running[-1]
-    return status("working", f"{name.capitalize()}: step {done} of {total}", drawing.stages)

@@ -1,0 +1,333 @@
+"""python -m benchmarks.fid: the time of a FID beside pytorch-fid, clean-fid and torch-fidelity, on the same weights.
+
+All measure the same two folders of drawn noise: each peer by its own public function, with its own resizing; ours
+with each of the three. The weights are random but well scaled, in the published form, so nothing is downloaded.
+Peers come by pip without their dependencies, and one that is absent is left out. They ask for torchvision: where it
+is not installed, a stand-in has the few names that they touch, and torch-fidelity's copies of torchvision's blocks
+make the Inception that pytorch-fid builds on.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from evaluation.features import extract
+from evaluation.folder import find_pictures
+from evaluation.inception import BATCH_NORM_EPSILON, Inception, Trunk
+from evaluation.resizing import SIDE
+from evaluation.statistics import Moments, frechet_distance
+
+INSTALL = "pip install --no-deps pytorch-fid clean-fid torch-fidelity"
+FOLDERS = ("a", "b")
+WEIGHTS, SCRIPT = "random.pth", "inception-2015-12-05.pt"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draws the folders, runs every contestant in a process of its own, and prints a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fid", description=__doc__.split("\n")[0])
+    parser.add_argument("--pictures", type=int, default=5000, help="of both folders together (default 5000)")
+    parser.add_argument("--size", type=int, default=256, help="pixels a side of the pictures (default 256)")
+    parser.add_argument("--batch-size", type=int, default=32, help="of every contestant (default 32)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="that open pictures; default: the cores")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contestant; default: the cores")
+    options = parser.parse_args(arguments)
+    if options.pictures < 4:
+        parser.error("--pictures must be at least 4, two in each folder.")
+    peers = [peer for peer in PEERS if _is_present(peer)]
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(options.threads)  # read by numpy and torch in the contestants' processes
+    results = {}
+    with tempfile.TemporaryDirectory() as place:
+        torch.save(random_weights(), Path(place, WEIGHTS))
+        for index, name in enumerate(FOLDERS):
+            draw(Path(place, name), options.pictures // 2, options.size, seed=index)
+        for contestant in [*peers, *OURS]:
+            print(f"{contestant.name} …", flush=True)
+            results[contestant] = _alone(contestant, Path(place), options)
+    _report(results, options)
+
+
+def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:
+    """A state dict in the published form, random, with batch norms that fit, so that features vary as trained ones do.
+
+    Without the fit, a hundred random layers would make all pictures alike.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    network = Trunk().eval()
+    state = {}
+
+    def fit(layer: str) -> nn.Module:
+        def normalise(conv: nn.Conv2d, _: object, output: torch.Tensor) -> torch.Tensor:
+            channels = len(conv.weight)
+            norm = {
+                "weight": 0.5 + torch.rand(channels, generator=generator),
+                "bias": 0.3 * torch.randn(channels, generator=generator),
+                "running_mean": output.mean((0, 2, 3)),
+                "running_var": output.var((0, 2, 3)),
+            }
+            state[f"{layer}.conv.weight"] = conv.weight.detach().clone()
+            state.update({f"{layer}.bn.{part}": values for part, values in norm.items()})
+            state[f"{layer}.bn.num_batches_tracked"] = torch.tensor(0)
+            gain, bias, mean, variance = (values[:, None, None] for values in norm.values())
+            return (output - mean) / (variance + BATCH_NORM_EPSILON).sqrt() * gain + bias
+
+        return normalise
+
+    with torch.inference_mode():
+        for name, module in network.named_modules():
+            if isinstance(module, nn.Conv2d):
+                scale = module.weight[0].numel() ** -0.5
+                module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * scale)
+                module.bias.zero_()
+                module.register_forward_hook(fit(name.removesuffix(".conv")))
+        network(
+            torch.randn(2, 3, SIDE // 4, SIDE // 4, generator=generator).repeat_interleave(4, 2).repeat_interleave(4, 3)
+        )
+    state["fc.weight"] = torch.randn(1008, Inception.dim, generator=generator) * 0.1
+    state["fc.bias"] = torch.randn(1008, generator=generator)
+    return {name: values.clone() for name, values in state.items()}
+
+
+def draw(folder: Path, count: int, size: int, seed: int) -> None:
+    """`count` PNGs of soft colours with grain on them; another seed has another contrast."""
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        colours = Image.fromarray(rng.integers(8 * seed, 256, (6, 6, 3), dtype=np.uint8))
+        soft = np.asarray(colours.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float64)
+        grain = rng.normal(0, 12, soft.shape)
+        Image.fromarray((soft + grain).clip(0, 255).astype(np.uint8)).save(
+            folder / f"{index:06d}.png", compress_level=1
+        )
+
+
+def _ours(place: Path, options: argparse.Namespace, resize: str) -> float:
+    network = Inception(place / WEIGHTS, resize)
+    sets = (
+        extract(find_pictures(place / name), network, None, options.batch_size, options.workers, progress=False)
+        for name in FOLDERS
+    )
+    return frechet_distance(*map(Moments.of, sets))
+
+
+def _pytorch_fid(place: Path, options: argparse.Namespace) -> float:
+    from pytorch_fid import fid_score, inception
+
+    weights = torch.load(place / WEIGHTS, weights_only=True)
+    inception.load_state_dict_from_url = lambda *_, **__: weights
+    folders = [str(place / name) for name in FOLDERS]
+    return fid_score.calculate_fid_given_paths(folders, options.batch_size, "cpu", Inception.dim, options.workers)
+
+
+def _clean_fid(place: Path, options: argparse.Namespace) -> float:
+    from cleanfid import fid
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    network = InceptionV3W(str(place), download=False)
+    folders = [str(place / name) for name in FOLDERS]
+    return fid.compare_folders(
+        *folders, network, "clean", options.workers, options.batch_size, torch.device("cpu"), verbose=False
+    )
+
+
+def _torch_fidelity(place: Path, options: argparse.Namespace) -> float:
+    import torch_fidelity
+
+    result = torch_fidelity.calculate_metrics(
+        input1=str(place / FOLDERS[0]),
+        input2=str(place / FOLDERS[1]),
+        fid=True,
+        cuda=False,
+        batch_size=options.batch_size,
+        feature_extractor_weights_path=str(place / WEIGHTS),
+        cache=False,
+        verbose=False,
+    )
+    return result[torch_fidelity.KEY_METRIC_FID]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """Who measures, how pictures come to 299 pixels there, and the packages that it needs."""
+
+    name: str
+    resize: str
+    measure: Callable[[Path, argparse.Namespace], float]
+    packages: tuple[str, ...] = ()
+
+
+PEERS = (
+    Contestant("pytorch-fid", "legacy-torch", _pytorch_fid, ("pytorch_fid", "torch_fidelity")),
+    # torch-fidelity also gives the blocks of the TorchScript that clean-fid opens.
+    Contestant("clean-fid", "clean", _clean_fid, ("cleanfid", "torch_fidelity")),
+    Contestant("torch-fidelity", "legacy-tf", _torch_fidelity, ("torch_fidelity",)),
+)
+OURS = tuple(Contestant("ours", peer.resize, partial(_ours, resize=peer.resize)) for peer in PEERS)
+
+
+def _is_present(peer: Contestant) -> bool:
+    missing = [package for package in peer.packages if importlib.util.find_spec(package) is None]
+    if missing:
+        print(f"{peer.name} is left out, since {missing[0]} is not installed: {INSTALL}")
+    return not missing
+
+
+def _alone(contestant: Contestant, place: Path, options: argparse.Namespace) -> tuple[float, float, float]:
+    """Seconds, distance and peak memory (MB) of a contestant, in a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(contestant, place, options, there))
+    process.start()
+    there.close()
+    try:
+        return here.recv()
+    except EOFError:
+        sys.exit(f"{contestant.name} failed: what it said stands above.")
+    finally:
+        process.join()
+
+
+def _serve(contestant: Contestant, place: Path, options: argparse.Namespace, pipe: Connection) -> None:
+    """A contestant's process: what peers need is made ready, then the clock runs."""
+    torch.set_num_threads(options.threads)
+    # As in a run from the command line on Linux; a spawned process would spawn its workers too.
+    multiprocessing.set_start_method("fork", force=True)
+    if contestant in PEERS:
+        if importlib.util.find_spec("torchvision") is None:
+            _stand_in_for_torchvision(place)
+        if contestant.measure is _clean_fid:
+            _write_torchscript(place)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        start = time.perf_counter()
+        distance = contestant.measure(place, options)
+        seconds = time.perf_counter() - start
+    pipe.send((seconds, float(distance), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def _stand_in_for_torchvision(place: Path) -> None:
+    """The names of torchvision that the peers touch for FID, as modules that `import` finds."""
+    modules = {
+        name: types.ModuleType(name)
+        for name in (
+            "torchvision",
+            "torchvision.transforms",
+            "torchvision.transforms.functional",
+            "torchvision.datasets",
+            "torchvision.models",
+            "torchvision.models.inception",
+        )
+    }
+    for name, module in modules.items():
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(modules[parent], child, module)
+        sys.modules[name] = module
+    modules["torchvision"].__version__ = "0.20"
+    for dataset in ("CIFAR10", "CIFAR100", "STL10"):
+        setattr(modules["torchvision.datasets"], dataset, type(dataset, (), {}))
+    functional = modules["torchvision.transforms.functional"]
+    functional.pil_to_tensor = lambda picture: torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    modules["torchvision.transforms"].ToTensor = _ToTensor
+    modules["torchvision.transforms"].Compose = _Compose
+    from torch_fidelity import feature_extractor_inceptionv3 as blocks
+
+    inception = modules["torchvision.models.inception"]
+    for letter in "ABCD":
+        setattr(inception, f"Inception{letter}", getattr(blocks, f"Inception{letter}"))
+    inception.InceptionE = blocks.InceptionE_1
+    inception.BasicConv2d = blocks.BasicConv2d
+    modules["torchvision.models"].inception_v3 = lambda **_: _network_of_torch_fidelity(place)
+
+
+class _Compose:
+    """torchvision's: one step after another."""
+
+    def __init__(self, steps: Sequence[Callable[[object], object]]) -> None:
+        self.steps = steps
+
+    def __call__(self, value: object) -> object:
+        for step in self.steps:
+            value = step(value)
+        return value
+
+
+class _ToTensor:
+    """torchvision's: (height, width, 3) -> (3, height, width), levels of 8 bits brought to 0..1."""
+
+    def __call__(self, picture: Image.Image | np.ndarray) -> torch.Tensor:
+        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+        return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
+
+
+def _network_of_torch_fidelity(place: Path) -> nn.Module:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    return FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(place / WEIGHTS))
+
+
+class _Script(nn.Module):
+    """NVIDIA's form: `layers` gives the features, `output` the classes."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*(part for part in network.children() if part is not network.fc))
+        self.output = network.fc
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.output(self.layers(pixels).flatten(1))
+
+
+def _write_torchscript(place: Path) -> None:
+    script = _Script(_network_of_torch_fidelity(place))
+    torch.jit.trace(script, torch.zeros(2, 3, SIDE, SIDE)).save(str(place / SCRIPT))
+
+
+def _report(results: dict[Contestant, tuple[float, float, float]], options: argparse.Namespace) -> None:
+    """Each peer, then ours; how much faster ours is than the fastest of them, and how equal to its like."""
+    pictures = options.pictures // 2 * 2
+    peers = {contestant: result for contestant, result in results.items() if contestant in PEERS}
+    fastest = min((seconds for seconds, _, _ in peers.values()), default=None)
+    distances = {peer.resize: distance for peer, (_, distance, _) in peers.items()}
+    threads = f"{options.threads} CPU threads, {options.workers} workers"
+    table = Table(title=f"FID of {pictures:,} pictures of {options.size} pixels, {threads}, random weights")
+    for column in ("contestant", "resize"):
+        table.add_column(column)
+    for column in ("seconds", "pictures/s", "times the fastest peer", "distance", "relative difference", "peak MB"):
+        table.add_column(column, justify="right")
+    for contestant, (seconds, distance, memory) in results.items():
+        like = distances.get(contestant.resize) if contestant in OURS else None
+        table.add_row(
+            contestant.name,
+            contestant.resize,
+            f"{seconds:.1f}",
+            f"{pictures / seconds:.2f}",
+            f"{fastest / seconds:.2f}" if fastest else "",
+            f"{distance:.6f}",
+            f"{abs(distance - like) / like:.1e}" if like else "",
+            f"{memory:.0f}",
+        )
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The arguments by which a command line chooses a checkpoint and its settings; shared by all that draw."""
+
+import argparse
+import dataclasses
+
+import diffusers
+import torch
+import transformers
+
+from dalle2.families import load
+from dalle2.model import UnclipModel
+from dalle2.settings import PRIORS, SCHEDULERS, Settings, StageSettings
+
+STAGES = ("prior", "decoder", "upsampler")
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Checkpoint, settings of the stages, device, dtype, compile; all None or False unless given."""
+    parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
+    three = "one value for all stages, or three, as 25,25,7, for prior, decoder, upsampler"
+    parser.add_argument("--steps", help=f"denoising steps: {three}")
+    parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
+    parser.add_argument("--scheduler", help=f"{three}; of {', '.join(SCHEDULERS)}")
+    parser.add_argument("--prior", choices=PRIORS, help="which kind of prior; default: the checkpoint's own choice")
+    parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
+    parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
+    parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
+
+
+def open_checkpoint(options: argparse.Namespace, checkpoint: str, dtype: str) -> UnclipModel:
+    """The model on the device that the arguments name; ValueError says what is wrong with it."""
+    if dtype not in DTYPES:
+        raise ValueError(f"There is no dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
+    # The libraries' own bars and warnings would stand between the visitor and ours.
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return load(checkpoint, device, getattr(torch, dtype), options.compile)
+
+
+def chosen_settings(options: argparse.Namespace, default: Settings) -> Settings:
+    """The checkpoint's own settings with what the arguments change; ValueError for values out of range."""
+    steps = _values("steps", options.steps, int, 3)
+    guidance = _values("guidance", options.guidance, float, 2)
+    schedulers = _values("scheduler", options.scheduler, str, 3)
+    chosen: dict[str, StageSettings] = {}
+    for index, name in enumerate(STAGES):
+        changes: dict[str, object] = {}
+        if steps:
+            changes["num_inference_steps"] = steps[index]
+        if guidance and index < 2:
+            changes["guidance_scale"] = guidance[index]
+        if schedulers:
+            changes["scheduler"] = schedulers[index]
+        if options.prior and name == "prior":
+            changes["kind"] = options.prior
+        chosen[name] = dataclasses.replace(getattr(default, name), **changes)
+    return Settings(**chosen)
+
+
+def _values(name: str, text: str | None, kind: type, count: int) -> list | None:
+    """ "25,25,7" -> [25, 25, 7]; one value stands for all."""
+    if text is None:
+        return None
+    try:
+        values = [kind(value.strip()) for value in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"--{name} takes numbers, not {text!r}.") from error
+    if len(values) not in (1, count):
+        raise ValueError(f"--{name} takes one value or {count} with commas between them, not {text!r}.")
+    return values * count if len(values) == 1 else values

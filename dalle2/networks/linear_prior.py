@@ -1,0 +1,25 @@
+"""The linear prior: one matrix from the text to the picture embedding (Kandinsky, arXiv 2310.03502, section 6)."""
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+
+class LinearPrior(ModelMixin, ConfigMixin):
+    """The picture embedding to be expected of a text: always the same, for nothing in it is drawn."""
+
+    @register_to_config
+    def __init__(self, *, embedding_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * embedding_dim, embedding_dim)
+
+    def forward(self, text: torch.Tensor, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Text embeddings (n, dim), token states (n, length, dim), which are live (n, length) -> (n, dim)."""
+        return self.linear(features(text, states, mask))
+
+
+def features(text: torch.Tensor, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """What the matrix reads, (n, 2 * dim): the text embedding, and the mean of the live tokens' states."""
+    live = mask[..., None].to(states)
+    return torch.cat([text, (states * live).sum(1) / live.sum(1)], dim=1)

@@ -1,0 +1,121 @@
+"""Between and beyond contents: interpolation, mixes, text diffs."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from PIL import Image
+
+from dalle2 import embeddings as maths
+from dalle2.settings import MAX_FRAMES, OnStep, Settings, check_prompt
+from dalle2.verbs import Verbs, generators, name_of
+
+STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+def interpolate(  # noqa: PLR0913
+    model: Verbs,
+    ends: Sequence[str | Image.Image],
+    frames: int | Sequence[float],
+    seed: int,
+    settings: Settings | None = None,
+    on_step: OnStep | None = None,
+    noise: Literal["fixed", "slerp"] = "fixed",
+    loop: bool = False,
+) -> list[Image.Image]:
+    """Pictures on the way through two or more pictures or prompts (paper, section 3.2).
+
+    `frames` is how many, evenly, or their positions from 0 to 1. With `noise` "fixed" all frames share the seed's
+    noise, so that only the content moves; with "slerp" the ends are pictures, and the noise goes from one's own
+    to the next one's. With `loop` the way leads back to the first end, which is not repeated.
+    """
+    model.require("interpolation")
+    if len(ends) < 2:
+        raise ValueError("An interpolation needs at least two ends, pictures or prompts.")
+    if noise not in ("fixed", "slerp"):
+        raise ValueError(f"The noise of an interpolation is fixed or slerp, not {noise!r}.")
+    positions = _positions(frames, loop)
+    seeds = [seed] * len(positions)
+    generator = generators(seeds)
+    start = None
+    if noise == "slerp":
+        settings = model.retracing(settings)
+        if any(isinstance(end, str) for end in ends):
+            raise ValueError("Only a picture has a noise of its own: with prompts among the ends, leave it fixed.")
+    embeddings = model.embed(ends, seed, settings, on_step)
+    if noise == "slerp":
+        own = model.invert(ends, embeddings, None, settings, on_step)
+        start = maths.path(_closed(own, loop).flatten(1), positions).unflatten(1, own.shape[1:])
+    pictures = model.decode(maths.path(_closed(embeddings, loop), positions), generator, None, settings, on_step, start)
+    shared = {"ends": [name_of(end) for end in ends], "noise": noise, "loop": loop}
+    details = [{**shared, "position": position} for position in positions]
+    return model.sign("interpolation", pictures, seeds, settings, details)
+
+
+def mix(
+    model: Verbs,
+    parts: Sequence[tuple[str | Image.Image, float]],
+    seeds: Sequence[int],
+    settings: Settings | None = None,
+    on_step: OnStep | None = None,
+) -> list[Image.Image]:
+    """Pictures of several pictures or prompts at once, by weight, one for each seed.
+
+    A negative weight takes a content away; the weights may not sum to zero.
+    """
+    model.require("mix")
+    if not parts:
+        raise ValueError("A mix needs at least one picture or prompt.")
+    contents, weights = zip(*parts, strict=True)
+    generator = generators(seeds)
+    embeddings = torch.stack([maths.mix(model.embed(contents, seed, settings, on_step), weights) for seed in seeds])
+    pictures = model.decode(embeddings, generator, None, settings, on_step)
+    named = [[name_of(content), weight] for content, weight in parts]
+    return model.sign("mix", pictures, seeds, settings, [{"parts": named}] * len(seeds))
+
+
+def text_diff(  # noqa: PLR0913
+    model: Verbs,
+    picture: Image.Image,
+    new: str,
+    seed: int,
+    old: str | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    settings: Settings | None = None,
+    on_step: OnStep | None = None,
+) -> list[Image.Image]:
+    """The picture moved from what `old` says (None: from nothing said) to what `new` says (paper, section 3.3).
+
+    One picture for each strength, from 0, the picture as the decoder sees it, to 1, the difference alone; the
+    paper goes to 0.25 to 0.5. All start from the picture's own noise, which keeps its composition.
+    """
+    model.require("text_diff")
+    if not 1 <= len(strengths) <= MAX_FRAMES or not all(0 <= strength <= 1 for strength in strengths):
+        raise ValueError(f"The strengths of a text diff are 1 to {MAX_FRAMES} numbers from 0 to 1.")
+    new, old = check_prompt(new), "" if old is None else check_prompt(old)
+    settings = model.retracing(settings)
+    seeds = [seed] * len(strengths)
+    generator = generators(seeds)
+    embedding = model.embed_image([picture])
+    texts = model.embed_text([new, old])
+    direction = maths.text_diff(texts[:1], texts[1:], embedding.norm(dim=-1, keepdim=True))
+    moved = torch.cat([maths.slerp(embedding, direction, strength) for strength in strengths])
+    noise = model.invert([picture], embedding, None, settings, on_step)
+    pictures = model.decode(moved, generator, None, settings, on_step, noise)
+    shared = {"picture": name_of(picture), "new": new, "old": old}
+    return model.sign("text_diff", pictures, seeds, settings, [{**shared, "strength": s} for s in strengths])
+
+
+def _positions(frames: int | Sequence[float], loop: bool) -> list[float]:
+    if not isinstance(frames, int):
+        return [float(position) for position in frames]
+    if frames < 2:
+        raise ValueError("An interpolation needs at least two frames.")
+    if frames > MAX_FRAMES:
+        raise ValueError(f"An interpolation has at most {MAX_FRAMES} frames, not {frames:,}.")
+    return [index / (frames if loop else frames - 1) for index in range(frames)]
+
+
+def _closed(rows: torch.Tensor, loop: bool) -> torch.Tensor:
+    """The rows, and with `loop` the first one again after the last."""
+    return torch.cat([rows, rows[:1]]) if loop else rows

@@ -1,0 +1,238 @@
+"""`Verbs`: what a family of checkpoints can do, from which every task in `dalle2.tasks` is made.
+
+unCLIP has a seam in the middle, the CLIP image embedding: `embed_prompt` and `embed_image` lead to it,
+`decode` leads from it to pictures, and `invert` finds the noise that `decode` would have started from.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+from PIL import Image
+
+from dalle2 import images
+from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt, check_seed
+
+# A seed, or the generator of a picture that goes on where an earlier stage left it.
+Seed = int | torch.Generator
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Pixels that every picture of a batch shares, and where they may be painted over.
+
+    Attributes:
+        pixels: (1, 3, size, size) in [-1, 1].
+        repaint: (1, 1, size, size) in 0..1, 1 where it is painted anew.
+    """
+
+    pixels: torch.Tensor
+    repaint: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where the decoder looked when it read each word of one prompt.
+
+    Attributes:
+        words: as they stand in the prompt.
+        maps: (len(words), size, size) at the decoder's size: the share of attention, averaged over steps and layers.
+    """
+
+    words: tuple[str, ...]
+    maps: torch.Tensor
+
+
+class Verbs(ABC):
+    """A checkpoint's abilities. What it lacks is not in its `capabilities`, and is refused with a sentence."""
+
+    capabilities: frozenset[str]
+    priors: tuple[str, ...]  # of settings.PRIORS, what `settings.prior.kind` can be
+    settings: Settings  # the checkpoint's own defaults
+    checkpoint: str  # what `load` was given
+    styles: tuple[str, ...]
+    examples: tuple[str, ...]  # prompts
+    picture_size: int  # pixels a side
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    @abstractmethod
+    def checkpoint_hash(self) -> str:
+        """SHA-256 over the checkpoint's files, hexadecimal."""
+
+    @abstractmethod
+    def embed_prompt(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[Seed],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        """Prompts -> image embeddings (n, dim), float32 on the CPU: the prior (paper, section 2.2)."""
+
+    @abstractmethod
+    def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """Pictures -> image embeddings (n, dim), float32 on the CPU: the CLIP image encoder."""
+
+    @abstractmethod
+    def decode_pixels(
+        self,
+        embeddings: torch.Tensor,
+        seeds: Sequence[Seed],
+        prompts: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        noise: torch.Tensor | None = None,
+        kept: Kept | None = None,
+    ) -> torch.Tensor:
+        """Embeddings (n, dim) -> pixels (n, 3, size, size), float32 on the CPU, in about [-1, 1].
+
+        `noise` (n or 1, ...) is what the decoder starts from, as `invert` gives it, instead of its seeds' own.
+        """
+
+    def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
+        """Prompts -> CLIP text embeddings (n, dim), float32 on the CPU, in the space of the image embeddings."""
+        raise self._unable("text_diff")
+
+    def invert(
+        self,
+        pictures: Sequence[Image.Image],
+        embeddings: torch.Tensor,
+        prompts: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        refinements: int = 1,
+    ) -> torch.Tensor:
+        """Pictures, and their embeddings (n, dim) -> the noise from which `decode` draws them (paper, section 3.1).
+
+        `refinements` 0 is the plain inversion, 1 and more the fixed-point one. ValueError unless
+        `settings.retraces`.
+        """
+        raise self._unable("inversion")
+
+    def upsample(
+        self,
+        small: torch.Tensor,
+        seeds: Sequence[Seed],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        """Square pixels (n, 3, s, s) of any size -> (n, 3, size, size), both in [-1, 1]: the upsampler alone."""
+        raise self._unable("enhancement")
+
+    def attend(
+        self,
+        prompt: str,
+        seed: int,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> tuple[Image.Image, Attention]:
+        """The picture of a prompt, and where its decoder looked for each word."""
+        raise self._unable("attention")
+
+    def decode(
+        self,
+        embeddings: torch.Tensor,
+        seeds: Sequence[Seed],
+        prompts: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        noise: torch.Tensor | None = None,
+        kept: Kept | None = None,
+    ) -> list[Image.Image]:
+        """Embeddings (n, dim) -> n pictures: the decoder (paper, section 2.1) and the upsampler.
+
+        MAX_PICTURES are drawn at a time, each batch with its own steps, so that memory does not grow with n.
+        """
+        pictures = []
+        for first in range(0, max(len(seeds), 1), MAX_PICTURES):
+            rows = slice(first, first + MAX_PICTURES)
+            words = None if prompts is None else prompts[rows]
+            start = noise if noise is None or len(noise) == 1 else noise[rows]
+            pixels = self.decode_pixels(embeddings[rows], seeds[rows], words, settings, on_step, start, kept)
+            pictures += images.to_pictures(pixels)
+        return pictures
+
+    def embed(
+        self,
+        contents: Sequence[str | Image.Image],
+        seed: int,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        """Pictures and prompts, in any order -> their embeddings (n, dim) in that order."""
+        prompts = {i: check_prompt(content) for i, content in enumerate(contents) if isinstance(content, str)}
+        pictures = {i: content for i, content in enumerate(contents) if i not in prompts}
+        rows: dict[int, torch.Tensor] = {}
+        if prompts:
+            self.require("text_to_image")
+            noise = generators([seed] * len(prompts))
+            rows |= zip(prompts, self.embed_prompt(list(prompts.values()), noise, settings, on_step), strict=True)
+        if pictures:
+            self.require("variations")
+            rows |= zip(pictures, self.embed_image(list(pictures.values())), strict=True)
+        return torch.stack([rows[i] for i in range(len(contents))])
+
+    def retracing(self, settings: Settings | None) -> Settings:
+        """The settings of a task that inverts a picture; ValueError where they cannot be walked backwards."""
+        settings = settings or self.settings.retracing()
+        if not settings.retraces:
+            raise ValueError(
+                "Only plain DDIM finds the way back from a picture to its noise: let the decoder's scheduler be ddim, "
+                "its guidance_scale 1 and its eta 0, as in settings.retracing()."
+            )
+        return settings
+
+    def require(self, task: str) -> None:
+        """ValueError, with what the checkpoint can do, unless it can do this."""
+        if task not in self.capabilities:
+            raise self._unable(task)
+
+    def _require_prior(self, kind: str) -> None:
+        if kind not in self.priors:
+            raise ValueError(f"The checkpoint {self.checkpoint} has no {kind} prior: it has {', '.join(self.priors)}.")
+
+    def _unable(self, task: str) -> ValueError:
+        able = ", ".join(sorted(self.capabilities)) or "nothing"
+        return ValueError(f"The checkpoint {self.checkpoint} cannot do {task}: it can do {able}.")
+
+    def sign(
+        self,
+        task: str,
+        pictures: list[Image.Image],
+        seeds: Sequence[int],
+        settings: Settings | None,
+        details: Sequence[Mapping[str, object]],
+    ) -> list[Image.Image]:
+        """Give each picture its record: all that is needed to draw it again."""
+        shared = {
+            "settings": (settings or self.settings).to_dict(),
+            "checkpoint": self.checkpoint,
+            "checkpoint_hash": self.checkpoint_hash,
+            "device": self.device.type,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+        }
+        for picture, seed, detail in zip(pictures, seeds, details, strict=True):
+            images.write_record(picture, {"task": task, **detail, "seed": seed, **shared})
+        return pictures
+
+
+def generators(seeds: Sequence[Seed]) -> list[torch.Generator]:
+    """One CPU generator a picture, so that it depends on its own seed only; ValueError without seeds."""
+    if not seeds:
+        raise ValueError("Give at least one seed: each seed is one picture.")
+    return [
+        seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(check_seed(seed)) for seed in seeds
+    ]
+
+
+def name_of(content: str | Image.Image) -> str:
+    """How a record names an end or a part: the prompt itself, or the hash of the picture's pixels."""
+    if isinstance(content, str):
+        return content
+    return "sha256:" + hashlib.sha256(images.to_rgb(content).tobytes()).hexdigest()

@@ -1,0 +1,104 @@
+"""Two contestants side by side, blind: who is A and who is B, what may be shown before the vote, and the vote itself.
+
+Knows nothing of Gradio.
+"""
+
+import logging
+import random
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from demo.studio import PRESETS, Refusal, Studio
+from demo.votes import Vote, Votes
+
+Captioned = tuple[Image.Image, str]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one contestant drew: its name, and its pictures with their records."""
+
+    name: str
+    pictures: tuple[Image.Image, ...]
+
+    def unsigned(self, letter: str) -> list[Captioned]:
+        """The pictures without their records, which would tell whose they are."""
+        bare = [picture.copy() for picture in self.pictures]
+        for picture in bare:
+            picture.info = {}
+        return [(picture, f"{letter} {index + 1}") for index, picture in enumerate(bare)]
+
+    def signed(self, letter: str) -> list[Captioned]:
+        """The pictures with their records and the contestant's name."""
+        return [(picture, f"{letter}: {self.name}") for picture in self.pictures]
+
+    def sheet(self) -> Image.Image:
+        """All pictures in one, two in a row, without a record."""
+        width, height = self.pictures[0].size
+        columns = min(len(self.pictures), 2)
+        rows = -(-len(self.pictures) // columns)
+        sheet = Image.new("RGB", (columns * width, rows * height), "white")
+        for index, picture in enumerate(self.pictures):
+            sheet.paste(picture, (index % columns * width, index // columns * height))
+        return sheet
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What waits for a vote: the two sides as they are shown."""
+
+    a: Side
+    b: Side
+    prompt: str
+    seed: int
+
+
+def shuffled(sides: Sequence[Side], prompt: str, seed: int) -> Pair:
+    """A pair of the two, either as A."""
+    order = list(sides)
+    random.shuffle(order)
+    return Pair(*order, prompt, seed)
+
+
+def keep(votes: Votes, pair: Pair | None, given: Mapping[str, str], keep_prompt: bool) -> None:
+    """Write a vote a question, `given` being question -> winner; the prompt only with consent.
+
+    Refusal unless there is a pair to vote on, at least one answer, and each makes sense.
+    """
+    if pair is None:
+        raise Refusal("There is nothing to vote on: draw a pair first, each takes one vote.")
+    if not given:
+        raise Refusal("Answer one question at least, or choose to see which is which without a vote.")
+    if "diversity" in given and len(pair.a.pictures) < 2:
+        raise Refusal("How diverse one picture is cannot be told: draw two or more a side, or leave that one out.")
+    prompt = pair.prompt if keep_prompt is True else None
+    try:
+        votes.add([Vote(asked, pair.a.name, pair.b.name, won, pair.seed, prompt) for asked, won in given.items()])
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    except (OSError, sqlite3.Error) as error:
+        log.error("The vote cannot be written to %s", votes.file, exc_info=error)
+        raise Refusal("The vote could not be kept, and the server's log says why: please try again.") from error
+
+
+def contestant(studio: Studio, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> str:
+    """What votes are counted by: a name that is the same whenever checkpoint, weights and settings are.
+
+    Refusal for settings or a checkpoint that are not to be had.
+    """
+    chosen = studio.settings(settings, checkpoint)
+    preset = next((name for name in PRESETS if studio.settings(name, checkpoint) == chosen), None)
+    how = preset or ", ".join(_stage(name, values) for name, values in chosen.to_dict().items())
+    return f"{checkpoint}@{studio.model(checkpoint).checkpoint_hash[:6]} {how}"
+
+
+def _stage(name: str, values: Mapping[str, Any]) -> str:
+    text = f"{name} {values['num_inference_steps']} {values['scheduler']} ×{values['guidance_scale']:g}"
+    begin, end = values["guidance_interval"]
+    return text if (begin, end) == (0, 1) else f"{text} in {begin:g}–{end:g}"

@@ -1,0 +1,235 @@
+"""What all tabs work with: the studio, the words, results that can be handed on, and drawing with progress."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from demo.choices import Choices
+from demo.language import Both, Words
+from demo.pictures import Pictures
+from demo.status import HINT, STOPPED, Status, progress, status
+from demo.studio import MAX_PICTURES, Drawing, Refusal, Studio
+
+DEFAULT_PICTURES = 4
+# Answered by the page alone, without the server.
+HERE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+BEGIN = json.dumps(status("working", "…"))
+# After cancelling, and after an error that Gradio itself explains, no answer has ended the progress.
+END = f"now => ['waiting', 'working'].includes(now.state) ? {json.dumps(status('stopped', STOPPED))} : now"
+# Hands window.parcel, a result, to the widgets of the way that the visitor chose; the others stay as they are.
+DELIVER = """() => {
+  const ways = %s, parcel = window.parcel, way = ways.find(way => way.name === parcel.way);
+  const look = path => path.split(".").reduce((value, key) => value?.[key], parcel);
+  const now = way.widgets.map(widget => "is" in widget ? widget.is : look(widget.from) ?? null);
+  return [
+    {__type__: "update", selected: way.tab},
+    ...ways.flatMap(other => other.widgets.map((_, i) => other === way ? now[i] : {__type__: "update"})),
+  ];
+}"""
+
+Answer = tuple[list[tuple[Image.Image, str]], int, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a result can go: to a tab, into its widgets.
+
+    `widgets` are pairs of a widget and where its new value lies in the parcel {image, caption, record}, as
+    "record.seed", or a constant that is not a string. With `task`, only results of that task can go there.
+    """
+
+    name: str
+    tab: str
+    words: Both
+    widgets: Sequence[tuple[gr.components.Component, Any]]
+    task: str | None = None
+
+    def to_page(self) -> dict[str, Any]:
+        """For the templates and scripts."""
+        widgets = [{"from": place} if isinstance(place, str) else {"is": place} for _, place in self.widgets]
+        return {"name": self.name, "tab": self.tab, "task": self.task, "widgets": widgets, **self.words._asdict()}
+
+
+class OwnPicture(gr.Image):
+    """A place for a visitor's own picture: choose, drop, paste, or sent from a result. Its value is the file's path.
+
+    The file is not decoded before the studio has checked it, as gr.Image would.
+    """
+
+    def __init__(self, label: Any, height: int = 220, render: bool = True) -> None:
+        super().__init__(
+            label=label,
+            type="filepath",
+            format="png",
+            sources=["upload", "clipboard"],
+            buttons=["fullscreen"],
+            height=height,
+            elem_classes="own-picture",
+            render=render,
+        )
+
+    def get_block_name(self) -> str:
+        return "image"  # what draws it in the browser
+
+    def get_config(self, cls: type | None = None) -> dict[str, Any]:
+        return super().get_config(gr.Image)
+
+    def preprocess(self, payload: Any) -> str | None:
+        return payload.path if payload else None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A task's buttons and progress line, and its options as they come in an endpoint's arguments."""
+
+    draw: gr.Button
+    stop: gr.Button
+    status: Status
+
+
+class Desk:
+    """One page's studio, words and results; a tab's `build(desk)` lays itself out with it."""
+
+    def __init__(self, studio: Studio, page: gr.Blocks) -> None:
+        self.studio = studio
+        self.page = page
+        self.say = Words()
+        self.tabs: gr.Tabs
+        self.checkpoint: gr.Dropdown
+        self._ways: list[Way] = []
+        self._senders: list[gr.HTML] = []
+
+    def tab(self, name: str, en: str, zh: str) -> AbstractContextManager:
+        """A tab to build in, as `with desk.tab("mix", "Mix", "混合"):`; its element's id is "tab-<name>"."""
+        return gr.Tab(self.say(en, zh), id=name, elem_id=f"tab-{name}")
+
+    def task(self) -> AbstractContextManager:
+        """The columns of a task: in it come `asking()`, `pictures()` and `options()`."""
+        return gr.Column(elem_classes="task")
+
+    def asking(self) -> AbstractContextManager:
+        """The column of what is asked for."""
+        return gr.Column(elem_classes="ask")
+
+    def options(self) -> AbstractContextManager:
+        """The column of what may stay as it is; on a phone it comes below the pictures."""
+        return gr.Column(elem_classes="options")
+
+    def bench(self, en: str = "Draw", zh: str = "开始绘制") -> Bench:
+        """Draw, Stop and the progress line, below what is asked for."""
+        with gr.Row(elem_classes="buttons"):
+            draw = gr.Button(self.say(en, zh), variant="primary", elem_classes="draw")
+            stop = gr.Button(self.say("Stop", "停止"), variant="stop", elem_classes="stop")
+        return Bench(draw, stop, Status(status("idle", HINT)))
+
+    def pictures(self, film: bool = False) -> Pictures:
+        """A place for results, from where they can be handed on."""
+        pictures = Pictures(film)
+        self.sends(pictures)
+        return pictures
+
+    def count(self, value: int = DEFAULT_PICTURES) -> gr.Slider:
+        """How many pictures."""
+        return gr.Slider(
+            1,
+            MAX_PICTURES,
+            value=value,
+            step=1,
+            label=self.say("Number of pictures", "图片数量"),
+            buttons=[],
+            elem_classes="count",
+        )
+
+    def seed(self) -> tuple[gr.Number, gr.Checkbox]:
+        """The seed, and whether to take a random one instead."""
+        with gr.Row(elem_classes="seeds"):
+            seed = gr.Number(0, label=self.say("Seed", "种子"), precision=0)
+            random = gr.Checkbox(True, label=self.say("Random seed", "随机种子"), elem_classes="random-seed")
+        return seed, random
+
+    def choices(self, value: str = "default", checkpoint: gr.Dropdown | None = None) -> Choices:
+        """Presets and the advanced settings of each stage, for the checkpoint of this picker or the page's."""
+        picker = checkpoint or self.checkpoint
+        choices = Choices(self.studio, picker.value, value)
+        props = json.dumps(choices.props)
+        js = f"checkpoint => ({{__type__: 'update', props: {{...{props}, checkpoint}}}})"
+        picker.change(None, picker, choices, js=js, **HERE)
+        return choices
+
+    def takes(self, way: Way) -> None:
+        """Offer this way below every picture of every tab."""
+        self._ways.append(way)
+
+    def reuses(self, task: str, tab: str, widgets: Sequence[tuple[gr.components.Component, Any]]) -> None:
+        """Offer, below the pictures of a task, to take their settings over."""
+        self.takes(Way(f"reuse-{task}", tab, Both("Reuse settings", "用这些设置"), widgets, task))
+
+    def sends(self, component: gr.HTML) -> None:
+        """The component has "send" buttons: it takes the ways as its prop `ways`, puts the result and the name of
+
+        the chosen way into window.parcel, and triggers the event "send".
+        """
+        self._senders.append(component)
+
+    def connect(self) -> None:
+        """After all tabs are built: each result can go each way."""
+        ways = sorted(self._ways, key=lambda way: way.task is not None)  # what goes for all results comes first
+        offered = [way.to_page() for way in ways]
+        widgets = [widget for way in ways for widget, _ in way.widgets]
+        for component in self._senders:
+            component.props["ways"] = offered
+            component.send(None, None, [self.tabs, *widgets], js=DELIVER % json.dumps(offered), **HERE)
+
+    def draws(
+        self,
+        bench: Bench,
+        endpoint: Callable[..., Iterator[tuple]],
+        inputs: Sequence[gr.components.Component],
+        outputs: Sequence[gr.components.Component],
+    ) -> None:
+        """Draw calls `endpoint`, under its own name also for the API, with the progress line as last output.
+
+        Inputs and outputs are without the checkpoint, which comes last, and the progress line.
+        """
+        begun = bench.draw.click(None, None, bench.status, js=f"() => ({BEGIN})", **HERE)
+        drawn = begun.then(
+            endpoint,
+            [*inputs, self.checkpoint],
+            [*outputs, bench.status],
+            api_name=endpoint.__name__,
+            concurrency_limit=None,  # the studio's line is the one that is bounded
+            show_progress="minimal",
+            show_progress_on=bench.status,  # where the style sheet hides it: the progress line says more
+        )
+        drawn.failure(None, bench.status, bench.status, js=END, **HERE)
+        bench.stop.click(None, None, None, cancels=[drawn], **HERE)
+
+
+def answers(drawings: Callable[[], Iterator[Drawing]], caption: str, request: gr.Request | None) -> Iterator[Answer]:
+    """What an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
+
+    A Refusal ends it with its sentence in the progress line, and as the API's error.
+    """
+    shown: Sequence[Image.Image] = ()
+    try:
+        for drawing in drawings():
+            # Pictures that the page has already are not sent again.
+            fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption)
+            shown = drawing.pictures
+            yield fresh, drawing.seeds[0], progress(drawing, request)
+    except Refusal as refusal:
+        yield gr.skip(), gr.skip(), status("refused", str(refusal))
+        # The page shows the sentence in its progress line; this one is for the API.
+        raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
+
+
+def _captioned(drawing: Drawing, caption: str) -> list[tuple[Image.Image, str]]:
+    return [
+        (picture, f"{caption}, {index + 1}" if len(drawing.pictures) > 1 else caption)
+        for index, picture in enumerate(drawing.pictures)
+    ]

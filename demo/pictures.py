@@ -1,0 +1,79 @@
+"""Results: a grid of pictures, each with what can be done with it in one click. A component that all tabs share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+from gradio.data_classes import FileData, GradioModel, GradioRootModel
+from PIL import Image
+
+from demo.language import Both
+from demo.studio import Refusal, read_record
+
+TEMPLATE = Path(__file__).with_name("pictures.html").read_text(encoding="utf-8")
+BEHAVIOUR = Path(__file__).with_name("pictures.js").read_text(encoding="utf-8")
+EMPTY = Both("Your pictures appear here.", "图片会显示在这里。")
+
+
+class Shown(GradioModel):
+    """A picture on the page: its PNG, what it shows in words, and its record (None for a preview)."""
+
+    image: FileData
+    caption: str
+    record: dict[str, Any] | None = None
+
+
+class Album(GradioRootModel):
+    """All pictures of a result."""
+
+    root: list[Shown]
+
+
+class Pictures(gr.HTML):
+    """Shows (picture, caption) pairs. With `film`, one at a time, with a slider over all of them."""
+
+    data_model = Album
+
+    # Gradio makes another one, not rendered, for every update.
+    def __init__(self, film: bool = False, empty: Both = EMPTY, render: bool = True) -> None:
+        super().__init__(
+            None,
+            render=render,
+            html_template=TEMPLATE,
+            js_on_load=BEHAVIOUR,
+            elem_classes="pictures",
+            apply_default_css=False,
+            film=film,
+            shown=0,
+            ways=[],  # what can be done with a picture; the desk fills it in when all tabs are there
+            empty=empty._asdict(),
+        )
+
+    def preprocess(self, payload: Album | None) -> list[str]:
+        """The files of the pictures."""
+        return [shown.image.path for shown in payload.root] if payload else []
+
+    def postprocess(self, value: Sequence[tuple[Image.Image, str]] | None) -> Album:
+        """The pictures, written as PNG with their records."""
+        return Album(root=[self._show(picture, caption) for picture, caption in value or ()])
+
+    def _show(self, picture: Image.Image, caption: str) -> Shown:
+        try:
+            record = read_record(picture)
+        except Refusal:
+            record = None
+        # The name under which a browser saves it.
+        name = f"{record.get('task')}-{record.get('seed')}" if record else "preview"
+        file = processing_utils.save_pil_to_cache(picture, cache_dir=self.GRADIO_CACHE, name=name, format="png")
+        return Shown(image=FileData(path=file, orig_name=Path(file).name), caption=caption, record=record)
+
+    def api_info(self) -> dict[str, Any]:
+        return Album.model_json_schema() | {"description": "pictures with captions and records"}
+
+    def example_payload(self) -> list:
+        return []
+
+    def example_value(self) -> list:
+        return []

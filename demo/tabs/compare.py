@@ -1,0 +1,262 @@
+"""The tab "compare": two checkpoints or settings on the same prompt and seeds, a blind vote, and what votes add up to.
+
+Until the vote the page has neither records nor names: who is A and who is B is known to the server alone.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+
+from demo.blind import Pair, Side, contestant, keep, shuffled
+from demo.desk import HERE, Desk, Way
+from demo.language import Both
+from demo.ranking import QUESTIONS, rank
+from demo.status import progress, status
+from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Studio, words
+from demo.votes import Vote, Votes
+
+VOTES_FILE = "votes.sqlite3"
+MAX_A_SIDE = 4
+PAIR_SECONDS = 1800  # for so long a visitor may think before voting
+ANSWERS = (("A", "a"), ("A = B", "tie"), ("B", "b"))
+ASKED = {
+    "photorealism": Both("Which is more photorealistic?", "哪边更像真实照片？"),
+    "caption match": Both("Which fits the prompt better?", "哪边更符合描述？"),
+    "diversity": Both("Which pictures differ more from one another?", "哪边的图片更多样？"),
+}
+COLUMNS = (
+    Both("Contestant", "选手"),
+    Both("Rating", "评分"),
+    Both("95 %", "95 %"),
+    Both("Win rate", "胜率"),
+    Both("95 %", "95 %"),
+    Both("Votes", "票数"),
+)
+FIRST, SECOND = Both("First", "第一方"), Both("Second", "第二方")
+DRAWN = Both("Which is better? Vote to see which is which.", "哪边更好？投票后揭晓。")
+THANKS = Both("Thank you. ", "谢谢。")
+NO_VOTES = Both("No votes yet: yours can be the first.", "还没有投票：来投第一票吧。")
+
+log = logging.getLogger(__name__)
+
+
+def build(desk: Desk) -> None:
+    """Lay out the tab, with the endpoints `/compare`, `/vote`, `/reveal` and `/standings`.
+
+    The votes lie in the file that the environment variable VOTES_FILE names, else in votes.sqlite3 of this folder.
+    """
+    if not desk.studio.can("text_to_image"):
+        return
+    say = desk.say
+    with desk.tab("compare", "Compare", "比较") as tab:
+        with desk.task():
+            with desk.asking():
+                prompt = gr.Textbox(
+                    label=say("Prompt", "描述"),
+                    placeholder=say("What should both draw?", "让双方画什么？"),
+                    lines=2,
+                    max_length=MAX_PROMPT_CHARACTERS,
+                )
+                bench = desk.bench("Draw both", "绘制双方")
+            with gr.Column(elem_classes="results"):
+                with gr.Row(elem_classes="sides"):
+                    boards = [_board(desk, letter) for letter in "AB"]
+                slider = gr.ImageSlider(
+                    label=say("A at the left, B at the right: move the line", "左边是 A，右边是 B：拖动分界线"),
+                    format="png",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    max_height=480,
+                    elem_classes="slider",
+                )
+                with gr.Column(elem_classes="ballot"):
+                    questions = [_question(desk, question) for question in QUESTIONS]
+                    consent = gr.Checkbox(
+                        False, label=say("My prompt may be kept with the vote", "允许将我的描述与投票一起保存")
+                    )
+                    with gr.Row():
+                        vote_button = gr.Button(say("Vote, then show which is which", "投票并揭晓"), variant="primary")
+                        reveal_button = gr.Button(say("Show without a vote", "不投票，直接揭晓"))
+            with desk.options():
+                count = gr.Slider(
+                    1, MAX_A_SIDE, value=1, step=1, label=say("Pictures a side", "每边图片数"), buttons=[]
+                )
+                seed, random_seed = desk.seed()
+                with gr.Accordion(say(*FIRST)):
+                    settings = desk.choices()
+                with gr.Accordion(say(*SECOND)):
+                    checkpoints = desk.studio.checkpoints
+                    other_checkpoint = gr.Dropdown(
+                        list(checkpoints),
+                        value=checkpoints[-1],
+                        label=say("Checkpoint of the second", "第二方的模型"),
+                        visible=len(checkpoints) > 1,
+                    )
+                    # Two checkpoints are compared at equal settings, one at two of its own.
+                    preset = "fast" if len(checkpoints) == 1 else "default"
+                    other_settings = desk.choices(preset, other_checkpoint)
+        with gr.Column(elem_classes="standings"):
+            table = gr.HTML()
+            export = gr.DownloadButton(say("All votes as CSV", "下载全部投票 (CSV)"), size="sm")
+        pair = gr.State(None, time_to_live=PAIR_SECONDS)
+    votes = Votes(os.environ.get("VOTES_FILE", VOTES_FILE))
+
+    inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint]
+    desk.draws(bench, _comparing(desk.studio), inputs, [*boards, slider, pair, seed])
+    # A new pair, new answers.
+    bench.draw.click(None, None, questions, js=f"() => Array({len(questions)}).fill(null)", **HERE)
+    shown = [*boards, pair, bench.status]
+    voted = vote_button.click(
+        _voting(votes), [pair, *questions, consent], shown, api_name="vote", show_progress="hidden"
+    )
+    reveal_button.click(reveal, pair, shown, api_name="reveal", show_progress="hidden")
+    count_up = _standings(votes, export.GRADIO_CACHE)
+    tab.select(count_up, None, [table, export], api_name="standings", show_progress="hidden")
+    voted.success(count_up, None, [table, export], api_visibility="private", show_progress="hidden")
+    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    desk.takes(Way("compare", "compare", Both("Compare", "比较"), known, task="text_to_image"))
+
+
+def _board(desk: Desk, letter: str) -> gr.HTML:
+    with gr.Column(min_width=140, elem_classes="side"):
+        gr.HTML(f"<h2>{letter}</h2>")
+        return desk.pictures()
+
+
+def _question(desk: Desk, question: str) -> gr.Radio:
+    return gr.Radio(ANSWERS, label=desk.say(*ASKED[question]), elem_classes=question.replace(" ", "-"))
+
+
+def _comparing(studio: Studio) -> Callable[..., Iterator[tuple]]:
+    default = studio.checkpoints[0]
+
+    def compare(
+        prompt: str,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        count: int = 1,
+        settings: Any = "default",
+        other_settings: Any = "fast",
+        other_checkpoint: str = default,
+        checkpoint: str = default,
+        request: gr.Request = None,
+    ) -> Iterator[tuple]:
+        """Draw the same prompt and seeds with two settings or checkpoints, which come back shuffled and unsigned.
+
+        Answers with A's pictures, B's pictures, both for a slider, the first seed, and the progress. `/vote` and
+        `/reveal`, in the same session, tell which is which.
+        """
+        try:
+            asked = words(prompt)
+            ways = [(settings, checkpoint), (other_settings, other_checkpoint)]
+            names = [contestant(studio, *way) for way in ways]
+            if names[0] == names[1]:
+                raise Refusal("Both are the same: choose another quality, other settings or another checkpoint.")
+            # The earlier pair goes, and with it the chance to vote on it.
+            yield [], [], None, None, gr.skip(), status("working", "…")
+            start, sides = None if random_seed else seed, []
+            for which, name, way in zip((FIRST, SECOND), names, ways, strict=True):
+                drawings = studio.draw(
+                    lambda model, seeds, chosen, on_step: model.text_to_image(
+                        [asked] * len(seeds), seeds, chosen, on_step
+                    ),
+                    start,
+                    count,
+                    *way,
+                    most=MAX_A_SIDE,
+                )
+                with closing(drawings):
+                    for drawing in drawings:
+                        yield *[gr.skip()] * 5, _of_one(which, drawing, request)
+                start = drawing.seeds[0]  # the second one gets the same, also when it is random
+                sides.append(Side(name, drawing.pictures))
+            drawn = shuffled(sides, asked, start)
+            slides = (drawn.a.sheet(), drawn.b.sheet())
+            state = status("done", DRAWN.for_visitor(request))
+            yield drawn.a.unsigned("A"), drawn.b.unsigned("B"), slides, drawn, start, state
+        except Refusal as refusal:
+            yield *[gr.skip()] * 5, status("refused", str(refusal))
+            raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
+
+    return compare
+
+
+def _of_one(which: Both, drawing: Drawing, request: gr.Request | None) -> dict[str, Any]:
+    """The progress of one of the two, whose end is not yet the end."""
+    state = progress(drawing, request)
+    name = "working" if drawing.finished else state["state"]
+    return state | {"state": name, "text": f"{which.for_visitor(request)}: {state['text']}"}
+
+
+def _voting(votes: Votes) -> Callable[..., tuple]:
+    def vote(
+        pair: Pair | None,
+        photorealism: str | None = None,
+        caption_match: str | None = None,
+        diversity: str | None = None,
+        keep_prompt: bool = False,
+        request: gr.Request = None,
+    ) -> tuple:
+        """Vote once on the pair that `/compare` drew in this session: "a", "b", "tie" or nothing for each question.
+
+        Answers with A's and B's pictures, now signed with their records, and a sentence that names both.
+        The prompt is kept only if `keep_prompt`.
+        """
+        given = dict(zip(QUESTIONS, (photorealism, caption_match, diversity), strict=True))
+        try:
+            keep(votes, pair, {question: winner for question, winner in given.items() if winner}, keep_prompt)
+        except Refusal as refusal:
+            raise gr.Error(escape(str(refusal)), print_exception=False) from refusal
+        return _revealed(pair, THANKS.for_visitor(request), request)
+
+    return vote
+
+
+def reveal(pair: Pair | None, request: gr.Request = None) -> tuple:
+    """Show which is which without a vote; answers as `/vote`, which afterwards needs a new pair."""
+    if pair is None:
+        raise gr.Error("There is nothing to show: draw a pair first.", print_exception=False)
+    return _revealed(pair, "", request)
+
+
+def _revealed(pair: Pair, thanks: str, request: gr.Request | None) -> tuple:
+    """Both boards with records and names, no pair to vote on any more, and the sentence."""
+    told = Both(f"A is {pair.a.name}, B is {pair.b.name}.", f"A 是 {pair.a.name}，B 是 {pair.b.name}。")
+    return pair.a.signed("A"), pair.b.signed("B"), None, status("idle", thanks + told.for_visitor(request))
+
+
+def _standings(votes: Votes, cache: str) -> Callable[..., tuple[str, str]]:
+    def standings(request: gr.Request = None) -> tuple[str, Any]:
+        """The ranking of each question as an HTML table, and all votes as a CSV file."""
+        try:
+            # Gradio empties its cache in time.
+            file = processing_utils.save_bytes_to_cache(votes.to_csv().encode(), "votes.csv", cache)
+            return _tables(votes.read(), request), file
+        except (OSError, ValueError, sqlite3.Error) as error:
+            log.error("The votes in %s cannot be read", votes.file, exc_info=error)
+            raise gr.Error("The votes cannot be read now: the server's log says why.", print_exception=False) from error
+
+    return standings
+
+
+def _tables(votes: Sequence[Vote], request: gr.Request | None) -> str:
+    """The ranking of each question, as HTML."""
+
+    def cells(tag: str, texts: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts) + "</tr>"
+
+    sections = []
+    for question in QUESTIONS:
+        rows = "".join(cells("td", place.cells()) for place in rank(votes, question))
+        head = cells("th", [column.for_visitor(request) for column in COLUMNS])
+        table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+        said = table if rows else f"<p>{NO_VOTES.for_visitor(request)}</p>"
+        sections.append(f"<section><h3>{ASKED[question].for_visitor(request)}</h3>{said}</section>")
+    return "".join(sections)

@@ -1,0 +1,26 @@
+"""The tab "history": what this browser has drawn, kept in its own storage; the server never sees it."""
+
+from pathlib import Path
+
+import gradio as gr
+
+from demo.desk import Desk
+
+FOLDER = Path(__file__).parent
+TEMPLATE = (FOLDER / "history.html").read_text(encoding="utf-8")
+BEHAVIOUR = (FOLDER / "history.js").read_text(encoding="utf-8")
+
+
+def build(desk: Desk) -> None:
+    """Lay out the tab; it has no endpoint."""
+    with desk.tab("history", "History", "历史"):
+        history = gr.HTML(
+            "",
+            html_template=TEMPLATE,
+            js_on_load=BEHAVIOUR,
+            apply_default_css=False,
+            entries=[],  # read from the browser's storage
+            ways=[],
+            elem_classes="history",
+        )
+    desk.sends(history)

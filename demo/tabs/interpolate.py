@@ -1,0 +1,117 @@
+"""The tab "interpolate": the way from a picture or prompt to another, in frames (paper, section 3.2)."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from demo import film
+from demo.desk import Desk, OwnPicture, Way, answers
+from demo.language import Both
+from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, Drawing, Refusal, open_picture, words
+
+DEFAULT_FRAMES = 8
+
+
+def build(desk: Desk) -> None:
+    """Lay out the tab, with the endpoint `/interpolate`."""
+    if not (desk.studio.can("interpolation") and desk.studio.can("variations")):
+        return
+    say, first = desk.say, desk.studio.checkpoints[0]
+    places: list[OwnPicture] = []
+    prompts: list[gr.Textbox] = []
+
+    def end(name: str) -> None:
+        with gr.Column(min_width=140, elem_classes="end"):
+            places.append(OwnPicture(name, height=160))
+            prompts.append(
+                gr.Textbox(
+                    "",
+                    label=say(f"or a prompt for {name}", f"或 {name} 的描述"),
+                    max_length=MAX_PROMPT_CHARACTERS,
+                )
+            )
+
+    with desk.tab("interpolate", "Interpolate", "过渡"), desk.task():
+        with desk.asking():
+            with gr.Row(elem_classes="sources"):
+                end("A")
+                end("B")
+            with gr.Accordion(say("More ends", "更多端点"), open=False), gr.Row(elem_classes="sources"):
+                end("C")
+                end("D")
+            bench = desk.bench()
+        with gr.Column(elem_classes="results"):
+            pictures = desk.pictures(film=True)
+            with gr.Row(elem_classes="films"):
+                gif = gr.DownloadButton("GIF", size="sm", visible=False)
+                mp4 = gr.DownloadButton("MP4", size="sm", visible=False)
+        with desk.options():
+            frames = gr.Slider(
+                2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of frames", "帧数"), buttons=[]
+            )
+            seed, random_seed = desk.seed()
+            settings = desk.choices()
+
+    def interpolate(
+        picture_a: str | None = None,
+        prompt_a: str = "",
+        picture_b: str | None = None,
+        prompt_b: str = "",
+        picture_c: str | None = None,
+        prompt_c: str = "",
+        picture_d: str | None = None,
+        prompt_d: str = "",
+        frames: int = DEFAULT_FRAMES,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        settings: Any = "default",
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[tuple[Any, int, Any, Any, dict[str, Any]]]:
+        """Draw the way through two to four ends, each a picture or a prompt; the picture counts where both are given.
+
+        Answers as `/text_to_image`, with a GIF and an MP4 of the way at the end.
+        """
+        asked = [(picture_a, prompt_a), (picture_b, prompt_b), (picture_c, prompt_c), (picture_d, prompt_d)]
+        result: list[Image.Image] = []
+
+        def draw() -> Iterator[Drawing]:
+            ends = [open_picture(path) if path else words(text) for path, text in asked if path or (text or "").strip()]
+            if len(ends) < 2:
+                raise Refusal("An interpolation needs two ends at least: give A and B a picture or a prompt.")
+            for drawing in desk.studio.draw(
+                lambda model, seeds, chosen, on_step: model.interpolate(ends, len(seeds), seeds[0], chosen, on_step),
+                None if random_seed else seed,
+                frames,
+                settings,
+                checkpoint,
+                most=MAX_FRAMES,
+            ):
+                if drawing.finished:
+                    result.extend(drawing.pictures)
+                yield drawing
+
+        hidden = gr.DownloadButton(visible=False)
+        # Gradio copies the films to its own cache, from where they are deleted in time.
+        with tempfile.TemporaryDirectory() as folder:
+            for shown, first_seed, state in answers(draw, Both("Frame", "帧").for_visitor(request), request):
+                films = _films(result, Path(folder)) if result else (hidden, hidden)
+                yield shown, first_seed, *films, state
+
+    inputs = [part for both in zip(places, prompts, strict=True) for part in both]
+    desk.draws(bench, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
+    known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    desk.reuses("interpolation", "interpolate", known)
+    desk.takes(Way("end-a", "interpolate", Both("From here", "从这里"), [(places[0], "image")]))
+    desk.takes(Way("end-b", "interpolate", Both("To here", "到这里"), [(places[1], "image")]))
+
+
+def _films(frames: list[Image.Image], folder: Path) -> tuple[gr.DownloadButton, gr.DownloadButton]:
+    """The two downloads, ready to be shown."""
+    gif = film.write_gif(frames, folder / "interpolation.gif")
+    mp4 = film.write_mp4(frames, folder / "interpolation.mp4")
+    return gr.DownloadButton(value=str(gif), visible=True), gr.DownloadButton(value=str(mp4), visible=True)

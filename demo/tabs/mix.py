@@ -1,0 +1,82 @@
+"""The tab "mix": one picture of several pictures and prompts at once, by weight."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
+from demo.language import Both
+from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, open_picture, words
+
+
+def build(desk: Desk) -> None:
+    """Lay out the tab, with the endpoint `/mix`."""
+    if not (desk.studio.can("mix") and desk.studio.can("variations")):
+        return
+    say, first = desk.say, desk.studio.checkpoints[0]
+    with desk.tab("mix", "Mix", "混合"), desk.task():
+        with desk.asking():
+            with gr.Row(elem_classes="sources"):
+                one = OwnPicture(say("First picture", "第一张"), height=160)
+                other = OwnPicture(say("Second picture", "第二张"), height=160)
+            with gr.Row(elem_classes="sources"):
+                one_weight = _weight(say("Weight of the first", "第一张的权重"), 0.5)
+                other_weight = _weight(say("Weight of the second", "第二张的权重"), 0.5)
+            prompt = gr.Textbox(
+                "",
+                label=say("And a prompt, if you like", "再加一句描述（可选）"),
+                placeholder=say("What else it should show", "还要有什么"),
+                max_length=MAX_PROMPT_CHARACTERS,
+            )
+            prompt_weight = _weight(say("Weight of the prompt", "描述的权重"), 0.5)
+            bench = desk.bench("Mix", "混合")
+        pictures = desk.pictures()
+        with desk.options():
+            count = desk.count()
+            seed, random_seed = desk.seed()
+            settings = desk.choices()
+
+    def mix(
+        first_picture: str | None = None,
+        first_weight: float = 0.5,
+        second_picture: str | None = None,
+        second_weight: float = 0.5,
+        prompt: str = "",
+        prompt_weight: float = 0.5,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        count: int = DEFAULT_PICTURES,
+        settings: Any = "default",
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[Answer]:
+        """Draw pictures that mix up to two pictures and a prompt by their weights; answers as `/text_to_image`."""
+
+        def draw() -> Iterator[Drawing]:
+            weighted = [(first_picture, first_weight), (second_picture, second_weight)]
+            parts: list = [(open_picture(path), weight) for path, weight in weighted if path]
+            if beside := words(prompt, needed=False):
+                parts.append((beside, prompt_weight))
+            if len(parts) < 2:
+                raise Refusal("A mix needs two things at least: two pictures, or a picture and a prompt.")
+            yield from desk.studio.draw(
+                lambda model, seeds, chosen, on_step: model.mix(parts, seeds, chosen, on_step),
+                None if random_seed else seed,
+                count,
+                settings,
+                checkpoint,
+            )
+
+        yield from answers(draw, Both("Mix", "混合").for_visitor(request), request)
+
+    inputs = [one, one_weight, other, other_weight, prompt, prompt_weight, seed, random_seed, count, settings]
+    desk.draws(bench, mix, inputs, [pictures, seed])
+    known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    desk.reuses("mix", "mix", known)
+    desk.takes(Way("mix-first", "mix", Both("Mix 1", "混合 1"), [(one, "image")]))
+    desk.takes(Way("mix-second", "mix", Both("Mix 2", "混合 2"), [(other, "image")]))
+
+
+def _weight(label: Any, value: float) -> gr.Slider:
+    return gr.Slider(0, 1, value=value, step=0.05, label=label, buttons=[])

@@ -1,0 +1,1 @@
+"""The ruler: prompts, pictures, features, statistics, numbers, reports."""

@@ -1,0 +1,118 @@
+"""How sure a difference is: paired bootstrap and sign flips over prompts, jackknife over groups, Holm's correction.
+
+A paired test asks about the same prompts and seeds under two settings, so what is hard about a prompt cancels out.
+Intervals are 95%; p-values are two-sided.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest, t
+
+RESAMPLES = 10_000
+CHUNK = 4_000_000  # resampled numbers held at once
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`mean` of a - b over `n` pairs, its interval, the p-value of "no difference", and who was ahead how often."""
+
+    mean: float
+    interval: tuple[float, float]
+    p: float
+    n: int
+    wins: int = 0  # pairs in which a is the higher one
+    losses: int = 0
+
+
+def mean_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """The percentile bootstrap interval of the mean; ValueError below two finite values."""
+    means = np.concatenate(list(_resampled_means(_checked(values), seed)))
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def paired_bootstrap(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Difference:
+    """a - b of values that belong together by position; ValueError for unequal lengths or fewer than two pairs.
+
+    The interval is the bootstrap's. The p-value is the share of random exchanges of a and b within the pairs that
+    give a mean as far from zero, never below 1 / (RESAMPLES + 1): unlike the bootstrap's own it holds for few pairs.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"A paired comparison needs as many values on both sides, not {len(a)} and {len(b)}.")
+    pairs = _checked(a) - _checked(b)
+    wins, losses = int((pairs > 0).sum()), int((pairs < 0).sum())
+    mean = float(pairs.mean())
+    if not wins and not losses:
+        return Difference(0.0, (0.0, 0.0), 1.0, len(pairs))
+    means = np.concatenate(list(_resampled_means(pairs, seed)))
+    low, high = np.quantile(means, (0.025, 0.975))
+    exchanged = np.concatenate(list(_exchanged_means(pairs, seed)))
+    # Rounding in the mean must not decide whether an exchange that gives the same counts.
+    far = np.abs(exchanged) >= abs(mean) * (1 - 1e-9)
+    p = (1 + int(far.sum())) / (RESAMPLES + 1)
+    return Difference(mean, (float(low), float(high)), p, len(pairs), wins, losses)
+
+
+def jackknife(value: float, left_out: Sequence[float]) -> tuple[float, tuple[float, float], float]:
+    """Standard error, interval and p-value of `value` from its `left_out` versions, each without one group.
+
+    For statistics that are no mean over pictures, as a Fréchet distance or the difference of two: the groups
+    must be of (about) equal size. Student's t with one degree of freedom fewer than groups.
+    """
+    parts = _checked(left_out)
+    groups = len(parts)
+    error = float(np.sqrt((groups - 1) / groups * ((parts - parts.mean()) ** 2).sum()))
+    if error == 0:
+        return 0.0, (value, value), 1.0 if value == 0 else 0.0
+    reach = float(t.ppf(0.975, groups - 1)) * error
+    return error, (value - reach, value + reach), float(2 * t.sf(abs(value) / error, groups - 1))
+
+
+def sign_test(wins: int, losses: int) -> tuple[float, tuple[float, float], float]:
+    """The share of wins, its Wilson interval and the exact p-value of an even contest; ties are left out before."""
+    if wins + losses == 0:
+        return 0.5, (0.0, 1.0), 1.0
+    test = binomtest(wins, wins + losses)
+    interval = test.proportion_ci(method="wilson")
+    return wins / (wins + losses), (float(interval.low), float(interval.high)), float(test.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p-value corrected for having looked at all of them (Holm 1979), in the order given."""
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
+
+def _resampled_means(values: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """The means of RESAMPLES samples with replacement."""
+    for drawn in _draws(len(values), len(values), seed):
+        yield values[drawn].mean(axis=1)
+
+
+def _exchanged_means(pairs: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """The means of RESAMPLES versions of the differences, each with random signs."""
+    for drawn in _draws(2, len(pairs), seed):
+        yield (2 * drawn - 1) @ pairs / len(pairs)
+
+
+def _draws(below: int, n: int, seed: int) -> Iterator[np.ndarray]:
+    """RESAMPLES rows of n random numbers in 0..below - 1, some at a time so that memory stays small."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, CHUNK // n)
+    for start in range(0, RESAMPLES, rows):
+        yield rng.integers(below, size=(min(rows, RESAMPLES - start), n))
+
+
+def _checked(values: Sequence[float]) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or len(array) < 2:
+        raise ValueError(f"An interval needs at least two values, not {array.size}.")
+    if not np.isfinite(array).all():
+        raise ValueError("Some values are not finite numbers: look at what was measured.")
+    return array

@@ -1,0 +1,88 @@
+"""A folder of pictures: which files count, in what order, and the loader whose workers open and prepare them."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from dalle2.images import open_picture
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+
+Prepare = Callable[[Image.Image], torch.Tensor]
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """All pictures in and below `folder`, sorted by path, so that the order is the same on every machine.
+
+    Hidden files and folders are left out, hence also files still being written. ValueError when nothing is found.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}: give one that holds pictures.")
+    found = {}
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if inside.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+            found[inside.as_posix()] = path
+    if not found:
+        raise ValueError(f"{folder} holds no pictures: files ending in {', '.join(SUFFIXES)} are looked for.")
+    return [found[name] for name in sorted(found)]
+
+
+def canonical(picture: Image.Image, size: int | None) -> Image.Image:
+    """The short side brought to `size` by Pillow's bicubic filter, then the centre cut out; None leaves it as it is."""
+    if size is None or picture.size == (size, size):
+        return picture
+    scale = size / min(picture.size)
+    width, height = (max(size, round(side * scale)) for side in picture.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return picture.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+
+
+def batches(
+    paths: Sequence[Path],
+    prepare: Prepare,
+    size: int | None = None,
+    batch_size: int = 32,
+    workers: int | None = None,
+) -> Iterator[torch.Tensor]:
+    """Prepared pictures, stacked, in the order of `paths`; `workers` processes, as many as cores up to 8 by default.
+
+    ValueError names a picture that cannot be opened.
+    """
+    if batch_size < 1:
+        raise ValueError(f"A batch holds at least one picture, not {batch_size}.")
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    loader = DataLoader(_Pictures(paths, prepare, size), batch_size, num_workers=workers, collate_fn=_stack)
+    for batch in loader:
+        if isinstance(batch, str):
+            raise ValueError(batch)
+        yield batch
+
+
+class _Pictures(Dataset):
+    def __init__(self, paths: Sequence[Path], prepare: Prepare, size: int | None) -> None:
+        self.paths, self.prepare, self.size = paths, prepare, size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor | str:
+        """The prepared picture, or the sentence that says what is wrong with it.
+
+        An exception would reach the main process as a worker's traceback.
+        """
+        path = self.paths[index]
+        try:
+            return self.prepare(canonical(open_picture(path), self.size))
+        except (ValueError, OSError) as error:
+            return f"{path} cannot be measured: {error}"
+
+
+def _stack(items: list[torch.Tensor | str]) -> torch.Tensor | str:
+    return next((item for item in items if isinstance(item, str)), None) or torch.stack(items)

@@ -1,0 +1,238 @@
+"""Prompts and a checkpoint -> a folder of pictures and its manifest.
+
+    python -m evaluation.generation --prompts coco:COCO --num 30000 --checkpoint C --out pictures
+    accelerate launch -m evaluation.generation …
+
+A run that was killed goes on with the same command: it draws what is missing, and every file is to the last byte
+what an unbroken run, of one process or of several, would have written.
+"""
+
+import argparse
+import datetime
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import release_memory
+from accelerate.utils.memory import should_reduce_batch_size
+from PIL import Image
+from tqdm import tqdm
+
+from dalle2 import images
+from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
+from dalle2.model import UnclipModel
+from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
+from evaluation import prompts as prompt_sets
+from evaluation.manifest import MANIFEST, Manifest, Row, read_manifest, write_manifest
+from evaluation.prompts import PromptSet
+
+BATCH_SIZE = 8
+SPEED = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} pictures, {rate_noinv_fmt}, {remaining} left"
+
+
+def generate(
+    model: UnclipModel,
+    prompts: PromptSet,
+    out: Path,
+    settings: Settings | None = None,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+    compiled: bool = False,
+) -> Manifest:
+    """Draw the pictures that `out` lacks; picture i is of prompt i and of the seed `seed` + i.
+
+    Batches are the same groups of pictures however often a run is interrupted and however many processes share
+    it, since the size of a batch decides how its numbers are rounded, and so does the number of the CPU's threads,
+    which is that of the run that began. A group that does not fit into the memory
+    is drawn in halves from then on. `compiled` says that the model's networks are.
+
+    Raises:
+        ValueError: a prompt cannot be drawn, or `out` holds pictures that were drawn otherwise.
+        OSError: the disk refuses; what is written stays, and the same call goes on.
+    """
+    if batch_size < 1:
+        raise ValueError(f"--batch-size must be 1 or more, not {batch_size}.")
+    settings = settings or model.settings
+    manifest = _describe(model, prompts, settings, seed, batch_size, compiled)
+    _check_folder(out, manifest)
+    state = PartialState()
+    if state.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        for partial in out.glob(".*.partial"):  # of a run that was killed while it wrote
+            partial.unlink()
+        if not (out / MANIFEST).exists():
+            write_manifest(manifest, out)
+    state.wait_for_everyone()
+    manifest = read_manifest(out)  # of the run that began, whose number of threads counts
+    groups = [manifest.rows[first : first + batch_size] for first in range(0, len(manifest.rows), batch_size)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(manifest.threads)
+    try:
+        _draw_missing(model, groups[state.process_index :: state.num_processes], out, settings)
+    finally:
+        torch.set_num_threads(threads)
+    state.wait_for_everyone()
+    return manifest
+
+
+def _describe(
+    model: UnclipModel, prompts: PromptSet, settings: Settings, seed: int, batch_size: int, compiled: bool
+) -> Manifest:
+    """The manifest of the folder that is to be; ValueError for prompts and seeds that no picture can have."""
+    check_seed(seed)
+    if seed + len(prompts.prompts) - 1 > MAX_SEED:
+        raise ValueError(f"The seed of the last picture would exceed {MAX_SEED}: start with a smaller --seed.")
+    rows = []
+    for index, prompt in enumerate(prompts.prompts):
+        try:
+            caption = check_prompt(prompt.caption)
+        except ValueError as error:
+            raise ValueError(f"The prompt {prompt.id!r} of {prompts.name} cannot be drawn. {error}") from error
+        reference = str(prompt.reference.resolve()) if prompt.reference else ""
+        rows.append(Row(file=f"{index:06d}.png", id=prompt.id, caption=caption, seed=seed + index, reference=reference))
+    return Manifest(
+        prompts=prompts.name,
+        prompts_sha256=prompts.sha256,
+        sampling=dict(prompts.sampling),
+        pictures=len(rows),
+        seed=seed,
+        checkpoint=model.checkpoint,
+        checkpoint_hash=model.checkpoint_hash,
+        settings=settings.to_dict(),
+        picture_size=model.picture_size,
+        batch_size=batch_size,
+        device=model.device.type,
+        dtype=str(model.dtype).removeprefix("torch."),
+        compiled=compiled,
+        threads=torch.get_num_threads(),
+        # the writer of PNGs too, for the files are to be the same
+        versions={name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")},
+        command=shlex.join(["python", *sys.orig_argv[1:]]),
+        rows=tuple(rows),
+    )
+
+
+def _check_folder(out: Path, manifest: Manifest) -> None:
+    """ValueError unless `out` is absent, empty, or of the same manifest."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: name a folder with --out.")
+    found = read_manifest(out)
+    if found is None:
+        if any(out.glob("*.png")):
+            raise ValueError(f"{out} holds pictures without a manifest: name another folder with --out.")
+        return
+    if difference := found.difference(manifest):
+        raise ValueError(
+            f"{out} was drawn otherwise: {difference}. Repeat its command ({found.command}) to go on, or name another "
+            "folder with --out."
+        )
+
+
+def _draw_missing(model: UnclipModel, groups: Sequence[tuple[Row, ...]], out: Path, settings: Settings) -> None:
+    """Draw each group of which a picture is missing, and write what is missing of it."""
+    state = PartialState()
+    present = {entry.name for entry in os.scandir(out)}
+    done = sum(row.file in present for group in groups for row in group)
+    total = sum(map(len, groups))
+    share = "" if state.num_processes == 1 else f" (process 1 of {state.num_processes})"
+    bar = tqdm(
+        desc=f"drawing{share}",
+        total=total,
+        initial=done,
+        unit=" pictures",
+        bar_format=SPEED,
+        disable=not state.is_main_process,
+    )
+    with bar:
+        size = max(map(len, groups), default=1)
+        for group in groups:
+            missing = {row.file for row in group} - present
+            if not missing:
+                continue
+            drawn, size = _draw(model, group, settings, size)
+            for row, picture in zip(group, drawn, strict=True):
+                if row.file in missing:
+                    images.save(picture, out / row.file)
+            bar.update(len(missing))
+
+
+def _draw(model: UnclipModel, group: Sequence[Row], settings: Settings, size: int) -> tuple[list[Image.Image], int]:
+    """The pictures of a group, `size` at a time, and the size that the memory allowed."""
+    while True:
+        try:
+            return list(_parts(model, group, settings, size)), size
+        except RuntimeError as error:
+            if not (isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)):
+                raise
+            if size == 1:
+                raise ValueError(
+                    "Not even one picture at a time fits into the memory: free some, or use --dtype bfloat16."
+                ) from error
+        size //= 2
+        # outside of the except, where the error would keep the tensors
+        release_memory()
+        tqdm.write(f"The memory does not hold the batch: drawing {size} at a time from here on.", file=sys.stderr)
+
+
+def _parts(model: UnclipModel, group: Sequence[Row], settings: Settings, size: int) -> Iterator[Image.Image]:
+    for first in range(0, len(group), size):
+        part = group[first : first + size]
+        yield from model.text_to_image([row.caption for row in part], [row.seed for row in part], settings)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; 0 when all pictures are there, 2 after one sentence about why not, 130 when stopped."""
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.generation", description="Draw a prompt set into a folder; resumable."
+    )
+    prompt_sets.add_arguments(parser)
+    parser.add_argument("--per-prompt", type=int, default=1, metavar="K", help="pictures of each prompt; default 1")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder; an interrupted one goes on")
+    parser.add_argument("--seed", type=int, default=0, help="of picture 0; picture i has SEED + i; default 0")
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, metavar="B", help="default: %(default)s")
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    try:
+        # At the end each process waits for the slowest, which may have had more to draw.
+        state = PartialState(
+            cpu=options.device == "cpu" or not torch.cuda.is_available(), timeout=datetime.timedelta(days=1)
+        )
+        manifest = _generate(options, state)
+    except (ValueError, OSError) as error:
+        # Every process finds the same fault; one tells it.
+        if int(os.environ.get("RANK", 0)) == 0:
+            print(f"evaluation.generation: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("evaluation.generation: stopped; the same command goes on.", file=sys.stderr)
+        return 130
+    state.destroy_process_group()
+    if state.is_main_process:
+        print(f"{options.out}: {manifest.pictures:,} pictures of {manifest.prompts}, {_guidance(manifest)}.")
+    return 0
+
+
+def _generate(options: argparse.Namespace, state: PartialState) -> Manifest:
+    prompts = prompt_sets.chosen_prompts(options).repeated(options.per_prompt)
+    if options.protocol and options.per_prompt != 1:
+        raise ValueError(f"{options.protocol} draws one picture of each prompt: leave out --per-prompt.")
+    if options.device is None or (options.device == "cuda" and state.num_processes > 1):
+        options.device = str(state.device)  # each process has a device of its own
+    model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
+    settings = chosen_settings(options, model.settings)
+    return generate(model, prompts, options.out, settings, options.seed, options.batch_size, options.compile)
+
+
+def _guidance(manifest: Manifest) -> str:
+    """What published tables state beside a number."""
+    stages = [f"{name} {manifest.settings[name]['guidance_scale']:g}" for name in ("prior", "decoder")]
+    return f"{manifest.picture_size} pixels a side, guidance scale {', '.join(stages)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

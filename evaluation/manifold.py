@@ -1,0 +1,70 @@
+"""Fidelity and diversity apart: precision and recall, density and coverage, from balls to the nearest neighbours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCK = 2048
+PRECISION_NEIGHBOURS = 3  # Kynkäänniemi et al., arXiv 1904.06991
+DENSITY_NEIGHBOURS = 5  # Naeem et al., arXiv 2002.09797
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """One value for each picture that was asked about, in the order of the pictures; the measures are the means.
+
+    `precision` and `density` are asked of the pictures, `recall` and `coverage` of the reference.
+    """
+
+    precision: np.ndarray  # does the picture lie in a ball of the reference?
+    recall: np.ndarray  # does the reference picture lie in a ball of the pictures?
+    density: np.ndarray  # in how many balls of the reference does it lie, over the neighbours
+    coverage: np.ndarray  # does any picture lie in the reference picture's ball?
+
+
+def measure(pictures: np.ndarray, reference: np.ndarray) -> Manifold:
+    """Features (n, d) of the pictures and (m, d) of the reference; ValueError for too few of them.
+
+    A ball reaches to the k-th nearest of the own set, itself not counted. Precision and recall count its border as
+    inside, density and coverage do not, each as published.
+    """
+    least = DENSITY_NEIGHBOURS + 1
+    if min(len(pictures), len(reference)) < least:
+        raise ValueError(f"Density and coverage need at least {least} pictures on each side.")
+    (around,) = _radii(pictures, (PRECISION_NEIGHBOURS,))
+    near, far = _radii(reference, (PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS))
+    precise, dense = np.zeros(len(pictures)), np.zeros(len(pictures))
+    recalled, covered = np.zeros(len(reference)), np.zeros(len(reference))
+    for i in range(0, len(pictures), BLOCK):
+        for j in range(0, len(reference), BLOCK):
+            mine, theirs = slice(i, i + BLOCK), slice(j, j + BLOCK)
+            distances = _distances(pictures[mine], reference[theirs])
+            precise[mine] = np.maximum(precise[mine], (distances <= near[theirs]).any(1))
+            recalled[theirs] = np.maximum(recalled[theirs], (distances <= around[mine, None]).any(0))
+            inside = distances < far[theirs]
+            dense[mine] += inside.sum(1) / DENSITY_NEIGHBOURS
+            covered[theirs] = np.maximum(covered[theirs], inside.any(0))
+    return Manifold(precise, recalled, dense, covered)
+
+
+def _radii(features: np.ndarray, neighbours: tuple[int, ...]) -> list[np.ndarray]:
+    """For each k, every row's squared distance to its k-th nearest other row."""
+    most = max(neighbours)
+    found = []
+    for i in range(0, len(features), BLOCK):
+        rows = features[i : i + BLOCK]
+        nearest = np.full((len(rows), most), np.inf)
+        for j in range(0, len(features), BLOCK):
+            distances = _distances(rows, features[j : j + BLOCK])
+            if i == j:
+                np.fill_diagonal(distances, np.inf)
+            nearest = np.sort(np.concatenate([nearest, distances], axis=1), axis=1)[:, :most]
+        found.append(nearest)
+    nearest = np.concatenate(found)
+    return [nearest[:, k - 1] for k in neighbours]
+
+
+def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances (n, m), float64."""
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    return np.maximum(np.square(x).sum(1)[:, None] + np.square(y).sum(1) - 2 * x @ y.T, 0)

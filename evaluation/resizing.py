@@ -1,0 +1,48 @@
+"""How a picture becomes 299 pixels a side for Inception: three ways that published numbers were taken with.
+
+They give different FIDs, so the way is part of a result. All return levels in 0..255 as (3, 299, 299) float32.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+
+SIDE = 299
+
+
+def clean(picture: Image.Image) -> torch.Tensor:
+    """Pillow's bicubic filter on floats, clipped, not rounded (Parmar et al., arXiv 2104.11222; clean-fid)."""
+    bands = [band.convert("F").resize((SIDE, SIDE), Image.Resampling.BICUBIC) for band in picture.split()]
+    return torch.from_numpy(np.stack([np.asarray(band) for band in bands]).clip(0, 255))
+
+
+def legacy_tf(picture: Image.Image) -> torch.Tensor:
+    """TensorFlow 1's bilinear interpolation, not antialiased and half a pixel off (TTUR, torch-fidelity)."""
+    pixels = np.asarray(picture, dtype=np.float32)
+    return torch.from_numpy(_interpolated(_interpolated(pixels, axis=1), axis=0).transpose(2, 0, 1).copy())
+
+
+def legacy_torch(picture: Image.Image) -> torch.Tensor:
+    """torch's bilinear interpolation without antialiasing (pytorch-fid)."""
+    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
+    return torch.nn.functional.interpolate(pixels, (SIDE, SIDE), mode="bilinear", align_corners=False)[0]
+
+
+def _interpolated(pixels: np.ndarray, axis: int) -> np.ndarray:
+    """Between the two nearest neighbours on one axis; the order of operations is TensorFlow's, to the last bit."""
+    length = pixels.shape[axis]
+    places = np.arange(SIDE, dtype=np.float32) * np.float32(length / SIDE)
+    low = places.astype(np.int64)
+    high = np.minimum(low + 1, length - 1)
+    share = np.expand_dims(places - low.astype(np.float32), tuple(range(1, pixels.ndim - axis)))
+    before = pixels.take(low, axis)
+    return before + (pixels.take(high, axis) - before) * share
+
+
+RESIZES: dict[str, Callable[[Image.Image], torch.Tensor]] = {
+    "clean": clean,
+    "legacy-tf": legacy_tf,
+    "legacy-torch": legacy_torch,
+}

@@ -1,0 +1,256 @@
+"""python -m evaluation.ssim_psnr: SSIM, MS-SSIM, PSNR and LPIPS of pairs that mean something.
+
+    python -m evaluation.ssim_psnr --images A --reference B            two folders, paired by file name
+    python -m evaluation.ssim_psnr --reference PHOTOS --checkpoint C   each decoded again from its own embedding
+    … --mode inversion                                                 and from its own noise too (paper, section 3.1)
+    … --mode upsampler                                                 made a quarter of the size, and enlarged again
+
+Two folders of one manifest's prompts and seeds compare two checkpoints or settings. A picture drawn from a caption
+beside the caption's photograph is no such pair. The anchors tell what the numbers are worth: the flat mean colour of
+the very picture often beats a drawing.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from dalle2.images import open_picture
+from evaluation import report
+from evaluation.bootstrap import mean_interval
+from evaluation.folder import canonical, find_pictures
+from evaluation.lpips import Lpips
+from evaluation.manifest import read_manifest
+from evaluation.report import Measure, Report
+from evaluation.similarity import CAP, LEAST, SIGMA, WINDOW, Likeness, compare
+
+MODES = {
+    "pairs": "two folders, paired by file name",
+    "reconstruction": "each picture decoded again from its own image embedding",
+    "inversion": "the same from its own noise as well, found by DDIM inversion",
+    "upsampler": "each picture made a quarter of the size, and enlarged by the upsampler alone",
+}
+ANCHORS = ("anchor, mean colour", "anchor, unrelated picture")
+SHRINK = 4  # from the picture to the decoder's size, in every checkpoint of the family
+MANY = 8  # pictures decoded at a time
+
+Pair = tuple[Image.Image, Image.Image]  # what is measured, what it should be
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print, write the reports; exits with 2 and one sentence when something is wrong."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        result = _measure(options)
+        report.show(result)
+        for path in options.report:
+            report.write(result, path)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def pair_by_name(images: Path, reference: Path) -> list[tuple[Path, Path]]:
+    """The files of both folders whose names are the same but for their endings; ValueError when one has no partner."""
+    sides = []
+    for folder in (images, reference):
+        named: dict[str, Path] = {}
+        for path in find_pictures(folder):
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name in named:
+                raise ValueError(f"{path} and {named[name].name} pair with the same picture: remove one.")
+            named[name] = path
+        sides.append(named)
+    left, right = sides
+    for named, others, folder in ((left, right, reference), (right, left, images)):
+        if alone := sorted(set(named) - set(others)):
+            raise ValueError(
+                f"{folder} has no partner for {len(alone):,} pictures, the first is {alone[0]}: both folders must hold "
+                "the same names."
+            )
+    return [(left[name], right[name]) for name in sorted(left)]
+
+
+def measure(pairs: Iterator[Pair], total: int, lpips: Lpips | None = None, seed: int = 0) -> list[Measure]:
+    """All measures over the pairs, each with its anchors; ValueError for fewer than two pairs."""
+    if total < 2:
+        raise ValueError(f"A comparison needs at least two pairs, not {total}.")
+    found: dict[str, list[Likeness]] = {"": [], **{anchor: [] for anchor in ANCHORS}}
+    far: dict[str, list[float]] = {name: [] for name in found}
+    # Each picture is held against the one before it, the first against the last.
+    first = before = None
+    for picture, real in tqdm(pairs, total=total, unit="pair", disable=not sys.stderr.isatty()):
+        others = {"": picture, ANCHORS[0]: _flat(real)}
+        if before is not None:
+            others[ANCHORS[1]] = before.resize(real.size, Image.Resampling.BICUBIC)
+        _add(found, far, others, real, lpips)
+        first, before = first or real, real
+    _add(found, far, {ANCHORS[1]: before.resize(first.size, Image.Resampling.BICUBIC)}, first, lpips)
+    measures = []
+    for name, likenesses in found.items():
+        measures += _measures(f" ({name})" if name else "", likenesses, far[name], lpips, seed)
+    return measures
+
+
+def _add(
+    found: dict[str, list[Likeness]],
+    far: dict[str, list[float]],
+    pictures: dict[str, Image.Image],
+    real: Image.Image,
+    lpips: Lpips | None,
+) -> None:
+    for name, picture in pictures.items():
+        found[name].append(compare(picture, real))
+        if lpips is not None:
+            far[name].append(lpips(picture, real))
+
+
+def _measures(
+    suffix: str, likenesses: list[Likeness], far: list[float], lpips: Lpips | None, seed: int
+) -> Iterator[Measure]:
+    better = "" if suffix else "higher"
+    window = f"Gaussian {WINDOW}, sigma {SIGMA}, border left out"
+    yield _mean(f"SSIM{suffix}", [one.ssim for one in likenesses], better, {} if suffix else {"window": window}, seed)
+    if likenesses[0].ms_ssim is not None:
+        yield _mean(
+            f"MS-SSIM{suffix}", [one.ms_ssim for one in likenesses if one.ms_ssim is not None], better, {}, seed
+        )
+    same = sum(one.identical for one in likenesses)
+    details = {} if suffix else {"mean": "over pictures"}
+    if same:
+        details["identical"] = f"{same}, each as {CAP:g} dB"
+    yield _mean(f"PSNR in dB{suffix}", [one.psnr for one in likenesses], better, details, seed)
+    if lpips is not None:
+        facts = {} if suffix else {"network": lpips.name, "sha256": lpips.sha256[:12]}
+        yield _mean(f"LPIPS{suffix}", far, "" if suffix else "lower", facts, seed)
+
+
+def _mean(name: str, values: list[float], better: str, details: dict, seed: int) -> Measure:
+    return Measure(name, float(np.mean(values)), len(values), better, mean_interval(values, seed), details)
+
+
+def _flat(picture: Image.Image) -> Image.Image:
+    """The mean colour of the picture, in its size."""
+    mean = np.asarray(picture, dtype=np.float64).mean((0, 1)).round().astype(int)
+    return Image.new("RGB", picture.size, tuple(int(level) for level in mean))
+
+
+def _measure(options: argparse.Namespace) -> Report:
+    mode = options.mode or ("pairs" if options.images else "reconstruction")
+    if (mode == "pairs") != (options.images is not None):
+        raise ValueError(f"The mode {mode} is {MODES[mode]}: {'name' if mode == 'pairs' else 'leave out'} --images.")
+    if mode == "pairs" and options.checkpoint is not None:
+        raise ValueError("Two folders are compared without a checkpoint: leave out --checkpoint, or --images.")
+    lpips = Lpips(options.lpips_weights, options.device) if options.lpips_weights else None
+    facts: dict[str, object] = {"mode": mode, "meaning": MODES[mode], "reference": str(options.reference)}
+    told: list[str] = []
+    if mode == "pairs":
+        files = _sample(pair_by_name(options.images, options.reference), options)
+        told += _same_prompts(options.images, options.reference, facts)
+        pairs = (tuple(canonical(open_picture(path), options.size) for path in both) for both in files)
+    else:
+        files = _sample(find_pictures(options.reference), options)
+        pairs = _redrawn(files, mode, options, facts)
+    first, pairs = _peek(pairs)
+    if min(first[1].size) < LEAST:
+        told.append(f"MS-SSIM is left out: its five scales need pictures of {LEAST} pixels a side.")
+    if lpips is None:
+        told.append("LPIPS is left out: name torchvision's AlexNet or VGG16 weights with --lpips-weights FILE.")
+    measures = measure(pairs, len(files), lpips, options.seed)
+    facts |= {"pictures": len(files), "size": "×".join(map(str, first[1].size)), "seed": options.seed}
+    title = f"{(options.images or options.reference).name}: {MODES[mode]}"
+    return Report(title, tuple(measures), report.provenance(device=options.device, **facts), tuple(told))
+
+
+def _same_prompts(images: Path, reference: Path, facts: dict[str, object]) -> list[str]:
+    """Note both manifests; a warning when two drawn folders are of other prompts or seeds."""
+    left, right = read_manifest(images), read_manifest(reference)
+    for name, manifest in (("images_generation", left), ("reference_generation", right)):
+        if manifest is not None:
+            facts[name] = manifest.model_dump(mode="json")
+    if left is None or right is None:
+        return []
+    if [(row.caption, row.seed) for row in left.rows] != [(row.caption, row.seed) for row in right.rows]:
+        return ["The folders were drawn from other prompts or seeds: these pairs have nothing in common."]
+    return []
+
+
+def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: dict[str, object]) -> Iterator[Pair]:
+    """Each real picture, in the checkpoint's size, and what the checkpoint makes of it; picture i has seed + i."""
+    from dalle2.families import EMBEDDED, load  # the only mode of this file that loads a model
+
+    model = load(options.checkpoint or EMBEDDED, options.device)
+    model.require({"reconstruction": "variations", "inversion": "inversion", "upsampler": "enhancement"}[mode])
+    settings = model.retracing(None) if mode == "inversion" else model.settings
+    facts |= {"checkpoint": model.checkpoint, "checkpoint_hash": model.checkpoint_hash, "settings": settings.to_dict()}
+    size = model.picture_size
+
+    def draw() -> Iterator[Pair]:
+        for start in range(0, len(files), MANY):
+            real = [canonical(open_picture(path), size) for path in files[start : start + MANY]]
+            seeds = [options.seed + start + index for index in range(len(real))]
+            if mode == "upsampler":
+                made = _upsampled(model, real, seeds)
+            else:
+                embeddings = model.embed_image(real)
+                noise = model.invert(real, embeddings, settings=settings) if mode == "inversion" else None
+                made = model.decode(embeddings, seeds, settings=settings, noise=noise)
+            yield from zip(made, real, strict=True)
+
+    return draw()
+
+
+def _upsampled(model: object, pictures: list[Image.Image], seeds: list[int]) -> list[Image.Image]:
+    from dalle2.images import to_pictures, to_tensor
+
+    small = pictures[0].width // SHRINK
+    # The filter with which the upsampler's training pictures were made small.
+    pixels = torch.nn.functional.interpolate(to_tensor(pictures), size=(small, small), mode="area")
+    return to_pictures(model.upsample(pixels, seeds))
+
+
+def _peek(pairs: Iterator[Pair]) -> tuple[Pair, Iterator[Pair]]:
+    first = next(iter(pairs))
+    return first, itertools.chain([first], pairs)
+
+
+def _sample(files: list, options: argparse.Namespace) -> list:
+    if options.num is None:
+        chosen = files
+    elif not 2 <= options.num <= len(files):
+        raise ValueError(f"--num must be from 2 to the {len(files):,} pictures that there are, not {options.num}.")
+    else:
+        order = np.random.default_rng(options.seed).permutation(len(files))[: options.num]
+        chosen = [files[index] for index in sorted(order)]
+    if len(chosen) < 2:
+        raise ValueError(f"A comparison needs at least two pairs, not {len(chosen)}.")
+    return chosen
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m evaluation.ssim_psnr", description=__doc__.split("\n")[0][32:])
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures to measure; their names pair them")
+    parser.add_argument("--reference", type=Path, required=True, metavar="FOLDER", help="what they should look like")
+    parser.add_argument(
+        "--mode", choices=tuple(MODES), help="; ".join(f"{name}: {text}" for name, text in MODES.items())
+    )
+    parser.add_argument("--checkpoint", help="what draws in the other modes; default: the embedded checkpoint")
+    parser.add_argument("--size", type=int, help="in pairs: short side to SIZE, centre crop; default: as they are")
+    parser.add_argument("--lpips-weights", type=Path, metavar="FILE", help="torchvision's AlexNet or VGG16 state dict")
+    parser.add_argument("--num", type=int, help="measure so many, chosen by the seed; default: all")
+    parser.add_argument("--seed", type=int, default=0, help="of --num, of the first picture, of intervals; default 0")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--report", action="append", default=[], metavar="FILE", help=".json .csv .md .html; repeatable"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

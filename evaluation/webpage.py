@@ -1,0 +1,75 @@
+"""Reports as one self-contained HTML page: light and dark, nothing fetched, every text escaped."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+STYLE = Path(__file__).with_suffix(".css")
+
+
+def page(title: str, *sections: str) -> str:
+    """The whole document around sections of HTML."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n"
+        f"<body>\n<main>\n<h1>{escape(title)}</h1>\n" + "\n".join(sections) + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def section(heading: str, *parts: str) -> str:
+    """A part of the page under its own heading."""
+    return f"<section>\n<h2>{escape(heading)}</h2>\n" + "\n".join(parts) + "\n</section>"
+
+
+def text(words: str) -> str:
+    """A paragraph."""
+    return f"<p>{escape(words)}</p>"
+
+
+def table(
+    names: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers: Sequence[int] = (),
+    best: Iterable[tuple[int, int]] = (),
+) -> str:
+    """A table; the columns `numbers` stand to the right, the cells (row, column) in `best` are marked."""
+    marked = set(best)
+
+    def attribute(column: int, row: int | None = None) -> str:
+        names = ["number"] * (column in numbers) + ["best"] * ((row, column) in marked)
+        return f' class="{" ".join(names)}"' if names else ""
+
+    head = "".join(f'<th scope="col"{attribute(column)}>{escape(name)}</th>' for column, name in enumerate(names))
+    body = "\n".join(
+        "<tr>" + "".join(f"<td{attribute(column, i)}>{escape(cell)}</td>" for column, cell in enumerate(row)) + "</tr>"
+        for i, row in enumerate(rows)
+    )
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+
+
+def notes(warnings: Iterable[str]) -> list[str]:
+    """What a reader must be warned of, one box each."""
+    return [f'<p class="note">{escape(warning)}</p>' for warning in warnings]
+
+
+def provenance(facts: Iterable[tuple[str, str]]) -> str:
+    """Names and values, folded away until they are asked for."""
+    rows = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return f"<details><summary>Provenance</summary>\n<dl>\n{rows}\n</dl>\n</details>"
+
+
+def picture(image: Image.Image, alt: str, side: int) -> str:
+    """The picture inside the page, its longer side at most `side` pixels."""
+    image = image.convert("RGB")
+    image.thumbnail((side, side))
+    file = io.BytesIO()
+    image.save(file, format="WEBP", quality=85)
+    data = base64.b64encode(file.getvalue()).decode()
+    width, height = image.size
+    return f'<img src="data:image/webp;base64,{data}" alt="{escape(alt)}" width="{width}" height="{height}">'

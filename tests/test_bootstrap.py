@@ -1,0 +1,86 @@
+"""Intervals, p-values and their correction: against closed forms, scipy and simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from evaluation.bootstrap import holm, jackknife, mean_interval, paired_bootstrap, sign_test
+
+
+def test_the_interval_is_near_the_normal_one() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    low, high = mean_interval(values)
+    reach = 1.96 * values.std(ddof=1) / 20
+    assert (low, high) == pytest.approx((values.mean() - reach, values.mean() + reach), abs=0.02)
+
+
+def test_equal_values_are_no_difference() -> None:
+    values = np.random.default_rng(0).normal(size=50)
+    found = paired_bootstrap(values, values)
+    assert (found.mean, found.interval, found.p, found.wins, found.losses) == (0.0, (0.0, 0.0), 1.0, 0, 0)
+
+
+def test_pairing_finds_what_the_unpaired_test_does_not() -> None:
+    rng = np.random.default_rng(1)
+    hard = rng.normal(0, 10, 200)
+    a, b = hard + rng.normal(0.3, 0.5, 200), hard + rng.normal(0, 0.5, 200)
+    found = paired_bootstrap(a, b)
+    assert stats.ttest_ind(a, b).pvalue > 0.5
+    assert found.p < 0.001
+    assert found.interval[0] > 0
+    assert found.mean == pytest.approx((a - b).mean())
+    assert found.wins + found.losses == found.n == 200
+    back = paired_bootstrap(b, a)
+    assert (back.mean, back.wins, back.losses, back.p) == (-found.mean, found.losses, found.wins, found.p)
+
+
+def test_the_p_value_is_that_of_the_paired_t_test() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0.12, 1, 300), rng.normal(0, 1, 300)
+    assert paired_bootstrap(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue, abs=0.02)
+
+
+def test_five_wins_of_six_are_not_enough() -> None:
+    """Of all 2^5 exchanges two are as extreme; a bootstrap would call this p < 0.01."""
+    assert paired_bootstrap([1, 1, 1, 1, 1, 0], [0] * 6).p == pytest.approx(2 / 32, abs=0.01)
+
+
+def test_false_alarms_are_rare() -> None:
+    rng = np.random.default_rng(3)
+    p_values = [paired_bootstrap(*rng.normal(size=(2, 40)), seed=trial).p for trial in range(60)]
+    assert np.mean(np.array(p_values) < 0.05) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"), [([1, 2], [1], "2 and 1"), ([1], [1], "two values"), ([1, np.nan], [1, 2], "finite")]
+)
+def test_bad_pairs_are_refused(a: list[float], b: list[float], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        paired_bootstrap(a, b)
+
+
+def test_the_jackknife_of_a_mean_is_the_t_interval() -> None:
+    values = np.random.default_rng(4).normal(0.4, 1, 25)
+    left_out = (values.sum() - values) / 24
+    error, interval, p = jackknife(values.mean(), left_out)
+    test = stats.ttest_1samp(values, 0)
+    assert error == pytest.approx(stats.sem(values))
+    assert interval == pytest.approx(tuple(test.confidence_interval()))
+    assert p == pytest.approx(test.pvalue)
+
+
+def test_the_jackknife_of_nothing_is_no_difference() -> None:
+    assert jackknife(0.0, [0.0] * 5) == (0.0, (0.0, 0.0), 1.0)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_votes_are_an_exact_binomial_test() -> None:
+    share, (low, high), p = sign_test(30, 10)
+    assert (share, p) == (0.75, stats.binomtest(30, 40).pvalue)
+    assert low < 0.75 < high
+    assert sign_test(0, 0) == (0.5, (0.0, 1.0), 1.0)

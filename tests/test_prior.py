@@ -1,0 +1,48 @@
+"""Prior quality: the cosines by hand, and what it needs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dalle2 import images
+from dalle2.model import UnclipModel
+from dalle2.settings import Settings
+from evaluation import prior
+from evaluation.prompts import read_prompts
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = []
+    for index, caption in enumerate(["a cat", "a dog", "a face"]):
+        images.save(Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)), tmp_path / f"{index}.png")
+        rows.append(json.dumps({"id": str(index), "caption": caption, "reference": f"{index}.png"}))
+    (tmp_path / "list.jsonl").write_text("\n".join(rows) + "\n")
+    return tmp_path / "list.jsonl"
+
+
+def test_the_cosines_by_hand(model: UnclipModel, quick: Settings, prompts: Path) -> None:
+    chosen = read_prompts(str(prompts))
+    first, second, gain, chance = prior.measure(model, chosen, quick, seed=5, batch_size=2)
+    captions = [prompt.caption for prompt in chosen.prompts]
+    true = model.embed_image([images.open_picture(prompt.reference) for prompt in chosen.prompts])
+    predicted = torch.cat([model.embed_prompt([caption], [5 + i], quick) for i, caption in enumerate(captions)])
+    cosine = torch.nn.functional.cosine_similarity
+    assert first.value == pytest.approx(float(cosine(predicted, true).mean()), abs=1e-4)
+    assert second.value == pytest.approx(float(cosine(model.embed_text(captions), true).mean()), abs=1e-5)
+    assert gain.value == pytest.approx(first.value - second.value)
+    assert chance.value == pytest.approx(float(cosine(predicted, true.roll(-1, 0)).mean()), abs=1e-4)
+
+
+def test_prompts_without_pictures_are_refused(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in prompts.parent.glob("*.png"):
+        file.unlink()
+    with pytest.raises(SystemExit) as stopped:
+        prior.main(["--prompts", str(prompts), "--device", "cpu"])
+    assert stopped.value.code == 2
+    assert "no real pictures" in capsys.readouterr().err

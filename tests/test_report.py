@@ -1,0 +1,99 @@
+"""Reports keep every number, in four formats, and let no text become markup."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from evaluation import report
+from evaluation.report import Measure, Report
+
+EVIL = '<script>alert("x")</script> | [bold]'
+
+
+@pytest.fixture
+def result() -> Report:
+    measures = (
+        Measure("FID", np.float32(12.5), np.int64(300), "lower", (11.0, 14.0), {"resize": "clean", "k": np.int64(3)}),
+        Measure(EVIL, 0.25, 300, ""),
+    )
+    facts = report.provenance(settings={"decoder": {"num_inference_steps": 4}}, device="cpu")
+    return Report(f"pictures {EVIL}", measures, facts, (f"few pictures {EVIL}",))
+
+
+def test_json_has_all_of_it(result: Report) -> None:
+    read = json.loads(result.to_json())
+    assert read["measures"][0] == {
+        "name": "FID",
+        "value": 12.5,
+        "interval": [11.0, 14.0],
+        "n": 300,
+        "better": "lower",
+        "details": {"resize": "clean", "k": 3},
+    }
+    assert read["warnings"] == [f"few pictures {EVIL}"]
+    assert read["provenance"]["settings"] == {"decoder": {"num_inference_steps": 4}}
+    assert {"command", "date", "processor", "versions", "device"} <= set(read["provenance"])
+    assert read["provenance"]["versions"]["torch"]
+
+
+def test_csv_has_a_row_a_measure(result: Report) -> None:
+    first, second = csv.DictReader(io.StringIO(result.to_csv()))
+    assert (first["name"], float(first["value"]), float(first["low"]), first["n"]) == ("FID", 12.5, 11.0, "300")
+    assert first["settings.decoder.num_inference_steps"] == "4"
+    assert (second["name"], second["low"]) == (EVIL, "")
+
+
+def test_markdown_escapes_what_would_break_the_table(result: Report) -> None:
+    lines = result.to_markdown().splitlines()
+    (row,) = [line for line in lines if line.startswith("| &lt;script>")]
+    assert row.replace("\\|", "").count("|") == 6
+    assert any("few pictures" in line for line in lines)
+    assert "| FID ↓ | 12.5 | 11 … 14 | 300 | resize clean, k 3 |" in lines
+
+
+def test_html_is_escaped_and_fetches_nothing(result: Report) -> None:
+    page = result.to_html()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert not any(mark in page for mark in ("http://", "https://", "src=", "@import", "url("))
+    assert "prefers-color-scheme: dark" in page
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".md", ".html"])
+def test_write_follows_the_suffix(result: Report, tmp_path: Path, suffix: str) -> None:
+    path = report.write(result, tmp_path / "deep" / f"report{suffix}")
+    texts = {".json": result.to_json, ".csv": result.to_csv, ".md": result.to_markdown, ".html": result.to_html}
+    assert path.read_text(encoding="utf-8") == texts[suffix]()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_write_refuses_another_format(result: Report, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\.json, \.csv, \.md, \.html"):
+        report.write(result, tmp_path / "report.pdf")
+
+
+@pytest.mark.parametrize(("value", "interval"), [(float("nan"), None), (1.0, (0.0, float("inf")))])
+def test_a_measure_is_finite(value: float, interval: tuple[float, float] | None) -> None:
+    with pytest.raises(ValueError, match="FID came out as"):
+        Measure("FID", value, 10, "lower", interval)
+
+
+def test_show_prints_the_numbers_and_then_the_warnings(result: Report) -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    report.show(result, console)
+    text = console.export_text()
+    assert "11 … 14" in text
+    assert text.index("12.5") < text.index("few pictures <script>")
+    assert "[bold]" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(12.345678, "12.346"), (0.00012345678, "0.00012346"), (65639.2, "65,639.2")]
+)
+def test_digits(value: float, text: str) -> None:
+    assert report.digits(value) == text

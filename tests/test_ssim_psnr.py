@@ -1,0 +1,194 @@
+"""SSIM, MS-SSIM, PSNR and LPIPS against second implementations; pairs, anchors and the modes that draw."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchmetrics.functional.image as torchmetrics
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import nn
+
+from dalle2 import images
+from evaluation import ssim_psnr
+from evaluation.lpips import Lpips
+from evaluation.similarity import compare
+
+
+def noisy_pair(height: int, width: int, noise: int = 40) -> tuple[Image.Image, Image.Image]:
+    rng = np.random.default_rng(0)
+    smooth = gaussian_filter(rng.uniform(0, 255, (height, width, 3)), (3, 3, 0)) * 3 - 255
+    a = smooth.clip(0, 255).astype(np.uint8)
+    b = (a.astype(int) + rng.integers(-noise, noise + 1, a.shape)).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(a), Image.fromarray(b)
+
+
+def as_batch(picture: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].double()
+
+
+def test_ms_ssim_is_that_of_torchmetrics() -> None:
+    a, b = noisy_pair(176, 193)
+    found = compare(a, b)
+    x, y = as_batch(a), as_batch(b)
+    theirs = torchmetrics.multiscale_structural_similarity_index_measure(x, y, data_range=255.0)
+    assert found.ms_ssim == pytest.approx(float(theirs), abs=2e-3)  # theirs reflects the border of the last scale
+
+
+@pytest.mark.parametrize("noise", [3, 40, 255])
+def test_ssim_and_psnr_are_those_of_scikit_image(noise: int) -> None:
+    """Its Gaussian window of 11 pixels, population covariance, and the border of 5 pixels cropped."""
+    a, b = noisy_pair(40, 57, noise)
+    x, y = np.asarray(a), np.asarray(b)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    ssim = structural_similarity(x, y, data_range=255, channel_axis=2, **options)
+    assert compare(a, b).ssim == pytest.approx(ssim, abs=1e-9)
+    assert compare(a, b).psnr == pytest.approx(peak_signal_noise_ratio(x, y, data_range=255))
+
+
+def test_a_picture_is_like_itself() -> None:
+    a, _ = noisy_pair(176, 180)
+    found = compare(a, a)
+    assert (found.ssim, found.ms_ssim, found.psnr, found.identical) == (pytest.approx(1), pytest.approx(1), 100.0, True)
+    assert compare(a.crop((0, 0, 175, 180)), a.crop((0, 0, 175, 180))).ms_ssim is None
+
+
+@pytest.mark.parametrize(("sizes", "said"), [(((20, 20), (20, 21)), "--size"), (((10, 30), (10, 30)), "at least 11")])
+def test_sizes_that_cannot_be_compared(sizes: tuple[tuple[int, int], tuple[int, int]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        compare(*(Image.new("RGB", size) for size in sizes))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Three pictures, and the same with noise, with other endings."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    b.mkdir()
+    for index in range(3):
+        real, made = noisy_pair(32 + index, 32 + index, 10 * (index + 1))
+        images.save(made, a / f"{index}.png")
+        real.save(b / f"{index}.BMP")
+    return a, b
+
+
+Run = Callable[..., dict[str, dict]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """The command -> its measures by name."""
+
+    def run(*arguments: object) -> dict[str, dict]:
+        report = tmp_path / "report.json"
+        ssim_psnr.main([*map(str, arguments), "--device", "cpu", "--report", str(report)])
+        return {one["name"]: one for one in json.loads(report.read_text())["measures"]}
+
+    return run
+
+
+def test_two_folders_are_paired_by_name(folders: tuple[Path, Path], run: Run) -> None:
+    a, b = folders
+    found = run("--images", a, "--reference", b)
+    expected = [compare(images.open_picture(a / f"{i}.png"), images.open_picture(b / f"{i}.BMP")) for i in range(3)]
+    assert found["SSIM"]["value"] == pytest.approx(np.mean([one.ssim for one in expected]))
+    assert found["PSNR in dB"]["value"] == pytest.approx(np.mean([one.psnr for one in expected]))
+    assert found["PSNR in dB"]["n"] == 3
+
+
+def test_the_anchors(folders: tuple[Path, Path], run: Run) -> None:
+    a, b = folders
+    found = run("--images", a, "--reference", b, "--size", 32)
+    reals = [images.open_picture(b / f"{index}.BMP") for index in range(3)]
+    assert found["PSNR in dB (anchor, mean colour)"]["better"] == ""
+    reals = [real.resize((32, 32), Image.Resampling.BICUBIC) for real in reals]
+    flat = [
+        Image.new("RGB", (32, 32), tuple(np.asarray(real).mean((0, 1)).round().astype(int).tolist())) for real in reals
+    ]
+    values = [compare(one, real).psnr for one, real in zip(flat, reals, strict=True)]
+    assert found["PSNR in dB (anchor, mean colour)"]["value"] == pytest.approx(np.mean(values))
+    unrelated = [compare(reals[index - 1], reals[index]).ssim for index in range(3)]
+    assert found["SSIM (anchor, unrelated picture)"]["value"] == pytest.approx(np.mean(unrelated))
+
+
+def test_a_picture_without_a_partner_is_named(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = folders
+    (b / "1.BMP").unlink()
+    with pytest.raises(SystemExit) as stopped:
+        ssim_psnr.main(["--images", str(a), "--reference", str(b)])
+    assert stopped.value.code == 2
+    assert "no partner for 1 pictures, the first is 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["reconstruction", "inversion", "upsampler"])
+def test_real_pictures_through_a_checkpoint(
+    folders: tuple[Path, Path], run: Run, tiny_checkpoint: Path, mode: str
+) -> None:
+    arguments = ("--reference", folders[1], "--checkpoint", tiny_checkpoint, "--mode", mode)
+    found = run(*arguments)
+    assert found["SSIM"]["n"] == 3
+    assert -1 <= found["SSIM"]["value"] <= 1
+    assert run(*arguments)["SSIM"]["value"] == found["SSIM"]["value"]
+
+
+@pytest.mark.parametrize("mode", ["pairs", "upsampler"])
+def test_modes_and_folders_must_agree(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    images_too = [] if mode == "pairs" else ["--images", str(folders[0])]
+    with pytest.raises(SystemExit) as stopped:
+        ssim_psnr.main(["--reference", str(folders[1]), "--mode", mode, *images_too])
+    assert stopped.value.code == 2
+    assert "--images" in capsys.readouterr().err
+
+
+def alexnet() -> nn.Sequential:
+    """torchvision's features of AlexNet, as it writes them."""
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 11, 4, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1),
+        nn.ReLU(),
+    )
+
+
+def test_lpips_by_hand(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = alexnet()
+    torch.save({f"features.{name}": value for name, value in network.state_dict().items()}, tmp_path / "alexnet.pth")
+    lpips = Lpips(tmp_path / "alexnet.pth")
+    a, b = noisy_pair(64, 64)
+    heads = Path(torchmetrics.__file__).parent / "lpips_models" / "alex.pth"
+    weights = list(torch.load(heads, "cpu", weights_only=True).values())
+    x = torch.cat([as_batch(a), as_batch(b)]).float() / 127.5 - 1
+    mean, deviation = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    x = (x - mean[:, None, None]) / deviation[:, None, None]
+    total = 0.0
+    with torch.no_grad():
+        for index, layer in enumerate(network):
+            x = layer(x)
+            if index in (1, 4, 7, 9, 11):
+                one, other = torch.nn.functional.normalize(x, dim=1)
+                head = weights[(1, 4, 7, 9, 11).index(index)].flatten()
+                total += float((head[:, None, None] * (one - other) ** 2).sum(0).mean())
+    assert lpips(a, b) == pytest.approx(total, rel=1e-4)
+    assert lpips(a, a) == 0
+    assert lpips.name == "alex"
+
+
+def test_lpips_refuses_other_weights(tmp_path: Path) -> None:
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "other.pth")
+    for path in (tmp_path / "other.pth", tmp_path / "absent.pth"):
+        with pytest.raises(ValueError, match=r"LPIPS weights|AlexNet or VGG16"):
+            Lpips(path)

@@ -1,0 +1,316 @@
+"""The other tabs: results handed on from one to another, own pictures, films, history, links, several checkpoints."""
+
+import json
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import tiny
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab, served, visiting
+
+from dalle2 import images
+from dalle2.families import layout
+from dalle2.settings import Settings
+from demo import film
+from demo.language import Both, Words
+from demo.tabs.about import RELATIVE_LINK
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A visitor's own picture, with metadata that nobody else should see."""
+    exif = Image.Exif()
+    exif[0x010F] = "Camera of Jane"
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "photo.jpg", exif=exif)
+    return tmp_path / "photo.jpg"
+
+
+def drawn(page: Page, prompt: str = "a cat face") -> None:
+    """Two pictures on the first tab."""
+    choose(page, "Number of pictures", 2)
+    page.get_by_label("Prompt").fill(prompt)
+    expect(draw(page)).to_have_count(2)
+
+
+def send(page: Page, way: str, index: int = 0) -> None:
+    """Press a button that lies over the foot of a result."""
+    picture = page.locator(".pictures figure >> visible=true").nth(index)
+    picture.hover()
+    picture.get_by_role("button", name=way, exact=True).click()
+
+
+def shown(page: Page, index: int = 0) -> str:
+    """The file name of the picture in an own-picture box of the open tab."""
+    box = page.locator(".own-picture >> visible=true").nth(index).locator("img")
+    expect(box).to_be_visible()
+    return box.get_attribute("src").split("/")[-1]
+
+
+@needs_chromium
+def test_a_result_is_varied_in_one_click(page: Page) -> None:
+    drawn(page)
+    source = page.locator(".pictures img >> visible=true").nth(1).get_attribute("src").split("/")[-1]
+    send(page, "Vary", 1)
+    expect(page.get_by_role("tab", name="Variations", exact=True)).to_have_attribute("aria-selected", "true")
+    assert shown(page) == source
+    choose(page, "Number of pictures", 3)
+    expect(draw(page)).to_have_count(3)
+    send(page, "Vary")  # a variation of the variation
+    assert shown(page) != source
+
+
+@needs_chromium
+def test_two_results_are_interpolated_and_filmed(page: Page, tmp_path: Path) -> None:
+    drawn(page)
+    send(page, "From here", 0)
+    open_tab(page, "Create")
+    send(page, "To here", 1)
+    assert shown(page, 0) != shown(page, 1)
+    choose(page, "Number of frames", 5)
+    frames = draw(page)
+    expect(frames).to_have_count(5)
+    expect(page.locator(".film figure").nth(0)).to_have_class("chosen")
+    slider = page.locator(".scrub >> visible=true")
+    slider.focus()
+    slider.press("ArrowRight")
+    slider.press("ArrowRight")
+    expect(page.locator(".film figure").nth(2)).to_have_class("chosen")
+    for kind in ("GIF", "MP4"):
+        with page.expect_download() as download:
+            page.get_by_text(kind, exact=True).click()
+        download.value.save_as(tmp_path / kind)
+    with Image.open(tmp_path / "GIF") as gif:
+        assert (gif.format, gif.n_frames, gif.size) == ("GIF", 8, (256, 256))  # there and back again
+    with av.open(str(tmp_path / "MP4")) as mp4:
+        assert sum(1 for _ in mp4.decode(video=0)) == 8
+
+
+@needs_chromium
+def test_results_are_mixed(page: Page) -> None:
+    drawn(page)
+    send(page, "Mix 1", 0)
+    page.get_by_label("And a prompt, if you like").fill("a dog")
+    choose(page, "Number of pictures", 1)
+    expect(draw(page)).to_have_count(1)
+
+
+@needs_chromium
+def test_settings_are_taken_over_from_a_result(page: Page) -> None:
+    choose_steps(page, 5)
+    drawn(page, "a cat")
+    seed = int(page.get_by_label("Seed", exact=True).input_value())
+    page.get_by_label("Prompt").fill("a dog")
+    choose_steps(page, 9)
+    send(page, "Reuse settings", 1)
+    expect(page.get_by_label("Prompt")).to_have_value("a cat")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value(str(seed + 1))
+    expect(page.get_by_label("Random seed")).not_to_be_checked()
+    steps = page.locator('.choices input[data-stage="decoder"][data-key="num_inference_steps"]').first
+    expect(steps).to_have_value("5")
+
+
+@needs_chromium
+def test_settings_are_read_from_a_picture_file(page: Page, tmp_path: Path, quick: Settings) -> None:
+    picture = Image.new("RGB", (4, 4))
+    images.write_record(picture, {"prompt": "a loaded cat", "seed": 77, "settings": quick.to_dict()})
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Load settings from a picture").click()
+    chooser.value.set_files(images.save(picture, tmp_path / "cat.png"))
+    expect(page.get_by_label("Prompt")).to_have_value("a loaded cat")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("77")
+    expect(page.get_by_label("Random seed")).not_to_be_checked()
+
+
+@needs_chromium
+def test_a_picture_without_a_record_is_told(page: Page, tmp_path: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Load settings from a picture").click()
+    chooser.value.set_files(images.save(Image.new("RGB", (4, 4)), tmp_path / "plain.png"))
+    expect(page.get_by_test_id("toast-body")).to_contain_text("carries no record")
+
+
+@needs_chromium
+def test_own_pictures_are_chosen_and_pasted(page: Page, photo: Path) -> None:
+    open_tab(page, "Variations")
+    page.locator(".own-picture input[type=file] >> nth=0").set_input_files(photo)
+    shown(page)
+    choose(page, "Number of pictures", 1)
+    expect(draw(page)).to_have_count(1)
+
+
+@needs_chromium
+def test_a_file_that_is_no_picture_gets_a_sentence(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "words.png").write_text("not a picture")
+    open_tab(page, "Variations")
+    button(page, "draw").click()
+    expect(page.locator(".status.refused >> visible=true")).to_contain_text("There is no picture yet")
+    page.locator(".own-picture input[type=file] >> nth=0").set_input_files(tmp_path / "words.png")
+    expect(page.locator(".own-picture img >> visible=true")).to_have_count(1)
+    button(page, "draw").click()
+    expect(page.locator(".status.refused >> visible=true")).to_contain_text("This is not a picture")
+
+
+@needs_chromium
+def test_the_history_stays_in_this_browser(page: Page, browser: Browser, address: str) -> None:
+    drawn(page, "a private cat")
+    page.reload()
+    open_tab(page, "History")
+    entries = page.locator(".history figure")
+    expect(entries).to_have_count(2)
+    expect(entries.first).to_contain_text("a private cat")
+    seed = entries.nth(1).locator("small").inner_text().split()[-1]
+    entries.nth(1).get_by_role("button", name="Reuse settings").click()
+    expect(page.get_by_label("Prompt")).to_have_value("a private cat")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value(seed)
+    with visiting(browser, address, locale="en-US") as stranger:
+        open_tab(stranger, "History")
+        expect(stranger.locator(".block.history")).to_contain_text("Nothing drawn yet.")
+        assert "private cat" not in stranger.content()
+    open_tab(page, "History")
+    page.get_by_role("button", name="Forget all").click()
+    expect(entries).to_have_count(0)
+    assert page.evaluate("localStorage.getItem('history')") is None
+
+
+@needs_chromium
+def test_a_shared_link_brings_prompt_seed_and_settings(browser: Browser, address: str, quick: Settings) -> None:
+    allowed = {"permissions": ["clipboard-read", "clipboard-write"], "locale": "en-US"}
+    with visiting(browser, address, **allowed) as page:
+        choose_steps(page, 6)
+        drawn(page, "a shared cat & dog")
+        send(page, "Copy link", 1)
+        link = page.evaluate("navigator.clipboard.readText()")
+        seed = int(page.get_by_label("Seed", exact=True).input_value()) + 1
+    assert link.startswith(address)
+    with visiting(browser, address, link.removeprefix(address), locale="en-US") as page:
+        expect(page.get_by_label("Prompt")).to_have_value("a shared cat & dog")
+        expect(page.get_by_label("Seed", exact=True)).to_have_value(str(seed))
+        expect(page.get_by_label("Random seed")).not_to_be_checked()
+        steps = page.locator('.choices input[data-stage="prior"][data-key="num_inference_steps"]').first
+        expect(steps).to_have_value("6")
+
+
+@needs_chromium
+@pytest.mark.parametrize("query", ["seed=x&settings=nonsense&checkpoint=../../etc", "settings=%7B%22prior%22%3A3%7D"])
+def test_a_broken_link_does_no_harm(browser: Browser, address: str, query: str) -> None:
+    with visiting(browser, address, f"/?prompt=a+cat&{query}", locale="en-US") as page:
+        expect(page.get_by_label("Prompt")).to_have_value("a cat")
+        button(page, "draw").click()
+        expect(page.locator(".status.done, .status.refused").first).to_be_visible()
+
+
+@needs_chromium
+def test_about_shows_the_card_and_this_page_s_own_address(page: Page, address: str) -> None:
+    open_tab(page, "About")
+    expect(page.locator(".about")).to_contain_text(f'Client("{address}")')
+    expect(page.locator(".block.card")).to_contain_text("came without a card")
+
+
+@needs_chromium
+def test_several_checkpoints_can_be_chosen(
+    browser: Browser, tiny_checkpoint: Path, quick: Settings, tmp_path: Path
+) -> None:
+    description = {"settings": quick.to_dict(), "styles": ["ink"], "examples": ["a mountain"]}
+    other = layout.write(tiny.parts("sample", seed=1), tmp_path / "inks", description)
+    (other / "README.md").write_text("# Inks\n\nDraws with [ink](INK.md).\n")
+    with (
+        served(tmp_path / "page", "--checkpoint", str(tiny_checkpoint), "--checkpoint", str(other)) as address,
+        visiting(browser, address, locale="en-US") as page,
+    ):
+        page.get_by_label("Checkpoint").click()
+        page.get_by_role("option", name="inks").click()
+        page.locator("#examples").get_by_role("button", name="a mountain", exact=True).click()
+        page.locator("#styles").get_by_role("button", name="ink", exact=True).click()
+        expect(page.get_by_label("Prompt")).to_have_value("a mountain, ink style")
+        choose(page, "Number of pictures", 1)
+        draw(page)
+        open_tab(page, "History")
+        kept = json.loads(page.evaluate("localStorage.getItem('history')"))
+        assert kept[0]["record"]["checkpoint"] == "inks"
+        open_tab(page, "About")
+        expect(page.locator(".block.card").nth(1)).to_contain_text("Draws with ink.")
+
+
+def test_the_api_varies_mixes_and_interpolates(client: Client, photo: Path) -> None:
+    own = handle_file(photo)
+    (varied,), seed, _ = client.predict(own, seed=3, random_seed=False, count=1, api_name="/variations")
+    record = images.read_record(varied["image"])
+    assert (record["task"], record["seed"], seed) == ("variations", 3, 3)
+    assert b"Jane" not in Path(varied["image"]).read_bytes()
+    (beside,), _, _ = client.predict(own, "a dog", seed=3, random_seed=False, count=1, api_name="/variations")
+    assert not np.array_equal(np.asarray(Image.open(beside["image"])), np.asarray(Image.open(varied["image"])))
+    (mixed,), _, _ = client.predict(own, prompt="a dog", prompt_weight=1, count=1, api_name="/mix")
+    assert [weight for _, weight in mixed["record"]["parts"]] == [0.5, 1]
+    frames, _, gif, mp4, _ = client.predict(
+        prompt_a="a cat", picture_b=own, prompt_d="a dog", frames=3, api_name="/interpolate"
+    )
+    assert [frame["record"]["position"] for frame in frames] == [0, 0.5, 1]
+    assert len(frames[0]["record"]["ends"]) == 3
+    assert Path(gif["value"] if isinstance(gif, dict) else gif).suffix == ".gif"
+    assert Path(mp4["value"] if isinstance(mp4, dict) else mp4).suffix == ".mp4"
+
+
+@pytest.mark.parametrize(
+    "endpoint, arguments, sentence",
+    [
+        ("/variations", {"picture": None}, "There is no picture yet"),
+        ("/mix", {"prompt": "a cat"}, "two things at least"),
+        ("/interpolate", {"prompt_a": "a cat"}, "two ends at least"),
+        ("/interpolate", {"prompt_a": "a cat", "prompt_b": "a dog", "frames": 10_000}, "24"),
+        ("/interpolate", {"prompt_a": "a cat", "prompt_b": "a dog", "frames": 1}, "at least two frames|2"),
+    ],
+)
+def test_what_cannot_be_done_gets_a_sentence(
+    client: Client, endpoint: str, arguments: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(AppError, match=sentence):
+        client.predict(**arguments, api_name=endpoint)
+
+
+def test_the_api_reads_a_record(client: Client, tmp_path: Path, quick: Settings) -> None:
+    picture = Image.new("RGB", (4, 4))
+    images.write_record(picture, {"prompt": "a cat", "seed": 7, "settings": quick.to_dict()})
+    file = images.save(picture, tmp_path / "cat.png")
+    answer = client.predict(handle_file(file), api_name="/settings_of_picture")
+    assert list(answer) == ["a cat", 7, False, quick.to_dict()]
+    images.write_record(picture, {"prompt": 3})
+    shutil.copy(images.save(picture, tmp_path / "other.png"), file)
+    with pytest.raises(AppError, match="no prompt and seed"):
+        client.predict(handle_file(file), api_name="/settings_of_picture")
+
+
+def test_films_go_there_and_back(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (30, 31), color) for color in ("red", "lime", "blue")]
+    with Image.open(film.write_gif(frames, tmp_path / "a.gif")) as gif:
+        assert (gif.n_frames, gif.info["loop"], gif.size) == (4, 0, (270, 279))
+    with av.open(str(film.write_mp4(frames, tmp_path / "a.mp4"))) as mp4:
+        stream = mp4.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 270, 278)
+        colors = [np.asarray(frame.to_image())[9, 9].argmax() for frame in mp4.decode(stream)]
+    assert colors == [0, 1, 2, 1]
+
+
+def test_sentences_come_in_the_visitor_s_language() -> None:
+    words = Words()
+    assert words("Draw", "画").key == "Draw"
+    translations = words.translations().translations
+    assert translations["en"] == {"Draw": "Draw"} and translations["zh"] == translations["zh-CN"] == {"Draw": "画"}
+
+    class Asked:
+        def __init__(self, language: str) -> None:
+            self.headers = {"accept-language": language}
+
+    both = Both("Done.", "完成。")
+    assert both.for_visitor(Asked("zh-TW,zh;q=0.9")) == "完成。"
+    assert both.for_visitor(Asked("fr")) == both.for_visitor(Asked("")) == both.for_visitor(None) == "Done."
+
+
+def test_relative_links_of_a_card_become_words() -> None:
+    text = "See [the licences](LICENCES.md) and [arXiv](https://arxiv.org) and ![picture](a.png)."
+    assert RELATIVE_LINK.sub(r"\1", text) == "See the licences and [arXiv](https://arxiv.org) and ![picture](a.png)."

@@ -1,0 +1,305 @@
+"""The paper's manipulations: interpolation, mixes, text diffs, rerank, explanations; their records and commands."""
+
+import dataclasses
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dalle2 import images
+from dalle2.__main__ import main
+from dalle2.families import load
+from dalle2.model import UnclipModel
+from dalle2.output import save_film
+from dalle2.settings import MAX_FRAMES, Settings, StageSettings
+
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
+OTHER = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8))
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def still(quick: Settings) -> Settings:
+    """Settings with which pictures are inverted."""
+    return quick.retracing(3)
+
+
+def difference(first: Image.Image, second: Image.Image) -> int:
+    return int(np.abs(np.asarray(first).astype(int) - np.asarray(second)).max())
+
+
+# Interpolation
+
+
+def test_with_their_own_noise_the_ends_are_reconstructions(model: UnclipModel, still: Settings) -> None:
+    frames = model.interpolate([PICTURE, OTHER], 3, 6, still, noise="slerp")
+    ends = model.reconstruct([PICTURE, OTHER], [6, 6], still)
+    assert difference(frames[0], ends[0]) <= 1 and difference(frames[-1], ends[1]) <= 1
+    assert images.read_record(frames[1])["noise"] == "slerp"
+    fixed = model.interpolate([PICTURE, OTHER], 3, 6, still)
+    assert difference(frames[0], fixed[0]) > 1
+    with pytest.raises(ValueError, match="noise of its own"):
+        model.interpolate([PICTURE, "a cat"], 3, 6, still, noise="slerp")
+    with pytest.raises(ValueError, match="fixed or slerp"):
+        model.interpolate([PICTURE, OTHER], 3, 6, still, noise="none")
+
+
+def test_a_loop_leads_back(model: UnclipModel) -> None:
+    looped = model.interpolate([PICTURE, OTHER], 4, 6, loop=True)
+    there = model.interpolate([PICTURE, OTHER, PICTURE], 5, 6)
+    assert [images.read_record(frame)["position"] for frame in looped] == [0, 0.25, 0.5, 0.75]
+    assert all(difference(*pair) <= 1 for pair in zip(looped, there[:-1], strict=True))
+
+
+def test_frames_are_bounded(model: UnclipModel) -> None:
+    for frames, expected in ((0, "at least two frames"), (1, "at least two"), (10_000, f"at most {MAX_FRAMES}")):
+        with pytest.raises(ValueError, match=expected):
+            model.interpolate([PICTURE, OTHER], frames, 6)
+
+
+def test_more_frames_than_fit_are_drawn_in_turns(model: UnclipModel, quick: Settings) -> None:
+    frames = model.interpolate([PICTURE, OTHER], 18, 6, quick)
+    (last,) = model.interpolate([PICTURE, OTHER], [1.0], 6, quick)
+    assert len(frames) == 18 and difference(frames[-1], last) <= 1
+
+
+# Mixes and text diffs
+
+
+def test_a_mix_with_a_negative_weight(model: UnclipModel) -> None:
+    (plain,) = model.mix([(PICTURE, 1.0)], [4])
+    (less,) = model.mix([(PICTURE, 1.0), (OTHER, -0.4)], [4])
+    (only,) = model.mix([(PICTURE, 3), (OTHER, 0)], [4])
+    assert difference(plain, only) <= 1 < difference(plain, less)
+    with pytest.raises(ValueError, match="sum to zero"):
+        model.mix([(PICTURE, 1.0), (OTHER, -1.0)], [4])
+
+
+def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, still: Settings) -> None:
+    none, some = model.text_diff(PICTURE, "a cat", 6, "a dog", [0, 0.5], still)
+    assert difference(none, model.reconstruct([PICTURE], [6], still)[0]) <= 1 < difference(none, some)
+    record = images.read_record(some)
+    assert (record["task"], record["new"], record["old"], record["strength"]) == ("text_diff", "a cat", "a dog", 0.5)
+    (from_nothing,) = model.text_diff(PICTURE, "a cat", 6, None, [0.5], still)
+    assert difference(from_nothing, some) > 1
+
+
+def test_a_text_diff_is_measured_from_the_old_text(model: UnclipModel) -> None:
+    """Whole strength draws the difference alone, as long as the picture's own embedding."""
+    embedding = model.embed_image([PICTURE])
+    texts = model.embed_text(["a cat", "a dog"])
+    assert texts.shape == (2, embedding.shape[1])
+    for arguments, expected in (
+        (("a cat", 1, "a cat"), "mean the same"),
+        (("", 1), "empty"),
+        (("a cat", 1, None, []), "strengths"),
+        (("a cat", 1, None, [1.5]), "strengths"),
+    ):
+        with pytest.raises(ValueError, match=expected):
+            model.text_diff(PICTURE, *arguments)
+
+
+# Rerank
+
+
+def test_the_candidate_nearest_to_the_text_is_kept(model: UnclipModel, quick: Settings) -> None:
+    many = dataclasses.replace(quick, prior=dataclasses.replace(quick.prior, candidates=4))
+    kept = model.embed_prompt(["a cat", "a dog"], [1, 2], many)
+    generator = torch.Generator().manual_seed(1)
+    drawn = model.embed_prompt(["a cat"] * 4, [generator] * 4, quick)
+    nearness = torch.nn.functional.cosine_similarity(drawn, model.embed_text(["a cat"]), dim=-1)
+    assert torch.allclose(kept[0], drawn[nearness.argmax()], atol=1e-5)
+    others = torch.arange(4) != nearness.argmax()
+    assert (drawn[others] - kept[0]).abs().amax(1).min() > 1e-3
+    assert torch.allclose(model.embed_prompt(["a dog"], [2], many)[0], kept[1], atol=1e-5)
+
+
+def test_candidates_are_in_the_record(model: UnclipModel, quick: Settings) -> None:
+    many = dataclasses.replace(quick, prior=dataclasses.replace(quick.prior, candidates=2))
+    (picture,) = model.text_to_image(["a cat"], [1], many)
+    record = images.read_record(picture)
+    assert record["settings"]["prior"]["candidates"] == 2
+    assert model.redraw(record).tobytes() == picture.tobytes()
+    with pytest.raises(ValueError, match="candidates must be"):
+        dataclasses.replace(quick.prior, candidates=0)
+    with pytest.raises(ValueError, match="Only the prior draws candidates"):
+        dataclasses.replace(quick, decoder=StageSettings(3, candidates=2))
+
+
+# Explanation
+
+
+def test_all_axes_are_the_picture(model: UnclipModel) -> None:
+    rng = np.random.default_rng(5)
+    others = [Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)) for _ in range(40)]
+    mean, *_, full = model.dimensions(PICTURE, [0, 2, 32], 6, others)
+    assert difference(full, model.decode(model.embed_image([PICTURE]), [6])[0]) <= 1
+    average = model.embed_image(others).mean(0, keepdim=True)
+    assert difference(mean, model.decode(average, [6])[0]) <= 1
+    assert [images.read_record(picture)["axes"] for picture in (mean, full)] == [0, 32]
+    assert len(model.dimensions(PICTURE, [3], 6)) == 1  # axes of what the prior imagines
+    with pytest.raises(ValueError, match="two embeddings"):
+        model.dimensions(PICTURE, [1], 6, [PICTURE])
+    with pytest.raises(ValueError, match="numbers of axes"):
+        model.dimensions(PICTURE, [], 6)
+
+
+def test_steps_end_in_the_picture(model: UnclipModel, quick: Settings) -> None:
+    predicted = model.steps("a cat", 6, quick)
+    assert len(predicted) == 4 + 3 and {picture.size for picture in predicted} == {(32, 32)}
+    assert difference(predicted[-1], model.text_to_image(["a cat"], [6], quick)[0]) <= 1
+    records = [images.read_record(picture) for picture in predicted]
+    assert [(record["stage"], record["step"]) for record in records][3:5] == [("decoder", 4), ("upsampler", 1)]
+
+
+@pytest.mark.parametrize("fixture", ["tiny_checkpoint", "karlo_text"])
+def test_attention_belongs_to_words(fixture: str, quick: Settings, request: pytest.FixtureRequest) -> None:
+    model = load(request.getfixturevalue(fixture))
+    before = model.parts.decoder.attn_processors
+    pictures = model.attention("a cat, dog!", 6, quick)
+    words = [images.read_record(picture)["word"] for picture in pictures]
+    assert words == ["", "a", "cat", ",", "dog", "!"]
+    assert difference(pictures[0], model.text_to_image(["a cat, dog!"], [6], quick)[0]) <= 1
+    assert model.parts.decoder.attn_processors == before
+    (_, looked) = model.attend("a cat, dog!", 6, quick)
+    assert looked.maps.shape == (5, 16, 16) and looked.maps.min() >= 0
+    assert looked.maps.sum(0).max() <= 1 and (looked.maps[1] != looked.maps[3]).any()
+
+
+def test_attention_of_a_word_that_is_not_read_is_none(model: UnclipModel, quick: Settings) -> None:
+    """Words beyond the context are no words of the picture; padding gets no attention."""
+    words = images.read_record(model.attention("cat " * 100, 6, quick)[-1])["word"]
+    assert words == "cat"
+    assert len(model.attention("cat " * 100, 6, quick)) == 1 + 22
+
+
+# Records
+
+
+def test_what_came_from_prompts_alone_is_drawn_again(model: UnclipModel, quick: Settings) -> None:
+    (mixed,) = model.mix([("a cat", 1.0), ("a dog", -0.2)], [3], quick)
+    frame = model.interpolate(["a cat", "a dog"], 4, 3, quick, loop=True)[1]
+    for picture in (mixed, frame):
+        assert difference(model.redraw(images.read_record(picture)), picture) <= 1
+    (from_picture,) = model.mix([(PICTURE, 1.0)], [3], quick)
+    with pytest.raises(ValueError, match="started from other pictures"):
+        model.redraw(images.read_record(from_picture))
+
+
+# Films
+
+
+@pytest.mark.parametrize("name", ["way.gif", "way.mp4"])
+def test_films(name: str, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (33, 32), (level, 40, 90)) for level in (0, 90, 180, 250)]
+    images.write_record(frames[0], {"task": "interpolation"})
+    film = save_film(frames, tmp_path / "new" / name)
+    assert [file.name for file in film.parent.iterdir()] == [name]
+    if name.endswith("gif"):
+        with Image.open(film) as opened:
+            assert opened.n_frames == 4 and opened.info["loop"] == 0
+            assert b"interpolation" in opened.info["comment"]
+        return
+    with av.open(str(film)) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert "interpolation" in container.metadata["comment"]
+    assert len(shown) == 4 and shown[0].shape == (32, 32, 3)
+    assert [
+        abs(int(picture[..., 0].mean()) - level) < 12 for picture, level in zip(shown, (0, 90, 180, 250), strict=True)
+    ]
+
+
+# Commands
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """Pictures on disk: "a", "b", a mask, and "small"."""
+    mask = Image.new("L", OTHER.size, 0)
+    mask.paste(255, (0, 0, 16, 32))
+    kinds = {"a": OTHER, "b": PICTURE, "mask": mask, "small": OTHER.resize((12, 12))}
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, picture in kinds.items():
+        picture.save(folder / f"{name}.png")
+    return {name: str(folder / f"{name}.png") for name in kinds}
+
+
+COMMANDS = {
+    "variations {a} -n 2": 2,
+    "variations {a} --eta 0.5": 1,
+    "reconstruct {a} --refinements 0": 1,
+    "interpolate {a} {b} --frames 3": 3,
+    "interpolate {a} {b} --frames 3 --noise slerp --loop --strip": 1,
+    "mix {a}=0.7 dog=-0.2 cat": 1,
+    "diff {a} --to dog --from cat --strengths 0,0.4": 2,
+    "inpaint {a} --mask {mask} -n 2 --prompt dog": 2,
+    "outpaint {a} --share 0.6 --anchor 0,1": 1,
+    "enhance {small}": 1,
+    "dimensions {a} --axes 1,4": 2,
+    "steps cat": 3 + 3,
+    "attention cat": 2,
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command: str, files: dict[str, str], tiny_checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
+    arguments = [part.format(**files) for part in command.split()]
+    steps = "3" if "variations" in command or "steps" in command else "2"
+    common = ["--seed", "3", "--checkpoint", str(tiny_checkpoint), "--steps", steps, "-o", str(tmp_path / "out")]
+    assert main([*arguments, *common]) == 0
+    written = capsys.readouterr().out.split()
+    assert len(written) == COMMANDS[command]
+    assert all(images.read_record(file)["checkpoint"] == str(tiny_checkpoint) for file in written)
+
+
+def test_a_film_by_command(files: dict[str, str], tiny_checkpoint: Path, tmp_path: Path) -> None:
+    film = tmp_path / "way.gif"
+    common = ["--checkpoint", str(tiny_checkpoint), "--steps", "1", "--seed", "0"]
+    assert main(["interpolate", files["a"], "a cat", "--frames", "3", "-o", str(film), *common]) == 0
+    with Image.open(film) as opened:
+        assert opened.n_frames == 3
+
+
+@pytest.mark.parametrize("word", ["mix", "steps", "diff"])
+def test_a_prompt_may_be_a_tasks_name(word: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    assert main([word, "--seed", "1", "--steps", "1", "-o", str(tmp_path), "--checkpoint", str(tiny_checkpoint)]) == 0
+    assert images.read_record(tmp_path / f"{word}-1.png")["prompt"] == word
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("variations nowhere.png", "No such file"),
+        ("interpolate {a} nowhere.png", "There is no picture nowhere.png"),
+        ("interpolate {a}", "at least two ends"),
+        ("interpolate {a} {b} --frames 0", "at least two frames"),
+        ("mix {a}=1 {b}=-1", "sum to zero"),
+        ("mix {a}=1e", "is no number"),
+        ("diff {a} --to dog --strengths many", "--strengths takes numbers"),
+        ("inpaint {b} --mask {mask}", "make them the same size"),
+        ("inpaint {a} --scheduler euler", "scheduler must be one of"),
+        ("enhance {b}", "give a smaller one"),
+        ("reconstruct {a} --guidance 3", "the way back"),
+        ("variations {a} -n 0", "-n must be 1 or more"),
+        ("variations {a} -o x.jpg", "saved as PNG"),
+    ],
+)
+def test_bad_commands_are_told(
+    command: str,
+    expected: str,
+    files: dict[str, str],
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = [part.format(**files) for part in command.split()]
+    assert main([*arguments, "--checkpoint", str(tiny_checkpoint)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and expected in err and "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -1,0 +1,161 @@
+"""A visitor of the page: the page served by a process of its own, and a real browser that never leaves this machine."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium")
+SECONDS = 120  # the most that anything may take, also on a busy machine
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)")
+
+
+@contextmanager
+def served(folder: Path, *arguments: str, port: int | None = None) -> Iterator[str]:
+    """The address of `app.py` with these arguments while it runs; `folder` takes its files and its log."""
+    port = port or free_port()
+    command = [sys.executable, "app.py", "--port", str(port), *arguments]
+    environment = os.environ | {
+        "GRADIO_TEMP_DIR": str(folder),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "VOTES_FILE": str(folder / "votes.sqlite3"),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log").open("w+") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}", server, folder / "log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=SECONDS)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 3 * SECONDS
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url, timeout=SECONDS).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"{url} does not answer: {log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page's address, with the tiny checkpoint."""
+    with served(tmp_path_factory.mktemp("page"), "--checkpoint", str(tiny_checkpoint)) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def client(address: str) -> Client:
+    """A program that calls the page's API."""
+    return Client(address, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=SECONDS * 1000)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visiting(browser: Browser, address: str, path: str = "/", **options: object) -> Iterator[Page]:
+    """A fresh visitor's page; at the end no request has left this machine and no script has failed.
+
+    `options` are the browser context's: viewport, locale, color_scheme and so on.
+    """
+    context: BrowserContext = browser.new_context(**options)
+    context.set_default_timeout(SECONDS * 1000)
+    expect.set_options(timeout=SECONDS * 1000)
+    page = context.new_page()
+    asked: list[str] = []
+    failed: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.goto(address + path)
+    expect(button(page, "draw")).to_be_visible()
+    try:
+        yield page
+    finally:
+        context.close()
+    outside = {url for url in asked if urlparse(url).scheme not in ("data", "blob") and not url.startswith(address)}
+    assert asked and not outside
+    assert not failed
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A fresh visitor on the page."""
+    with visiting(browser, address, locale="en-US") as page:
+        yield page
+
+
+def button(page: Page, kind: str) -> Locator:
+    """The "draw" or "stop" button of the tab that is open."""
+    return page.locator(f"button.{kind} >> visible=true")
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Open the tab with this label; on a phone it may be folded into a menu."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    tab.click()
+    # A tab is built when it is first opened; one opened meanwhile would be lost.
+    expect(page.locator(f"#{tab.get_attribute('aria-controls')} .block").first).to_be_visible()
+
+
+def draw(page: Page) -> Locator:
+    """Press Draw and wait for the end; the finished pictures."""
+    button(page, "draw").click()
+    expect(page.locator(".status.done >> visible=true")).to_be_visible()
+    return page.locator(".pictures figure >> visible=true")
+
+
+def choose(page: Page, label: str, value: int) -> None:
+    """Fill the number beside a slider of Gradio."""
+    page.get_by_label(f"number input for {label}", exact=True).filter(visible=True).fill(str(value))
+
+
+def choose_steps(page: Page, steps: int) -> None:
+    """Set the steps of all stages in the advanced settings of the tab that is open."""
+    if not page.locator(".choices details[open] >> visible=true").count():
+        page.locator(".choices summary >> visible=true").click()
+    for stage in ("prior", "decoder", "upsampler"):
+        slider = page.locator(f'.choices input[data-stage="{stage}"][data-key="num_inference_steps"] >> visible=true')
+        slider.evaluate(
+            """(slider, steps) => {
+              slider.value = steps;
+              for (const kind of ["input", "change"]) slider.dispatchEvent(new Event(kind, {bubbles: true}));
+            }""",
+            steps,
+        )
