@@ -95,6 +95,7 @@ def test_two_results_are_interpolated_and_filmed(page: Page, tmp_path: Path) -> 
 def test_results_are_mixed(page: Page) -> None:
     drawn(page)
     send(page, "Mix 1", 0)
+    assert shown(page)  # the tab is there, and what is typed from now on stays
     page.get_by_label("And a prompt, if you like").fill("a dog")
     choose(page, "Number of pictures", 1)
     expect(draw(page)).to_have_count(1)

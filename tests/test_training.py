@@ -200,7 +200,7 @@ def test_a_killed_run_resumes_to_the_same_weights(trained: Path, recipe_file: Pa
 
 def test_two_processes_train_as_one(trained: Path, recipe_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "two"
-    launcher = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
+    launcher = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1")
     launcher += ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
     arguments = ("-m", "dalle2.training", recipe_file, "--out", out, "--stages", "clip,prior")
     result = completed(command(*arguments, launcher=launcher))
@@ -208,7 +208,7 @@ def test_two_processes_train_as_one(trained: Path, recipe_file: Path, tmp_path: 
     for stage in ("clip", "prior"):
         one, two = weights(trained / stage), weights(out / stage)
         for name, value in one.items():
-            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-4, msg=f"{stage} {name} differs")
+            torch.testing.assert_close(two[name], value, rtol=1e-3, atol=5e-4, msg=f"{stage} {name} differs")
 
 
 def test_the_command_refuses_in_one_sentence(recipe_file: Path, tmp_path: Path) -> None:
