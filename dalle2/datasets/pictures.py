@@ -174,7 +174,8 @@ def load_pictures(
         source: what `python -m dalle2.datasets.emoji` wrote, another folder that `datasets` can read
             (parquet, or pictures with a metadata file), or a hub id.
         columns: names of the picture and the caption column; a caption may be a text or a list of texts.
-        subgroups: keep only these subgroups of the emoji set; empty keeps all.
+        split: its name, or several as "train+test". subgroups: keep only these subgroups of the emoji set; empty
+            keeps all.
 
     Raises:
         ValueError: with a sentence when the source, the split or a column is missing.
@@ -209,9 +210,10 @@ def composite(rgba: torch.Tensor, grounds: torch.Tensor) -> torch.Tensor:
 def _open(source: str, split: str, streaming: bool) -> datasets.Dataset | datasets.IterableDataset:
     folder = Path(source)
     try:
-        if (files := sorted(str(file) for file in folder.glob(f"data/{split}-*.parquet"))) or folder.is_dir():
-            if files:
-                return datasets.load_dataset("parquet", data_files={split: files}, split=split, streaming=streaming)
+        files = {part: sorted(map(str, folder.glob(f"data/{part}-*.parquet"))) for part in split.split("+")}
+        if all(files.values()) or folder.is_dir():
+            if all(files.values()):
+                return datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming)
             return datasets.load_dataset(source, split=split, streaming=streaming)
         return datasets.load_dataset(source, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
