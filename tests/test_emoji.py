@@ -232,7 +232,13 @@ def test_copies_and_empty_pictures_are_dropped() -> None:
 
 def test_the_set_tells_its_licences_and_its_test_split(rows: dict, tmp_path: Path) -> None:
     out = tmp_path / "set"
-    assert {path.name for path in out.iterdir()} == {"data", "README.md", "LICENCES.md", "test-split.tsv"}
+    assert {path.name for path in out.iterdir()} == {
+        "data",
+        "README.md",
+        "LICENCES.md",
+        "test-pictures",
+        "test-split.tsv",
+    }
     licences = (out / "LICENCES.md").read_text()
     for style in ("coded", "named", "style 0", "style 1", "style 2"):
         assert f"Painter of {style} (https://example.org/{style})" in licences

@@ -84,3 +84,13 @@ def test_only_the_wanted_subgroups_are_kept(emoji_like: Path) -> None:
 def test_a_subgroup_that_is_not_there_is_refused(emoji_like: Path) -> None:
     with pytest.raises(ValueError, match="no picture of the subgroups"):
         load_pictures(str(emoji_like), "train", 16, subgroups=("nowhere",))
+
+
+def test_splits_are_joined(emoji_like: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    table = (emoji_like / "data" / "train-00000.parquet").read_bytes()
+    for split in ("train", "test"):
+        (tmp_path / "data" / f"{split}-00000.parquet").write_bytes(table)
+    assert len(load_pictures(str(tmp_path), "train+test", 16)) == 120
+    with pytest.raises(ValueError, match="Cannot open the split 'train\\+test'"):
+        load_pictures(str(emoji_like), "train+test", 16)

@@ -14,7 +14,8 @@ SHIPPED = sorted((Path(dalle2.training.__file__).parent / "recipes").glob("*.tom
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid_and_say_how_to_run_them(path: Path) -> None:
     recipe = read_recipe(path)
-    Settings.from_dict(recipe.settings)
+    if path.stem != "emoji-judge":  # a CLIP alone samples nothing
+        Settings.from_dict(recipe.settings)
     head = path.read_text(encoding="utf-8").split("\n\n")[0]
     for word in ("python -m dalle2.training", "Hardware", "Duration", "Expect"):
         assert word in head, f"{path.name} does not say its {word}"

@@ -545,7 +545,10 @@ def draw_rows(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept], siz
 
 
 def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Write the rows as parquet files that ``datasets`` opens; the pictures of each split, counted."""
+    """Write the rows as parquet files that ``datasets`` opens; the pictures of each split, counted.
+
+    The test pictures also lie as files in test-pictures, where `evaluation` finds them as references.
+    """
     import datasets
 
     text = datasets.Value("string")
@@ -560,6 +563,11 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         split = datasets.Dataset.from_dict(table, features=features)
         split.to_parquet(folder / "data" / f"{name}-00000-of-00001.parquet")
         counts[name] = len(chosen)
+    pictures = folder / "test-pictures"
+    pictures.mkdir()
+    for row in rows:
+        if row["held_out"]:
+            (pictures / row["image"]["path"]).write_bytes(row["image"]["bytes"])
     return counts
 
 
@@ -605,7 +613,8 @@ transparency, made by `python -m dalle2.datasets.emoji`. Styles: {styles}.
 Columns: `image`, `concept` (code points), `label` (English), `style`, `captions` (a label and tags in each of
 {len(languages)} languages: {", ".join(languages)}), `group`, `subgroup`, `licence`, and `held_out`: empty in
 train; in test `pair` for a style of a concept that other styles show in training, `concept` for one of
-{TEST_CONCEPTS} concepts that no style shows in training. `test-split.tsv` lists them.
+{TEST_CONCEPTS} concepts that no style shows in training. `test-split.tsv` lists them, and `test-pictures` holds
+them as PNG files.
 
 Who drew what, and the licences: LICENCES.md.
 """
