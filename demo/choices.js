@@ -18,8 +18,8 @@ element.addEventListener("change", event => {
   const { stage, key } = event.target.dataset;
   if (!stage) return;
   const chosen = structuredClone(current());
-  if (key === "scheduler") chosen[stage].eta = 0; // belongs to one scheduler only
-  chosen[stage][key] = key === "scheduler" ? event.target.value : Number(event.target.value);
+  if (key === "scheduler") Object.assign(chosen[stage], { eta: 0, times: 1 }); // belong to some schedulers only
+  chosen[stage][key] = event.target.tagName === "SELECT" ? event.target.value : Number(event.target.value);
   props.value = chosen;
 });
 

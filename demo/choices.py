@@ -1,33 +1,45 @@
 """How to draw: a preset, or each stage's steps, guidance and scheduler. A component that all tabs share."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demo.studio import MAX_GUIDANCE, MAX_STEPS, PRESETS, SCHEDULERS, Studio
+from demo.studio import FREE, MAX_CANDIDATES, MAX_GUIDANCE, MAX_STEPS, PRESETS, SCHEDULERS, Manner, Studio
 
 TEMPLATE = Path(__file__).with_name("choices.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("choices.js").read_text(encoding="utf-8")
 
 
 class Choices(gr.HTML):
-    """Its value is "fast", "default", "best", or a table of settings as in a picture's record."""
+    """Its value is "fast", "default", "best", or a table of settings as in a picture's record.
 
-    def __init__(self, studio: Studio, checkpoint: str, value: str = "default", render: bool = True) -> None:
+    It offers what the task leaves open: the stages of its manner, without the ways in which it needs them.
+    """
+
+    def __init__(
+        self,
+        studio: Studio,
+        checkpoint: str,
+        value: str = "default",
+        manner: Manner = FREE,
+        render: bool = True,
+    ) -> None:
         super().__init__(
             value,
             html_template=TEMPLATE,
             js_on_load=BEHAVIOUR,
             elem_classes="choices",
             apply_default_css=False,
-            presets={
-                each: {name: studio.settings(name, each).to_dict() for name in PRESETS} for each in studio.checkpoints
-            },
+            presets=presets(studio, manner),
+            manner=dataclasses.asdict(manner),
+            priors={each: studio.model(each).priors for each in studio.checkpoints},
             checkpoint=checkpoint,
             schedulers=SCHEDULERS,
             most_steps=MAX_STEPS,
             most_guidance=MAX_GUIDANCE,
+            most_candidates=MAX_CANDIDATES,
             open=False,
             render=render,
         )
@@ -43,3 +55,10 @@ class Choices(gr.HTML):
 
     def example_value(self) -> str:
         return "default"
+
+
+def presets(studio: Studio, manner: Manner) -> dict[str, dict[str, Any]]:
+    """Checkpoint -> preset -> its table of settings."""
+    return {
+        each: {name: studio.settings(name, each, manner).to_dict() for name in PRESETS} for each in studio.checkpoints
+    }

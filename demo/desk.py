@@ -1,7 +1,8 @@
 """What all tabs work with: the studio, the words, results that can be handed on, and drawing with progress."""
 
+import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from demo.choices import Choices
+from demo.choices import Choices, presets
 from demo.language import Both, Words
 from demo.pictures import Pictures
 from demo.status import HINT, STOPPED, Status, progress, status
-from demo.studio import MAX_PICTURES, Drawing, Refusal, Studio
+from demo.studio import FREE, MAX_PICTURES, RETRACING, Drawing, Manner, Refusal, Studio, read_record
 
 DEFAULT_PICTURES = 4
 # Answered by the page alone, without the server.
@@ -40,7 +41,8 @@ class Way:
     """Where a result can go: to a tab, into its widgets.
 
     `widgets` are pairs of a widget and where its new value lies in the parcel {image, caption, record}, as
-    "record.seed", or a constant that is not a string. With `task`, only results of that task can go there.
+    "record.seed", or a constant that is not a string. With `task`, only results of that task can go there. What is
+    `near` or has a task is a button of its own; the others share a menu.
     """
 
     name: str
@@ -48,11 +50,14 @@ class Way:
     words: Both
     widgets: Sequence[tuple[gr.components.Component, Any]]
     task: str | None = None
+    near: bool = False
 
     def to_page(self) -> dict[str, Any]:
         """For the templates and scripts."""
         widgets = [{"from": place} if isinstance(place, str) else {"is": place} for _, place in self.widgets]
-        return {"name": self.name, "tab": self.tab, "task": self.task, "widgets": widgets, **self.words._asdict()}
+        near = self.near or self.task is not None
+        here = {"name": self.name, "tab": self.tab, "task": self.task, "near": near, "widgets": widgets}
+        return here | self.words._asdict()
 
 
 class OwnPicture(gr.Image):
@@ -152,13 +157,31 @@ class Desk:
             random = gr.Checkbox(True, label=self.say("Random seed", "随机种子"), elem_classes="random-seed")
         return seed, random
 
-    def choices(self, value: str = "default", checkpoint: gr.Dropdown | None = None) -> Choices:
-        """Presets and the advanced settings of each stage, for the checkpoint of this picker or the page's."""
+    def choices(
+        self,
+        value: str = "default",
+        checkpoint: gr.Dropdown | None = None,
+        manner: Manner = FREE,
+        retraced: gr.Checkbox | None = None,
+    ) -> Choices:
+        """Presets and the advanced settings of each stage, for the checkpoint of this picker or the page's.
+
+        While `retraced` is checked the task's manner is RETRACING.
+        """
         picker = checkpoint or self.checkpoint
-        choices = Choices(self.studio, picker.value, value)
+        choices = Choices(self.studio, picker.value, value, manner)
         props = json.dumps(choices.props)
-        js = f"checkpoint => ({{__type__: 'update', props: {{...{props}, checkpoint}}}})"
-        picker.change(None, picker, choices, js=js, **HERE)
+        if retraced is None:
+            js = f"checkpoint => ({{__type__: 'update', props: {{...{props}, checkpoint}}}})"
+            picker.change(None, picker, choices, js=js, **HERE)
+            return choices
+        other = json.dumps({"manner": dataclasses.asdict(RETRACING), "presets": presets(self.studio, RETRACING)})
+        js = (
+            f"(checkpoint, on) => ({{__type__: 'update', props: {{...{props}, ...(on ? {other} : {{}}), checkpoint}}}})"
+        )
+        gr.on([picker.change, retraced.change], None, [picker, retraced], choices, js=js, **HERE)
+        # A table for the one manner is none for the other.
+        retraced.input(None, choices, choices, js="now => typeof now === 'string' ? now : 'default'", **HERE)
         return choices
 
     def takes(self, way: Way) -> None:
@@ -178,7 +201,8 @@ class Desk:
 
     def connect(self) -> None:
         """After all tabs are built: each result can go each way."""
-        ways = sorted(self._ways, key=lambda way: way.task is not None)  # what goes for all results comes first
+        # What goes for all results comes first.
+        ways = sorted(self._ways, key=lambda way: way.task is not None)
         offered = [way.to_page() for way in ways]
         widgets = [widget for way in ways for widget, _ in way.widgets]
         for component in self._senders:
@@ -210,16 +234,22 @@ class Desk:
         bench.stop.click(None, None, None, cancels=[drawn], **HERE)
 
 
-def answers(drawings: Callable[[], Iterator[Drawing]], caption: str, request: gr.Request | None) -> Iterator[Answer]:
+def answers(
+    drawings: Callable[[], Iterator[Drawing]],
+    caption: str,
+    request: gr.Request | None,
+    named: Callable[[Mapping[str, Any]], str] | None = None,
+) -> Iterator[Answer]:
     """What an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
 
-    A Refusal ends it with its sentence in the progress line, and as the API's error.
+    `named` finds a finished picture's own caption in its record. A Refusal ends it with its sentence in the progress
+    line, and as the API's error.
     """
     shown: Sequence[Image.Image] = ()
     try:
         for drawing in drawings():
             # Pictures that the page has already are not sent again.
-            fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption)
+            fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption, named)
             shown = drawing.pictures
             yield fresh, drawing.seeds[0], progress(drawing, request)
     except Refusal as refusal:
@@ -228,7 +258,11 @@ def answers(drawings: Callable[[], Iterator[Drawing]], caption: str, request: gr
         raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
 
 
-def _captioned(drawing: Drawing, caption: str) -> list[tuple[Image.Image, str]]:
+def _captioned(
+    drawing: Drawing, caption: str, named: Callable[[Mapping[str, Any]], str] | None
+) -> list[tuple[Image.Image, str]]:
+    if named and drawing.finished:
+        return [(picture, named(read_record(picture))) for picture in drawing.pictures]
     return [
         (picture, f"{caption}, {index + 1}" if len(drawing.pictures) > 1 else caption)
         for index, picture in enumerate(drawing.pictures)

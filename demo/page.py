@@ -11,7 +11,10 @@ from demo.desk import Desk
 from demo.studio import MAX_UPLOAD_BYTES, Studio
 
 # The tabs in the order in which they stand; each is a file.
-TABS = ("create", "variations", "interpolate", "mix", "compare", "history", "about")
+TABS = (
+    *("create", "variations", "interpolate", "mix", "restyle", "retouch", "extend", "enhance", "explain"),
+    *("compare", "history", "about"),
+)
 
 # Above the line of the studio, which refuses with a sentence, this one only bounds memory.
 WAITING_EVENTS = 200

@@ -19,6 +19,12 @@ function link(record) {
   return address.href;
 }
 
+function send(way, index) {
+  element.querySelector("dialog").close();
+  window.parcel = { way, ...pictures()[index] };
+  trigger("send");
+}
+
 element.addEventListener("click", event => {
   const button = event.target.closest("[data-do]");
   const dialog = element.querySelector("dialog");
@@ -35,10 +41,15 @@ element.addEventListener("click", event => {
       button.textContent = "✓";
       return;
     case "send":
-      dialog.close();
-      window.parcel = { way: button.dataset.way, ...pictures()[index] };
-      trigger("send");
+      return send(button.dataset.way, index);
   }
+});
+
+element.addEventListener("change", event => {
+  const { value, dataset } = event.target;
+  if (!event.target.matches(".ways select") || !value) return;
+  event.target.value = "";
+  send(value, Number(dataset.index));
 });
 
 element.addEventListener("input", event => {

@@ -13,6 +13,7 @@ DONE = Both("Done.", "完成。")
 STOPPED = Both("Stopped.", "已停止。")
 STAGE = {
     "prior": Both("Understanding", "理解"),
+    "inversion": Both("Retracing", "回溯"),
     "decoder": Both("Drawing", "绘制"),
     "upsampler": Both("Sharpening", "放大"),
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dalle2 import images
 from dalle2.families import EMBEDDED, load
@@ -33,6 +33,10 @@ from dalle2.settings import (
 from demo.line import Line, Pace, Place
 
 __all__ = [
+    "ENHANCING",
+    "FREE",
+    "FROM_PICTURE",
+    "MAX_CANDIDATES",
     "MAX_FRAMES",
     "MAX_GUIDANCE",
     "MAX_PICTURES",
@@ -41,13 +45,18 @@ __all__ = [
     "MAX_STEPS",
     "MAX_UPLOAD_BYTES",
     "PRESETS",
+    "REPAINTING",
+    "RETRACING",
     "SCHEDULERS",
     "STAGES",
     "Drawing",
+    "Manner",
     "Refusal",
     "Studio",
+    "open_mask",
     "open_picture",
     "read_record",
+    "reduced",
     "words",
 ]
 
@@ -57,6 +66,7 @@ MAX_FRAMES = 24
 MAX_STEPS = 100
 MAX_GUIDANCE = 20.0
 MAX_CANDIDATES = 4
+MAX_TIMES = 10  # that each step is taken
 MAX_UPLOAD_BYTES = 20_000_000
 WAITING_VISITORS = 30
 
@@ -77,6 +87,37 @@ class Refusal(Exception):
 
 class Cancelled(Exception):
     """Nobody waits for these pictures any more."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a task goes about it: which stages run, in this order, and what the settings are adapted to.
+
+    `adapted` is "retracing", "repainting" (see `Settings`) or "", which leaves them as the checkpoint has them.
+    """
+
+    stages: tuple[str, ...] = STAGES
+    adapted: str = ""
+
+    def from_picture(self) -> "Manner":
+        """The same where the content comes from a picture, so that the prior has nothing to do."""
+        return dataclasses.replace(self, stages=tuple(name for name in self.stages if name != "prior"))
+
+    def own(self, settings: Settings) -> Settings:
+        """A checkpoint's settings as this task needs them."""
+        match self.adapted:
+            case "retracing":
+                return settings.retracing()
+            case "repainting":
+                return settings.repainting()
+        return settings
+
+
+FREE = Manner()
+FROM_PICTURE = FREE.from_picture()
+RETRACING = Manner(("inversion", "decoder", "upsampler"), "retracing")
+REPAINTING = Manner(adapted="repainting")
+ENHANCING = Manner(("upsampler",))
 
 
 @dataclass(frozen=True)
@@ -151,13 +192,16 @@ class Studio:
         return self._cards.get(checkpoint, "")
 
     def settings(
-        self, chosen: str | Mapping[str, Mapping[str, object]] = "default", checkpoint: str | None = None
+        self,
+        chosen: str | Mapping[str, Mapping[str, object]] = "default",
+        checkpoint: str | None = None,
+        manner: Manner = FREE,
     ) -> Settings:
         """A preset's settings, or the checkpoint's own with what `chosen` changes, in the shape of a record.
 
-        Refusal when a value is out of range.
+        Both as the task needs them. Refusal when a value is out of range.
         """
-        own = self.model(checkpoint).settings
+        own = manner.own(self.model(checkpoint).settings)
         if isinstance(chosen, str):
             if chosen not in PRESETS:
                 raise Refusal(f"There are no settings {chosen!r}: choose one of {', '.join(PRESETS)}, or give a table.")
@@ -169,6 +213,9 @@ class Studio:
             settings = Settings.from_dict(values | {name: values.get(name, {}) | dict(chosen[name]) for name in chosen})
         except ValueError as error:
             raise Refusal(f"These settings cannot be used: {error}") from error
+        if manner.adapted == "retracing":
+            # The record of a picture that kept some freedom says how much; that is asked for beside the settings.
+            settings = dataclasses.replace(settings, decoder=dataclasses.replace(settings.decoder, eta=0.0))
         _check_bounds(settings)
         return settings
 
@@ -180,19 +227,22 @@ class Studio:
         settings: str | Mapping[str, Mapping[str, object]] = "default",
         checkpoint: str | None = None,
         most: int = MAX_PICTURES,
+        manner: Manner = FREE,
     ) -> Iterator[Drawing]:
         """Run `task` when it is our turn, with `count` seeds that count up from `seed`; None picks one at random.
 
         Closing the iterator cancels within a step. Refusal when the request is out of range, cannot be drawn, or
-        comes when too many wait already. `most` bounds the count.
+        comes when too many wait already. `most` bounds the count; `manner` is the task's.
         """
         model = self.model(checkpoint)
-        chosen = self.settings(settings, checkpoint)
+        chosen = self.settings(settings, checkpoint, manner)
         try:
             seeds = _seeds(seed, count, most)
         except ValueError as error:
             raise Refusal(str(error)) from error
-        stages = tuple((name, 0, getattr(chosen, name).num_inference_steps) for name in STAGES)
+        # The way back takes the decoder's steps.
+        rows = {name: getattr(chosen, "decoder" if name == "inversion" else name) for name in manner.stages}
+        stages = tuple((name, 0, stage.num_inference_steps) for name, stage in rows.items())
         yield from self._stream(Drawing(seeds, stages), lambda on_step: task(model, seeds, chosen, on_step))
 
     def _stream(self, drawing: Drawing, task: Callable[[OnStep], Sequence[Image.Image]]) -> Iterator[Drawing]:
@@ -276,13 +326,44 @@ def open_picture(path: str | None) -> Image.Image:
     if not path:
         raise Refusal("There is no picture yet: choose, drop or paste one.")
     try:
-        if Path(path).stat().st_size > MAX_UPLOAD_BYTES:
-            raise Refusal(f"The picture's file is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB: make it smaller.")
+        _check_bytes(path)
         return images.open_picture(path)
     except ValueError as error:
         raise Refusal(str(error)) from error
     except OSError as error:
         raise Refusal("The picture is not on the server any more: choose it again.") from error
+
+
+def open_mask(path: str | None, picture: Image.Image) -> Image.Image:
+    """Where this picture is to be repainted: white in a mask of the same size, or in a square of any size, which
+
+    then stands for the picture's middle square. Refusal says what is wrong with it.
+    """
+    if not path:
+        raise Refusal("Nothing is marked yet: paint over what shall change.")
+    try:
+        _check_bytes(path)
+        mask = images.open_mask(path)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    except OSError as error:
+        raise Refusal("The mask is not on the server any more: paint it again.") from error
+    if not mask.getextrema()[1]:
+        raise Refusal("Nothing is marked yet: paint over what shall change.")
+    if mask.size == picture.size or mask.width != mask.height:
+        return mask
+    side = min(picture.size)
+    whole = Image.new("L", picture.size)
+    whole.paste(mask.resize((side, side)), ((picture.width - side) // 2, (picture.height - side) // 2))
+    return whole
+
+
+def reduced(picture: Image.Image, side: int) -> Image.Image:
+    """The picture's middle square, at most `side` pixels large; Refusal unless that is a number from 1."""
+    if isinstance(side, bool) or not isinstance(side, int) or side < 1:
+        raise Refusal(f"A picture is made small to a whole number of pixels from 1, not {side!r}.")
+    side = min(side, *picture.size)
+    return ImageOps.fit(picture, (side, side), Image.Resampling.BOX)
 
 
 def read_record(picture: str | Image.Image) -> dict[str, object]:
@@ -294,6 +375,11 @@ def read_record(picture: str | Image.Image) -> dict[str, object]:
         raise Refusal(str(error).replace(str(picture), "This file")) from error
     except OSError as error:
         raise Refusal("The picture is damaged and cannot be read to its end: choose another one.") from error
+
+
+def _check_bytes(path: str) -> None:
+    if Path(path).stat().st_size > MAX_UPLOAD_BYTES:
+        raise Refusal(f"The picture's file is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB: make it smaller.")
 
 
 def _preset(own: Settings, factor: float) -> Settings:
@@ -312,6 +398,8 @@ def _check_bounds(settings: Settings) -> None:
             raise Refusal(f"The {name} takes at most {MAX_STEPS} steps here, not {stage.num_inference_steps}.")
         if stage.guidance_scale > MAX_GUIDANCE:
             raise Refusal(f"The {name} takes at most a guidance of {MAX_GUIDANCE:g} here, not {stage.guidance_scale}.")
+        if stage.times > MAX_TIMES:
+            raise Refusal(f"The {name} takes each step at most {MAX_TIMES} times here, not {stage.times}.")
         if stage.candidates > MAX_CANDIDATES:
             raise Refusal(f"The {name} draws at most {MAX_CANDIDATES} candidates here, not {stage.candidates}.")
 

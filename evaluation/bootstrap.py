@@ -55,6 +55,20 @@ def paired_bootstrap(a: Sequence[float], b: Sequence[float], seed: int = 0) -> D
     return Difference(mean, (float(low), float(high)), p, len(pairs), wins, losses)
 
 
+def ratio_interval(a: Sequence[float], b: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
+    """The percentile bootstrap interval of mean(a) / mean(b), of values that belong together by position.
+
+    None where b's mean can come out as zero, so that there is no upper end. ValueError as in `paired_bootstrap`.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"A ratio of means needs as many values on both sides, not {len(a)} and {len(b)}.")
+    above, below = (np.concatenate(list(_resampled_means(_checked(side), seed))) for side in (a, b))
+    if (below <= 0).any():
+        return None
+    low, high = np.quantile(above / below, (0.025, 0.975))
+    return float(low), float(high)
+
+
 def jackknife(value: float, left_out: Sequence[float]) -> tuple[float, tuple[float, float], float]:
     """Standard error, interval and p-value of `value` from its `left_out` versions, each without one group.
 

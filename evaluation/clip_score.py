@@ -121,7 +121,7 @@ def score(
         floor=(pictures * texts[_others(own, len(distinct), seed)]).sum(1, dtype=np.float64)
         if len(distinct) > 1
         else np.array([]),
-        rank=_ranks(pictures, texts, own, among, seed),
+        rank=ranks(pictures, texts, own, among, seed),
         among=among,
         ceiling=ceiling,
         spread=_spread(pictures, own),
@@ -231,7 +231,7 @@ def _others(own: np.ndarray, count: int, seed: int) -> np.ndarray:
     return following[own]
 
 
-def _ranks(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, among: int, seed: int) -> np.ndarray:
+def ranks(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, among: int, seed: int) -> np.ndarray:
     """How many of `among` - 1 other captions, drawn for each picture, fit it as well as its own, or better.
 
     An equal one counts as better, so that a CLIP which sees no difference has no success.

@@ -45,15 +45,15 @@ def canonical(picture: Image.Image, size: int | None) -> Image.Image:
 
 
 def batches(
-    paths: Sequence[Path],
+    paths: Sequence[Path | bytes],
     prepare: Prepare,
     size: int | None = None,
     batch_size: int = 32,
     workers: int | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Prepared pictures, stacked, in the order of `paths`; `workers` processes, as many as cores up to 8 by default.
+    """Prepared pictures, stacked, in the order of `paths`, which may be the files' bytes.
 
-    ValueError names a picture that cannot be opened.
+    `workers` processes open them, as many as cores up to 8 by default. ValueError names one that cannot be opened.
     """
     if batch_size < 1:
         raise ValueError(f"A batch holds at least one picture, not {batch_size}.")
@@ -66,7 +66,7 @@ def batches(
 
 
 class _Pictures(Dataset):
-    def __init__(self, paths: Sequence[Path], prepare: Prepare, size: int | None) -> None:
+    def __init__(self, paths: Sequence[Path | bytes], prepare: Prepare, size: int | None) -> None:
         self.paths, self.prepare, self.size = paths, prepare, size
 
     def __len__(self) -> int:
@@ -81,7 +81,8 @@ class _Pictures(Dataset):
         try:
             return self.prepare(canonical(open_picture(path), self.size))
         except (ValueError, OSError) as error:
-            return f"{path} cannot be measured: {error}"
+            name = f"The picture {index}" if isinstance(path, bytes) else path
+            return f"{name} cannot be measured: {error}"
 
 
 def _stack(items: list[torch.Tensor | str]) -> torch.Tensor | str:

@@ -37,7 +37,6 @@ MODES = {
     "upsampler": "each picture made a quarter of the size, and enlarged by the upsampler alone",
 }
 ANCHORS = ("anchor, mean colour", "anchor, unrelated picture")
-SHRINK = 4  # from the picture to the decoder's size, in every checkpoint of the family
 MANY = 8  # pictures decoded at a time
 
 Pair = tuple[Image.Image, Image.Image]  # what is measured, what it should be
@@ -183,7 +182,9 @@ def _same_prompts(images: Path, reference: Path, facts: dict[str, object]) -> li
 
 def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: dict[str, object]) -> Iterator[Pair]:
     """Each real picture, in the checkpoint's size, and what the checkpoint makes of it; picture i has seed + i."""
-    from dalle2.families import EMBEDDED, load  # the only mode of this file that loads a model
+    # only these modes load a model
+    from dalle2.families import EMBEDDED, load
+    from evaluation.enlargement import enlarged
 
     model = load(options.checkpoint or EMBEDDED, options.device)
     model.require({"reconstruction": "variations", "inversion": "inversion", "upsampler": "enhancement"}[mode])
@@ -196,7 +197,7 @@ def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: d
             real = [canonical(open_picture(path), size) for path in files[start : start + MANY]]
             seeds = [options.seed + start + index for index in range(len(real))]
             if mode == "upsampler":
-                made = _upsampled(model, real, seeds)
+                made = enlarged(model, real, seeds)
             else:
                 embeddings = model.embed_image(real)
                 noise = model.invert(real, embeddings, settings=settings) if mode == "inversion" else None
@@ -204,15 +205,6 @@ def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: d
             yield from zip(made, real, strict=True)
 
     return draw()
-
-
-def _upsampled(model: object, pictures: list[Image.Image], seeds: list[int]) -> list[Image.Image]:
-    from dalle2.images import to_pictures, to_tensor
-
-    small = pictures[0].width // SHRINK
-    # The filter with which the upsampler's training pictures were made small.
-    pixels = torch.nn.functional.interpolate(to_tensor(pictures), size=(small, small), mode="area")
-    return to_pictures(model.upsample(pixels, seeds))
 
 
 def _peek(pairs: Iterator[Pair]) -> tuple[Pair, Iterator[Pair]]:

@@ -127,7 +127,7 @@ def test_ceiling_floor_and_ranks(clip: Clip, folder: Path) -> None:
 
 def test_a_blind_clip_has_no_success() -> None:
     same = np.ones((5, 4), np.float32) / 2
-    ranks = clip_score._ranks(same, same, np.arange(5), among=5, seed=0)
+    ranks = clip_score.ranks(same, same, np.arange(5), among=5, seed=0)
     np.testing.assert_array_equal(ranks, 4)
 
 

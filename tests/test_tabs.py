@@ -12,7 +12,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab, served, visiting
+from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab, send, served, shown, visiting
 
 from dalle2 import images
 from dalle2.families import layout
@@ -38,20 +38,6 @@ def drawn(page: Page, prompt: str = "a cat face") -> None:
     expect(draw(page)).to_have_count(2)
 
 
-def send(page: Page, way: str, index: int = 0) -> None:
-    """Press a button that lies over the foot of a result."""
-    picture = page.locator(".pictures figure >> visible=true").nth(index)
-    picture.hover()
-    picture.get_by_role("button", name=way, exact=True).click()
-
-
-def shown(page: Page, index: int = 0) -> str:
-    """The file name of the picture in an own-picture box of the open tab."""
-    box = page.locator(".own-picture >> visible=true").nth(index).locator("img")
-    expect(box).to_be_visible()
-    return box.get_attribute("src").split("/")[-1]
-
-
 @needs_chromium
 def test_a_result_is_varied_in_one_click(page: Page) -> None:
     drawn(page)
@@ -68,9 +54,9 @@ def test_a_result_is_varied_in_one_click(page: Page) -> None:
 @needs_chromium
 def test_two_results_are_interpolated_and_filmed(page: Page, tmp_path: Path) -> None:
     drawn(page)
-    send(page, "From here", 0)
+    send(page, "Interpolate from here", 0)
     open_tab(page, "Create")
-    send(page, "To here", 1)
+    send(page, "Interpolate to here", 1)
     assert shown(page, 0) != shown(page, 1)
     choose(page, "Number of frames", 5)
     frames = draw(page)
@@ -94,7 +80,7 @@ def test_two_results_are_interpolated_and_filmed(page: Page, tmp_path: Path) -> 
 @needs_chromium
 def test_results_are_mixed(page: Page) -> None:
     drawn(page)
-    send(page, "Mix 1", 0)
+    send(page, "Mix, as the first", 0)
     assert shown(page)  # the tab is there, and what is typed from now on stays
     page.get_by_label("And a prompt, if you like").fill("a dog")
     choose(page, "Number of pictures", 1)

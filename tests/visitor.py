@@ -159,3 +159,18 @@ def choose_steps(page: Page, steps: int) -> None:
             }""",
             steps,
         )
+
+
+def send(page: Page, way: str, index: int = 0) -> None:
+    """Press a button that lies over the foot of a result, or choose from the menu beside it."""
+    picture = page.locator(".pictures figure >> visible=true").nth(index)
+    picture.hover()
+    named = picture.get_by_role("button", name=way, exact=True)
+    named.click() if named.count() else picture.get_by_label("Use in another tab").select_option(way)
+
+
+def shown(page: Page, index: int = 0) -> str:
+    """The file name of the picture in an own-picture box of the open tab."""
+    box = page.locator(".own-picture >> visible=true").nth(index).locator("img")
+    expect(box).to_be_visible()
+    return box.get_attribute("src").split("/")[-1]

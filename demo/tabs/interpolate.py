@@ -106,8 +106,8 @@ def build(desk: Desk) -> None:
     desk.draws(bench, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     desk.reuses("interpolation", "interpolate", known)
-    desk.takes(Way("end-a", "interpolate", Both("From here", "从这里"), [(places[0], "image")]))
-    desk.takes(Way("end-b", "interpolate", Both("To here", "到这里"), [(places[1], "image")]))
+    desk.takes(Way("end-a", "interpolate", Both("Interpolate from here", "从这里过渡"), [(places[0], "image")]))
+    desk.takes(Way("end-b", "interpolate", Both("Interpolate to here", "过渡到这里"), [(places[1], "image")]))
 
 
 def _films(frames: list[Image.Image], folder: Path) -> tuple[gr.DownloadButton, gr.DownloadButton]:

@@ -74,8 +74,8 @@ def build(desk: Desk) -> None:
     desk.draws(bench, mix, inputs, [pictures, seed])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     desk.reuses("mix", "mix", known)
-    desk.takes(Way("mix-first", "mix", Both("Mix 1", "混合 1"), [(one, "image")]))
-    desk.takes(Way("mix-second", "mix", Both("Mix 2", "混合 2"), [(other, "image")]))
+    desk.takes(Way("mix-first", "mix", Both("Mix, as the first", "混合：第一张"), [(one, "image")]))
+    desk.takes(Way("mix-second", "mix", Both("Mix, as the second", "混合：第二张"), [(other, "image")]))
 
 
 def _weight(label: Any, value: float) -> gr.Slider:

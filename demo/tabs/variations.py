@@ -5,9 +5,11 @@ from typing import Any
 
 import gradio as gr
 
-from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
+from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, open_picture, words
+from demo.studio import FROM_PICTURE, MAX_PROMPT_CHARACTERS, RETRACING, Drawing, open_picture, words
+
+DEFAULT_ETA = 0.5
 
 
 def build(desk: Desk) -> None:
@@ -29,7 +31,18 @@ def build(desk: Desk) -> None:
         with desk.options():
             count = desk.count()
             seed, random_seed = desk.seed()
-            settings = desk.choices()
+            retraces = desk.studio.can("inversion")
+            keep = gr.Checkbox(False, label=say("Keep the composition", "保持构图"), visible=retraces)
+            eta = gr.Slider(
+                0,
+                1,
+                value=DEFAULT_ETA,
+                step=0.05,
+                label=say("Freedom: 0 is the same picture", "自由度：0 为原图"),
+                buttons=[],
+                visible=False,
+            )
+            settings = desk.choices(manner=FROM_PICTURE, retraced=keep)
 
     def variations(
         picture: str,
@@ -38,24 +51,34 @@ def build(desk: Desk) -> None:
         random_seed: bool = True,
         count: int = DEFAULT_PICTURES,
         settings: Any = "default",
+        keep_composition: bool = False,
+        eta: float = DEFAULT_ETA,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
-        """Draw pictures with the content of a picture, beside a prompt if there is one; answers as `/text_to_image`."""
+        """Draw pictures with the content of a picture, beside a prompt if there is one; answers as `/text_to_image`.
+
+        With `keep_composition` they start from the picture's own noise: at `eta` 0 it is the same picture, as the
+        model sees it, and at 1 only its rough composition stays.
+        """
 
         def draw() -> Iterator[Drawing]:
-            source, beside = open_picture(picture), words(prompt, needed=False)
+            source, beside = open_picture(picture), words(prompt, needed=False) or None
+            freedom = eta if keep_composition else None
             yield from desk.studio.draw(
-                lambda model, seeds, chosen, on_step: model.variations(source, seeds, beside or None, chosen, on_step),
+                lambda model, seeds, chosen, on_step: model.variations(source, seeds, beside, chosen, on_step, freedom),
                 None if random_seed else seed,
                 count,
                 settings,
                 checkpoint,
+                manner=RETRACING if keep_composition else FROM_PICTURE,
             )
 
         yield from answers(draw, Both("Variation", "变体").for_visitor(request), request)
 
-    desk.draws(bench, variations, [picture, prompt, seed, random_seed, count, settings], [pictures, seed])
+    desk.draws(bench, variations, [picture, prompt, seed, random_seed, count, settings, keep, eta], [pictures, seed])
+    keep.change(None, keep, eta, js="on => ({__type__: 'update', visible: on})", **HERE)
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known += [(keep, "record.inverted"), (eta, "record.settings.decoder.eta")]
     desk.reuses("variations", "variations", known)
-    desk.takes(Way("vary", "variations", Both("Vary", "变体"), [(picture, "image")]))
+    desk.takes(Way("vary", "variations", Both("Vary", "变体"), [(picture, "image")], near=True))

@@ -1,0 +1,123 @@
+"""The tab "explain": how a picture comes about, step by step, word by word, or axis by axis of its embedding."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import gradio as gr
+
+from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
+from demo.language import Both
+from demo.status import STAGE
+from demo.studio import (
+    FREE,
+    FROM_PICTURE,
+    MAX_PROMPT_CHARACTERS,
+    Drawing,
+    Refusal,
+    open_picture,
+    words,
+)
+
+AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+ASKED = {
+    "steps": Both("How does it form, step by step?", "它如何一步步成形？"),
+    "attention": Both("Where did each word look?", "每个词看向哪里？"),
+    "dimensions": Both("What does the embedding of a picture hold?", "图片的嵌入里有什么？"),
+}
+NEEDS = {"steps": "text_to_image", "attention": "attention", "dimensions": "variations"}
+# A question about a picture asks for one, the others for a prompt.
+FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
+  ? [{__type__: "update", visible: question !== "dimensions"}, {__type__: "update", visible: question === "dimensions"}]
+  : [{__type__: "update"}, {__type__: "update"}]"""
+
+
+def build(desk: Desk) -> None:
+    """Lay out the tab, with the endpoint `/explain`."""
+    able = [name for name, task in NEEDS.items() if desk.studio.can("text_to_image") and desk.studio.can(task)]
+    if not able:
+        return
+    say, first = desk.say, desk.studio.checkpoints[0]
+    with desk.tab("explain", "Explain", "解释"), desk.task():
+        with desk.asking():
+            question = gr.Radio(
+                [(say(*ASKED[name]), name) for name in able], value=able[0], label=say("Question", "问题")
+            )
+            prompt = gr.Textbox(
+                "",
+                label=say("Prompt", "描述"),
+                placeholder=say("What should the picture show?", "想画什么？"),
+                lines=2,
+                max_length=MAX_PROMPT_CHARACTERS,
+            )
+            picture = OwnPicture(say("Picture", "图片"))
+            picture.visible = able[0] == "dimensions"
+            bench = desk.bench("Explain", "解释")
+        pictures = desk.pictures(film=True)
+        with desk.options():
+            seed, random_seed = desk.seed()
+            settings = desk.choices()
+    question.change(None, question, [prompt, picture], js=FITTING, **HERE)
+
+    def explain(
+        question: Literal["steps", "attention", "dimensions"],
+        prompt: str = "",
+        picture: str | None = None,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        settings: Any = "default",
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[Answer]:
+        """Show how a picture comes about; answers as `/text_to_image`.
+
+        "steps": what is predicted at each step of drawing the prompt. "attention": the prompt's picture, then for
+        each word the same picture lit where the word was read. "dimensions": the picture drawn from a growing number
+        of the principal axes of its embedding.
+        """
+
+        def draw() -> Iterator[Drawing]:
+            start = None if random_seed else seed
+            if question == "dimensions":
+                source = open_picture(picture)
+                yield from desk.studio.draw(
+                    lambda model, seeds, *how: model.dimensions(source, AXES, seeds[0], None, *how),
+                    start,
+                    len(AXES),
+                    settings,
+                    checkpoint,
+                    most=len(AXES),
+                    manner=FROM_PICTURE,
+                )
+                return
+            if question not in ("steps", "attention"):
+                raise Refusal(f"There is no question {question!r}: ask for one of {', '.join(ASKED)}.")
+            asked = words(prompt)
+            yield from desk.studio.draw(
+                lambda model, seeds, *how: getattr(model, question)(asked, seeds[0], *how),
+                start,
+                1,
+                settings,
+                checkpoint,
+                manner=FREE,
+            )
+
+        yield from answers(draw, Both("Picture", "图片").for_visitor(request), request, lambda r: _named(r, request))
+
+    desk.draws(bench, explain, [question, prompt, picture, seed, random_seed, settings], [pictures, seed])
+    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    for name in able:
+        if name != "dimensions":
+            desk.reuses(name, "explain", known)
+    words_too = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
+    desk.takes(Way("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
+
+
+def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:
+    """What one picture shows, from its record."""
+    match record["task"]:
+        case "steps":
+            index = record["step"]
+            return f"{STAGE[record['stage']].for_visitor(request)}, {Both('step', '第').for_visitor(request)} {index}"
+        case "attention":
+            return record["word"] or record["prompt"]
+    return Both(f"{record['axes']} axes", f"{record['axes']} 个主轴").for_visitor(request)

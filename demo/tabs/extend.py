@@ -1,0 +1,80 @@
+"""The tab "extend": a picture made small, and the world around it painted (outpainting)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
+from demo.language import Both
+from demo.studio import MAX_PROMPT_CHARACTERS, REPAINTING, Drawing, open_picture, words
+
+SHARE = 0.6
+
+
+def build(desk: Desk) -> None:
+    """Lay out the tab, with the endpoint `/outpaint`."""
+    if not desk.studio.can("inpainting"):
+        return
+    say, first = desk.say, desk.studio.checkpoints[0]
+    with desk.tab("extend", "Extend", "扩展"), desk.task():
+        with desk.asking():
+            picture = OwnPicture(say("Picture", "图片"))
+            prompt = gr.Textbox(
+                "",
+                label=say("What the whole should show, if you like", "整张图应是什么（可选）"),
+                placeholder=say("Without words it is painted in the picture's own spirit", "不写则按原图风格补画"),
+                max_length=MAX_PROMPT_CHARACTERS,
+            )
+            bench = desk.bench("Extend", "扩展")
+        pictures = desk.pictures()
+        with desk.options():
+            share = _part(say("How much of the side the picture covers", "图片占边长的比例"), SHARE, 0.2, 0.9)
+            across = _part(say("Where it stands, left to right", "左右位置"), 0.5)
+            down = _part(say("Where it stands, top to bottom", "上下位置"), 0.5)
+            count = desk.count()
+            seed, random_seed = desk.seed()
+            settings = desk.choices(manner=REPAINTING)
+
+    def outpaint(
+        picture: str,
+        prompt: str = "",
+        share: float = SHARE,
+        across: float = 0.5,
+        down: float = 0.5,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        count: int = DEFAULT_PICTURES,
+        settings: Any = "default",
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[Answer]:
+        """Paint the world around a picture's middle square; answers as `/text_to_image`.
+
+        The picture then covers `share` of the side, and stands at `across` and `down`: 0 is left and top, 1 right
+        and bottom.
+        """
+
+        def draw() -> Iterator[Drawing]:
+            source, beside = open_picture(picture), words(prompt, needed=False) or None
+            yield from desk.studio.draw(
+                lambda model, seeds, *how: model.outpaint(source, seeds, beside, *how, share, (across, down)),
+                None if random_seed else seed,
+                count,
+                settings,
+                checkpoint,
+                manner=REPAINTING if beside else REPAINTING.from_picture(),
+            )
+
+        yield from answers(draw, Both("Extended", "扩展").for_visitor(request), request)
+
+    inputs = [picture, prompt, share, across, down, seed, random_seed, count, settings]
+    desk.draws(bench, outpaint, inputs, [pictures, seed])
+    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known += [(share, "record.share"), (across, "record.anchor.0"), (down, "record.anchor.1")]
+    desk.reuses("outpainting", "extend", known)
+    desk.takes(Way("extend", "extend", Both("Extend", "扩展"), [(picture, "image")]))
+
+
+def _part(label: Any, value: float, least: float = 0, most: float = 1) -> gr.Slider:
+    return gr.Slider(least, most, value=value, step=0.05, label=label, buttons=[])

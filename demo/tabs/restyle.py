@@ -1,0 +1,92 @@
+"""The tab "restyle": a picture moved by words, from what it is to what it should become (paper, section 3.3)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from demo.desk import Answer, Desk, OwnPicture, Way, answers
+from demo.language import Both
+from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, RETRACING, Drawing, open_picture, words
+
+DEFAULT_FRAMES = 6
+STRONGEST = 0.5
+
+
+def build(desk: Desk) -> None:
+    """Lay out the tab, with the endpoint `/text_diff`."""
+    if not desk.studio.can("text_diff"):
+        return
+    say, first = desk.say, desk.studio.checkpoints[0]
+    with desk.tab("restyle", "Restyle", "改写"), desk.task():
+        with desk.asking():
+            picture = OwnPicture(say("Picture", "图片"))
+            new = gr.Textbox(
+                "",
+                label=say("What it should become", "变成什么"),
+                placeholder=say("a winter landscape", "冬天的风景"),
+                max_length=MAX_PROMPT_CHARACTERS,
+            )
+            old = gr.Textbox(
+                "",
+                label=say("What it is now, if you like", "现在是什么（可选）"),
+                placeholder=say("a summer landscape", "夏天的风景"),
+                max_length=MAX_PROMPT_CHARACTERS,
+            )
+            bench = desk.bench("Restyle", "改写")
+        pictures = desk.pictures(film=True)
+        with desk.options():
+            strongest = gr.Slider(
+                0.05, 1, value=STRONGEST, step=0.05, label=say("Greatest strength", "最大强度"), buttons=[]
+            )
+            count = gr.Slider(
+                2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of strengths", "强度级数"), buttons=[]
+            )
+            seed, random_seed = desk.seed()
+            settings = desk.choices(manner=RETRACING)
+
+    def text_diff(
+        picture: str,
+        new: str,
+        old: str = "",
+        strongest: float = STRONGEST,
+        count: int = DEFAULT_FRAMES,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        settings: Any = "default",
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[Answer]:
+        """Move a picture from what `old` says, or from nothing said, to what `new` says.
+
+        Answers as `/text_to_image`, with `count` pictures of growing strength, from 0, the picture as the model sees
+        it, to `strongest`; 1 would be the difference of the two texts alone.
+        """
+
+        def draw() -> Iterator[Drawing]:
+            source, to, origin = open_picture(picture), words(new), words(old, needed=False) or None
+            yield from desk.studio.draw(
+                lambda model, seeds, *how: model.text_diff(
+                    source, to, seeds[0], origin, _strengths(strongest, len(seeds)), *how
+                ),
+                None if random_seed else seed,
+                count,
+                settings,
+                checkpoint,
+                most=MAX_FRAMES,
+                manner=RETRACING,
+            )
+
+        strength = Both("Strength", "强度").for_visitor(request)
+        yield from answers(draw, strength, request, lambda record: f"{strength} {record['strength']:.2g}")
+
+    inputs = [picture, new, old, strongest, count, seed, random_seed, settings]
+    desk.draws(bench, text_diff, inputs, [pictures, seed])
+    known = [(new, "record.new"), (old, "record.old"), (seed, "record.seed"), (random_seed, False)]
+    desk.reuses("text_diff", "restyle", [*known, (settings, "record.settings")])
+    desk.takes(Way("restyle", "restyle", Both("Restyle", "改写"), [(picture, "image")]))
+
+
+def _strengths(strongest: float, count: int) -> list[float]:
+    """From 0 to the strongest, evenly: two or more."""
+    return [strongest * index / (count - 1) for index in range(count)]

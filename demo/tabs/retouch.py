@@ -1,0 +1,74 @@
+"""The tab "retouch": what a visitor paints over in a picture is drawn anew, the rest stays (inpainting)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from demo.brush import Brush
+from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, answers
+from demo.language import Both
+from demo.studio import MAX_PROMPT_CHARACTERS, REPAINTING, Drawing, open_mask, open_picture, words
+
+# The picture goes under the brush without the server, and takes the earlier mask away.
+UNDER = "picture => ({__type__: 'update', value: null, props: {picture: picture?.url ?? null}})"
+
+
+def build(desk: Desk) -> None:
+    """Lay out the tab, with the endpoint `/inpaint`."""
+    if not desk.studio.can("inpainting"):
+        return
+    say, first = desk.say, desk.studio.checkpoints[0]
+    with desk.tab("retouch", "Retouch", "修改"), desk.task():
+        with desk.asking():
+            picture = OwnPicture(say("Picture: then paint over what shall change", "图片：然后涂抹要改变的部分"))
+            brush = Brush()
+            prompt = gr.Textbox(
+                "",
+                label=say("What the whole should show, if you like", "整张图应是什么（可选）"),
+                placeholder=say("Without words it is painted in the picture's own spirit", "不写则按原图风格补画"),
+                max_length=MAX_PROMPT_CHARACTERS,
+            )
+            bench = desk.bench("Paint", "补画")
+        pictures = desk.pictures()
+        with desk.options():
+            count = desk.count()
+            seed, random_seed = desk.seed()
+            settings = desk.choices(manner=REPAINTING)
+    picture.change(None, picture, brush, js=UNDER, **HERE)
+
+    def inpaint(
+        picture: str,
+        mask: str | None = None,
+        prompt: str = "",
+        seed: int | None = 0,
+        random_seed: bool = True,
+        count: int = DEFAULT_PICTURES,
+        settings: Any = "default",
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[Answer]:
+        """Paint a picture's middle square anew where `mask` is white, and keep it where it is black.
+
+        The mask has the picture's size, or is a square of any size that stands for its middle square. Answers as
+        `/text_to_image`.
+        """
+
+        def draw() -> Iterator[Drawing]:
+            source, beside = open_picture(picture), words(prompt, needed=False) or None
+            repaint = open_mask(mask, source)
+            yield from desk.studio.draw(
+                lambda model, seeds, *how: model.inpaint(source, repaint, seeds, beside, *how),
+                None if random_seed else seed,
+                count,
+                settings,
+                checkpoint,
+                manner=REPAINTING if beside else REPAINTING.from_picture(),
+            )
+
+        yield from answers(draw, Both("Retouched", "修改").for_visitor(request), request)
+
+    desk.draws(bench, inpaint, [picture, brush, prompt, seed, random_seed, count, settings], [pictures, seed])
+    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    desk.reuses("inpainting", "retouch", known)
+    desk.takes(Way("retouch", "retouch", Both("Retouch", "修改"), [(picture, "image")]))

@@ -1,0 +1,178 @@
+"""python -m evaluation.scorecard: the quality table of a checkpoint that was trained on the emoji set.
+
+    python -m evaluation.scorecard emoji --data data/emoji --out card --draft "emoji --steps 4,6,1"
+    python -m evaluation.scorecard "emoji --prior linear" --data data/emoji --num 100 --only recognition --out quick
+
+Each number over drawn pictures stands beside the same number over the real ones. `--out` then holds scorecard.json,
+scorecard.md (to paste into a model card), grid.png, nearest.png and the pictures; the same command goes on after an
+interruption.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from tqdm import tqdm
+
+from dalle2.images import open_picture, save
+from evaluation import copies, report, sheets
+from evaluation.assignments import MEANINGS, assign
+from evaluation.bench import Bench
+from evaluation.clip import JUDGES, Clip, conditioned, default_judge
+from evaluation.contestants import Contestant, open_contestant
+from evaluation.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
+from evaluation.features import ClipFeatures
+from evaluation.manifest import read_manifest
+from evaluation.questions import NEEDS, QUESTIONS, enlarged, speed
+from evaluation.scores import COLUMNS, Score, Scorecard
+
+NUM = 736  # the whole test split
+LEAST = 8
+GRID = 64
+SHOWN = 16  # pictures beside what lies nearest to them
+NEIGHBOURS = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw, measure, write; exits with 2 and one sentence when something is wrong."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        card = _score(options)
+        report.write_text(options.out / "scorecard.json", card.to_json())
+        report.write_text(options.out / "scorecard.md", card.to_markdown())
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, f"{parser.prog}: stopped; the same command goes on.\n")
+    console = Console()
+    report.print_table(console, f"Scorecard of {card.contestant}", COLUMNS, [score.row() for score in card.scores])
+    for note in card.notes:
+        console.print(f"Note: {note}", style="yellow", markup=False, highlight=False)
+    print(options.out / "scorecard.md")
+
+
+def _score(options: argparse.Namespace) -> Scorecard:
+    if options.num < LEAST:
+        raise ValueError(f"--num must be {LEAST} or more, not {options.num}.")
+    parts = [part for part in NEEDS if part in (options.only or NEEDS)]
+    if options.draft and "speed" not in parts:
+        raise ValueError("--draft is only timed: add speed to --only, or score it by a command of its own.")
+    name, checkpoint = options.contestant, _checkpoint(options.contestant)
+    emoji = read_emoji_set(options.data)
+    trained, notes = _trained(checkpoint, emoji)
+    clip = Clip(options.clip, options.device)
+    network = ClipFeatures(clip.source, options.device)
+    drawn = {
+        what: _draw(name, what, options, emoji, trained)
+        for what in MEANINGS
+        if any(what in NEEDS[part] for part in parts)
+    }
+    bench = Bench(emoji, trained, clip, network, drawn, options.seed, options.workers, sys.stderr.isatty())
+    scores: list[Score] = []
+    for part in tqdm(parts, desc="measuring", unit="part", disable=not sys.stderr.isatty()):
+        if part in QUESTIONS:
+            scores += QUESTIONS[part](bench)
+        elif part == "upsampler":
+            scores += enlarged(name, emoji, options.num, options.seed, options.device)
+        else:
+            timed = [drawn[what] for what in ("single", "unseen") if what in drawn]
+            if options.draft:
+                _checkpoint(options.draft)
+                timed.append(_draw(options.draft, "single", options, emoji, trained))
+            found, told = speed(timed)
+            scores, notes = scores + found, notes + told
+    facts = _facts(name, drawn)
+    if shared := conditioned(clip, checkpoint):
+        notes.append(f"{clip.source} conditions this checkpoint ({', '.join(shared)}): judge by another CLIP.")
+    elif clip.source == JUDGES[0]:
+        notes.append(f"{clip.source} was trained on the whole set: it knows the real pictures, not the drawn ones.")
+    facts |= {"judge": clip.source, "judge_image_sha256": clip.sha256, "judge_text_sha256": clip.text_sha256}
+    facts |= {"data": f"{len(emoji.train):,} training and {len(emoji.test):,} test pairs", "num": options.num}
+    grid = _sheets(bench, options.out) if "unseen" in drawn else ()
+    return Scorecard(name, tuple(scores), report.provenance(device=options.device, **facts), tuple(notes), grid)
+
+
+def _checkpoint(contestant: str) -> str:
+    """What the contestant's words begin with; ValueError for a folder that was drawn before."""
+    words = shlex.split(contestant)
+    if not words:
+        raise ValueError("A contestant is a checkpoint, or a checkpoint with settings, not nothing.")
+    if read_manifest(Path(words[0]).expanduser()) is not None:
+        raise ValueError(f"{words[0]} is a drawn folder: a scorecard draws by itself, so name its checkpoint.")
+    return words[0]
+
+
+def _trained(checkpoint: str, emoji: EmojiSet) -> tuple[tuple[Pair, ...], list[str]]:
+    """The pairs that the checkpoint's recipe says it was trained on, and what must be said of them."""
+    subgroups = training_subgroups(checkpoint)
+    if subgroups is None:
+        return emoji.train, ["No recipe is to be had, so the whole training split is taken as what it was trained on."]
+    if not subgroups:
+        return emoji.train, []
+    trained = tuple(pair for pair in emoji.train if pair.subgroup in subgroups)
+    if not trained:
+        raise ValueError(f"{checkpoint} was trained on none of this data set: its recipe names other subgroups.")
+    known, every = (len({pair.concept for pair in pairs}) for pairs in (trained, emoji.train))
+    return trained, [f"Trained on {known:,} of {every:,} concepts: test pairs of the others count as unseen concepts."]
+
+
+def _draw(name: str, what: str, options: argparse.Namespace, emoji: EmojiSet, trained: Sequence[Pair]) -> Contestant:
+    task = assign(what, emoji, trained, options.num, options.out / "prompts", options.batch_size)
+    arguments = [*task.arguments, "--seed", str(options.seed), "--device", options.device]
+    return open_contestant(name, options.out / "pictures" / what, arguments, with_prompts=True)
+
+
+def _facts(name: str, drawn: Mapping[str, Contestant]) -> dict[str, object]:
+    """What decides the pictures."""
+    facts: dict[str, object] = {"contestant": name}
+    if drawn:
+        manifest = next(iter(drawn.values())).manifest
+        kept = ("checkpoint", "checkpoint_hash", "settings", "picture_size", "seed", "dtype", "threads")
+        facts |= manifest.model_dump(mode="json", include=set(kept))
+        facts["pictures"] = {what: one.manifest.pictures for what, one in drawn.items()}
+    return facts
+
+
+def _sheets(bench: Bench, out: Path) -> tuple[str, ...]:
+    """Write both sheets of unpicked pictures, the first ones; the captions of the grid's."""
+    contestant = bench.drawn["unseen"]
+    pictures = [open_picture(file) for file in contestant.files[:GRID]]
+    save(sheets.grid(pictures), out / "grid.png")
+    near = copies.nearest(bench.pictures("unseen")[:SHOWN], bench.real(bench.trained), NEIGHBOURS)
+    rows = [
+        (picture, [bench.trained[place].picture(bench.size) for place in places], cosines)
+        for picture, places, cosines in zip(pictures, near.indices, near.cosines, strict=False)
+    ]
+    save(sheets.neighbours(rows), out / "nearest.png")
+    return tuple(row.caption for row in contestant.manifest.rows[:GRID])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.scorecard",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "contestant", nargs="?", default="emoji", help='as emoji, "emoji --steps 4", runs/b; default: emoji'
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what dalle2.datasets.emoji built")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="pictures and tables; goes on")
+    parser.add_argument("--num", type=int, default=NUM, metavar="N", help=f"of unseen pairs; default {NUM}")
+    parser.add_argument("--only", nargs="+", choices=tuple(NEEDS), metavar="PART", help=f"of {', '.join(NEEDS)}")
+    parser.add_argument("--draft", metavar="CONTESTANT", help="the speed of this one too")
+    parser.add_argument("--seed", type=int, default=0, help="of picture 0, of other captions, of intervals; default 0")
+    parser.add_argument("--clip", help=f"the judge: folder or hub id; default: the embedded {default_judge()}")
+    parser.add_argument("--batch-size", type=int, default=8, help="default 8")
+    parser.add_argument("--workers", type=int, help="processes that open pictures; default: as many as cores, up to 8")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""The paper's manipulations on the page: restyle, retouch, extend, enhance, explain, and keeping the composition."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import Page, expect
+from visitor import button, choose, draw, needs_chromium, open_tab, send, shown
+
+from dalle2 import images
+from dalle2.model import UnclipModel
+from demo.studio import FREE, REPAINTING, RETRACING, Refusal, Studio, open_mask, reduced
+
+# Few steps, also where the task would take fifty.
+SHORT = {"decoder": {"num_inference_steps": 2}, "upsampler": {"num_inference_steps": 2}}
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture wider than high."""
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 40, 3), dtype=np.uint8)
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def mask(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A square mask, as the brush makes it: the right half is repainted."""
+    path = tmp_path_factory.mktemp("mask") / "mask.png"
+    picture = Image.new("RGB", (64, 64))
+    picture.paste("white", (32, 0, 64, 64))
+    picture.save(path)
+    return path
+
+
+def own(page: Page, photo: Path) -> None:
+    """Give the open tab this picture."""
+    page.locator(".own-picture >> visible=true").first.locator("input[type=file]").first.set_input_files(photo)
+    shown(page)
+
+
+@needs_chromium
+def test_a_result_is_restyled_by_words(page: Page) -> None:
+    choose(page, "Number of pictures", 1)
+    page.get_by_label("Prompt").fill("a cat face")
+    draw(page)
+    send(page, "Restyle")
+    assert shown(page)
+    page.get_by_label("What it should become").fill("a dog")
+    choose(page, "Number of strengths", 3)
+    strengths = draw(page)
+    expect(strengths).to_have_count(3)
+    captions = strengths.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
+    assert captions == ["Strength 0", "Strength 0.25", "Strength 0.5"]
+
+
+@needs_chromium
+def test_what_is_painted_over_is_drawn_anew(page: Page, photo: Path) -> None:
+    open_tab(page, "Retouch")
+    own(page, photo)
+    button(page, "draw").click()
+    expect(page.locator(".status.refused >> visible=true")).to_contain_text("Nothing is marked yet")
+    canvas = page.locator(".brush canvas")
+    expect(canvas).to_be_visible()
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    with page.expect_response("**/upload*"):
+        page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] - 20)
+        page.mouse.up()
+    choose(page, "Number of pictures", 1)
+    (drawn,) = draw(page).locator("img").all()
+    pixels = drawn.evaluate(
+        """async picture => {
+          await picture.decode();
+          const canvas = new OffscreenCanvas(picture.naturalWidth, picture.naturalHeight);
+          const context = canvas.getContext("2d");
+          context.drawImage(picture, 0, 0);
+          return [...context.getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
+    )
+    found = np.array(pixels, np.uint8).reshape(32, 32, 4)[..., :3]
+    before = np.asarray(images.square(Image.open(photo).convert("RGB"), 32))
+    changed = (found != before).any(-1)
+    assert not changed[:, :13].any() and changed[8:24, 22:26].all()
+    page.locator(".brush").get_by_role("button", name="Clear").click()
+    button(page, "draw").click()
+    expect(page.locator(".status.refused >> visible=true")).to_contain_text("Nothing is marked yet")
+
+
+@needs_chromium
+def test_a_picture_is_extended_and_enlarged(page: Page, photo: Path) -> None:
+    open_tab(page, "Extend")
+    own(page, photo)
+    choose(page, "Number of pictures", 1)
+    expect(draw(page)).to_have_count(1)
+    send(page, "Enhance")
+    assert shown(page)
+    expect(draw(page)).to_have_count(1)
+
+
+@needs_chromium
+def test_each_question_is_answered(page: Page, photo: Path) -> None:
+    open_tab(page, "Explain")
+    page.get_by_label("Prompt").filter(visible=True).fill("a cat")
+    expect(draw(page)).to_have_count(7)  # four steps of the decoder, three of the upsampler
+    page.get_by_label("Where did each word look?").check()
+    pictures = draw(page)
+    captions = pictures.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
+    assert captions == ["a cat", "a", "cat"]
+    page.get_by_label("What does the embedding of a picture hold?").check()
+    expect(page.get_by_label("Prompt").filter(visible=True)).to_have_count(0)
+    own(page, photo)
+    expect(draw(page)).to_have_count(10)
+
+
+@needs_chromium
+def test_the_composition_is_kept_and_its_settings_come_back(page: Page, photo: Path) -> None:
+    open_tab(page, "Variations")
+    own(page, photo)
+    page.get_by_label("Keep the composition").check()
+    choose(page, "Freedom: 0 is the same picture", 0.25)
+    choose(page, "Number of pictures", 1)
+    page.get_by_role("button", name="Fast", exact=True).filter(visible=True).click()
+    page.locator(".choices summary >> visible=true").click()
+    expect(page.locator('.choices [data-stage="decoder"][data-key="scheduler"] >> visible=true')).to_have_count(0)
+    draw(page)
+    page.get_by_label("Keep the composition").uncheck()
+    send(page, "Reuse settings")
+    expect(page.get_by_label("Keep the composition")).to_be_checked()
+    expect(page.get_by_label("number input for Freedom: 0 is the same picture")).to_have_value("0.25")
+
+
+def test_the_api_restyles_and_keeps_the_composition(client: Client, photo: Path) -> None:
+    how = {"seed": 3, "random_seed": False, "settings": SHORT}
+    moved, _, _ = client.predict(handle_file(photo), "a dog", "a cat", 0.4, 3, api_name="/text_diff", **how)
+    assert [picture["record"]["strength"] for picture in moved] == [0, 0.2, 0.4]
+    assert (moved[0]["record"]["new"], moved[0]["record"]["old"]) == ("a dog", "a cat")
+    kept = {"keep_composition": True, "eta": 0.25, "count": 1}
+    (varied,), _, _ = client.predict(handle_file(photo), api_name="/variations", **kept, **how)
+    assert varied["record"]["inverted"] and varied["record"]["settings"]["decoder"]["eta"] == 0.25
+    how["settings"] = varied["record"]["settings"]  # as "Reuse settings" gives them
+    (again,), _, _ = client.predict(handle_file(photo), api_name="/variations", **kept, **how)
+    assert again["record"] == varied["record"]
+
+
+def test_the_api_repaints_and_enlarges(client: Client, photo: Path, mask: Path) -> None:
+    how = {"seed": 3, "random_seed": False, "settings": SHORT}
+    (painted,), _, _ = client.predict(
+        handle_file(photo), handle_file(mask), "a dog", count=1, api_name="/inpaint", **how
+    )
+    before = np.asarray(images.square(Image.open(photo).convert("RGB"), 32))
+    changed = (np.asarray(Image.open(painted["image"])) != before).any(-1)
+    assert not changed[:, :13].any() and changed[:, 20:].any()
+    place = {"share": 0.5, "across": 0, "down": 1}
+    (around,), _, _ = client.predict(handle_file(photo), count=1, api_name="/outpaint", **place, **how)
+    assert (around["record"]["share"], around["record"]["anchor"]) == (0.5, [0, 1])
+    (large,), _, _ = client.predict(handle_file(photo), 16, api_name="/enhance", **how)
+    assert Image.open(large["image"]).size == (32, 32) and large["record"]["task"] == "enhancement"
+
+
+def test_the_api_explains(client: Client, photo: Path) -> None:
+    steps, _, state = client.predict("steps", "a cat", settings=SHORT, api_name="/explain")
+    assert [picture["record"]["stage"] for picture in steps] == ["decoder"] * 2 + ["upsampler"] * 2
+    assert state["state"] == "done"
+    looked, _, _ = client.predict("attention", "a cat", settings=SHORT, api_name="/explain")
+    assert [picture["record"]["word"] for picture in looked] == ["", "a", "cat"]
+    axes, _, _ = client.predict(
+        "dimensions", picture=handle_file(photo), settings=SHORT, seed=3, random_seed=False, api_name="/explain"
+    )
+    assert [picture["record"]["axes"] for picture in axes][:4] == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "endpoint, arguments, sentence",
+    [
+        ("/text_diff", {"picture": None, "new": "a dog"}, "There is no picture yet"),
+        ("/text_diff", {"new": " "}, "The prompt is empty"),
+        ("/text_diff", {"new": "a dog", "count": 10_000}, "24"),
+        ("/text_diff", {"new": "a dog", "strongest": 3}, "greater than maximum value 1"),
+        ("/text_diff", {"new": "a dog", "settings": {"decoder": {"guidance_scale": 3.0}}}, "Only plain DDIM"),
+        ("/variations", {"keep_composition": True, "eta": 2}, "greater than maximum value 1"),
+        ("/inpaint", {}, "Nothing is marked yet"),
+        ("/inpaint", {"settings": {"decoder": {"times": 50}}}, "at most 10 times|Nothing is marked"),
+        ("/outpaint", {"share": 0}, "0.2"),
+        ("/outpaint", {"settings": {"decoder": {"times": 50}}}, "at most 10 times"),
+        ("/enhance", {"start": 900}, "31"),
+        ("/explain", {"question": "steps"}, "The prompt is empty"),
+        ("/explain", {"question": "dimensions", "picture": None}, "There is no picture yet"),
+    ],
+)
+def test_what_cannot_be_done_gets_a_sentence(
+    client: Client, photo: Path, endpoint: str, arguments: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(AppError, match=sentence):
+        client.predict(**({"picture": handle_file(photo)} | arguments), api_name=endpoint)
+
+
+def test_settings_fit_the_task(model: UnclipModel) -> None:
+    studio = Studio(model)
+    free, back, over = (studio.settings("default", None, manner).decoder for manner in (FREE, RETRACING, REPAINTING))
+    assert free == model.settings.decoder
+    assert (back.num_inference_steps, back.scheduler, back.guidance_scale) == (50, "ddim", 1)
+    assert (over.num_inference_steps, over.times, over.guidance_scale) == (25, 5, free.guidance_scale)
+    assert studio.settings("best", None, RETRACING).decoder.num_inference_steps == 100
+    record = {"decoder": {"num_inference_steps": 4, "eta": 0.5}}
+    assert studio.settings(record, None, RETRACING).retraces
+
+
+def test_a_mask_is_checked_like_any_upload(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (8, 4))
+    (tmp_path / "words.png").write_text("no picture")
+    Image.new("L", (4, 4)).save(tmp_path / "black.png")
+    for path, sentence in [(None, "Nothing is marked"), ("words.png", "not a picture"), ("black.png", "Nothing is")]:
+        with pytest.raises(Refusal, match=sentence):
+            open_mask(path and str(tmp_path / path), wide)
+    with pytest.raises(Refusal, match="paint it again"):
+        open_mask(str(tmp_path / "gone.png"), wide)
+    Image.new("L", (16, 16), 255).save(tmp_path / "white.png")
+    assert np.asarray(open_mask(str(tmp_path / "white.png"), wide)).tolist() == [[0, 0, *[255] * 4, 0, 0]] * 4
+
+
+@pytest.mark.parametrize("side", [0, -3, True, "8", 2.5])
+def test_a_picture_is_reduced_to_a_whole_number_of_pixels(side: object) -> None:
+    assert reduced(Image.new("RGB", (8, 20)), 6).size == (6, 6)
+    assert reduced(Image.new("RGB", (8, 20)), 60).size == (8, 8)
+    with pytest.raises(Refusal, match="whole number"):
+        reduced(Image.new("RGB", (8, 8)), side)
