@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from demo.choices import Choices, presets
-from demo.language import Both, Words
+from demo.language import Both, Words, refused
 from demo.pictures import Pictures
 from demo.status import HINT, STOPPED, Status, progress, status
 from demo.studio import FREE, MAX_PICTURES, RETRACING, Drawing, Manner, Refusal, Studio, read_record
@@ -253,9 +253,10 @@ def answers(
             shown = drawing.pictures
             yield fresh, drawing.seeds[0], progress(drawing, request)
     except Refusal as refusal:
-        yield gr.skip(), gr.skip(), status("refused", str(refusal))
+        sentence = refused(refusal, request)
+        yield gr.skip(), gr.skip(), status("refused", sentence)
         # The page shows the sentence in its progress line; this one is for the API.
-        raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
+        raise gr.Error(sentence, visible=False, print_exception=False) from refusal
 
 
 def _captioned(

@@ -1,13 +1,29 @@
 """English and Chinese: a sentence stands with its translation where it is used, and the browser's language picks.
 
 What Gradio shows (labels, buttons, tabs) is translated in the browser, by `Words`; what the server says or a
-template of ours shows is a `Both`.
+template of ours shows is a `Both`. Refusals may be born where nobody knows of visitors, so they are English, and
+`refused` finds their translation in refusals.toml.
 """
 
+import re
+import tomllib
+from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 from gradio.i18n import I18nData
+
+REFUSALS: dict[str, str] = {
+    english: chinese
+    for section in tomllib.loads(Path(__file__).with_name("refusals.toml").read_text(encoding="utf-8")).values()
+    for english, chinese in section.items()
+}
+LONGEST = 500  # in characters; what is longer quotes what somebody sent, and would take long to match
+# The plainer a sentence, the earlier it is tried: "{} lacks {}." would fit much.
+PATTERNS = [
+    (re.compile(re.escape(english).replace(r"\{\}", "(.*)"), re.DOTALL), chinese)
+    for english, chinese in sorted(REFUSALS.items(), key=lambda row: -len(row[0].replace("{}", "")))
+]
 
 
 class Both(NamedTuple):
@@ -18,8 +34,27 @@ class Both(NamedTuple):
 
     def for_visitor(self, request: gr.Request | None) -> str:
         """In the language that the visitor's browser asks for first; English for callers of the API."""
-        asked = request.headers.get("accept-language", "") if request else ""
-        return self.zh if asked.lower().startswith("zh") else self.en
+        return self.zh if _reads_chinese(request) else self.en
+
+
+def refused(sentence: object, request: gr.Request | None) -> str:
+    """A refusal's sentence in the visitor's language; in English where nobody has translated it."""
+    return in_chinese(str(sentence)) if _reads_chinese(request) else str(sentence)
+
+
+def in_chinese(sentence: str) -> str:
+    """The translation, with that of each part that has one; the sentence itself where there is none."""
+    if len(sentence) > LONGEST:
+        return sentence
+    for pattern, chinese in PATTERNS:
+        if found := pattern.fullmatch(sentence):
+            return chinese.format(*map(in_chinese, found.groups()))
+    return sentence
+
+
+def _reads_chinese(request: gr.Request | None) -> bool:
+    asked = request.headers.get("accept-language", "") if request else ""
+    return asked.lower().startswith("zh")
 
 
 class Words:

@@ -167,6 +167,8 @@ def test_a_chinese_browser_gets_a_chinese_page(browser: Browser, address: str) -
         expect(page.locator(".status p")).to_have_text("Ctrl + Enter 开始，Esc 停止。")
         expect(page.get_by_role("tab", name="变体", exact=True)).to_be_visible()
         expect(page.get_by_role("button", name="精细")).to_be_visible()
+        button(page, "draw").click()
+        expect(page.locator(".status.refused")).to_have_text("描述是空的：请写出想画什么。")
         page.get_by_label("描述").fill("一只猫")
         pictures = draw(page)
         expect(page.locator(".status p")).to_have_text("完成。")

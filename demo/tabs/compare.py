@@ -16,7 +16,7 @@ from gradio import processing_utils
 
 from demo.blind import Pair, Side, contestant, keep, shuffled
 from demo.desk import HERE, Desk, Way
-from demo.language import Both
+from demo.language import Both, refused
 from demo.ranking import QUESTIONS, rank
 from demo.status import progress, status
 from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Studio, words
@@ -182,8 +182,9 @@ def _comparing(studio: Studio) -> Callable[..., Iterator[tuple]]:
             state = status("done", DRAWN.for_visitor(request))
             yield drawn.a.unsigned("A"), drawn.b.unsigned("B"), slides, drawn, start, state
         except Refusal as refusal:
-            yield *[gr.skip()] * 5, status("refused", str(refusal))
-            raise gr.Error(str(refusal), visible=False, print_exception=False) from refusal
+            sentence = refused(refusal, request)
+            yield *[gr.skip()] * 5, status("refused", sentence)
+            raise gr.Error(sentence, visible=False, print_exception=False) from refusal
 
     return compare
 
@@ -213,7 +214,7 @@ def _voting(votes: Votes) -> Callable[..., tuple]:
         try:
             keep(votes, pair, {question: winner for question, winner in given.items() if winner}, keep_prompt)
         except Refusal as refusal:
-            raise gr.Error(escape(str(refusal)), print_exception=False) from refusal
+            raise gr.Error(escape(refused(refusal, request)), print_exception=False) from refusal
         return _revealed(pair, THANKS.for_visitor(request), request)
 
     return vote
@@ -222,7 +223,7 @@ def _voting(votes: Votes) -> Callable[..., tuple]:
 def reveal(pair: Pair | None, request: gr.Request = None) -> tuple:
     """Show which is which without a vote; answers as `/vote`, which afterwards needs a new pair."""
     if pair is None:
-        raise gr.Error("There is nothing to show: draw a pair first.", print_exception=False)
+        raise gr.Error(refused("There is nothing to show: draw a pair first.", request), print_exception=False)
     return _revealed(pair, "", request)
 
 
@@ -241,7 +242,8 @@ def _standings(votes: Votes, cache: str) -> Callable[..., tuple[str, str]]:
             return _tables(votes.read(), request), file
         except (OSError, ValueError, sqlite3.Error) as error:
             log.error("The votes in %s cannot be read", votes.file, exc_info=error)
-            raise gr.Error("The votes cannot be read now: the server's log says why.", print_exception=False) from error
+            sentence = refused("The votes cannot be read now: the server's log says why.", request)
+            raise gr.Error(sentence, print_exception=False) from error
 
     return standings
 

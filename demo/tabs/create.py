@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, answers
+from demo.language import refused
 from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, read_record, words
 
 # How long the prompt is, in the characters that the limit counts.
@@ -76,7 +77,7 @@ def build(desk: Desk) -> None:
 
         yield from answers(draw, prompt.strip() if isinstance(prompt, str) else "", request)
 
-    def settings_of_picture(picture: str) -> tuple[str, int, bool, Any]:
+    def settings_of_picture(picture: str, request: gr.Request = None) -> tuple[str, int, bool, Any]:
         """Read the record of a PNG that this program drew: its prompt, seed, False (not random), and settings."""
         try:
             record = read_record(picture)
@@ -85,7 +86,7 @@ def build(desk: Desk) -> None:
                 raise Refusal("This picture's record has no prompt and seed: choose one that was drawn from a prompt.")
             return prompt, seed, False, desk.studio.settings(record.get("settings", "default")).to_dict()
         except Refusal as refusal:
-            raise gr.Error(str(refusal), print_exception=False) from refusal
+            raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
     desk.draws(bench, text_to_image, [prompt, seed, random_seed, count, settings], [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
