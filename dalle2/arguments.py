@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Checkpoint, settings of the stages, device, dtype, compile; all None or False unless given."""
     parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
     three = "one value for all stages, or three, as 25,25,7, for prior, decoder, upsampler"
+    parser.add_argument("--draft", action="store_true", help="at most four steps in all: quick, and less good")
     parser.add_argument("--steps", help=f"denoising steps: {three}")
     parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
     parser.add_argument("--scheduler", help=f"{three}; of {', '.join(SCHEDULERS)}")
@@ -40,8 +41,11 @@ def open_checkpoint(options: argparse.Namespace, checkpoint: str, dtype: str) ->
     return load(checkpoint, device, getattr(torch, dtype), options.compile)
 
 
-def chosen_settings(options: argparse.Namespace, default: Settings) -> Settings:
-    """The checkpoint's own settings with what the arguments change; ValueError for values out of range."""
+def chosen_settings(options: argparse.Namespace, model: UnclipModel, default: Settings | None = None) -> Settings:
+    """`default`, or the checkpoint's own settings, with what the arguments change; ValueError if out of range."""
+    default = default or model.settings
+    if options.draft:
+        default = default.drafting(model.priors)
     steps = _values("steps", options.steps, int, 3)
     guidance = _values("guidance", options.guidance, float, 2)
     schedulers = _values("scheduler", options.scheduler, str, 3)

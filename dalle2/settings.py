@@ -4,7 +4,7 @@ Defaults belong to the checkpoint (`model.settings`); limits are written once, h
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 
 from PIL import Image
@@ -20,6 +20,7 @@ MAX_RESAMPLINGS = 50
 RETRACING_STEPS = 50
 REPAINTING_STEPS = 25
 REPAINTING_TIMES = 5
+DRAFT_DECODER_STEPS = 2
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
 # Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
 FORGETFUL = ("unclip", "ddpm", "ddim")
@@ -121,6 +122,19 @@ class Settings:
         """The same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865)."""
         changes = {"num_inference_steps": REPAINTING_STEPS, "scheduler": "unclip", "times": REPAINTING_TIMES}
         return replace(self, decoder=replace(self.decoder, eta=0.0, **changes))
+
+    def drafting(self, priors: Sequence[str]) -> "Settings":
+        """The same in at most four steps, one of them the prior's: of `priors`, the linear one where there is one.
+
+        The upsampler's only step is its last network's, which sharpens (and takes the enlarged picture as well as
+        the first network's).
+        """
+        kind = "linear" if "linear" in priors else self.prior.kind
+        return Settings(
+            prior=replace(self.prior, num_inference_steps=1, candidates=1, kind=kind),
+            decoder=replace(self.decoder, num_inference_steps=DRAFT_DECODER_STEPS),
+            upsampler=replace(self.upsampler, num_inference_steps=1),
+        )
 
     @property
     def retraces(self) -> bool:

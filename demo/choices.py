@@ -13,7 +13,7 @@ BEHAVIOUR = Path(__file__).with_name("choices.js").read_text(encoding="utf-8")
 
 
 class Choices(gr.HTML):
-    """Its value is "fast", "default", "best", or a table of settings as in a picture's record.
+    """Its value is "draft", "fast", "default", "best", or a table of settings as in a picture's record.
 
     It offers what the task leaves open: the stages of its manner, without the ways in which it needs them.
     """

@@ -29,7 +29,7 @@ def open_drawer(words: Sequence[str]) -> tuple[UnclipModel, Settings]:
     except argparse.ArgumentError as error:
         raise ValueError(f"{' '.join(words)}: {error}") from error
     model = open_checkpoint(options, options.checkpoint, options.dtype or "float32")
-    return model, chosen_settings(options, model.settings)
+    return model, chosen_settings(options, model)
 
 
 def shrunk(pictures: Sequence[Image.Image]) -> torch.Tensor:

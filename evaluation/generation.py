@@ -224,7 +224,7 @@ def _generate(options: argparse.Namespace, state: PartialState) -> Manifest:
     if options.device is None or (options.device == "cuda" and state.num_processes > 1):
         options.device = str(state.device)  # each process has a device of its own
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    settings = chosen_settings(options, model.settings)
+    settings = chosen_settings(options, model)
     return generate(model, prompts, options.out, settings, options.seed, options.batch_size, options.compile)
 
 

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         prompts = prompt_sets.chosen_prompts(options)
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-        settings = chosen_settings(options, model.settings)
+        settings = chosen_settings(options, model)
         facts = {
             "checkpoint": model.checkpoint,
             "checkpoint_hash": model.checkpoint_hash,

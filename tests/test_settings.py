@@ -51,6 +51,16 @@ def test_unknown_and_missing_keys_are_named(quick: Settings) -> None:
         Settings.from_dict({**quick.to_dict(), "prior": 25})
 
 
+@pytest.mark.parametrize(
+    "priors, kind", [(("diffusion",), "diffusion"), (("diffusion", "linear"), "linear"), ((), "diffusion")]
+)
+def test_a_draft_takes_at_most_four_steps(quick: Settings, priors: tuple[str, ...], kind: str) -> None:
+    draft = quick.drafting(priors)
+    stages = (draft.prior, draft.decoder, draft.upsampler)
+    assert sum(stage.num_inference_steps for stage in stages) <= 4 and draft.prior.kind == kind
+    assert draft.decoder.guidance_scale == quick.decoder.guidance_scale
+
+
 def test_the_upsampler_is_never_guided(quick: Settings) -> None:
     with pytest.raises(ValueError, match="upsampler"):
         dataclasses.replace(quick, upsampler=StageSettings(3, guidance_scale=2.0))

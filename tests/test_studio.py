@@ -18,7 +18,7 @@ from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, OnStep, Settings
 from demo import studio as rooms
 from demo.line import Pace
-from demo.studio import Drawing, Refusal, Studio, open_picture, read_record, words
+from demo.studio import RETRACING, Drawing, Refusal, Studio, open_picture, read_record, words
 
 
 @pytest.fixture
@@ -278,10 +278,16 @@ def test_presets_change_only_the_steps(studio: Studio, quick: Settings) -> None:
         assert chosen == {stage: {k: v for k, v in own[stage].items() if k != "num_inference_steps"} for stage in own}
 
 
+def test_a_draft_takes_four_steps_where_the_task_can_do_with_them(studio: Studio, quick: Settings) -> None:
+    assert studio.settings("draft") == quick.drafting(studio.model().priors)
+    retracing = studio.settings("draft", manner=RETRACING)
+    assert retracing.retraces and retracing.decoder.num_inference_steps > 4
+
+
 @pytest.mark.parametrize(
     "chosen, sentence",
     [
-        ("better", "choose one of fast, default, best"),
+        ("better", "choose one of draft, fast, default, best"),
         (3, "must be a table"),
         ({"prior": 3}, "must be a table"),
         ({"painter": {}}, "has no 'painter'"),
