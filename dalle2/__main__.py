@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     task = commands.is_task(arguments)
     options = None if task else _parser().parse_args(arguments)
     try:
-        for file in commands.run(arguments) if task else _run(options):
-            print(file)
+        for line in commands.run(arguments) if task else _run(options):
+            print(line)
     except (ValueError, OSError) as error:
         print(f"dalle2: {error}", file=sys.stderr)
         return 1
@@ -71,7 +71,7 @@ def _draw_new(options: argparse.Namespace) -> list[Path]:
     seeds = list(range(first, first + count))
     files = file_names(options.out, prompt, seeds)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    settings = chosen_settings(options, model.settings)
+    settings = chosen_settings(options, model)
     with _Progress(settings, len(seeds)) as progress:
         for seed, file in zip(seeds, files, strict=True):
             picture = model.text_to_image([prompt], [seed], settings, progress.advance)[0]

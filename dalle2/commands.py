@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from dalle2 import images
-from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
+from dalle2.arguments import DTYPES, add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.output import FILMS, Progress, file_names, save_film
 from dalle2.settings import MAX_SEED, OnStep, Settings, check_seed
+from dalle2.tasks.captioning import check_num
 
 TASKS: dict[str, str] = {
     "variations": "pictures with the content of PICTURE; with --eta also its composition",
@@ -27,6 +29,7 @@ TASKS: dict[str, str] = {
     "dimensions": "PICTURE from a growing number of the principal axes of its embedding",
     "steps": "what is predicted at each step for PROMPT",
     "attention": "which pixels each word of PROMPT drew",
+    "caption": "what each PICTURE shows, in words, the nearest caption first",
 }
 _NUMBER = re.compile(r"(?P<content>.+)=(?P<weight>[-+0-9.eE]+)", re.DOTALL)
 
@@ -37,9 +40,14 @@ def is_task(arguments: Sequence[str]) -> bool:
     return followed and arguments[0] in TASKS
 
 
-def run(arguments: Sequence[str]) -> list[Path]:
-    """Do what the arguments ask for -> the files that were written; ValueError says what is wrong with them."""
+def run(arguments: Sequence[str]) -> list[Path] | list[str]:
+    """Do what the arguments ask for -> the files that were written, or the captions that were found.
+
+    ValueError says what is wrong with the arguments.
+    """
     options = _parser().parse_args(arguments)
+    if options.task == "caption":
+        return _captions(options)
     seeds = _seeds(options)
     # Told now: a long drawing must not end at a bad name.
     out = Path(options.out).expanduser()
@@ -48,7 +56,7 @@ def run(arguments: Sequence[str]) -> list[Path]:
         file_names(options.out, options.task, seeds)
     draw = _drawing(options, seeds)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    settings = _settings(options, model.settings)
+    settings = _settings(options, model)
     with Progress() as progress:
         pictures = draw(model, settings, progress.advance)
     if film:
@@ -68,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         match name:
             case "interpolate" | "mix":
                 task.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT")
+            case "caption":
+                _add_captioning(task)
+                continue
             case "steps" | "attention":
                 task.add_argument("contents", nargs=1, metavar="PROMPT")
             case _:
@@ -111,6 +122,37 @@ def _add_own(task: argparse.ArgumentParser, name: str) -> None:
             task.add_argument("--pictures", metavar="FOLDER", help="whose axes; default: what the prior imagines")
 
 
+def _add_captioning(task: argparse.ArgumentParser) -> None:
+    """Another command line: it draws nothing."""
+    task.add_argument("contents", nargs="+", metavar="PICTURE")
+    task.add_argument("--num", type=int, default=5, help="captions of each picture; default 5")
+    task.add_argument("--captioner", metavar="FOLDER_OR_ID", help="an image-to-text model, instead of the checkpoint")
+    task.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
+    task.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
+    task.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
+    task.set_defaults(compile=False)
+
+
+def _captions(options: argparse.Namespace) -> list[str]:
+    """Lines of a table: picture, score, caption."""
+    if options.captioner and (options.checkpoint or options.dtype):
+        raise ValueError("--captioner describes without a checkpoint: leave out --checkpoint and --dtype.")
+    check_num(options.num)
+    pictures = [images.open_picture(Path(name).expanduser()) for name in options.contents]
+    if options.captioner:
+        from dalle2.families.captioner import Captioner
+
+        model = Captioner(options.captioner, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    else:
+        model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
+    found = model.caption(pictures, options.num)
+    return [
+        f"{name}\t{one.score:.3f}\t{one.caption}"
+        for name, captions in zip(options.contents, found, strict=True)
+        for one in captions
+    ]
+
+
 def _seeds(options: argparse.Namespace) -> list[int]:
     count = getattr(options, "n", 1)
     if not 1 <= count <= MAX_SEED:
@@ -120,9 +162,9 @@ def _seeds(options: argparse.Namespace) -> list[int]:
     return list(range(first, first + count))
 
 
-def _settings(options: argparse.Namespace, default: Settings) -> Settings:
+def _settings(options: argparse.Namespace, model: UnclipModel) -> Settings:
     """The checkpoint's settings as this task needs them, with what the arguments change."""
-    task = options.task
+    task, default = options.task, model.settings
     inverts = task in ("reconstruct", "diff") or (task == "variations" and options.eta is not None)
     if inverts or (task == "interpolate" and options.noise == "slerp"):
         default = default.retracing()
@@ -130,7 +172,7 @@ def _settings(options: argparse.Namespace, default: Settings) -> Settings:
         default = default.repainting()
     if options.scheduler:  # what only the task's own scheduler can do must not stand in its way
         default = dataclasses.replace(default, decoder=dataclasses.replace(default.decoder, times=1))
-    return chosen_settings(options, default)
+    return chosen_settings(options, model, default)
 
 
 def _drawing(

@@ -1,6 +1,6 @@
 """`UnclipModel`: what a checkpoint becomes when it is loaded. Its verbs are in `verbs`, its tasks in `tasks`."""
 
-from dalle2.tasks import blending, drawing, editing, explaining, redrawing
+from dalle2.tasks import blending, captioning, drawing, editing, explaining, redrawing
 from dalle2.verbs import Seed, Verbs, generators
 
 __all__ = ["Seed", "UnclipModel", "generators"]
@@ -21,4 +21,5 @@ class UnclipModel(Verbs):
     dimensions = explaining.dimensions
     steps = explaining.steps
     attention = explaining.attention
+    caption = captioning.caption
     redraw = redrawing.redraw

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from dalle2 import images
+from dalle2.datasets.phrases import Phrases
 from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt, check_seed
 
 # A seed, or the generator of a picture that goes on where an earlier stage left it.
@@ -55,6 +56,7 @@ class Verbs(ABC):
     checkpoint: str  # what `load` was given
     styles: tuple[str, ...]
     examples: tuple[str, ...]  # prompts
+    phrases: Phrases | None = None  # the words to describe pictures by
     picture_size: int  # pixels a side
     device: torch.device
     dtype: torch.dtype

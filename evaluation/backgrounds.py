@@ -5,17 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from dalle2.datasets.captions import BACKGROUNDS, phrasing
+from dalle2.datasets.captions import BACKGROUNDS
+from dalle2.datasets.phrases import on_background
+
+__all__ = ["ASKED", "BACKGROUNDS", "border_colour", "nearest_name", "on_background"]
 
 BORDER = 32  # the border is this part of the shorter side wide, and at least a pixel
 # White is what a caption without a background gets too, so it is no test; as an answer it stays possible.
 ASKED = tuple(name for name in BACKGROUNDS if name != "white")
-
-
-def on_background(caption: str, colour: str) -> str:
-    """The caption with a background, in the likeliest form of training: "…, twemoji style on a red background"."""
-    article = "an" if colour[0] in "aeiou" else "a"
-    return phrasing("en").background[0].format(x=caption, a=article, c=colour)
 
 
 def border_colour(picture: Image.Image) -> tuple[float, float, float]:

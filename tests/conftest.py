@@ -6,6 +6,7 @@ import pytest
 import tiny
 import torch
 
+from dalle2.datasets.phrases import Phrases
 from dalle2.families import layout, load
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings, StageSettings
@@ -29,7 +30,9 @@ def _quiet_threads() -> None:
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder like the embedded one: all parts, predicting clean pictures, with a dalle2.json."""
     description = {"settings": QUICK.to_dict(), "styles": ["twemoji", "noto"], "examples": ["a cat face"]}
-    return layout.write(tiny.parts("sample"), tmp_path_factory.mktemp("tiny") / "sample", description)
+    phrases = Phrases(("cat", "cat face", "dog"), ("noto", "twemoji"), ("red", "orange"))
+    folder = tmp_path_factory.mktemp("tiny") / "sample"
+    return layout.write(tiny.parts("sample"), folder, description, phrases=phrases)
 
 
 @pytest.fixture(scope="session")

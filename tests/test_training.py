@@ -15,7 +15,8 @@ from datasets import Dataset, Features, Image, Sequence, Value
 from PIL import Image as Pictures
 from PIL import ImageDraw
 
-from dalle2.datasets.pictures import load_pictures
+from dalle2.datasets.phrases import Phrases
+from dalle2.datasets.pictures import PicturesInMemory, load_pictures
 from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
 from dalle2.training.clip import Towers
@@ -155,6 +156,18 @@ def test_a_whole_run_makes_a_checkpoint_that_draws(trained: Path) -> None:
     picture = model.text_to_image(["a red square"], [7])[0]
     assert picture.size == (16, 16)
     assert json.loads((trained / "checkpoint" / "dalle2.json").read_text())["recipe"]["seed"] == 3
+
+
+def test_the_words_of_an_emoji_set_go_with_the_checkpoint(trained: Path, source: Path, tmp_path: Path) -> None:
+    assert not (trained / "checkpoint" / "phrases.json").exists()  # this source is no emoji set
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE.format(source=source).replace('held_out_split = "train"', 'held_out_split = "test"'))
+    training = Training(recipe := read_recipe(path), Run(tmp_path, recipe.seed, Accelerator(cpu=True)))
+    for split, label in (("train", "cat"), ("test", "dog")):
+        records = [{"concept": label, "label": label, "style": "noto"}]
+        training._pictures[split] = PicturesInMemory(records, torch.zeros(1, 4, 8, 8, dtype=torch.uint8), None)
+    training._add_phrases(tmp_path)
+    assert Phrases.read(tmp_path).concepts == ("cat", "dog")
 
 
 def test_its_weights_are_in_half_precision_and_embeddings_have_statistics(trained: Path) -> None:

@@ -51,6 +51,7 @@ def test_a_checkpoint_describes_itself(model: UnclipModel, quick: Settings, tiny
         "inpainting",
         "enhancement",
         "attention",
+        "captioning",
     }
     assert model.settings == quick and model.styles == ("twemoji", "noto") and model.examples == ("a cat face",)
     assert model.picture_size == 32 and model.checkpoint == str(tiny_checkpoint)

@@ -22,6 +22,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from dalle2.datasets.phrases import Phrases
 from dalle2.families.folder import CheckpointFolder
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.linear_prior import LinearPrior
@@ -109,10 +110,17 @@ def write_prior(prior: torch.nn.Module, folder: Path, name: str, dtype: torch.dt
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtype: torch.dtype | None = None) -> Path:
+def write(
+    parts: Parts,
+    folder: str | Path,
+    description: Mapping[str, Any],
+    dtype: torch.dtype | None = None,
+    phrases: Phrases | None = None,
+) -> Path:
     """Write a checkpoint folder, which `read` and stock diffusers open; it appears whole or not at all.
 
-    `description` becomes dalle2.json ("settings", "styles", "examples"); `dtype` is that of the weights.
+    `description` becomes dalle2.json ("settings", "styles", "examples"); `dtype` is that of the weights; `phrases`
+    are the words that it describes pictures by.
     ValueError when the folder exists already, OSError when the disk refuses.
     """
     folder = Path(folder)
@@ -129,6 +137,8 @@ def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtyp
         _speak_as_stock(partial)
         _write_json(partial / "dalle2.json", description)
         _write_json(partial / "model_index.json", _model_index(parts))
+        if phrases is not None:
+            phrases.write(partial)
         partial.rename(folder)
     except Exception as error:  # the libraries that write have exceptions of their own
         raise OSError(f"{folder} could not be written: {error}") from error

@@ -15,6 +15,7 @@ from PIL import Image
 from transformers import CLIPTokenizer
 
 from dalle2 import images, sampling
+from dalle2.datasets.phrases import Phrases
 from dalle2.ddim import DDIMScheduler, invert
 from dalle2.families import layout
 from dalle2.families.attention import watched
@@ -61,6 +62,7 @@ def load(folder: CheckpointFolder, source: str, device: torch.device, compile: b
             model.describe(description)
         except ValueError as error:
             raise ValueError(f"{folder.path / 'dalle2.json'}: {error}") from error
+    model.speak(Phrases.read(folder.path))
     if compile:
         for name in ("prior", "decoder", "super_res_first", "super_res_last"):
             if name in parts.present():
@@ -73,7 +75,7 @@ def save(model: "Unclip", folder: str | Path, dtype: torch.dtype | None = None) 
     description = {"settings": model.settings.to_dict(), "styles": model.styles, "examples": model.examples}
     for kind in model.priors:
         model.prior(kind)  # read what nobody asked for yet
-    return layout.write(model.parts, folder, description, dtype)
+    return layout.write(model.parts, folder, description, dtype, model.phrases)
 
 
 class Unclip(UnclipModel):
@@ -124,6 +126,12 @@ class Unclip(UnclipModel):
         self.styles = tuple(description.get("styles", ()))
         self.examples = tuple(description.get("examples", ()))
 
+    def speak(self, phrases: Phrases | None) -> None:
+        """Describe pictures by these words."""
+        self.phrases = phrases
+        if phrases is not None and self.parts.image_encoder:
+            self.capabilities |= {"captioning"}
+
     @property
     def checkpoint_hash(self) -> str:
         return self._fingerprint.value
@@ -161,7 +169,11 @@ class Unclip(UnclipModel):
 
     @torch.no_grad()
     def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
-        return self._encode(prompts, guided=False).embeddings.float().cpu()
+        # Attention looks back only, so what follows the end changes nothing: no more of it than the longest needs.
+        rows = [self._tokenize(prompt) for prompt in prompts]
+        length, pad = max(map(len, rows)), self.parts.tokenizer.pad_token_id
+        ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows], device=self.device)
+        return self.parts.text_encoder(ids).text_embeds.float().cpu()
 
     def prior(self, kind: str) -> torch.nn.Module:
         """The prior of this kind, read when it is first asked for; ValueError when the checkpoint has none."""

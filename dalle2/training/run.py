@@ -8,6 +8,7 @@ import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 
 from dalle2.datasets.captions import all_texts
+from dalle2.datasets.phrases import NAME, Phrases
 from dalle2.datasets.pictures import Batch, PicturesInMemory, load_pictures
 from dalle2.families import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
@@ -52,6 +53,7 @@ class Training:
             if not checkpoint.exists():
                 self._assemble(checkpoint)
             self._add_priors(checkpoint)
+            self._add_phrases(checkpoint)
         self.run.accelerator.wait_for_everyone()
         return checkpoint
 
@@ -161,7 +163,7 @@ class Training:
             "examples": self.recipe.examples,
             "recipe": self.recipe.model_dump(mode="json"),
         }
-        layout.write(layout.Parts(**parts), checkpoint, description, torch.float16)
+        layout.write(layout.Parts(**parts), checkpoint, description, torch.float16, self._phrases())
 
     def _add_priors(self, checkpoint: Path) -> None:
         """Puts the other priors into the checkpoint, which may have been made before they were trained."""
@@ -169,6 +171,20 @@ class Training:
             if name in self.recipe.stages and not (checkpoint / name).exists():
                 prior = kind.from_pretrained(self.run.folder / name, subfolder=name)
                 layout.write_prior(prior, checkpoint, name, torch.float16)
+
+    def _add_phrases(self, checkpoint: Path) -> None:
+        """Puts the words of the captions into a checkpoint that was made before this was done."""
+        if not (checkpoint / NAME).exists() and (phrases := self._phrases()):
+            phrases.write(checkpoint)
+
+    def _phrases(self) -> Phrases | None:
+        """The words of the captions, of held-out concepts too; None where they are no emoji set's."""
+        data, records = self.recipe.data, []
+        for split in (data.split, data.held_out_split):
+            pictures = self.pictures(split)
+            if isinstance(pictures, PicturesInMemory) and pictures.image_captions is None:
+                records += pictures.records
+        return Phrases.of(records) if records else None
 
     def _towers(self) -> Towers:
         folder = self.run.folder / "clip"

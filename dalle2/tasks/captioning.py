@@ -1,0 +1,71 @@
+"""A picture told in words: the caption that the checkpoint's own CLIP finds nearest to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from PIL import Image
+
+from dalle2.datasets.phrases import on_background, styled
+from dalle2.verbs import Verbs
+
+MAX_CAPTIONS = 50
+SHORTLIST = 20  # captions that are tried on every background
+MANY = 256  # captions embedded at a time
+
+# The embeddings of all concepts in all styles, made once a model: that takes seconds.
+_tables: WeakKeyDictionary[Verbs, torch.Tensor] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A caption, and how near it is to the picture: the cosine of their embeddings, or a captioner's probability."""
+
+    caption: str
+    score: float
+
+
+def caption(model: Verbs, pictures: Sequence[Image.Image], num: int = 5) -> list[list[Found]]:
+    """The `num` nearest captions of each picture, the nearest first.
+
+    The words are those of the checkpoint's phrases.json. All concepts in all styles come first; the best of them are
+    then tried on each background.
+    """
+    if model.phrases is None:
+        raise ValueError(
+            f"The checkpoint {model.checkpoint} has no phrases.json, the words to describe pictures by: describe "
+            "them by an image-to-text model, with --captioner FOLDER_OR_ID."
+        )
+    model.require("captioning")
+    check_num(num)
+    names = [styled(concept, style) for concept in model.phrases.concepts for style in model.phrases.styles]
+    if model not in _tables:
+        _tables[model] = _embed(model, names)
+    table = _tables[model]
+    embeddings = torch.nn.functional.normalize(model.embed_image(pictures), dim=-1)
+    return [_nearest(model, embedding, names, table, num) for embedding in embeddings]
+
+
+def check_num(num: int) -> None:
+    """ValueError unless so many captions can be asked for."""
+    if isinstance(num, bool) or not isinstance(num, int) or not 1 <= num <= MAX_CAPTIONS:
+        raise ValueError(f"Ask for 1 to {MAX_CAPTIONS} captions, not {num!r}.")
+
+
+def _nearest(model: Verbs, embedding: torch.Tensor, names: Sequence[str], table: torch.Tensor, num: int) -> list[Found]:
+    best = [names[place] for place in (table @ embedding).topk(min(max(num, SHORTLIST), len(names))).indices]
+    colours = model.phrases.backgrounds
+    forms = [[name, *(on_background(name, colour) for colour in colours)] for name in best]
+    near = (_embed(model, [form for row in forms for form in row]) @ embedding).view(len(best), -1)
+    # Of each caption its best form, on no background or on one.
+    found = [Found(row[int(one.argmax())], float(one.max())) for row, one in zip(forms, near, strict=True)]
+    return sorted(found, key=lambda one: -one.score)[:num]
+
+
+def _embed(model: Verbs, captions: Sequence[str]) -> torch.Tensor:
+    """Captions -> (n, dim) of length 1."""
+    order = sorted(range(len(captions)), key=lambda place: len(captions[place]))  # a batch is as long as its longest
+    rows = [model.embed_text([captions[p] for p in order[i : i + MANY]]) for i in range(0, len(order), MANY)]
+    back = torch.tensor(order).argsort()
+    return torch.nn.functional.normalize(torch.cat(rows)[back], dim=-1)
