@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import torch
 from PIL import Image, ImageOps
@@ -126,12 +127,14 @@ class Drawing:
 
     `stages` is (name, done, total) in the order in which they run. `ahead` counts the visitors to wait for, 0 when
     the turn is ours. `seconds_left` is an estimate, None before there is any experience. `pictures` is empty until
-    the decoder's first step, previews after it, and the results once `finished`.
+    the decoder's first step, previews after it, and the results once `finished`; a description has `captions` with
+    their scores then, and no pictures.
     """
 
     seeds: tuple[int, ...]
     stages: tuple[tuple[str, int, int], ...]
     pictures: tuple[Image.Image, ...] = ()
+    captions: tuple[tuple[str, float], ...] = ()
     ahead: int = 0
     seconds_left: float | None = None
     finished: bool = False
@@ -205,6 +208,8 @@ class Studio:
         if isinstance(chosen, str):
             if chosen not in PRESETS:
                 raise Refusal(f"There are no settings {chosen!r}: choose one of {', '.join(PRESETS)}, or give a table.")
+            if chosen == DRAFT and not manner.adapted:
+                return own.drafting()
             return _preset(own, PRESETS[chosen])
         if not isinstance(chosen, Mapping) or not all(isinstance(stage, Mapping) for stage in chosen.values()):
             raise Refusal("The settings must be a table with a table for each stage, as in a picture's record.")
@@ -245,8 +250,22 @@ class Studio:
         stages = tuple((name, 0, stage.num_inference_steps) for name, stage in rows.items())
         yield from self._stream(Drawing(seeds, stages), lambda on_step: task(model, seeds, chosen, on_step))
 
-    def _stream(self, drawing: Drawing, task: Callable[[OnStep], Sequence[Image.Image]]) -> Iterator[Drawing]:
-        """Wait for the turn, then run the task in a thread; what it reports comes out, at least every TICK_SECONDS."""
+    def describe(self, picture: Image.Image, num: int, checkpoint: str | None = None) -> Iterator[Drawing]:
+        """The captions that are nearest to the picture, when it is our turn; Refusal as by `draw`."""
+        model = self.model(checkpoint)
+
+        def task(_: OnStep) -> list[tuple[str, float]]:
+            return [(one.caption, one.score) for one in model.caption([picture], num)[0]]
+
+        yield from self._stream(Drawing((), ()), task, "captions")
+
+    def _stream(
+        self, drawing: Drawing, task: Callable[[OnStep], Sequence[Any]], result: str = "pictures"
+    ) -> Iterator[Drawing]:
+        """Wait for the turn, then run the task in a thread; what it reports comes out, at least every TICK_SECONDS.
+
+        `result` is the drawing's field for what the task returns.
+        """
         place = self._line.join()
         if place is None:
             raise Refusal("Many visitors are waiting already: please try again in a minute.")
@@ -256,7 +275,8 @@ class Studio:
                 place.wait(TICK_SECONDS)
             news: SimpleQueue[Drawing | Exception] = SimpleQueue()
             closed = threading.Event()
-            threading.Thread(target=self._work, args=(drawing, task, news.put, closed, place), daemon=True).start()
+            work = (drawing, task, result, news.put, closed, place)
+            threading.Thread(target=self._work, args=work, daemon=True).start()
         except BaseException:
             place.leave()
             raise
@@ -272,7 +292,8 @@ class Studio:
     def _work(
         self,
         drawing: Drawing,
-        task: Callable[[OnStep], Sequence[Image.Image]],
+        task: Callable[[OnStep], Sequence[Any]],
+        result: str,
         tell: Callable[[Drawing | Exception], None],
         closed: threading.Event,
         place: Place,
@@ -297,9 +318,9 @@ class Studio:
             tell(drawing)
 
         try:
-            pictures = task(on_step)
+            found = {result: tuple(task(on_step))}
             self._pace.turn(time.monotonic() - begun)
-            tell(dataclasses.replace(drawing, pictures=tuple(pictures), seconds_left=0.0, finished=True))
+            tell(dataclasses.replace(drawing, **found, seconds_left=0.0, finished=True))
         except Cancelled:
             pass
         except Exception as error:

@@ -176,6 +176,27 @@ def test_the_api_explains(client: Client, photo: Path) -> None:
     assert [picture["record"]["axes"] for picture in axes][:4] == [0, 1, 2, 4]
 
 
+@needs_chromium
+def test_a_picture_is_told_in_words(page: Page, photo: Path) -> None:
+    choose(page, "Number of pictures", 1)
+    page.get_by_label("Prompt").fill("a cat face")
+    draw(page)
+    send(page, "Describe")
+    assert shown(page)
+    draw(page)
+    expect(page.locator(".captions").filter(visible=True).first).to_contain_text("style")
+    expect(page.locator("button.draw >> visible=true")).to_have_count(1)
+
+
+def test_the_api_describes(client: Client, photo: Path) -> None:
+    table, state = client.predict(handle_file(photo), 3, api_name="/describe")
+    assert state["state"] == "done" and len(table["data"]) == 3
+    captions, scores = zip(*table["data"], strict=True)
+    assert all("style" in caption for caption in captions) and list(scores) == sorted(scores, reverse=True)
+    arguments = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/describe"]["parameters"]
+    assert [argument["parameter_name"] for argument in arguments] == ["picture", "num", "checkpoint"]
+
+
 @pytest.mark.parametrize(
     "endpoint, arguments, sentence",
     [
@@ -192,6 +213,8 @@ def test_the_api_explains(client: Client, photo: Path) -> None:
         ("/enhance", {"start": 900}, "31"),
         ("/explain", {"question": "steps"}, "The prompt is empty"),
         ("/explain", {"question": "dimensions", "picture": None}, "There is no picture yet"),
+        ("/describe", {"picture": None}, "There is no picture yet"),
+        ("/describe", {"num": 21}, "20"),
     ],
 )
 def test_what_cannot_be_done_gets_a_sentence(

@@ -1,13 +1,13 @@
 """The tab "explain": how a picture comes about, step by step, word by word, or axis by axis of its embedding."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import gradio as gr
 
 from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
-from demo.language import Both
-from demo.status import STAGE
+from demo.language import Both, refused
+from demo.status import STAGE, progress, status
 from demo.studio import (
     FREE,
     FROM_PICTURE,
@@ -18,6 +18,7 @@ from demo.studio import (
     words,
 )
 
+MAX_CAPTIONS = 20
 AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 ASKED = {
     "steps": Both("How does it form, step by step?", "它如何一步步成形？"),
@@ -32,12 +33,28 @@ FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
 
 
 def build(desk: Desk) -> None:
-    """Lay out the tab, with the endpoint `/explain`."""
+    """Lay out the tab, with the endpoints `/explain` and `/describe`."""
     able = [name for name, task in NEEDS.items() if desk.studio.can("text_to_image") and desk.studio.can(task)]
     if not able:
         return
+    with desk.tab("explain", "Explain", "解释"):
+        if not desk.studio.can("captioning"):
+            _explain(desk, able)
+            return
+        with gr.Tabs() as sides:
+            with gr.Tab(desk.say("Words to picture", "从文字到图片"), id=0):
+                _explain(desk, able, [(sides, _opened(0))])
+            with gr.Tab(desk.say("Picture to words", "从图片到文字"), id=1):
+                _describe(desk, [(sides, _opened(1))])
+
+
+def _opened(side: int) -> dict[str, Any]:
+    return {"__type__": "update", "selected": side}
+
+
+def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()) -> None:
     say, first = desk.say, desk.studio.checkpoints[0]
-    with desk.tab("explain", "Explain", "解释"), desk.task():
+    with desk.task():
         with desk.asking():
             question = gr.Radio(
                 [(say(*ASKED[name]), name) for name in able], value=able[0], label=say("Question", "问题")
@@ -104,12 +121,57 @@ def build(desk: Desk) -> None:
         yield from answers(draw, Both("Picture", "图片").for_visitor(request), request, lambda r: _named(r, request))
 
     desk.draws(bench, explain, [question, prompt, picture, seed, random_seed, settings], [pictures, seed])
-    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known = [
+        *opened,
+        (prompt, "record.prompt"),
+        (seed, "record.seed"),
+        (random_seed, False),
+        (settings, "record.settings"),
+    ]
     for name in able:
         if name != "dimensions":
             desk.reuses(name, "explain", known)
-    words_too = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
+    words_too = [*opened, (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
     desk.takes(Way("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
+
+
+def _describe(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
+    """The other way round, with the endpoint `/describe`."""
+    say, first = desk.say, desk.studio.checkpoints[0]
+    with desk.task():
+        with desk.asking():
+            picture = OwnPicture(say("Picture to describe", "要描述的图片"))
+            bench = desk.bench("Describe", "描述图片")
+        with gr.Column(elem_classes="results"):
+            captions = gr.Dataframe(
+                headers=["caption", "score"],
+                datatype=["str", "number"],
+                label=say("The nearest captions", "最接近的描述"),
+                interactive=False,
+                wrap=True,
+                elem_classes="captions",
+            )
+        with desk.options():
+            num = gr.Slider(1, MAX_CAPTIONS, value=5, step=1, label=say("Number of captions", "描述数量"), buttons=[])
+
+    def describe(
+        picture: str, num: int = 5, checkpoint: str = first, request: gr.Request = None
+    ) -> Iterator[tuple[list[tuple[str, float]], dict[str, Any]]]:
+        """Tell what a picture shows: the nearest captions and their cosines, in the checkpoint's own words.
+
+        Answers a table {headers, data}, the nearest first, and the progress line.
+        """
+        try:
+            for drawing in desk.studio.describe(open_picture(picture), num, checkpoint):
+                found = [[caption, round(score, 3)] for caption, score in drawing.captions]
+                yield found if drawing.finished else gr.skip(), progress(drawing, request)
+        except Refusal as refusal:
+            sentence = refused(refusal, request)
+            yield gr.skip(), status("refused", sentence)
+            raise gr.Error(sentence, visible=False, print_exception=False) from refusal
+
+    desk.draws(bench, describe, [picture, num], [captions])
+    desk.takes(Way("describe", "explain", Both("Describe", "描述图片"), [*opened, (picture, "image")]))
 
 
 def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:
