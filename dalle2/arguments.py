@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Checkpoint, settings of the stages, device, dtype, compile; all None or False unless given."""
     parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
     three = "one value for all stages, or three, as 25,25,7, for prior, decoder, upsampler"
-    parser.add_argument("--draft", action="store_true", help="at most four steps in all: quick, and less good")
+    parser.add_argument("--draft", action="store_true", help="four network steps in all: soonest")
     parser.add_argument("--steps", help=f"denoising steps: {three}")
     parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
     parser.add_argument("--scheduler", help=f"{three}; of {', '.join(SCHEDULERS)}")
@@ -45,7 +45,7 @@ def chosen_settings(options: argparse.Namespace, model: UnclipModel, default: Se
     """`default`, or the checkpoint's own settings, with what the arguments change; ValueError if out of range."""
     default = default or model.settings
     if options.draft:
-        default = default.drafting(model.priors)
+        default = default.drafting()
     steps = _values("steps", options.steps, int, 3)
     guidance = _values("guidance", options.guidance, float, 2)
     schedulers = _values("scheduler", options.scheduler, str, 3)

@@ -4,7 +4,7 @@ Defaults belong to the checkpoint (`model.settings`); limits are written once, h
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 
 from PIL import Image
@@ -21,6 +21,7 @@ RETRACING_STEPS = 50
 REPAINTING_STEPS = 25
 REPAINTING_TIMES = 5
 DRAFT_DECODER_STEPS = 2
+DRAFT_PRIOR_GUIDANCE = 2.0
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
 # Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
 FORGETFUL = ("unclip", "ddpm", "ddim")
@@ -123,15 +124,18 @@ class Settings:
         changes = {"num_inference_steps": REPAINTING_STEPS, "scheduler": "unclip", "times": REPAINTING_TIMES}
         return replace(self, decoder=replace(self.decoder, eta=0.0, **changes))
 
-    def drafting(self, priors: Sequence[str]) -> "Settings":
-        """The same in at most four steps, one of them the prior's: of `priors`, the linear one where there is one.
+    def drafting(self) -> "Settings":
+        """The same in at most four network steps: one of a diffusion prior, two of the decoder, one of the upsampler.
 
-        The upsampler's only step is its last network's, which sharpens (and takes the enlarged picture as well as
-        the first network's).
+        A prior's only step is its guess from pure noise, which a strong guidance would overdo. The upsampler's is
+        its last network's, which sharpens the enlarged picture as well as the first network's.
         """
-        kind = "linear" if "linear" in priors else self.prior.kind
+        prior = replace(self.prior, num_inference_steps=1, candidates=1)
+        if prior.kind == "diffusion":
+            guidance = min(prior.guidance_scale, DRAFT_PRIOR_GUIDANCE)
+            prior = replace(prior, guidance_scale=guidance, scheduler="ddim", times=1)
         return Settings(
-            prior=replace(self.prior, num_inference_steps=1, candidates=1, kind=kind),
+            prior=prior,
             decoder=replace(self.decoder, num_inference_steps=DRAFT_DECODER_STEPS),
             upsampler=replace(self.upsampler, num_inference_steps=1),
         )

@@ -72,7 +72,9 @@ MAX_UPLOAD_BYTES = 20_000_000
 WAITING_VISITORS = 30
 
 STAGES = ("prior", "decoder", "upsampler")
-PRESETS = {"fast": 0.5, "default": 1.0, "best": 2.5}  # times the checkpoint's own numbers of steps
+# Times the checkpoint's own numbers of steps; a draft of a task that cannot do with four is only a faster one.
+DRAFT = "draft"
+PRESETS = {DRAFT: 0.25, "fast": 0.5, "default": 1.0, "best": 2.5}
 PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the line
 TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also during a long step
 

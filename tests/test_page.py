@@ -11,11 +11,25 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from visitor import button, choose, choose_steps, draw, free_port, needs_chromium, open_tab, served, visiting
+from visitor import (
+    button,
+    choose,
+    choose_steps,
+    draw,
+    free_port,
+    needs_chromium,
+    open_tab,
+    proxied,
+    send,
+    served,
+    shown,
+    visiting,
+)
 
 import app
 from dalle2 import images
 from dalle2.settings import MAX_SEED, Settings
+from demo.page import TABS
 from demo.tabs.create import in_style
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
@@ -157,7 +171,10 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address:
         pictures = draw(page)
         pictures.get_by_role("button", name="Use it").tap()
         expect(page.locator("dialog[open]").get_by_role("button", name="Vary")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.keyboard.press("Escape")
+        for name in TABS:
+            open_tab(page, name.capitalize())
+            assert page.evaluate("document.documentElement.scrollWidth") == 390, name
 
 
 @needs_chromium
@@ -194,9 +211,29 @@ def test_no_tab_has_serious_barriers(browser: Browser, address: str, scheme: str
 
 
 @needs_chromium
-def test_after_a_restart_of_the_server_the_same_page_draws(
-    browser: Browser, tiny_checkpoint: Path, tmp_path: Path
+def test_behind_a_proxy_the_page_lives_under_a_prefix(
+    browser: Browser, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """`visiting` finds that no request leaves the prefix."""
+    port = free_port()
+    monkeypatch.setenv("GRADIO_ROOT_PATH", f"http://127.0.0.1:{port}/pictures/dalle2")
+    with (
+        served(tmp_path, "--checkpoint", str(tiny_checkpoint)) as inner,
+        proxied(inner, "/pictures/dalle2", port) as address,
+        visiting(browser, address, locale="en-US") as page,
+    ):
+        choose(page, "Number of pictures", 1)
+        page.get_by_label("Prompt").fill("a cat face")
+        picture = draw(page).locator("img")
+        assert picture.evaluate("async picture => (await picture.decode(), picture.naturalWidth)") == 32
+        send(page, "Vary")
+        assert shown(page)
+        open_tab(page, "About")
+        expect(page.locator(".about")).to_contain_text(f'Client("{address}")')
+
+
+@needs_chromium
+def test_a_page_outlives_its_server(browser: Browser, tiny_checkpoint: Path, tmp_path: Path) -> None:
     port = free_port()
     arguments = ("--checkpoint", str(tiny_checkpoint))
     with served(tmp_path / "first", *arguments, port=port) as address:
@@ -204,8 +241,16 @@ def test_after_a_restart_of_the_server_the_same_page_draws(
         page = context.new_page()
         page.goto(address)
         page.get_by_label("Prompt").fill("a cat face")
-        choose(page, "Number of pictures", 1)
+        choose(page, "Number of pictures", 8)
+        choose_steps(page, 100)
+        button(page, "draw").click()
+        expect(page.locator(".status.working .stage").first).to_be_visible()
+    # The server has gone in the middle of a drawing: the page says so, and begins anew when it is back.
+    expect(page.get_by_test_id("toast-body")).to_contain_text("Connection to the server was lost")
     with served(tmp_path / "second", *arguments, port=port):
+        expect(page.locator(".status.idle")).to_be_visible()
+        expect(page.get_by_label("Prompt")).to_have_value("a cat face")
+        choose(page, "Number of pictures", 1)
         expect(draw(page)).to_have_count(1)
         context.close()
 

@@ -51,13 +51,14 @@ def test_unknown_and_missing_keys_are_named(quick: Settings) -> None:
         Settings.from_dict({**quick.to_dict(), "prior": 25})
 
 
-@pytest.mark.parametrize(
-    "priors, kind", [(("diffusion",), "diffusion"), (("diffusion", "linear"), "linear"), ((), "diffusion")]
-)
-def test_a_draft_takes_at_most_four_steps(quick: Settings, priors: tuple[str, ...], kind: str) -> None:
-    draft = quick.drafting(priors)
+@pytest.mark.parametrize("kind", ["diffusion", "autoregressive", "linear"])
+def test_a_draft_takes_at_most_four_steps(quick: Settings, kind: str) -> None:
+    prior = dataclasses.replace(quick.prior, guidance_scale=4.0, candidates=4, kind=kind)
+    draft = dataclasses.replace(quick, prior=prior).drafting()
     stages = (draft.prior, draft.decoder, draft.upsampler)
-    assert sum(stage.num_inference_steps for stage in stages) <= 4 and draft.prior.kind == kind
+    assert sum(stage.num_inference_steps for stage in stages) <= 4
+    assert draft.prior.kind == kind and draft.prior.candidates == 1
+    assert draft.prior.guidance_scale == (2.0 if kind == "diffusion" else 4.0)
     assert draft.decoder.guidance_scale == quick.decoder.guidance_scale
 
 

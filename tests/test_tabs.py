@@ -1,5 +1,6 @@
 """The other tabs: results handed on from one to another, own pictures, films, history, links, several checkpoints."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -16,10 +17,24 @@ from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab
 
 from dalle2 import images
 from dalle2.families import layout
+from dalle2.networks.linear_prior import LinearPrior
 from dalle2.settings import Settings
 from demo import film
 from demo.language import Both, Words
 from demo.tabs.about import RELATIVE_LINK
+
+# What a browser holds while a file is dragged over it, and a picture put on its clipboard.
+CARRY = """bytes => {
+  const dragged = new DataTransfer();
+  dragged.items.add(new File([new Uint8Array(bytes)], "photo.jpg", {type: "image/jpeg"}));
+  return dragged;
+}"""
+COPY = """async () => {
+  const canvas = new OffscreenCanvas(40, 30);
+  canvas.getContext("2d").fillRect(0, 0, 20, 30);
+  const picture = await canvas.convertToBlob({type: "image/png"});
+  await navigator.clipboard.write([new ClipboardItem({"image/png": picture})]);
+}"""
 
 
 @pytest.fixture
@@ -123,12 +138,24 @@ def test_a_picture_without_a_record_is_told(page: Page, tmp_path: Path) -> None:
 
 
 @needs_chromium
-def test_own_pictures_are_chosen_and_pasted(page: Page, photo: Path) -> None:
-    open_tab(page, "Variations")
-    page.locator(".own-picture input[type=file] >> nth=0").set_input_files(photo)
-    shown(page)
-    choose(page, "Number of pictures", 1)
-    expect(draw(page)).to_have_count(1)
+@pytest.mark.parametrize("way", ["choose", "drop", "paste"])
+def test_own_pictures_are_chosen_dropped_and_pasted(browser: Browser, address: str, photo: Path, way: str) -> None:
+    allowed = {"permissions": ["clipboard-read", "clipboard-write"], "locale": "en-US"}
+    with visiting(browser, address, **allowed) as page:
+        open_tab(page, "Variations")
+        box = page.locator(".own-picture >> visible=true")
+        match way:
+            case "choose":
+                box.locator("input[type=file]").set_input_files(photo)
+            case "drop":
+                dragged = page.evaluate_handle(CARRY, list(photo.read_bytes()))
+                box.get_by_label("Drop an image file").dispatch_event("drop", {"dataTransfer": dragged})
+            case "paste":
+                page.evaluate(COPY)
+                box.get_by_label("Paste from clipboard").click()
+        shown(page)
+        choose(page, "Number of pictures", 1)
+        expect(draw(page)).to_have_count(1)
 
 
 @needs_chromium
@@ -204,7 +231,8 @@ def test_several_checkpoints_can_be_chosen(
     browser: Browser, tiny_checkpoint: Path, quick: Settings, tmp_path: Path
 ) -> None:
     description = {"settings": quick.to_dict(), "styles": ["ink"], "examples": ["a mountain"]}
-    other = layout.write(tiny.parts("sample", seed=1), tmp_path / "inks", description)
+    parts = dataclasses.replace(tiny.parts("sample", seed=1), prior_linear=LinearPrior(embedding_dim=32))
+    other = layout.write(parts, tmp_path / "inks", description)
     (other / "README.md").write_text("# Inks\n\nDraws with [ink](INK.md).\n")
     with (
         served(tmp_path / "page", "--checkpoint", str(tiny_checkpoint), "--checkpoint", str(other)) as address,
@@ -216,10 +244,13 @@ def test_several_checkpoints_can_be_chosen(
         page.locator("#styles").get_by_role("button", name="ink", exact=True).click()
         expect(page.get_by_label("Prompt")).to_have_value("a mountain, ink style")
         choose(page, "Number of pictures", 1)
+        page.locator(".choices summary >> visible=true").click()
+        page.get_by_label("Kind").filter(visible=True).select_option("Linear")
         draw(page)
         open_tab(page, "History")
         kept = json.loads(page.evaluate("localStorage.getItem('history')"))
         assert kept[0]["record"]["checkpoint"] == "inks"
+        assert kept[0]["record"]["settings"]["prior"]["kind"] == "linear"
         open_tab(page, "About")
         expect(page.locator(".block.card").nth(1)).to_contain_text("Draws with ink.")
 

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from gradio_client import Client
 from PIL import Image
+from playwright.sync_api import Browser
+from visitor import button, needs_chromium, visiting
 
 from benchmarks import visitors
 from benchmarks.visitors import Run, Visit, owns, visit
@@ -127,6 +129,23 @@ def test_who_waits_is_told_the_place_and_who_leaves_the_line_is_never_drawn(
     assert early.result(SECONDS)[-1]["state"] == "done"
     wait_until(lambda: not studio._line.places)
     assert gated.steps == steps + 10
+
+
+@needs_chromium
+def test_who_closes_the_page_frees_the_turn_within_a_step(
+    browser: Browser, address: str, studio: Watched, gated: Gated
+) -> None:
+    studio.left.clear()
+    steps = gated.steps
+    with visiting(browser, address, locale="en-US") as page:
+        page.get_by_label("Prompt").fill("a cat")
+        button(page, "draw").click()
+        gated.allowed.release(2)
+        wait_until(lambda: gated.steps == steps + 2)
+    assert studio.left.wait(SECONDS), "the server has not noticed"
+    gated.allowed.release(1)
+    wait_until(lambda: not studio._line.places)
+    assert gated.steps == steps + 3
 
 
 def test_the_benchmark_reports_a_short_run(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

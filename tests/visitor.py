@@ -1,14 +1,17 @@
 """A visitor of the page: the page served by a process of its own, and a real browser that never leaves this machine."""
 
+import http.client
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -47,6 +50,38 @@ def served(folder: Path, *arguments: str, port: int | None = None) -> Iterator[s
         finally:
             server.terminate()
             server.wait(timeout=SECONDS)
+
+
+@contextmanager
+def proxied(address: str, prefix: str, port: int) -> Iterator[str]:
+    """The address of a proxy on this port that serves `address` under a prefix, and nothing beside it."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith(prefix):
+                return self.send_error(404)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked = http.client.HTTPConnection(urlparse(address).netloc, timeout=SECONDS)
+            asked.request(self.command, self.path.removeprefix(prefix) or "/", body, dict(self.headers))
+            answer = asked.getresponse()
+            self.send_response_only(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("transfer-encoding", "connection"):
+                    self.send_header(name, value)
+            self.end_headers()
+            while part := answer.read1():
+                self.wfile.write(part)
+
+        do_POST = do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{port}{prefix}"
+    server.shutdown()
+    server.server_close()
 
 
 def free_port() -> int:
@@ -129,9 +164,12 @@ def button(page: Page, kind: str) -> Locator:
 def open_tab(page: Page, name: str) -> None:
     """Open the tab with this label; on a phone it may be folded into a menu."""
     tab = page.get_by_role("tab", name=name, exact=True)
+    if not tab.count():
+        page.get_by_role("button", name="More tabs").click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
     tab.click()
     # A tab is built when it is first opened; one opened meanwhile would be lost.
-    expect(page.locator(f"#{tab.get_attribute('aria-controls')} .block").first).to_be_visible()
+    expect(page.locator(f"#tab-{name.lower()} .block").first).to_be_visible()
 
 
 def draw(page: Page) -> Locator:

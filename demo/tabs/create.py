@@ -10,15 +10,18 @@ from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, answers
 from demo.language import refused
 from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, read_record, words
 
-# How long the prompt is, in the characters that the limit counts.
-COUNT = f"prompt => `${{[...(prompt || '')].length}} / {MAX_PROMPT_CHARACTERS:,}`"
-# What a share link asks for; widgets that it does not name stay as they are.
+# How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.
+COUNT = f"""prompt => {{
+  sessionStorage.setItem("prompt", prompt || "");
+  return `${{[...(prompt || '')].length}} / {MAX_PROMPT_CHARACTERS:,}`;
+}}"""
+# What a share link asks for, or the prompt that stood here before; widgets that neither names stay as they are.
 FROM_LINK = """(...now) => {
   const link = new URLSearchParams(location.search);
   const read = (name, parse) => { try { return parse(link.get(name)); } catch { return null; } };
   const settings = link.has("settings") ? read("settings", JSON.parse) : null;
   return [
-    link.get("prompt")?.slice(0, %d) ?? now[0],
+    link.get("prompt")?.slice(0, %d) ?? (sessionStorage.getItem("prompt") || now[0]),
     link.has("seed") && Number.isInteger(Number(link.get("seed"))) ? Number(link.get("seed")) : now[1],
     link.has("seed") ? false : now[2],
     settings ?? now[3],
