@@ -164,7 +164,7 @@ def test_stock_diffusers_opens_a_saved_variation_checkpoint(
 def test_embedded_checkpoint() -> None:
     model = load(EMBEDDED)
     default = model.settings
-    # diffusers' pipeline knows one scheduler only, and always guides the whole way.
+    # diffusers' pipeline knows one scheduler and one candidate only, and always guides the whole way.
     settings = Settings(
         prior=_as_stock(default.prior),
         decoder=_as_stock(default.decoder),
@@ -190,4 +190,4 @@ def test_embedded_checkpoint() -> None:
 
 
 def _as_stock(stage: StageSettings) -> StageSettings:
-    return dataclasses.replace(stage, scheduler="unclip", guidance_interval=(0.0, 1.0))
+    return dataclasses.replace(stage, scheduler="unclip", guidance_interval=(0.0, 1.0), candidates=1)
