@@ -163,6 +163,7 @@ def button(page: Page, kind: str) -> Locator:
 
 def open_tab(page: Page, name: str) -> None:
     """Open the tab with this label; on a phone it may be folded into a menu."""
+    expect(page.get_by_role("tab").first).to_be_visible()
     tab = page.get_by_role("tab", name=name, exact=True)
     if not tab.count():
         page.get_by_role("button", name="More tabs").click()
