@@ -26,6 +26,8 @@ from dalle2.training.linear_prior import LinearPriorStage, NormalEquations
 from dalle2.training.loop import Run
 from dalle2.training.recipe import PriorLinear, Recipe, read_recipe
 from dalle2.training.run import Training
+from evaluation import compare, contestants, generation
+from evaluation.manifest import Manifest, read_manifest
 
 DIM, COMPONENTS, BUCKETS, DOTS = 32, 6, 8, 4
 
@@ -580,3 +582,21 @@ def test_the_command_chooses_a_prior(
     assert images.read_record(tmp_path / "cat.png")["settings"]["prior"]["kind"] == "autoregressive"
     assert main(["a cat", "--checkpoint", model.checkpoint, "--prior", "linear", "-o", str(tmp_path)]) != 0
     assert "has no linear prior: it has diffusion" in capsys.readouterr().err
+
+
+def test_priors_are_compared_as_contestants(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(name: str, arguments: list[str], out: Path) -> Manifest:  # without a process of its own
+        assert generation.main(arguments) == 0
+        return read_manifest(out)
+
+    monkeypatch.setattr(contestants, "_draw", draw)
+    prompts = tmp_path / "prompts.csv"
+    prompts.write_text("id,caption\n" + "".join(f"{index},a cat {index}\n" for index in range(4)))
+    names = [f"{folder} --prior {kind}" for kind in PRIORS]
+    options = ["--prompts", prompts, "--seed", 3, "--out", tmp_path / "out", "--clip", folder, "--workers", 0]
+    words = [*names, *options, "--network", f"clip:{folder}", "--device", "cpu"]
+    result = compare._compare(compare._parser().parse_args([str(word) for word in words]))
+    assert [measured.contestant.name for measured in result.contestants] == names
+    drawn = [measured.contestant for measured in result.contestants]
+    assert [one.manifest.settings["prior"]["kind"] for one in drawn] == list(PRIORS)
+    assert len({one.files[0].read_bytes() for one in drawn}) == len(PRIORS)
