@@ -3,6 +3,7 @@
     python -m evaluation.ssim_psnr --images A --reference B            two folders, paired by file name
     python -m evaluation.ssim_psnr --reference PHOTOS --checkpoint C   each decoded again from its own embedding
     … --mode inversion                                                 and from its own noise too (paper, section 3.1)
+    … --mode inversion --at decoder                                    the same before the upsampler, at its size
     … --mode upsampler                                                 made a quarter of the size, and enlarged again
 
 Two folders of one manifest's prompts and seeds compare two checkpoints or settings. A picture drawn from a caption
@@ -21,7 +22,8 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from dalle2.images import open_picture
+from dalle2.images import open_picture, square
+from dalle2.settings import Step
 from evaluation import report
 from evaluation.bootstrap import mean_interval
 from evaluation.folder import canonical, find_pictures
@@ -186,10 +188,13 @@ def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: d
     from dalle2.families import EMBEDDED, load
     from evaluation.enlargement import enlarged
 
+    if options.at == "decoder" and mode == "upsampler":
+        raise ValueError("The upsampler alone leaves the decoder out: leave out --at decoder.")
     model = load(options.checkpoint or EMBEDDED, options.device)
     model.require({"reconstruction": "variations", "inversion": "inversion", "upsampler": "enhancement"}[mode])
-    settings = model.retracing(None) if mode == "inversion" else model.settings
+    settings = model.settings.retracing(options.steps) if mode == "inversion" else model.settings
     facts |= {"checkpoint": model.checkpoint, "checkpoint_hash": model.checkpoint_hash, "settings": settings.to_dict()}
+    facts |= {"at": options.at} | ({"refinements": options.refinements} if mode == "inversion" else {})
     size = model.picture_size
 
     def draw() -> Iterator[Pair]:
@@ -200,11 +205,22 @@ def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: d
                 made = enlarged(model, real, seeds)
             else:
                 embeddings = model.embed_image(real)
-                noise = model.invert(real, embeddings, settings=settings) if mode == "inversion" else None
-                made = model.decode(embeddings, seeds, settings=settings, noise=noise)
+                noise = None
+                if mode == "inversion":
+                    noise = model.invert(real, embeddings, settings=settings, refinements=options.refinements)
+                small: list[Image.Image] = []
+                made = model.decode(embeddings, seeds, None, settings, lambda step, to=small: _keep(step, to), noise)
+                if options.at == "decoder":
+                    made, real = small, [square(one, small[0].width) for one in real]
             yield from zip(made, real, strict=True)
 
     return draw()
+
+
+def _keep(step: Step, small: list[Image.Image]) -> None:
+    """Of what the decoder reports, its own picture at the end."""
+    if step.stage == "decoder" and step.index == step.total:
+        small += step.pictures()
 
 
 def _peek(pairs: Iterator[Pair]) -> tuple[Pair, Iterator[Pair]]:
@@ -234,6 +250,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--checkpoint", help="what draws in the other modes; default: the embedded checkpoint")
     parser.add_argument("--size", type=int, help="in pairs: short side to SIZE, centre crop; default: as they are")
+    parser.add_argument(
+        "--at", choices=("picture", "decoder"), default="picture", help="at whose size; default picture"
+    )
+    parser.add_argument("--steps", type=int, help="of the inversion, there and back; default: the checkpoint's")
+    parser.add_argument("--refinements", type=int, default=1, help="of each inverted step; 0 is plain; default 1")
     parser.add_argument("--lpips-weights", type=Path, metavar="FILE", help="torchvision's AlexNet or VGG16 state dict")
     parser.add_argument("--num", type=int, help="measure so many, chosen by the seed; default: all")
     parser.add_argument("--seed", type=int, default=0, help="of --num, of the first picture, of intervals; default 0")

@@ -14,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import nn
 
 from dalle2 import images
+from dalle2.families import load
 from evaluation import ssim_psnr
 from evaluation.lpips import Lpips
 from evaluation.similarity import compare
@@ -132,6 +133,34 @@ def test_real_pictures_through_a_checkpoint(
     assert found["SSIM"]["n"] == 3
     assert -1 <= found["SSIM"]["value"] <= 1
     assert run(*arguments)["SSIM"]["value"] == found["SSIM"]["value"]
+
+
+@pytest.mark.parametrize("refinements", [0, 1])
+def test_the_round_trip_is_measured_at_the_decoder_s_size(
+    folders: tuple[Path, Path], run: Run, tiny_checkpoint: Path, tmp_path: Path, refinements: int
+) -> None:
+    arguments = ("--reference", folders[1], "--checkpoint", tiny_checkpoint, "--mode", "inversion", "--at", "decoder")
+    found = run(*arguments, "--steps", 5, "--refinements", refinements)
+    facts = json.loads((tmp_path / "report.json").read_text())["provenance"]
+    assert (facts["at"], facts["size"], facts["refinements"]) == ("decoder", "16×16", refinements)
+    assert facts["settings"]["decoder"]["num_inference_steps"] == 5
+    model, steps = load(tiny_checkpoint), []
+    real = [images.square(images.open_picture(path), 32) for path in sorted(folders[1].iterdir())]
+    model.reconstruct(real, [0, 1, 2], model.settings.retracing(5), steps.append, refinements)
+    back = next(step for step in steps if (step.stage, step.index) == ("decoder", 5)).pictures()
+    expected = [compare(one, images.square(whole, 16)) for one, whole in zip(back, real, strict=True)]
+    assert found["PSNR in dB"]["value"] == pytest.approx(np.mean([one.psnr for one in expected]), abs=0.05)
+    assert found["SSIM"]["value"] == pytest.approx(np.mean([one.ssim for one in expected]), abs=0.01)
+
+
+def test_the_upsampler_has_no_decoder_s_size(
+    folders: tuple[Path, Path], tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--reference", folders[1], "--checkpoint", tiny_checkpoint, "--mode", "upsampler", "--at", "decoder"]
+    with pytest.raises(SystemExit) as stopped:
+        ssim_psnr.main([str(word) for word in arguments])
+    assert stopped.value.code == 2
+    assert "leave out --at decoder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mode", ["pairs", "upsampler"])
