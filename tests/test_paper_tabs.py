@@ -229,10 +229,24 @@ def test_settings_fit_the_task(model: UnclipModel) -> None:
     free, back, over = (studio.settings("default", None, manner).decoder for manner in (FREE, RETRACING, REPAINTING))
     assert free == model.settings.decoder
     assert (back.num_inference_steps, back.scheduler, back.guidance_scale) == (50, "ddim", 1)
-    assert (over.num_inference_steps, over.times, over.guidance_scale) == (25, 5, free.guidance_scale)
+    assert (over.num_inference_steps, over.times, over.guidance_scale) == (25, 3, free.guidance_scale)
+    assert (over.scheduler, over.eta) == ("ddim", 0)
     assert studio.settings("best", None, RETRACING).decoder.num_inference_steps == 100
     record = {"decoder": {"num_inference_steps": 4, "eta": 0.5}}
     assert studio.settings(record, None, RETRACING).retraces
+
+
+@pytest.mark.parametrize("prompt", [None, "a red heart on a light blue background"])
+def test_the_embedded_checkpoint_paints_neither_grey_nor_black(prompt: str | None) -> None:
+    studio = Studio.open()
+    model = studio.model()
+    (heart,) = model.text_to_image(["a red heart on a light blue background"], [2])
+    right = Image.new("L", heart.size)
+    right.paste(255, (heart.width // 2, 0, *heart.size))
+    settings = studio.settings("fast", None, REPAINTING)
+    (painted,) = model.inpaint(heart, right, [7], prompt, settings)
+    before, after = (np.asarray(picture)[:, heart.width // 2 :].astype(int) for picture in (heart, painted))
+    assert np.abs(after.mean((0, 1)) - before.mean((0, 1))).max() < 40
 
 
 def test_a_mask_is_checked_like_any_upload(tmp_path: Path) -> None:
