@@ -19,7 +19,7 @@ MAX_FRAMES = 240
 MAX_RESAMPLINGS = 50
 RETRACING_STEPS = 50
 REPAINTING_STEPS = 25
-REPAINTING_TIMES = 5
+REPAINTING_TIMES = 3
 DRAFT_DECODER_STEPS = 2
 DRAFT_PRIOR_GUIDANCE = 2.0
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
@@ -120,8 +120,12 @@ class Settings:
         return replace(self, decoder=StageSettings(steps or RETRACING_STEPS, scheduler="ddim"))
 
     def repainting(self) -> "Settings":
-        """The same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865)."""
-        changes = {"num_inference_steps": REPAINTING_STEPS, "scheduler": "unclip", "times": REPAINTING_TIMES}
+        """The same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865).
+
+        ddim does without the decoder's learned variance, which in the embedded weights leaves its range: with unclip
+        and ddpm the painted part then comes out grey or black.
+        """
+        changes = {"num_inference_steps": REPAINTING_STEPS, "scheduler": "ddim", "times": REPAINTING_TIMES}
         return replace(self, decoder=replace(self.decoder, eta=0.0, **changes))
 
     def drafting(self) -> "Settings":

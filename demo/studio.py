@@ -68,7 +68,6 @@ MAX_STEPS = 100
 MAX_GUIDANCE = 20.0
 MAX_CANDIDATES = 4
 MAX_TIMES = 10  # that each step is taken
-REPAINTING_TIMES = 3
 MAX_UPLOAD_BYTES = 20_000_000
 WAITING_VISITORS = 30
 
@@ -113,11 +112,7 @@ class Manner:
             case "retracing":
                 return settings.retracing()
             case "repainting":
-                # ddim does without the decoder's learned variance, which in the embedded weights leaves its range:
-                # with unclip and ddpm the painted part then comes out grey or black.
-                painting = settings.repainting()
-                decoder = dataclasses.replace(painting.decoder, scheduler="ddim", times=REPAINTING_TIMES)
-                return dataclasses.replace(painting, decoder=decoder)
+                return settings.repainting()
         return settings
 
 
