@@ -1,7 +1,11 @@
 """python -m benchmarks.fid: the time of a FID beside pytorch-fid, clean-fid and torch-fidelity, on the same weights.
 
-All measure the same two folders of drawn noise: each peer by its own public function, with its own resizing; ours
-with each of the three. The weights are random but well scaled, in the published form, so nothing is downloaded.
+All measure the same folder of drawn noise against the same reference statistics, which are made before and handed to
+each in its own form, as in a run against a known data set: each peer by its own public functions, with its own
+resizing; ours with each of the three. Batch size and threads are the same for all, and so are the processes that open
+pictures, but for torch-fidelity, which takes two a core, at most four. The weights are random but well scaled, in the
+published form, so nothing is downloaded.
+
 Peers come by pip without their dependencies, and one that is absent is left out. They ask for torchvision: where it
 is not installed, a stand-in has the few names that they touch, and torch-fidelity's copies of torchvision's blocks
 make the Inception that pytorch-fid builds on.
@@ -38,32 +42,43 @@ from evaluation.resizing import SIDE
 from evaluation.statistics import Moments, frechet_distance
 
 INSTALL = "pip install --no-deps pytorch-fid clean-fid torch-fidelity"
-FOLDERS = ("a", "b")
+PICTURES, REFERENCE = "drawn", "reference.npz"
+REFERENCES = 300  # pictures whose features the reference statistics are made of
 WEIGHTS, SCRIPT = "random.pth", "inception-2015-12-05.pt"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draws the folders, runs every contestant in a process of its own, and prints a table."""
+    """Draws the folder, runs every contestant in a process of its own, and prints each, then a table of all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fid", description=__doc__.split("\n")[0])
-    parser.add_argument("--pictures", type=int, default=5000, help="of both folders together (default 5000)")
+    parser.add_argument("--pictures", type=int, default=5000, help="in the folder that is measured (default 5000)")
     parser.add_argument("--size", type=int, default=256, help="pixels a side of the pictures (default 256)")
     parser.add_argument("--batch-size", type=int, default=32, help="of every contestant (default 32)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="that open pictures; default: the cores")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contestant; default: the cores")
     options = parser.parse_args(arguments)
-    if options.pictures < 4:
-        parser.error("--pictures must be at least 4, two in each folder.")
+    if options.pictures < 2:
+        parser.error(f"--pictures must be 2 or more, not {options.pictures}.")
     peers = [peer for peer in PEERS if _is_present(peer)]
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(options.threads)  # read by numpy and torch in the contestants' processes
+    torch.set_num_threads(options.threads)
     results = {}
-    with tempfile.TemporaryDirectory() as place:
-        torch.save(random_weights(), Path(place, WEIGHTS))
-        for index, name in enumerate(FOLDERS):
-            draw(Path(place, name), options.pictures // 2, options.size, seed=index)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        torch.save(random_weights(), place / WEIGHTS)
+        draw(place / PICTURES, options.pictures, options.size, seed=0)
+        draw(place / "others", REFERENCES, options.size, seed=1)
+        mean, covariance = make_reference(place / "others", place / WEIGHTS, options.batch_size)
+        np.savez(place / REFERENCE, mu=mean, sigma=covariance)
         for contestant in [*peers, *OURS]:
-            print(f"{contestant.name} …", flush=True)
-            results[contestant] = _alone(contestant, Path(place), options)
+            print(f"{contestant.name} ({contestant.resize}): ", end="", flush=True)
+            found = _alone(contestant, place, options)
+            if isinstance(found, str):
+                print(f"failed, {found}", flush=True)
+                continue
+            results[contestant] = found
+            seconds, distance, _ = found
+            print(f"{seconds:.1f} s, {options.pictures / seconds:.2f} pictures/s, distance {distance:.6f}", flush=True)
     _report(results, options)
 
 
@@ -121,13 +136,23 @@ def draw(folder: Path, count: int, size: int, seed: int) -> None:
         )
 
 
+def make_reference(folder: Path, weights: Path, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and covariance (d, d) of the folder's features, of full rank as those of a large data set are.
+
+    A hundredth of the mean variance is added to every variance, which is where the few pictures leave it singular.
+    """
+    features = extract(find_pictures(folder), Inception(weights), None, batch_size, 0, progress=False)
+    covariance = np.cov(features.astype(np.float64), rowvar=False)
+    return features.mean(0, dtype=np.float64), covariance + np.eye(len(covariance)) * np.diag(covariance).mean() / 100
+
+
 def _ours(place: Path, options: argparse.Namespace, resize: str) -> float:
     network = Inception(place / WEIGHTS, resize)
-    sets = (
-        extract(find_pictures(place / name), network, None, options.batch_size, options.workers, progress=False)
-        for name in FOLDERS
-    )
-    return frechet_distance(*map(Moments.of, sets))
+    paths = find_pictures(place / PICTURES)
+    features = extract(paths, network, None, options.batch_size, options.workers, progress=False)
+    mean, covariance = (torch.from_numpy(values) for values in _read_reference(place))
+    reference = Moments(REFERENCES, mean, scatter=covariance * (REFERENCES - 1))
+    return frechet_distance(Moments.of(features), reference)
 
 
 def _pytorch_fid(place: Path, options: argparse.Namespace) -> float:
@@ -135,35 +160,60 @@ def _pytorch_fid(place: Path, options: argparse.Namespace) -> float:
 
     weights = torch.load(place / WEIGHTS, weights_only=True)
     inception.load_state_dict_from_url = lambda *_, **__: weights
-    folders = [str(place / name) for name in FOLDERS]
-    return fid_score.calculate_fid_given_paths(folders, options.batch_size, "cpu", Inception.dim, options.workers)
+    paths = [str(place / PICTURES), str(place / REFERENCE)]
+    return fid_score.calculate_fid_given_paths(paths, options.batch_size, "cpu", Inception.dim, options.workers)
 
 
 def _clean_fid(place: Path, options: argparse.Namespace) -> float:
+    """Its `fid_folder` step by step, for that reads statistics from the folder that it is installed in only."""
     from cleanfid import fid
     from cleanfid.inception_torchscript import InceptionV3W
 
     network = InceptionV3W(str(place), download=False)
-    folders = [str(place / name) for name in FOLDERS]
-    return fid.compare_folders(
-        *folders, network, "clean", options.workers, options.batch_size, torch.device("cpu"), verbose=False
+    features = fid.get_folder_features(
+        str(place / PICTURES),
+        network,
+        options.workers,
+        batch_size=options.batch_size,
+        device=torch.device("cpu"),
+        mode="clean",
+        verbose=False,
     )
+    return fid.frechet_distance(features.mean(0), np.cov(features, rowvar=False), *_read_reference(place))
 
 
 def _torch_fidelity(place: Path, options: argparse.Namespace) -> float:
+    """With its cache, in which the reference's statistics lie ready and nothing else."""
     import torch_fidelity
 
     result = torch_fidelity.calculate_metrics(
-        input1=str(place / FOLDERS[0]),
-        input2=str(place / FOLDERS[1]),
+        input1=str(place / PICTURES),
+        input2=str(place / "others"),
+        input2_cache_name="reference",
+        cache_root=str(place / "cache"),
         fid=True,
         cuda=False,
         batch_size=options.batch_size,
         feature_extractor_weights_path=str(place / WEIGHTS),
-        cache=False,
         verbose=False,
     )
     return result[torch_fidelity.KEY_METRIC_FID]
+
+
+def _fill_cache_of_torch_fidelity(place: Path) -> None:
+    (place / "cache").mkdir(exist_ok=True)
+    mean, covariance = _read_reference(place)
+    # Its own mean has the features' precision, and it refuses to mix.
+    statistics = {"mu": mean.astype(np.float32), "sigma": covariance}
+    torch.save(statistics, place / "cache" / "reference-inception-v3-compat-stat-fid-2048.pt")
+
+
+def _read_reference(place: Path) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(place / REFERENCE) as file:
+        return file["mu"], file["sigma"]
+
+
+Result = tuple[float, float, float]  # seconds, distance, peak memory in MB
 
 
 @dataclass(frozen=True)
@@ -192,8 +242,8 @@ def _is_present(peer: Contestant) -> bool:
     return not missing
 
 
-def _alone(contestant: Contestant, place: Path, options: argparse.Namespace) -> tuple[float, float, float]:
-    """Seconds, distance and peak memory (MB) of a contestant, in a fresh process."""
+def _alone(contestant: Contestant, place: Path, options: argparse.Namespace) -> Result | str:
+    """The contestant's result, in a fresh process, or why there is none."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(contestant, place, options, there))
@@ -202,7 +252,7 @@ def _alone(contestant: Contestant, place: Path, options: argparse.Namespace) -> 
     try:
         return here.recv()
     except EOFError:
-        sys.exit(f"{contestant.name} failed: what it said stands above.")
+        return "its process was ended"
     finally:
         process.join()
 
@@ -217,11 +267,17 @@ def _serve(contestant: Contestant, place: Path, options: argparse.Namespace, pip
             _stand_in_for_torchvision(place)
         if contestant.measure is _clean_fid:
             _write_torchscript(place)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        start = time.perf_counter()
-        distance = contestant.measure(place, options)
-        seconds = time.perf_counter() - start
-    pipe.send((seconds, float(distance), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        if contestant.measure is _torch_fidelity:
+            _fill_cache_of_torch_fidelity(place)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            start = time.perf_counter()
+            distance = contestant.measure(place, options)
+            seconds = time.perf_counter() - start
+    except Exception as error:  # a peer's own fault ends its turn only: pytorch-fid has some with few pictures
+        pipe.send(f"{type(error).__name__}: {error}")
+    else:
+        pipe.send((seconds, float(distance), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
 def _stand_in_for_torchvision(place: Path) -> None:
@@ -302,9 +358,9 @@ def _write_torchscript(place: Path) -> None:
     torch.jit.trace(script, torch.zeros(2, 3, SIDE, SIDE)).save(str(place / SCRIPT))
 
 
-def _report(results: dict[Contestant, tuple[float, float, float]], options: argparse.Namespace) -> None:
+def _report(results: dict[Contestant, Result], options: argparse.Namespace) -> None:
     """Each peer, then ours; how much faster ours is than the fastest of them, and how equal to its like."""
-    pictures = options.pictures // 2 * 2
+    pictures = options.pictures
     peers = {contestant: result for contestant, result in results.items() if contestant in PEERS}
     fastest = min((seconds for seconds, _, _ in peers.values()), default=None)
     distances = {peer.resize: distance for peer, (_, distance, _) in peers.items()}
