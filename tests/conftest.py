@@ -1,6 +1,9 @@
 """Tiny random checkpoints, made once a session; nothing is downloaded. And a visitor of the page."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers reads it: a hub is asked for minutes otherwise
 
 import pytest
 import tiny
