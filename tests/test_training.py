@@ -177,6 +177,17 @@ def test_its_weights_are_in_half_precision_and_embeddings_have_statistics(traine
     assert (std > 0).all()
 
 
+def test_new_words_are_learned_under_a_locked_picture_tower(trained: Path, recipe_file: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(recipe_file)
+    plan = {"start_from": str(trained / "clip"), "picture_locked": True}
+    recipe = recipe.model_copy(update={"clip": recipe.clip.model_copy(update=plan)})
+    Training(recipe, Run(tmp_path / "words", recipe.seed, Accelerator(cpu=True))).train(["clip"])
+    before, after = Towers.load(trained / "clip"), Towers.load(tmp_path / "words" / "clip")
+    for tower, same in (("picture", True), ("text", False)):
+        pairs = zip(getattr(before, tower).parameters(), getattr(after, tower).parameters(), strict=True)
+        assert all(torch.equal(*pair) for pair in pairs) is same
+
+
 def test_logs_are_written(trained: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

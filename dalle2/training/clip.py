@@ -123,6 +123,8 @@ class ClipStage(Stage):
         self.plan, self.towers, self.per_concept = plan, towers, plan.per_concept
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.thumbnail = nn.Linear(plan.embedding_dim, 3 * plan.thumbnail_size**2)
+        if plan.picture_locked:
+            towers.picture.requires_grad_(False)
 
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
         device = self.log_scale.device

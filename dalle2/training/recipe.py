@@ -79,6 +79,8 @@ class Clip(Fit):
             soonest: after the same 40 seconds on the emoji a linear map of the embedding explained 47 % of a
             thumbnail with patches of 16 pixels, and 77 % with 32. picture_head_dim: width of its heads.
         per_concept: pictures of a concept that stand in a batch together, so that styles have to be told apart.
+        picture_locked: the picture tower stays as `start_from` has it, so that the prior and the decoder keep their
+            meaning, and only the text tower learns (locked-image tuning, arXiv 2111.07991).
         thumbnail_weight: weight of predicting a small thumbnail from the picture embedding, which keeps
             layout and colour in it: contrast alone drops what captions do not say.
     """
@@ -95,6 +97,7 @@ class Clip(Fit):
     picture_head_dim: pydantic.PositiveInt = 32
     picture_layers: pydantic.PositiveInt = 4
     per_concept: pydantic.PositiveInt = 4
+    picture_locked: bool = False
     thumbnail_size: pydantic.PositiveInt = 16
     thumbnail_weight: pydantic.NonNegativeFloat = 20.0
 
@@ -226,6 +229,8 @@ class Recipe(_Strict):
             raise ValueError(f"decoder.picture_size must be a multiple of {factor} for {factor.bit_length()} levels")
         if self.upsampler.picture_size % self.decoder.picture_size:
             raise ValueError("upsampler.picture_size must be a multiple of decoder.picture_size")
+        if self.clip.picture_locked and not self.clip.start_from:
+            raise ValueError("clip.picture_locked needs clip.start_from: a tower of chance would be locked")
         if self.clip.batch_size % self.clip.per_concept:
             raise ValueError("clip.batch_size must be a multiple of clip.per_concept")
         context = self.clip.context_length + 4  # with the extra tokens that carry the picture embedding
