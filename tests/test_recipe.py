@@ -37,7 +37,7 @@ def test_there_are_the_three_recipes() -> None:
         ("[upsampler]\npicture_size = 100", "upsampler.picture_size must be a multiple"),
         ("[clip]\nbatch_size = 10", "clip.batch_size must be a multiple of clip.per_concept"),
         ("[clip]\ncontext_length = 12", "clip.context_length must not be 12"),
-        ("[clip]\npicture_locked = true", "clip.picture_locked needs clip.start_from"),
+        ("[clip]\npicture_locked = true", "clip Value error, picture_locked needs start_from"),
         ("[decoder", "is not valid TOML"),
     ],
 )

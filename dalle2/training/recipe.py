@@ -101,6 +101,12 @@ class Clip(Fit):
     thumbnail_size: pydantic.PositiveInt = 16
     thumbnail_weight: pydantic.NonNegativeFloat = 20.0
 
+    @pydantic.model_validator(mode="after")
+    def _locks_what_is_trained(self) -> "Clip":
+        if self.picture_locked and not self.start_from:
+            raise ValueError("picture_locked needs start_from: a tower of chance would be locked")
+        return self
+
 
 class Prior(Fit):
     """The diffusion prior (paper §2.2): text embedding and text states to picture embedding, x0 prediction."""
@@ -229,8 +235,6 @@ class Recipe(_Strict):
             raise ValueError(f"decoder.picture_size must be a multiple of {factor} for {factor.bit_length()} levels")
         if self.upsampler.picture_size % self.decoder.picture_size:
             raise ValueError("upsampler.picture_size must be a multiple of decoder.picture_size")
-        if self.clip.picture_locked and not self.clip.start_from:
-            raise ValueError("clip.picture_locked needs clip.start_from: a tower of chance would be locked")
         if self.clip.batch_size % self.clip.per_concept:
             raise ValueError("clip.batch_size must be a multiple of clip.per_concept")
         context = self.clip.context_length + 4  # with the extra tokens that carry the picture embedding
