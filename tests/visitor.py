@@ -119,6 +119,7 @@ def client(address: str) -> Client:
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     with sync_playwright() as playwright:
+        expect.set_options(timeout=SECONDS * 1000)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=SECONDS * 1000)
         yield browser
         browser.close()
@@ -132,7 +133,6 @@ def visiting(browser: Browser, address: str, path: str = "/", **options: object)
     """
     context: BrowserContext = browser.new_context(**options)
     context.set_default_timeout(SECONDS * 1000)
-    expect.set_options(timeout=SECONDS * 1000)
     page = context.new_page()
     asked: list[str] = []
     failed: list[str] = []
@@ -171,11 +171,23 @@ def open_tab(page: Page, name: str) -> None:
     tab.click()
     # A tab is built when it is first opened; one opened meanwhile would be lost.
     expect(page.locator(f"#tab-{name.lower()} .block").first).to_be_visible()
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Wait until a tab that has just come up takes what is typed.
+
+    When a tab is opened for the first time Gradio gives its components their first values again, in the first frames
+    that show them. A hand is slower than that; a test would lose what it fills in before.
+    """
+    page.evaluate("async () => { for (let i = 0; i < 4; i++) await new Promise(requestAnimationFrame); }")
 
 
 def draw(page: Page) -> Locator:
     """Press Draw and wait for the end; the finished pictures."""
-    button(page, "draw").click()
+    # When the request goes, the line no longer shows the end of an earlier drawing.
+    with page.expect_request("**/queue/join*"):
+        button(page, "draw").click()
     expect(page.locator(".status.done >> visible=true")).to_be_visible()
     return page.locator(".pictures figure >> visible=true")
 
@@ -206,10 +218,12 @@ def send(page: Page, way: str, index: int = 0) -> None:
     picture.hover()
     named = picture.get_by_role("button", name=way, exact=True)
     named.click() if named.count() else picture.get_by_label("Use in another tab").select_option(way)
+    settle(page)
 
 
 def shown(page: Page, index: int = 0) -> str:
     """The file name of the picture in an own-picture box of the open tab."""
     box = page.locator(".own-picture >> visible=true").nth(index).locator("img")
     expect(box).to_be_visible()
+    settle(page)
     return box.get_attribute("src").split("/")[-1]

@@ -1,7 +1,7 @@
 """The tab "create": a prompt becomes pictures."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -27,6 +27,14 @@ FROM_LINK = """(...now) => {
     settings ?? now[3],
     %s.includes(link.get("checkpoint")) ? link.get("checkpoint") : now[4],
   ];
+}"""
+
+# The prompt with the style at its end, in the place of another one that stood there, in the words of its language.
+IN_STYLE = """(prompt, style, styles) => {
+  const ends = styles.flatMap(name => [`, ${name} style`, `，${name}风格`]);
+  const end = ends.find(end => prompt.endsWith(end)) ?? "";
+  const bare = prompt.slice(0, prompt.length - end.length).replace(/[\\s,，]+$/, "");
+  return /\\p{Script=Han}/u.test(bare) ? `${bare}，${style}风格` : `${bare}, ${style} style`;
 }"""
 
 
@@ -103,7 +111,6 @@ def build(desk: Desk) -> None:
 
 def _prompt(desk: Desk) -> gr.Textbox:
     """The prompt's box with a counter, and below it the checkpoint's styles to pick from."""
-    model = desk.studio.model()
     prompt = gr.Textbox(
         "",
         label=desk.say("Prompt", "描述"),
@@ -115,46 +122,34 @@ def _prompt(desk: Desk) -> gr.Textbox:
     )
     counter = gr.HTML(f"0 / {MAX_PROMPT_CHARACTERS:,}", elem_id="counter")
     prompt.change(None, prompt, counter, js=COUNT, **HERE)
-    styles = _chips(desk, desk.say("Style", "风格"), model.styles, "styles")
-
-    def pick(words: str, picked: list[str], checkpoint: str) -> str:
-        return in_style(words, picked[0], desk.studio.model(checkpoint).styles)
-
-    styles.click(pick, [prompt, styles, desk.checkpoint], prompt, **HERE)
-    desk.checkpoint.change(
-        lambda name: gr.Dataset(samples=[[style] for style in desk.studio.model(name).styles]),
-        desk.checkpoint,
-        styles,
-        **HERE,
-    )
+    offered = {name: desk.studio.model(name).styles for name in desk.studio.checkpoints}
+    _chips(desk, desk.say("Style", "风格"), offered, "styles", prompt, IN_STYLE)
     return prompt
 
 
 def _examples(desk: Desk, prompt: gr.Textbox) -> None:
     """Prompts that this checkpoint can draw; a click puts one into the box."""
-    examples = _chips(desk, desk.say("Try one of these", "试试这些"), desk.studio.model().examples, "examples")
-    examples.click(lambda picked: picked[0], examples, prompt, **HERE)
-    desk.checkpoint.change(
-        lambda name: gr.Dataset(samples=[[example] for example in desk.studio.model(name).examples]),
-        desk.checkpoint,
-        examples,
-        **HERE,
-    )
+    offered = {name: desk.studio.model(name).examples for name in desk.studio.checkpoints}
+    _chips(desk, desk.say("Try one of these", "试试这些"), offered, "examples", prompt, "(_, picked) => picked")
 
 
-def _chips(desk: Desk, label: Any, texts: Sequence[str], elem_id: str) -> gr.Dataset:
-    return gr.Dataset(
+def _chips(
+    desk: Desk, label: Any, offered: Mapping[str, Sequence[str]], elem_id: str, prompt: gr.Textbox, put: str
+) -> None:
+    """Texts to pick from, those of the chosen checkpoint; `put` makes a new prompt of (prompt, picked, all texts).
+
+    All of it happens in the browser: a click counts at once, also while the server is busy.
+    """
+    chips = gr.Dataset(
         components=[gr.Textbox(visible=False)],
-        samples=[[text] for text in texts],
+        samples=[[text] for text in offered[desk.checkpoint.value]],
         label=label,
         samples_per_page=100,
-        visible=bool(texts) or len(desk.studio.checkpoints) > 1,
+        visible=any(offered.values()),
         elem_id=elem_id,
     )
-
-
-def in_style(prompt: str, style: str, styles: Sequence[str]) -> str:
-    """The prompt with this style at its end, in the place of another one that stood there."""
-    for other in styles:
-        prompt = prompt.removesuffix(f", {other} style")
-    return f"{prompt.rstrip(' ,')}, {style} style"
+    texts = json.dumps(offered)
+    pick = f"(prompt, index, checkpoint) => (all => ({put})(prompt, all[index], all))({texts}[checkpoint])"
+    chips.click(None, [prompt, chips, desk.checkpoint], prompt, js=pick, **HERE)
+    show = f"checkpoint => ({{__type__: 'update', samples: {texts}[checkpoint].map(text => [text])}})"
+    desk.checkpoint.change(None, desk.checkpoint, chips, js=show, **HERE)
