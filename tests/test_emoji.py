@@ -177,6 +177,14 @@ def test_icons_are_joined_by_code_point_and_by_name(rows: dict) -> None:
     assert rows["coded", ARROW]["captions"] == [{"language": "en", "label": "right arrow", "tags": []}]
 
 
+def test_rows_carry_the_paraphrases_of_their_concept(rows: dict) -> None:
+    table, _ = emoji.read_paraphrases(emoji.PARAPHRASES)
+    assert {row["concept"]: row["paraphrases"] for row in rows.values()} == {
+        concept: table.get(concept, []) for concept in (CAT, HEART, PIZZA, ARROW)
+    }
+    assert rows["coded", PIZZA]["paraphrases"]
+
+
 def test_pictures_are_transparent_and_of_the_right_drawing(rows: dict) -> None:
     middles = {
         ("coded", CAT): (255, 128, 0, 255),
@@ -244,6 +252,7 @@ def test_the_set_tells_its_licences_and_its_test_split(rows: dict, tmp_path: Pat
         assert f"Painter of {style} (https://example.org/{style})" in licences
     assert "CC BY 4.0 (CC-BY-4.0): https://example.org/by" in licences
     assert "Copyright (c) Jane Words" in licences
+    assert "WordNet 3.1 Copyright 2011 by Princeton University" in licences
     assert "4 pictures to train on and 5 to test on, 64 x 64 pixels" in (out / "README.md").read_text()
     table = (out / "test-split.tsv").read_text().splitlines()
     assert table[:2] == ["concept\tstyle\theld_out\tlabel", f"{CAT}\tcoded\tconcept\tcat face"]

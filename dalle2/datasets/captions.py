@@ -1,19 +1,24 @@
 """Captions for the emoji set, drawn afresh each time: words, languages, styles, templates and backgrounds.
 
-Two augmentations live here. Synonym replacement: a tag of the concept may stand for its label.
-Back-translation: about three captions in ten take the label and tags of another language.
+Three augmentations live here. Synonym replacement: a tag of the concept may stand for its label. Paraphrase: one
+English caption in four says other words, or a piece of their meaning, as a dictionary has them.
+Back-translation: about four captions in ten take the label and tags of another language.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-OTHER_LANGUAGE_SHARE = 0.3
-CHINESE_SHARE = 0.6  # of the captions in another language
+OTHER_LANGUAGE_SHARE = 0.4
+CHINESE_SHARE = 0.75  # of the captions in another language
+PARAPHRASE_SHARE = 0.25  # of the English captions, where the record has paraphrases
 STYLE_SHARE = 0.65
 COLOUR_SHARE = 0.25
 WHITE_SHARE = 0.06  # says "on a white background", which is what a caption without a background gets too
+SHORT, LONG = 3, 9  # words that are left of a paraphrase
+DETERMINERS = {"a", "an", "the", "any", "some", "several", "one", "its", "your"}
+LINKS = {"of", "and", "or", "by", "in", "on", "to", "for", "from", "with", "as", "at", "is", "are", "that", "which"}
 SHADE = 12  # how far a channel may lie from the named colour, of 255
 
 ENGLISH = ("en", "en-gb")
@@ -171,7 +176,7 @@ def draw_caption(record: Mapping[str, Any], rng: random.Random) -> Caption:
     """One caption that is true of the picture; the same ``rng`` state draws the same caption.
 
     Args:
-        record: a row of the emoji set; ``style`` and ``captions`` are read.
+        record: a row of the emoji set; ``style``, ``captions`` and, where it has them, ``paraphrases`` are read.
         rng: the only source of chance.
 
     Raises:
@@ -180,7 +185,11 @@ def draw_caption(record: Mapping[str, Any], rng: random.Random) -> Caption:
     words = _draw_words(record, rng)
     language = words["language"]
     how = phrasing(language)
-    subject = _draw_subject(words, how, rng)
+    paraphrases = record.get("paraphrases") if language in ENGLISH else None
+    if paraphrases and rng.random() < PARAPHRASE_SHARE:
+        subject = _draw_paraphrase(paraphrases, rng)
+    else:
+        subject = _draw_subject(words, how, rng)
     style_named = rng.random() < STYLE_SHARE
     if style_named:
         style = _draw(style_phrases(record["style"], language), rng)
@@ -212,7 +221,7 @@ def background_name(name: str, language: str = "en") -> str:
 
 
 def all_texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Every label, tag and template that captions can hold, each once, to train a tokenizer on.
+    """Every label, tag, paraphrase and template that captions can hold, each once, to train a tokenizer on.
 
     Templates come filled: with each style's and colour's names and the word "emoji" as their subject.
     """
@@ -231,6 +240,7 @@ def _texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             for words in record["captions"]:
                 yield words["label"]
                 yield from words["tags"]
+            yield from record.get("paraphrases") or ()
     for language in ("en", *CHINESE, "de"):  # "de" stands for all that have English additions
         how = phrasing(language)
         yield from (template.format(x="emoji") for template in how.plain)
@@ -276,6 +286,22 @@ def _draw_subject(words: Mapping[str, Any], how: Phrasing, rng: random.Random) -
     if chance < 0.85:
         return how.comma.join(rng.sample(tags, min(len(tags), rng.randint(1, 3))))
     return how.comma.join([label, rng.choice(tags)])
+
+
+def _draw_paraphrase(paraphrases: Sequence[str], rng: random.Random) -> str:
+    """One of them, the nearer the likelier; a long one may lose its beginning or its end, as people type."""
+    farther = int(len(paraphrases) * rng.random() ** 2)  # the nearest stand first
+    words = paraphrases[farther].split()
+    if len(words) > SHORT and (len(words) > LONG or rng.random() < 0.5):
+        length = rng.randint(SHORT, min(LONG, len(words) - 1))
+        start = 0 if rng.random() < 0.5 else rng.randint(0, len(words) - length)
+        words = words[start : start + length]
+        while len(words) > 1 and words[-1] in LINKS | DETERMINERS:
+            words.pop()
+        while len(words) > 1 and words[0] in LINKS:
+            words.pop(0)
+    text = " ".join(words).strip(" ,:;")
+    return text if words[0] in DETERMINERS else _draw_article(text, rng)
 
 
 def _draw_article(label: str, rng: random.Random) -> str:

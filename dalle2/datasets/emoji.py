@@ -37,6 +37,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+PARAPHRASES = Path(__file__).with_name("emoji-paraphrases.tsv")  # from python -m dalle2.datasets.paraphrases
 TEST_SPLIT = Path(__file__).with_name("emoji-test-split.tsv")
 TEST_SPLIT_SIZE = 256  # pixels at which it was drawn; which drawings count as copies depends a little on them
 TEST_PAIR_SHARE = 0.05
@@ -239,6 +240,14 @@ def read_concepts(files: Mapping[str, bytes]) -> dict[str, Concept]:
         code = bare_code(emoji["hexcode"])
         concepts[code] = Concept(code, emoji["label"], group, subgroup or group, tuple(captions[code]))
     return concepts
+
+
+def read_paraphrases(table: Path) -> tuple[dict[str, list[str]], str]:
+    """Concept -> paraphrases, the nearest first; and the licence, which are the remarks at the table's head."""
+    lines = table.read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    licence = "\n".join(line.lstrip("#").strip() for line in lines if line.startswith("#"))
+    return {concept: texts for concept, *texts in rows}, licence
 
 
 def _is_words(path: str) -> bool:
@@ -509,19 +518,21 @@ def build(
                 "packages, or accept that older numbers no longer compare and pass --new-split."
             )
         table = split_table(split, {code: concept.label for code, concept in concepts.items()})
+        paraphrases, terms = read_paraphrases(PARAPHRASES)
         for row in rows:
+            row["paraphrases"] = paraphrases.get(row["concept"], [])
             row["held_out"] = split.get((row["concept"], row["style"]), "")
         finished = work / "finished"
         counts = write(finished, rows)
         (finished / "test-split.tsv").write_text(table, encoding="utf-8")
-        (finished / "LICENCES.md").write_text(licences(icon_sets, words, files[words]), encoding="utf-8")
+        (finished / "LICENCES.md").write_text(licences(icon_sets, words, files[words], terms), encoding="utf-8")
         (finished / "README.md").write_text(card(icon_sets, concepts, counts, size), encoding="utf-8")
         finished.replace(out)
     return counts
 
 
 def draw_rows(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept], size: int) -> list[dict[str, Any]]:
-    """One row a picture, all columns of the data set but ``held_out``."""
+    """One row a picture, all columns of the data set but ``paraphrases`` and ``held_out``."""
     joined = list(join(icon_sets, concepts))
     drawings = rasterise_all([icon_set.svg(name) for icon_set, _, name in joined], size)
     dropped = copies(drawings)
@@ -554,7 +565,8 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     text = datasets.Value("string")
     captions = datasets.List({"language": text, "label": text, "tags": datasets.List(text)})
     columns = ("concept", "label", "style", "group", "subgroup", "licence", "held_out")
-    features = datasets.Features({"image": datasets.Image(), "captions": captions, **dict.fromkeys(columns, text)})
+    lists = {"captions": captions, "paraphrases": datasets.List(text)}
+    features = datasets.Features({"image": datasets.Image(), **lists, **dict.fromkeys(columns, text)})
     (folder / "data").mkdir(parents=True)
     counts = {}
     for name, held_out in (("train", False), ("test", True)):
@@ -571,7 +583,7 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return counts
 
 
-def licences(icon_sets: Sequence[IconSet], words: Package, word_files: Mapping[str, bytes]) -> str:
+def licences(icon_sets: Sequence[IconSet], words: Package, word_files: Mapping[str, bytes], wordnet: str) -> str:
     """LICENCES.md: who drew what under which terms, as the packages themselves state it."""
     parts = [
         "# Licences\n\nThe pictures are drawings of others, rasterised and otherwise unchanged. Each style\n"
@@ -585,6 +597,7 @@ def licences(icon_sets: Sequence[IconSet], words: Package, word_files: Mapping[s
         )
     text = word_files["LICENSE"].decode().strip()
     parts.append(f"## Labels and tags\n\n{words.name} {words.version}, which follows Unicode CLDR.\n\n{text}\n")
+    parts.append(f"## Paraphrases\n\n{wordnet}\n")
     return "\n".join(parts)
 
 
@@ -611,10 +624,10 @@ configs:
 transparency, made by `python -m dalle2.datasets.emoji`. Styles: {styles}.
 
 Columns: `image`, `concept` (code points), `label` (English), `style`, `captions` (a label and tags in each of
-{len(languages)} languages: {", ".join(languages)}), `group`, `subgroup`, `licence`, and `held_out`: empty in
-train; in test `pair` for a style of a concept that other styles show in training, `concept` for one of
-{TEST_CONCEPTS} concepts that no style shows in training. `test-split.tsv` lists them, and `test-pictures` holds
-them as PNG files.
+{len(languages)} languages: {", ".join(languages)}), `paraphrases` (other English words for the concept, from
+WordNet 3.1), `group`, `subgroup`, `licence`, and `held_out`: empty in train; in test `pair` for a style of a
+concept that other styles show in training, `concept` for one of {TEST_CONCEPTS} concepts that no style shows in
+training. `test-split.tsv` lists them, and `test-pictures` holds them as PNG files.
 
 Who drew what, and the licences: LICENCES.md.
 """

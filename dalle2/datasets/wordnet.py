@@ -1,0 +1,60 @@
+"""The nouns of WordNet 3.1, read from Princeton's dictionary files (their format: man wndb).
+
+A line of ``data.noun`` is "offset field n count word id word id … count pointer offset pos source/target … | gloss".
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TAXON = re.compile(r"(genus|family|order|class|phylum|suborder|superfamily|subfamily) ")
+_REMARK = re.compile(r"\s*\([^()]*\)")
+_ANY = re.compile(r"^(any|either|one) of (various|several|numerous|many|two|a number of) ")
+_OFFENCE = re.compile(r"\b(offensive|derogatory|disparag\w+|obscene|obscenity|slur|vulgar|insulting)\b", re.I)
+_KIN = ("@", "~")  # hypernym, hyponym
+_INSTANCE = "@i"
+
+
+@dataclass(frozen=True)
+class Sense:
+    """A synset: the words that share one meaning."""
+
+    number: str  # its offset in the file, which names it
+    field: int  # the lexicographers' field: 5 is animals, 6 artefacts, 13 food, …
+    words: tuple[str, ...]
+    gloss: str  # the first definition; further ones and examples are left out
+    kin: tuple[str, ...]  # the numbers of its hypernyms and hyponyms
+
+    @property
+    def meaning(self) -> str:
+        """The gloss without remarks in brackets, quotes of the lexicographers' kind and "any of several"."""
+        plain = _REMARK.sub("", self.gloss).replace("`", "").strip(" :,'")
+        return _ANY.sub("", plain)
+
+    @property
+    def offends(self) -> bool:
+        """Whether the lexicographers warn of the word, or speak of such words."""
+        return bool(_OFFENCE.search(self.gloss))
+
+
+def read_nouns(text: str) -> Iterator[Sense]:
+    """The senses of ``data.noun`` in its order, without instances (Paris, Napoleon) and Latin taxa."""
+    for line in text.splitlines():
+        if line.startswith("  "):
+            continue  # the licence
+        head, _, gloss = line.partition(" | ")
+        parts = head.split()
+        pointers_at = 4 + 2 * int(parts[3], 16)
+        words = tuple(word.replace("_", " ") for word in parts[4:pointers_at:2])
+        pointers = parts[pointers_at + 1 :]
+        marks = list(zip(pointers[0::4], pointers[1::4], strict=True))
+        if _TAXON.match(words[-1]) or any(mark == _INSTANCE for mark, _ in marks):
+            continue
+        kin = tuple(number for mark, number in marks if mark in _KIN)
+        yield Sense(parts[0], int(parts[1]), words, gloss.partition(";")[0].strip(), kin)
+
+
+def read_licence(text: str) -> str:
+    """The licence at the head of a dictionary file, whose lines are numbered there."""
+    lines = [line for line in text.splitlines() if line.startswith("  ")]
+    return "\n".join(line.lstrip().partition(" ")[2].strip() for line in lines).strip()
