@@ -18,7 +18,7 @@ import torch
 
 from evaluation import report
 from evaluation.bootstrap import mean_interval
-from evaluation.clip import Clip, conditioned, default_judge
+from evaluation.clip import JUDGES, Clip, conditioned, default_judge
 from evaluation.features import extract
 from evaluation.folder import find_pictures
 from evaluation.manifest import read_manifest
@@ -154,6 +154,10 @@ def measures_of(scores: Scores, seed: int = 0) -> list[Measure]:
 def warnings_of(scores: Scores, clip: Clip, checkpoint: str | None) -> list[str]:
     """What a reader of the scores must know; `checkpoint` is the one that drew the pictures, if known."""
     told = []
+    if clip.source in JUDGES:
+        told.append(
+            f"{clip.source} saw only emoji: its scores compare with nothing published, and photographs mislead it."
+        )
     shared = [] if checkpoint is None else conditioned(clip, checkpoint)
     if shared is None:
         told.append(

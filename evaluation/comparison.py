@@ -165,7 +165,7 @@ class Comparison:
                     "checkpoint_hash": measured.contestant.manifest.checkpoint_hash,
                     "settings": measured.contestant.manifest.settings,
                     "dtype": measured.contestant.manifest.dtype,
-                    "cost": asdict(measured.contestant.cost) if measured.contestant.cost else None,
+                    "cost": measured.contestant.cost.model_dump() if measured.contestant.cost else None,
                     "measures": [asdict(measure) for measure in measured.measures],
                 }
                 for measured in self.contestants

@@ -5,30 +5,15 @@ A contestant is written as on generation's own command line: `emoji`, `"emoji --
 """
 
 import hashlib
-import json
-import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from evaluation.manifest import Manifest, read_manifest
-from evaluation.report import write_text
-
-COST = "cost.json"
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of a picture: seconds (None where too few batches were drawn to tell), and the process's peak memory in MB."""
-
-    seconds_a_picture: float | None
-    peak_megabytes: float
+from evaluation.manifest import Cost, Manifest, read_cost, read_manifest
 
 
 @dataclass(frozen=True)
@@ -67,30 +52,13 @@ def open_contestant(name: str, out: Path, arguments: Sequence[str], with_prompts
         raise ValueError(f"{words[0]} is drawn already, so {' '.join(words[1:])} comes too late: leave it out.")
     if missing := [row.file for row in manifest.rows if not (drawn / row.file).is_file()]:
         raise ValueError(f"{drawn} lacks {len(missing):,} pictures, the first is {missing[0]}: {manifest.command}")
-    cost = drawn / COST
-    return Contestant(name, drawn, manifest, Cost(**json.loads(cost.read_text())) if cost.is_file() else None)
+    return Contestant(name, drawn, manifest, read_cost(drawn))
 
 
 def _draw(name: str, arguments: Sequence[str], folder: Path) -> Manifest:
-    """Draw what is missing, and note what it cost when all of it was drawn in one go."""
-    fresh = not folder.exists()
-    process = subprocess.Popen([sys.executable, "-m", "evaluation.generation", *arguments])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
+    """Draw what is missing of the folder."""
+    if subprocess.run([sys.executable, "-m", "evaluation.generation", *arguments], check=False).returncode != 0:
         raise ValueError(f"{name} was not drawn; why stands above.")
     manifest = read_manifest(folder)
     assert manifest is not None
-    if fresh:
-        kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)  # bytes there
-        cost = Cost(_seconds_a_picture(folder, manifest), round(kilobytes / 1024, 1))
-        write_text(folder / COST, json.dumps(asdict(cost)) + "\n")
     return manifest
-
-
-def _seconds_a_picture(folder: Path, manifest: Manifest) -> float | None:
-    """The median time from batch to batch, by the files' times: loading and warming up stand before the first."""
-    size = manifest.batch_size
-    whole = len(manifest.rows) // size
-    times = [(folder / manifest.rows[index * size].file).stat().st_mtime for index in range(whole)]
-    return round(float(np.median(np.diff(times))) / size, 4) if whole > 1 else None

@@ -70,7 +70,7 @@ def measure(
             value = kernel_distance.cmmd(pictures.features, reference.features)
             found.append(Measure("CMMD", value, n, "lower", None, details))
     if isinstance(network, Inception) and pictures.features is not None and n >= SPLITS:
-        score, deviation, interval = inception_score(network.logits(pictures.features), seed)
+        score, deviation, interval = inception_score(pictures.features, network.logits, seed)
         parts = {**details, "parts": SPLITS, "deviation": round(deviation, 4)}
         found.append(Measure(f"Inception score{names[2]}", score, n, "higher", interval, parts))
     return found
@@ -250,7 +250,7 @@ def _report(options: argparse.Namespace, made: list[tuple[list[Measure], list[st
         facts["protocol"] = options.protocol
         facts["published"] = {entry.model: entry.fid for entry in protocol.published}
         told += _beside(protocol, made[0][2]["pictures"], known_settings=manifest is not None)
-    title = f"{Path(options.images).name} against {Path(options.reference).name}"
+    title = f"Distances of {Path(options.images).name} to {Path(options.reference).name}"
     measures = tuple(found for measures, _, _ in made for found in measures)
     return Report(title, measures, report.provenance(device=options.device, **facts), tuple(dict.fromkeys(told)))
 

@@ -10,12 +10,14 @@ what an unbroken run, of one process or of several, would have written.
 import argparse
 import datetime
 import os
+import resource
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import release_memory
@@ -28,7 +30,8 @@ from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
 from evaluation import prompts as prompt_sets
-from evaluation.manifest import MANIFEST, Manifest, Row, read_manifest, write_manifest
+from evaluation import report
+from evaluation.manifest import MANIFEST, Cost, Manifest, Row, read_manifest, write_cost, write_manifest
 from evaluation.prompts import PromptSet
 
 BATCH_SIZE = 8
@@ -225,7 +228,22 @@ def _generate(options: argparse.Namespace, state: PartialState) -> Manifest:
         options.device = str(state.device)  # each process has a device of its own
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = chosen_settings(options, model)
-    return generate(model, prompts, options.out, settings, options.seed, options.batch_size, options.compile)
+    fresh = read_manifest(options.out) is None
+    manifest = generate(model, prompts, options.out, settings, options.seed, options.batch_size, options.compile)
+    if fresh and state.num_processes == 1:
+        write_cost(_cost(options.out, manifest), options.out)
+    return manifest
+
+
+def _cost(folder: Path, manifest: Manifest) -> Cost:
+    """The median time from batch to batch, by the files' times: loading and warming up stand before the first."""
+    size = manifest.batch_size
+    whole = len(manifest.rows) // size
+    times = [(folder / manifest.rows[index * size].file).stat().st_mtime for index in range(whole)]
+    seconds = round(float(np.median(np.diff(times))) / size, 4) if whole > 1 else None
+    # in kilobytes, on macOS in bytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    return Cost(seconds_a_picture=seconds, peak_megabytes=round(peak, 1), processor=report.processor())
 
 
 def _guidance(manifest: Manifest) -> str:

@@ -1,5 +1,7 @@
 """The Inception score (Salimans et al., arXiv 1606.03498): sure of each picture's class, of many classes in all."""
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import t
@@ -7,17 +9,20 @@ from scipy.stats import t
 SPLITS = 10
 
 
-def inception_score(logits: np.ndarray, seed: int = 0) -> tuple[float, float, tuple[float, float]]:
-    """Logits (n, classes) -> mean, standard deviation and 95% interval over ten random parts, as published.
+def inception_score(
+    features: np.ndarray, logits: Callable[[np.ndarray], np.ndarray], seed: int = 0
+) -> tuple[float, float, tuple[float, float]]:
+    """Features (n, d) -> mean, standard deviation and 95% interval over ten random parts, as published.
 
-    1 at the least, the number of classes at the most. ValueError for fewer pictures than parts.
+    `logits` makes features (k, d) to (k, classes), a part at a time. 1 at the least, the number of classes at the
+    most. ValueError for fewer pictures than parts.
     """
-    if len(logits) < SPLITS:
+    if len(features) < SPLITS:
         raise ValueError(f"The Inception score is the mean over {SPLITS} parts: measure at least as many pictures.")
-    order = np.random.default_rng(seed).permutation(len(logits))
+    order = np.random.default_rng(seed).permutation(len(features))
     scores = []
     for part in np.array_split(order, SPLITS):
-        logs = log_softmax(logits[part].astype(np.float64), axis=1)
+        logs = log_softmax(logits(features[np.sort(part)]).astype(np.float64), axis=1)
         marginal = logsumexp(logs, axis=0) - np.log(len(part))  # a class that nobody has stays finite
         scores.append(np.exp((np.exp(logs) * (logs - marginal)).sum(1).mean()))
     mean, deviation = float(np.mean(scores)), float(np.std(scores))

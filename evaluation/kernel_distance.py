@@ -68,9 +68,8 @@ def cmmd(pictures: np.ndarray, reference: np.ndarray) -> float:
 
     Gaussian kernel of width 10, times 1000, each picture paired with itself too: as in the authors' code.
     """
-    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (pictures, reference))
-    within_x, within_y, from_x, _ = _sums(x, y, _gaussian)
-    n, m = len(x), len(y)
+    within_x, within_y, from_x, _ = _sums(pictures, reference, _gaussian)
+    n, m = len(pictures), len(reference)
     return float(CMMD_SCALE * ((within_x.sum() + n) / n**2 + (within_y.sum() + m) / m**2 - 2 * from_x.sum() / (n * m)))
 
 
@@ -109,6 +108,7 @@ def _cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _gaussian(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Of unit vectors, whose squared distance is 2 - 2 x·y."""
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    """Of the rows brought to length 1, whose squared distance is then 2 - 2 x·y."""
+    x, y = (np.asarray(rows, dtype=np.float64) for rows in (x, y))
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     return np.exp((x @ y.T - 1) / CMMD_SIGMA**2)

@@ -1,4 +1,7 @@
-"""What a folder of drawn pictures says of itself: `manifest.json` how they were drawn, `prompts.jsonl` each one."""
+"""What a folder of drawn pictures says of itself: `manifest.json` how they were drawn, `prompts.jsonl` each one.
+
+And `cost.json` what one took, where that is known.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -9,6 +12,7 @@ from evaluation.report import flat, write_text
 
 MANIFEST = "manifest.json"
 ROWS = "prompts.jsonl"
+COST = "cost.json"
 
 
 class _Strict(pydantic.BaseModel):
@@ -70,6 +74,14 @@ class Manifest(_Strict):
         return ""
 
 
+class Cost(_Strict):
+    """Of a picture: seconds (None where too few batches were drawn to tell), and the process's peak memory in MB."""
+
+    seconds_a_picture: float | None
+    peak_megabytes: float
+    processor: str = ""
+
+
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a folder, None where there is none; ValueError when it cannot be understood."""
     if not (folder / MANIFEST).is_file():
@@ -89,3 +101,13 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write both files, the manifest last: where it stands, the rows stand too."""
     write_text(folder / ROWS, "".join(row.model_dump_json() + "\n" for row in manifest.rows))
     write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+
+
+def read_cost(folder: Path) -> Cost | None:
+    """What drawing the folder took; None unless one process drew it in one go."""
+    file = folder / COST
+    return Cost.model_validate_json(file.read_bytes()) if file.is_file() else None
+
+
+def write_cost(cost: Cost, folder: Path) -> None:
+    write_text(folder / COST, cost.model_dump_json() + "\n")

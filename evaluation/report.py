@@ -56,6 +56,18 @@ class Report:
     provenance: Mapping[str, object]
     warnings: tuple[str, ...] = ()
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> "Report":
+        """The inverse of `to_dict`; ValueError for anything else."""
+        try:
+            measures = tuple(
+                Measure(**{**one, "interval": None if one["interval"] is None else tuple(one["interval"])})
+                for one in values["measures"]
+            )
+            return cls(values["title"], measures, dict(values["provenance"]), tuple(values["warnings"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is no report of evaluation's ({type(error).__name__}: {error}).") from error
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
         return {
@@ -96,8 +108,8 @@ class Report:
 
     def to_markdown(self) -> str:
         """Title, table, warnings, provenance."""
-        lines = [f"# {_cell(self.title)}", "", *markdown_table(COLUMNS, self._rows()), ""]
-        lines += [f"> **Note** {_cell(warning)}\n" for warning in self.warnings]
+        lines = [f"# {_cell(self.title)}", "", *markdown_table(COLUMNS, self.rows()), ""]
+        lines += markdown_notes(self.warnings)
         lines += ["## Provenance", "", *markdown_table(("fact", "value"), list(flat(self.provenance)))]
         return "\n".join(lines) + "\n"
 
@@ -105,12 +117,13 @@ class Report:
         """One self-contained page."""
         return webpage.page(
             self.title,
-            webpage.table(COLUMNS, self._rows(), numbers=(1, 2, 3)),
+            webpage.table(COLUMNS, self.rows(), numbers=(1, 2, 3)),
             *webpage.notes(self.warnings),
             webpage.provenance(flat(self.provenance)),
         )
 
-    def _rows(self) -> list[tuple[str, ...]]:
+    def rows(self) -> list[tuple[str, ...]]:
+        """The measures as `COLUMNS` have them."""
         return [
             (
                 f"{measure.name} {ARROWS[measure.better]}".strip(),
@@ -128,7 +141,7 @@ COLUMNS = ("measure", "value", "95% interval", "n", "details")
 
 def provenance(**facts: object) -> dict[str, object]:
     """`facts`, and what every report must say: versions, git commit if any, command, date, device (default cpu)."""
-    found = {"device": "cpu", **facts, "processor": _processor(), "command": _command()}
+    found = {"device": "cpu", **facts, "processor": processor(), "command": _command()}
     found["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     if commit := _commit():
         found["git_commit"] = commit
@@ -165,7 +178,7 @@ def write_text(path: Path, text: str) -> Path:
 def show(report: Report, console: Console | None = None) -> None:
     """Print the table, with the warnings underneath."""
     console = console or Console()
-    print_table(console, report.title, COLUMNS, report._rows())
+    print_table(console, report.title, COLUMNS, report.rows())
     for warning in report.warnings:
         console.print(f"[yellow]Note:[/yellow] {escape(warning)}", highlight=False)
 
@@ -201,6 +214,11 @@ def markdown_table(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[
     """The lines of a table; bars and line breaks in cells are escaped."""
     lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
     return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+
+
+def markdown_notes(warnings: Iterable[str]) -> list[str]:
+    """What a reader must be warned of, as quotations."""
+    return [f"> **Note** {_cell(warning)}\n" for warning in warnings]
 
 
 def _plain(value: object) -> object:
@@ -241,7 +259,7 @@ def _command() -> str:
     return shlex.join(["python", *sys.orig_argv[1:]])
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name and its number of cores."""
     name = platform.processor() or platform.machine()
     try:

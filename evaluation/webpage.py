@@ -58,10 +58,24 @@ def notes(warnings: Iterable[str]) -> list[str]:
     return [f'<p class="note">{escape(warning)}</p>' for warning in warnings]
 
 
-def provenance(facts: Iterable[tuple[str, str]]) -> str:
+def command(line: str) -> str:
+    """What to type."""
+    return f"<pre><code>{escape(line)}</code></pre>"
+
+
+def gallery(pictures: Iterable[tuple[Image.Image, str]], side: int) -> str:
+    """Pictures of at most `side` pixels, each with its caption."""
+    figures = (
+        f"<figure>{picture(image, caption, side)}<figcaption>{escape(caption)}</figcaption></figure>"
+        for image, caption in pictures
+    )
+    return f'<div class="gallery" style="--side: {side}px">{"".join(figures)}</div>'
+
+
+def provenance(facts: Iterable[tuple[str, str]], summary: str = "Provenance") -> str:
     """Names and values, folded away until they are asked for."""
     rows = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
-    return f"<details><summary>Provenance</summary>\n<dl>\n{rows}\n</dl>\n</details>"
+    return f"<details><summary>{escape(summary)}</summary>\n<dl>\n{rows}\n</dl>\n</details>"
 
 
 def picture(image: Image.Image, alt: str, side: int) -> str:

@@ -146,6 +146,12 @@ def test_the_conditioning_clip_is_told(clip: Clip, tiny_checkpoint: Path, folder
     assert conditioned(clip, str(tmp_path / "absent")) is None
 
 
+def test_the_embedded_judge_is_told(clip: Clip, folder: Path) -> None:
+    scores = clip_score.score(pairs_of(folder), clip, workers=0, progress=False)
+    told = clip_score.warnings_of(scores, Clip(), None)
+    assert any("saw only emoji: its scores compare with nothing published" in warning for warning in told)
+
+
 def test_half_precision_is_the_same_clip(clip: Clip) -> None:
     halved = tiny.parts("sample").text_encoder.half()
     assert weights_hash(halved) == clip.text_sha256

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dalle2 import images
 from evaluation import compare, comparison_page
 from evaluation.comparison import Comparison, Point, count_votes, pareto
-from evaluation.contestants import COST, open_contestant
-from evaluation.manifest import Manifest, Row, write_manifest
+from evaluation.contestants import Contestant, open_contestant
+from evaluation.manifest import COST, Manifest, Row, write_manifest
 
 CAPTIONS = ["a cat", "a dog face", "<b>a face</b> & more", "a cat face"]
 
@@ -158,6 +160,44 @@ def test_the_guidance_curve_is_drawn(result: Comparison) -> None:
     assert page.count("<circle ") == 2
     assert "&lt;2&gt;" in page and "<2>" not in page
     assert "Pareto front" in page
+
+
+def test_the_sweep_draws_those_whose_guidance_is_open(
+    folders: tuple[Path, Path, Path], tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, near, far = folders
+
+    def opened(name: str, out: Path, *others: object) -> Contestant:
+        drawn = open_contestant(str(far if name.endswith("8") else near), out, *others)
+        return dataclasses.replace(drawn, name=name)
+
+    monkeypatch.setattr(compare, "open_contestant", opened)
+    given = ("emoji", "emoji --guidance 3", "--prompts", "any", "--guidance-sweep", 1, "4,8")
+    found = run(tmp_path, tiny_checkpoint, *given, "--reference", real)
+    distances = {point.name: point.distance for point in found.sweep}
+    assert list(distances) == ["emoji", "emoji --guidance 3", "emoji --guidance 1", "emoji --guidance 4,8"]
+    own, fixed, one, eight = distances.values()
+    assert own == fixed == one == found.contestants[0].measure("CLIP-FID").value < eight
+    assert [point.contestant for point in found.sweep] == ["emoji", "emoji --guidance 3", "emoji", "emoji"]
+    assert comparison_page.to_html(found).count("<circle ") == 4
+    with pytest.raises(ValueError, match="A guidance sweep needs real pictures"):
+        run(tmp_path, tiny_checkpoint, *given)
+
+
+def test_measures_go_to_tensorboard(result: Comparison, tmp_path: Path) -> None:
+    compare.log(result, "tensorboard", tmp_path)
+    (events,) = (file.parent for file in tmp_path.rglob("events.out.tfevents.*") if "hparams" not in file.name)
+    log = EventAccumulator(str(events)).Reload()
+    for measure in result.contestants[0].measures:
+        values = [event.value for event in log.Scalars(measure.name)]
+        expected = [measured.measure(measure.name).value for measured in result.contestants]
+        assert values == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="Weights & Biases is installed")
+def test_a_tracker_that_is_not_installed_is_told(result: Comparison, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="pip install wandb"):
+        compare.log(result, "wandb", tmp_path)
 
 
 def test_other_prompts_or_seeds_are_refused(

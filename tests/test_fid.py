@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from scipy.stats import t
 
 from benchmarks.fid import random_weights
-from evaluation import features, inception
+from evaluation import features, inception, kernel_distance, manifold, statistics
 from evaluation.clip import Clip
 from evaluation.features import ClipFeatures, extract, open_network, space_of
 from evaluation.fid import main, measure, warnings_of
@@ -228,14 +229,18 @@ def test_the_protocol(
     assert "leave them out" in refused(*common, "--network", "judge", capsys=capsys)
 
 
-def test_only_published_weights_give_published_names(tiny_checkpoint: Path) -> None:
-    class Published(inception.Inception):
-        sha256, published, dim, resize = inception.SHA256, True, 4, "clean"
+class Published(inception.Inception):
+    """The published network in name, with few features."""
 
-        def __init__(self) -> None:
-            self._classes = np.eye(4)
+    sha256, published, resize = inception.SHA256, True, "clean"
 
-    network = Published()
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self._classes = np.eye(4, dim)
+
+
+def test_only_published_weights_give_published_names() -> None:
+    network = Published(4)
     rows = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     made = Statistics(space_of(network), Moments.of(rows), rows)
     names = [one.name for one in measure(made, made, network)]
@@ -247,6 +252,25 @@ def test_only_published_weights_give_published_names(tiny_checkpoint: Path) -> N
     made = Statistics(space_of(judge), Moments.of(rows), rows)
     assert all(one.name.endswith("(embedded judge)") for one in measure(made, made, judge))
     assert "not FID and compare with nothing published" in " ".join(warnings_of(made, made, judge)).replace("\n", " ")
+
+
+def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (statistics, kernel_distance, manifold):
+        monkeypatch.setattr(module, "BLOCK", 128)
+    network = Published(256)
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=(300, 256)).astype(np.float32)
+    reference = Statistics(space_of(network), Moments.of(few), few)
+    peaks = []
+    for n in (600, 2400):
+        rng.normal(size=(n, 256)).astype(np.float32).tofile(tmp_path / str(n))
+        tracemalloc.start()
+        rows = np.memmap(tmp_path / str(n), np.float32, "r", shape=(n, 256))  # as `extract` gives them
+        found = measure(Statistics(reference.space, Moments.of(rows), rows), reference, network, groups=0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert [one.name for one in found][-1] == "Inception score"
+    assert peaks[1] - peaks[0] < 1800 * 256 * 4  # the rows that are more, as they lie on the disk
 
 
 def test_offline_the_missing_weights_are_told(

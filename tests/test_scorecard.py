@@ -18,11 +18,11 @@ from evaluation.assignments import MEANINGS, assign, colours
 from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
 from evaluation.bootstrap import ratio_interval
 from evaluation.clip import Clip
-from evaluation.contestants import Contestant, Cost
+from evaluation.contestants import Contestant
 from evaluation.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.enlargement import open_drawer, psnr_and_bicubic
 from evaluation.features import ClipFeatures
-from evaluation.manifest import Manifest, Row, read_manifest, write_manifest
+from evaluation.manifest import Cost, Manifest, Row, read_manifest, write_manifest
 from evaluation.prompts import read_prompts
 from evaluation.questions import NEEDS, QUESTIONS, speed
 from evaluation.scores import Scorecard, of_values
@@ -262,7 +262,7 @@ def test_ratios() -> None:
 
 
 def test_speed_is_told_where_it_is_known(real_bench: Bench) -> None:
-    known = dataclasses.replace(real_bench.drawn["seen"], cost=Cost(0.25, 1234.0))
+    known = dataclasses.replace(real_bench.drawn["seen"], cost=Cost(seconds_a_picture=0.25, peak_megabytes=1234.0))
     found, notes = speed([known, real_bench.drawn["unseen"]])
     assert [score.row()[:2] for score in found] == [
         ("seconds a picture, real, 4 at a time ↓", "0.25 s"),
