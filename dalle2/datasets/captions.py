@@ -16,7 +16,7 @@ PARAPHRASE_SHARE = 0.25  # of the English captions, where the record has paraphr
 STYLE_SHARE = 0.65
 COLOUR_SHARE = 0.25
 WHITE_SHARE = 0.06  # says "on a white background", which is what a caption without a background gets too
-SHORT, LONG = 3, 9  # words that are left of a paraphrase
+SHORT, LONG = 3, 8  # words that are left of a paraphrase
 DETERMINERS = {"a", "an", "the", "any", "some", "several", "one", "its", "your"}
 LINKS = {"of", "and", "or", "by", "in", "on", "to", "for", "from", "with", "as", "at", "is", "are", "that", "which"}
 SHADE = 12  # how far a channel may lie from the named colour, of 255
@@ -184,22 +184,27 @@ def draw_caption(record: Mapping[str, Any], rng: random.Random) -> Caption:
     """
     words = _draw_words(record, rng)
     language = words["language"]
-    how = phrasing(language)
     paraphrases = record.get("paraphrases") if language in ENGLISH else None
     if paraphrases and rng.random() < PARAPHRASE_SHARE:
         subject = _draw_paraphrase(paraphrases, rng)
     else:
-        subject = _draw_subject(words, how, rng)
+        subject = _draw_subject(words, phrasing(language), rng)
+    return complete(subject, language, record["style"], rng)
+
+
+def complete(subject: str, language: str, style: str, rng: random.Random) -> Caption:
+    """The caption of a subject: with a style or without, with a background or without; ValueError: unknown style."""
+    how = phrasing(language)
     style_named = rng.random() < STYLE_SHARE
     if style_named:
-        style = _draw(style_phrases(record["style"], language), rng)
-        text = _draw(how.styled, rng).format(x=subject, s=style, a=_article(style))
+        name = _draw(style_phrases(style, language), rng)
+        text = _draw(how.styled, rng).format(x=subject, s=name, a=article(name))
     else:
         text = _draw(how.plain, rng).format(x=subject)
     background, name = _draw_background(rng)
     if name is not None:
         colour = background_name(name, language)
-        text = _draw(how.background, rng).format(x=text, c=colour, a=_article(colour))
+        text = _draw(how.background, rng).format(x=text, c=colour, a=article(colour))
     return Caption(_draw_case(text, rng), language, style_named, background)
 
 
@@ -246,10 +251,10 @@ def _texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield from (template.format(x="emoji") for template in how.plain)
         for style in STYLE_PHRASES:
             for name in style_phrases(style, language):
-                yield from (template.format(x="emoji", s=name, a=_article(name)) for template in how.styled)
+                yield from (template.format(x="emoji", s=name, a=article(name)) for template in how.styled)
         for colour in BACKGROUNDS:
             name = background_name(colour, language)
-            yield from (template.format(x="emoji", c=name, a=_article(name)) for template in how.background)
+            yield from (template.format(x="emoji", c=name, a=article(name)) for template in how.background)
 
 
 def _draw(choices: tuple[str, ...], rng: random.Random) -> str:
@@ -309,10 +314,11 @@ def _draw_article(label: str, rng: random.Random) -> str:
     countable = label.replace(" ", "").replace("-", "").isalpha() and label.islower() and not label.endswith("s")
     if not countable or rng.random() < 0.6:
         return label
-    return f"{_article(label)} {label}"
+    return f"{article(label)} {label}"
 
 
-def _article(noun: str) -> str:
+def article(noun: str) -> str:
+    """ "a" or "an"."""
     return "an" if noun[0] in "aeiou" and not noun.startswith("uni") else "a"
 
 

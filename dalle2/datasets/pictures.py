@@ -14,6 +14,7 @@ from PIL import Image
 
 from dalle2.datasets.captions import draw_caption
 from dalle2.datasets.randomness import Randomness
+from dalle2.datasets.scenes import Scene, caption, countable, draw_scene, paint
 
 WHITE = (255, 255, 255)
 _SHUFFLE_BUFFER = 2000
@@ -27,7 +28,8 @@ class Batch:
         pictures: (n, 3, size, size) in [-1, 1].
         captions: n texts.
         facts: (n, 5) integers: concept, style, background of the picture, then the style and the background
-            that its caption names (-1: names none). They decide which caption is true of which picture.
+            that its caption names (-1: names none). They decide which caption is true of which picture. A scene
+            is a concept of its own.
     """
 
     pictures: torch.Tensor
@@ -59,6 +61,24 @@ class PicturesInMemory:
         self.members = [[] for _ in numbers]
         for index, concept in enumerate(concepts):
             self.members[numbers[concept]].append(index)
+        self.scenes = 0.0
+        self.partners: dict[int, list[int]] = {}
+
+    def compose(self, share: float) -> None:
+        """From now on this share of the pictures of countable things becomes scenes with others of their style.
+
+        Raises:
+            ValueError: the source is no emoji set, or holds nothing that can be counted.
+        """
+        if share and self.image_captions is not None:
+            raise ValueError("Scenes are composed of the emoji set only: set scenes to 0 for another source.")
+        things = [index for index, row in enumerate(self.records) if share and countable(row)]
+        if share and not things:
+            raise ValueError("Nothing in this source can be counted: set scenes to 0.")
+        self.partners = {}
+        for index in things:
+            self.partners.setdefault(int(self.style_numbers[index]), []).append(index)
+        self.scenes = share
 
     def __len__(self) -> int:
         return len(self.records)
@@ -66,27 +86,58 @@ class PicturesInMemory:
     def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
         """The batch of a step: consecutive pictures of a shuffled epoch, or `per_concept` of each drawn concept."""
         indices = self._grouped(randomness, per_concept) if per_concept > 1 else self._shuffled(randomness)
-        slots = range(randomness.batch_size)[randomness.slots]
-        return self.captioned([indices[slot] for slot in slots], [randomness.text(slot) for slot in slots])
+        draws = [randomness.text(slot) for slot in range(randomness.batch_size)]
+        scenes = self._scenes(indices, draws)
+        return self.captioned(*(rows[randomness.slots] for rows in (indices, draws, scenes)))
 
-    def captioned(self, indices: Sequence[int], draws: Sequence[random.Random]) -> Batch:
-        """The pictures of these rows, each on the background and with the caption that its own draw decides."""
+    def captioned(
+        self, indices: Sequence[int], draws: Sequence[random.Random], scenes: Sequence[Scene | None]
+    ) -> Batch:
+        """The pictures of these rows, each on the background and with the caption that its own draw decides.
+
+        Args:
+            scenes: what a row shows in place of its picture, None for the picture.
+        """
         captions, facts, grounds = [], [], []
-        for index, draw in zip(indices, draws, strict=True):
+        rgba = self.rgba[torch.as_tensor(indices)]
+        for slot, (index, draw, scene) in enumerate(zip(indices, draws, scenes, strict=True)):
             concept, style = int(self.concepts[index]), int(self.style_numbers[index])
             if self.image_captions is not None:
                 captions.append(draw.choice(self.image_captions[index]))
                 grounds.append(WHITE)
                 facts.append((concept, style, _pack(WHITE), -1, -1))
                 continue
-            caption = draw_caption(self.records[index], draw)
-            ground = caption.background or WHITE
-            captions.append(caption.text)
+            if scene is not None:
+                concept = self._number(scene)
+                rgba[slot] = paint(scene, self.rgba)
+            said = draw_caption(self.records[index], draw) if scene is None else caption(scene, self.records, draw)
+            ground = said.background or WHITE
+            captions.append(said.text)
             grounds.append(ground)
-            named_ground = -1 if caption.background is None else _pack(ground)
-            facts.append((concept, style, _pack(ground), style if caption.style_named else -1, named_ground))
-        pictures = composite(self.rgba[torch.as_tensor(indices)], torch.tensor(grounds))
-        return Batch(pictures, captions, torch.tensor(facts))
+            named_ground = -1 if said.background is None else _pack(ground)
+            facts.append((concept, style, _pack(ground), style if said.style_named else -1, named_ground))
+        return Batch(composite(rgba, torch.tensor(grounds)), captions, torch.tensor(facts))
+
+    def _scenes(self, indices: Sequence[int], draws: Sequence[random.Random]) -> list[Scene | None]:
+        """The scenes of the global batch. Two things meet in one arrangement only: "a cat and a dog" is true of any."""
+        scenes: list[Scene | None] = [None] * len(indices)
+        if not self.scenes:
+            return scenes
+        met: dict[tuple[int, ...], int] = {}
+        for slot, (index, draw) in enumerate(zip(indices, draws, strict=True)):
+            things = self.partners.get(int(self.style_numbers[index]), [])
+            if not countable(self.records[index]) or draw.random() >= self.scenes:
+                continue
+            others = [other for other in things if self.concepts[other] != self.concepts[index]]
+            scene = draw_scene(index, others, draw)
+            number = self._number(scene)
+            pair = tuple(sorted({int(self.concepts[thing]) for thing in scene.things}))
+            if len(pair) == 1 or met.setdefault(pair, number) == number:
+                scenes[slot] = scene
+        return scenes
+
+    def _number(self, scene: Scene) -> int:
+        return scene.number([int(self.concepts[thing]) for thing in scene.things], len(self.members))
 
     def _shuffled(self, randomness: Randomness) -> list[int]:
         first = randomness.step * randomness.batch_size
