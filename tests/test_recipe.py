@@ -38,6 +38,8 @@ def test_there_are_the_three_recipes() -> None:
         ("[clip]\nbatch_size = 10", "clip.batch_size must be a multiple of clip.per_concept"),
         ("[clip]\ncontext_length = 12", "clip.context_length must not be 12"),
         ("[clip]\npicture_locked = true", "clip Value error, picture_locked needs start_from"),
+        ("[data]\nscenes = 2", "data.scenes"),
+        ("[data]\nscenes = 0.1\nstreaming = true", "data Value error, scenes are composed of pictures held in memory"),
         ("[decoder", "is not valid TOML"),
     ],
 )

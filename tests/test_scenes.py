@@ -3,16 +3,25 @@
 import random
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from datasets import Image as ImageColumn
+from PIL import Image
 
 from dalle2.datasets import scenes
 from dalle2.datasets.captions import Caption
 from dalle2.datasets.pictures import Batch, PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.scenes import Scene, countable, draw_scene, paint, plural
+from dalle2.training.loop import Run
 from dalle2.training.losses import true_pairs
+from dalle2.training.recipe import Data, Recipe
+from dalle2.training.run import Training
+from dalle2.training.run import _texts as tokenizer_texts
 
 SIZE = 32
 THINGS = {  # label: (zh, colour); none is a background's
@@ -161,6 +170,20 @@ def test_without_scenes_nothing_changes(pictures: PicturesInMemory) -> None:
     after = plain.batch(Randomness(1, "clip", 0, 12))
     assert before.captions == after.captions
     assert (after.facts[:, 0] < len(THINGS)).all()
+
+
+def test_a_recipe_composes_training_pictures_only(tmp_path: Path) -> None:
+    rows = [row(label, group="things") | {"image": Image.new("RGBA", (8, 8), THINGS[label][1])} for label in THINGS]
+    (tmp_path / "data").mkdir()
+    for split in ("train", "test"):
+        table = Dataset.from_list(rows).cast_column("image", ImageColumn())
+        table.to_parquet(tmp_path / "data" / f"{split}-00000.parquet")
+    recipe = Recipe(data=Data(source=str(tmp_path), scenes=0.25))
+    run = Training(recipe, Run(tmp_path / "run", 0, Accelerator(cpu=True)))
+    assert [run.pictures(split).scenes for split in ("train", "test")] == [0.25, 0]
+    assert run.pictures("train").partners == {0: [0, 1, 2, 3]}
+    assert "emoji left of emoji" in set(tokenizer_texts(run.pictures("train")))
+    assert "emoji left of emoji" not in set(tokenizer_texts(run.pictures("test")))
 
 
 def test_what_cannot_be_composed_is_refused(pictures: PicturesInMemory) -> None:

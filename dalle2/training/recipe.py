@@ -24,6 +24,8 @@ class Data(_Strict):
         image_column, caption_column: used for every source that the emoji builder did not write.
         streaming: read an endless stream with a shuffle buffer in place of holding all pictures in memory.
         subgroups: of the emoji set, only these (such as "cat-face"); empty takes all.
+        scenes: share of the training pictures of countable things that become composed scenes ("three stars",
+            "a dog above a heart"); of the emoji set only, held in memory.
     """
 
     source: str = "data/emoji"
@@ -33,6 +35,13 @@ class Data(_Strict):
     caption_column: str = "caption"
     streaming: bool = False
     subgroups: tuple[str, ...] = ()
+    scenes: float = pydantic.Field(0.0, ge=0, le=1)
+
+    @pydantic.model_validator(mode="after")
+    def _composes_in_memory(self) -> "Data":
+        if self.scenes and self.streaming:
+            raise ValueError("scenes are composed of pictures held in memory: set streaming to false")
+        return self
 
 
 class Fit(_Strict):

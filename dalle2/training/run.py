@@ -1,5 +1,6 @@
 """A whole run: the stages of a recipe in order, then the checkpoint folder."""
 
+import itertools
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 from dalle2.datasets.captions import all_texts
 from dalle2.datasets.phrases import NAME, Phrases
 from dalle2.datasets.pictures import Batch, PicturesInMemory, load_pictures
+from dalle2.datasets.scenes import scene_texts
 from dalle2.families import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
@@ -67,6 +69,8 @@ class Training:
                 self._pictures[split] = load_pictures(
                     data.source, split, size, columns, data.streaming, self.recipe.seed, data.subgroups
                 )
+                if data.scenes and split == data.split:
+                    self._pictures[split].compose(data.scenes)
             except ValueError:
                 if split == data.split:
                     raise
@@ -235,4 +239,4 @@ def _texts(pictures: Pictures) -> Iterable[str]:
         raise ValueError("A streamed source cannot train a tokenizer: start the clip stage from a checkpoint.")
     if pictures.image_captions is not None:
         return (caption for captions in pictures.image_captions for caption in captions)
-    return all_texts(pictures.records)
+    return itertools.chain(all_texts(pictures.records), scene_texts() if pictures.scenes else ())
