@@ -15,6 +15,7 @@ from demo.language import Both, Words, refused
 from demo.pictures import Pictures
 from demo.status import HINT, STOPPED, Status, progress, status
 from demo.studio import FREE, MAX_PICTURES, RETRACING, Drawing, Manner, Refusal, Studio, read_record
+from demo.zero import accelerated
 
 DEFAULT_PICTURES = 4
 # Answered by the page alone, without the server.
@@ -222,7 +223,7 @@ class Desk:
         """
         begun = bench.draw.click(None, None, bench.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(
-            endpoint,
+            accelerated(endpoint),
             [*inputs, self.checkpoint],
             [*outputs, bench.status],
             api_name=endpoint.__name__,

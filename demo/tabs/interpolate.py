@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import processing_utils
 from PIL import Image
 
 from demo import film
@@ -96,11 +97,9 @@ def build(desk: Desk) -> None:
                 yield drawing
 
         hidden = gr.DownloadButton(visible=False)
-        # Gradio copies the films to its own cache, from where they are deleted in time.
-        with tempfile.TemporaryDirectory() as folder:
-            for shown, first_seed, state in answers(draw, Both("Frame", "帧").for_visitor(request), request):
-                films = _films(result, Path(folder)) if result else (hidden, hidden)
-                yield shown, first_seed, *films, state
+        for shown, first_seed, state in answers(draw, Both("Frame", "帧").for_visitor(request), request):
+            films = _films(result, gif.GRADIO_CACHE) if result else (hidden, hidden)
+            yield shown, first_seed, *films, state
 
     inputs = [part for both in zip(places, prompts, strict=True) for part in both]
     desk.draws(bench, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
@@ -110,8 +109,12 @@ def build(desk: Desk) -> None:
     desk.takes(Way("end-b", "interpolate", Both("Interpolate to here", "过渡到这里"), [(places[1], "image")]))
 
 
-def _films(frames: list[Image.Image], folder: Path) -> tuple[gr.DownloadButton, gr.DownloadButton]:
-    """The two downloads, ready to be shown."""
-    gif = film.write_gif(frames, folder / "interpolation.gif")
-    mp4 = film.write_mp4(frames, folder / "interpolation.mp4")
-    return gr.DownloadButton(value=str(gif), visible=True), gr.DownloadButton(value=str(mp4), visible=True)
+def _films(frames: list[Image.Image], cache: str) -> tuple[gr.DownloadButton, gr.DownloadButton]:
+    """The two downloads, ready to be shown; Gradio empties its cache in time."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = (
+            film.write_gif(frames, Path(folder, "interpolation.gif")),
+            film.write_mp4(frames, Path(folder, "interpolation.mp4")),
+        )
+        gif, mp4 = (processing_utils.save_file_to_cache(file, cache) for file in made)
+    return gr.DownloadButton(value=gif, visible=True), gr.DownloadButton(value=mp4, visible=True)
