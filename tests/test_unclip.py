@@ -361,18 +361,18 @@ def test_an_exclamation_mark_stays_text(karlo_text: Path, quick: Settings) -> No
     model = load(karlo_text)
     vocabulary = tiny.vocabulary()
     assert vocabulary["!"] == model.parts.tokenizer.pad_token_id == 0
-    ids = model._tokenize("cat!")
+    ids = model.reader.tokenize("cat!")
     assert ids[1:-1] == [vocabulary["cat</w>"], vocabulary["!</w>"]]
     assert model.parts.tokenizer("cat!").input_ids[2] == 0  # the trap
-    assert model._tokenize("<|endoftext|>").count(vocabulary["<|endoftext|>"]) == 1
+    assert model.reader.tokenize("<|endoftext|>").count(vocabulary["<|endoftext|>"]) == 1
 
 
 @pytest.mark.parametrize("words", ["", "a cat", "dog " * 300, "狗" * 200])
 def test_prompts_are_padded_and_cut(words: str, model: UnclipModel) -> None:
-    ids = model._tokenize(words)
+    ids = model.reader.tokenize(words)
     end = model.parts.tokenizer.eos_token_id
     assert len(ids) <= tiny.CONTEXT and ids[-1] == end and ids.index(end) == len(ids) - 1
-    text = model._encode([words], guided=True)
+    text = model.reader.read([words], guided=True)
     assert text.mask.shape == (2, tiny.CONTEXT) and text.mask.sum(1).tolist() == [2, len(ids)]
 
 

@@ -3,25 +3,23 @@
 Prior, text projection, decoder and a two-part upsampler, on diffusers' and transformers' networks.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tokenizers
 import torch
 from PIL import Image
-from transformers import CLIPTokenizer
 
-from dalle2 import images, sampling
+from dalle2 import images
 from dalle2.datasets.phrases import Phrases
 from dalle2.ddim import DDIMScheduler, invert
-from dalle2.families import layout
+from dalle2.families import layout, priors
 from dalle2.families.attention import watched
 from dalle2.families.folder import CheckpointFolder, Fingerprint
+from dalle2.families.reading import Reader
+from dalle2.families.stage import Stage, reporter
 from dalle2.model import UnclipModel
-from dalle2.settings import OnStep, Settings, StageSettings, Step
+from dalle2.settings import OnStep, Settings, StageSettings
 from dalle2.verbs import Attention, Kept, Seed, generators
 
 KARLO_SETTINGS = Settings(
@@ -29,26 +27,6 @@ KARLO_SETTINGS = Settings(
     decoder=StageSettings(num_inference_steps=25, guidance_scale=8.0),
     upsampler=StageSettings(num_inference_steps=7),
 )
-
-
-@dataclass(frozen=True)
-class Text:
-    """Encoded prompts: CLIP embeddings (n, dim), tokens (n, length, dim), and which are text (n, length)."""
-
-    embeddings: torch.Tensor
-    tokens: torch.Tensor
-    mask: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What the loop needs of one stage, whoever draws."""
-
-    name: str
-    network: sampling.Network
-    scheduler_config: Mapping[str, Any]
-    shape: tuple[int, ...]  # of one row
-    ends_at_zero: bool = False
 
 
 def load(folder: CheckpointFolder, source: str, device: torch.device, compile: bool) -> "Unclip":
@@ -106,10 +84,7 @@ class Unclip(UnclipModel):
             + ["enhancement", "inpainting", "interpolation", "mix"]
         )
         self._fingerprint = fingerprint
-        # A tokenizer without a configured length says 10^30.
-        positions = parts.text_encoder.config.max_position_embeddings
-        self._context = min(parts.tokenizer.model_max_length, positions)
-        self._plain_tokenizer = _plain(parts.tokenizer)
+        self.reader = Reader(parts.tokenizer, parts.text_encoder)
         for part in parts.present().values():
             if isinstance(part, torch.nn.Module):
                 part.to(device)
@@ -146,34 +121,25 @@ class Unclip(UnclipModel):
     ) -> torch.Tensor:
         self.require("text_to_image")
         chosen = (settings or self.settings).prior
-        many = chosen.candidates
+        many, prior = chosen.candidates, self.prior(chosen.kind)
         noise = [generator for generator in generators(seeds) for _ in range(many)]
-        wanted, prompts = prompts, [prompt for prompt in prompts for _ in range(many)]
+        guided = chosen.kind != "linear" and chosen.guidance_scale != 1
+        read = self.reader.read(prompts, guided)
+        text = read.repeated(many)
         match chosen.kind:
             case "diffusion":
-                embeddings = self._diffuse(prompts, noise, chosen, on_step)
+                scheduler = self.parts.prior_scheduler.config
+                embeddings = priors.diffuse(prior, scheduler, text, chosen, noise, on_step)
             case "autoregressive":
-                embeddings = self._draw_codes(prompts, noise, chosen, on_step)
+                embeddings = priors.draw_codes(prior, text, chosen, noise, on_step)
             case "linear":
-                text = self._encode(prompts, guided=False)
-                embeddings = self.prior("linear")(text.embeddings, text.tokens, text.mask)
-                if on_step:
-                    on_step(Step("prior", 1, 1))
-        embeddings = embeddings.float().cpu()
-        if many == 1:
-            return embeddings
-        # The paper compares by the dot product, of embeddings of one length; ours have none in common.
-        texts = self.embed_text(wanted)[:, None]
-        nearness = torch.nn.functional.cosine_similarity(embeddings.unflatten(0, (-1, many)), texts, dim=-1)
-        return embeddings.unflatten(0, (-1, many))[torch.arange(len(wanted)), nearness.argmax(1)]
+                embeddings = priors.expect(prior, text, on_step)
+        candidates = embeddings.unflatten(0, (-1, many))
+        return priors.nearest(candidates, read.embeddings[-len(prompts) :]).float().cpu()
 
     @torch.no_grad()
     def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
-        # Attention looks back only, so what follows the end changes nothing: no more of it than the longest needs.
-        rows = [self._tokenize(prompt) for prompt in prompts]
-        length, pad = max(map(len, rows)), self.parts.tokenizer.pad_token_id
-        ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows], device=self.device)
-        return self.parts.text_encoder(ids).text_embeds.float().cpu()
+        return self.reader.embed(prompts).float().cpu()
 
     def prior(self, kind: str) -> torch.nn.Module:
         """The prior of this kind, read when it is first asked for; ValueError when the checkpoint has none."""
@@ -183,57 +149,6 @@ class Unclip(UnclipModel):
             read = layout.read_prior(self._fingerprint.folder, name, self.parts)
             setattr(self.parts, name, read.to(self.device))
         return getattr(self.parts, name)
-
-    def _diffuse(
-        self,
-        prompts: Sequence[str],
-        noise: list[torch.Generator],
-        settings: StageSettings,
-        on_step: OnStep | None,
-    ) -> torch.Tensor:
-        """Prompts -> image embeddings (n, dim): the diffusion prior."""
-        prior = self.prior("diffusion")
-        text = self._encode(prompts, settings.guidance_scale != 1)
-        conditions = {
-            "proj_embedding": text.embeddings,
-            "encoder_hidden_states": text.tokens,
-            "attention_mask": text.mask,
-        }
-
-        def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
-            return prior(x.to(self.dtype), t, **conditions).predicted_image_embedding
-
-        stage = Stage("prior", network, self.parts.prior_scheduler.config, (prior.config.embedding_dim,))
-        normed = self._denoise(stage, settings, conditions, noise, on_step)
-        # The prior works on embeddings of mean 0 and deviation 1; the decoder knows CLIP's own.
-        return normed * prior.clip_std.float() + prior.clip_mean.float()
-
-    def _draw_codes(
-        self,
-        prompts: Sequence[str],
-        noise: list[torch.Generator],
-        settings: StageSettings,
-        on_step: OnStep | None,
-    ) -> torch.Tensor:
-        """Prompts -> image embeddings (n, dim): the autoregressive prior."""
-        prior = self.prior("autoregressive")
-        text = self._encode(prompts, settings.guidance_scale != 1)
-        components = prior.config.components
-        uniforms = torch.stack([torch.rand(1 + components, generator=generator) for generator in noise])
-        guided = sampling.guided_timesteps(torch.arange(components), settings.guidance_interval)
-
-        def report(index: int, total: int) -> None:
-            if on_step:
-                on_step(Step("prior", index, total))
-
-        codes = prior.sample(
-            (text.embeddings, text.tokens, text.mask),
-            uniforms.to(self.device),
-            settings.guidance_scale,
-            guided,
-            report,
-        )
-        return prior.codebook.decode(codes)
 
     @torch.no_grad()
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
@@ -256,11 +171,11 @@ class Unclip(UnclipModel):
         chosen = settings or self.settings
         self._check_rows(embeddings, seeds, prompts)
         generator = generators(seeds)
-        stage, conditions = self._decoder(embeddings, prompts or [""] * len(seeds), chosen.decoder)
+        decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen.decoder)
         start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
-        small = self._denoise(stage, chosen.decoder, conditions, generator, on_step, start, kept)
-        stage, conditions = self._upsampler(small.clamp(-1, 1))
-        return self._denoise(stage, chosen.upsampler, conditions, generator, on_step, None, kept).cpu()
+        small = decoder.draw(chosen.decoder, generator, self.device, on_step, start, kept)
+        upsampler = self._upsampler(small.clamp(-1, 1))
+        return upsampler.draw(chosen.upsampler, generator, self.device, on_step, kept=kept).cpu()
 
     @torch.no_grad()
     def upsample(
@@ -270,8 +185,8 @@ class Unclip(UnclipModel):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        stage, conditions = self._upsampler(small.to(self.device))
-        return self._denoise(stage, (settings or self.settings).upsampler, conditions, generators(seeds), on_step).cpu()
+        chosen = (settings or self.settings).upsampler
+        return self._upsampler(small.to(self.device)).draw(chosen, generators(seeds), self.device, on_step).cpu()
 
     @torch.no_grad()
     def invert(
@@ -286,15 +201,11 @@ class Unclip(UnclipModel):
         self.require("inversion")
         chosen = self.retracing(settings).decoder
         self._check_rows(embeddings, pictures, prompts)
-        stage, conditions = self._decoder(embeddings, prompts or [""] * len(pictures), chosen)
-        config = stage.scheduler_config
-        scheduler = sampling.build_scheduler(config, chosen.scheduler, chosen.num_inference_steps)
+        stage = self._decoder(embeddings, prompts or [""] * len(pictures), chosen)
+        denoise, scheduler = stage.denoiser(chosen)
         assert isinstance(scheduler, DDIMScheduler)
-        predict = sampling.guide(stage.network, conditions, chosen.guidance_scale, set())
-        denoise = sampling.clean_predictions(predict, scheduler, config)
         small = images.to_tensor([images.square(images.to_rgb(picture), stage.shape[-1]) for picture in pictures])
-        report = _reporter("inversion", on_step)
-        return invert(denoise, scheduler, small.to(self.device), report, refinements).cpu()
+        return invert(denoise, scheduler, small.to(self.device), reporter("inversion", on_step), refinements).cpu()
 
     def attend(
         self,
@@ -307,15 +218,11 @@ class Unclip(UnclipModel):
         noise = generators([seed])
         embedding = self.embed_prompt([prompt], noise, settings, on_step)
         extra = self.parts.text_proj.config.clip_extra_context_tokens
-        with watched(self.parts.decoder, extra + self._context) as gaze:
+        with watched(self.parts.decoder, extra + self.reader.context) as gaze:
             (picture,) = self.decode(embedding, noise, [prompt], settings, on_step)
-        read = self._plain_tokenizer.encode(prompt, add_special_tokens=False)
-        places: dict[int, list[int]] = {}  # of each word's tokens in the context, after the start token
-        for place, word in enumerate(read.word_ids[: self._context - 2]):
-            places.setdefault(word, []).append(extra + 1 + place)
-        spans = [read.word_to_chars(word) for word in places]
-        maps = torch.stack([gaze.maps()[tokens].sum(0) for tokens in places.values()])
-        return picture, Attention(tuple(prompt[first:last] for first, last in spans), maps)
+        words = self.reader.words(prompt)
+        maps = torch.stack([gaze.maps()[extra:][places].sum(0) for _, places in words])
+        return picture, Attention(tuple(word for word, _ in words), maps)
 
     def _check_rows(self, embeddings: torch.Tensor, seeds: Sequence[object], prompts: Sequence[str] | None) -> None:
         """ValueError unless there are as many embeddings, and prompts if any, as pictures."""
@@ -328,13 +235,11 @@ class Unclip(UnclipModel):
                 f"not {tuple(embeddings.shape)}."
             )
 
-    def _decoder(
-        self, embeddings: torch.Tensor, prompts: Sequence[str], settings: StageSettings
-    ) -> tuple[Stage, dict[str, torch.Tensor]]:
-        """The stage that draws small pictures (n, 3, size, size), and its conditions."""
+    def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: StageSettings) -> Stage:
+        """The stage that draws small pictures (n, 3, size, size)."""
         decoder, project = self.parts.decoder, self.parts.text_proj
         guided = settings.guidance_scale != 1
-        text = self._encode(prompts, guided)
+        text = self.reader.read(prompts, guided)
         embeddings = embeddings.to(self.device, self.dtype)
         if guided:
             blind = project.learned_classifier_free_guidance_embeddings.expand_as(embeddings)
@@ -352,10 +257,10 @@ class Unclip(UnclipModel):
 
         size = decoder.config.sample_size
         shape = (decoder.config.in_channels, size, size)
-        return Stage("decoder", network, self.parts.decoder_scheduler.config, shape), conditions
+        return Stage("decoder", network, conditions, self.parts.decoder_scheduler.config, shape)
 
-    def _upsampler(self, small: torch.Tensor) -> tuple[Stage, dict[str, torch.Tensor]]:
-        """The stage that enlarges (n, 3, s, s): one network for most steps, one for the last; and its conditions."""
+    def _upsampler(self, small: torch.Tensor) -> Stage:
+        """The stage that enlarges (n, 3, s, s): one network for most steps, one for the last."""
         first, last = self.parts.super_res_first, self.parts.super_res_last
         size = self.picture_size
         # In float32 also because this resize does not exist in half precision on a CPU.
@@ -366,70 +271,5 @@ class Unclip(UnclipModel):
             return (first if t > 0 else last)(both, t).sample
 
         shape = (first.config.in_channels // 2, size, size)
-        stage = Stage("upsampler", network, self.parts.super_res_scheduler.config, shape, ends_at_zero=True)
-        return stage, {"low_resolution": large}
-
-    def _denoise(
-        self,
-        stage: Stage,
-        settings: StageSettings,
-        conditions: Mapping[str, torch.Tensor],
-        noise: list[torch.Generator],
-        on_step: OnStep | None,
-        start: torch.Tensor | None = None,
-        kept: Kept | None = None,
-    ) -> torch.Tensor:
-        """Run one stage from its noise, or from `start`, to its result (n, *stage.shape)."""
-        scheduler = sampling.build_scheduler(
-            stage.scheduler_config, settings.scheduler, settings.num_inference_steps, stage.ends_at_zero, settings.eta
-        )
-        guided = sampling.guided_timesteps(scheduler.timesteps, settings.guidance_interval)
-        predict = sampling.guide(stage.network, conditions, settings.guidance_scale, guided)
-        denoise = sampling.clean_predictions(predict, scheduler, stage.scheduler_config)
-
-        if kept is not None:
-            side = stage.shape[-1]
-            # A small pixel is kept only where nothing of what it stands for is repainted.
-            repaint = torch.nn.functional.adaptive_max_pool2d(kept.repaint, side).to(self.device)
-            pixels = torch.nn.functional.interpolate(kept.pixels, size=(side, side), mode="area").to(self.device)
-            denoise = sampling.keep(denoise, pixels, repaint)
-        if start is None:
-            start = sampling.draw_noise(stage.shape, noise, self.device)
-        return sampling.sample(denoise, scheduler, start, noise, _reporter(stage.name, on_step), settings.times)
-
-    def _encode(self, prompts: Sequence[str], guided: bool) -> Text:
-        """Encode the prompts; when guided, as many empty ones stand before them."""
-        length, pad = self._context, self.parts.tokenizer.pad_token_id
-        rows = [self._tokenize(prompt) for prompt in [""] * len(prompts) * guided + list(prompts)]
-        ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows], device=self.device)
-        mask = torch.tensor([[i < len(row) for i in range(length)] for row in rows], device=self.device)
-        # In batches of one size, for a matrix product of another size rounds otherwise.
-        encoded = [self.parts.text_encoder(batch) for batch in ids.split(len(prompts))]
-        embeddings = torch.cat([output.text_embeds for output in encoded])
-        return Text(embeddings, torch.cat([output.last_hidden_state for output in encoded]), mask)
-
-    def _tokenize(self, prompt: str) -> list[int]:
-        """A prompt's ids between the start and the end token, cut so that both fit into the context."""
-        ids = self._plain_tokenizer.encode(prompt, add_special_tokens=False).ids[: self._context - 2]
-        return [self.parts.tokenizer.bos_token_id, *ids, self.parts.tokenizer.eos_token_id]
-
-
-def _reporter(stage: str, on_step: OnStep | None) -> Callable[[int, int, torch.Tensor], None]:
-    """What tells `on_step` of a stage's steps, with the clean pictures where there are any."""
-
-    def report(index: int, total: int, clean: torch.Tensor) -> None:
-        if on_step is not None:
-            on_step(Step(stage, index, total, list if stage == "prior" else lambda: images.to_pictures(clean)))
-
-    return report
-
-
-def _plain(tokenizer: CLIPTokenizer) -> tokenizers.Tokenizer:
-    """The tokenizer without special tokens.
-
-    Karlo pads with "!", and made a special token of it: a "!" in a prompt would become padding that the mask
-    keeps.
-    """
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    backend |= {"added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
-    return tokenizers.Tokenizer.from_str(json.dumps(backend))
+        config = self.parts.super_res_scheduler.config
+        return Stage("upsampler", network, {"low_resolution": large}, config, shape, ends_at_zero=True)

@@ -1,0 +1,76 @@
+"""The priors: read prompts -> image embeddings (paper, section 2.2; the linear one after arXiv 2310.03502)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import PriorTransformer
+
+from dalle2 import sampling
+from dalle2.families.reading import Text
+from dalle2.families.stage import Stage
+from dalle2.networks.autoregressive_prior import AutoregressivePrior
+from dalle2.networks.linear_prior import LinearPrior
+from dalle2.settings import OnStep, StageSettings, Step
+
+
+def diffuse(
+    prior: PriorTransformer,
+    scheduler_config: Mapping[str, Any],
+    text: Text,
+    settings: StageSettings,
+    noise: list[torch.Generator],
+    on_step: OnStep | None,
+) -> torch.Tensor:
+    """Text, under guidance (2n, ...) with the blind half first -> image embeddings (n, dim)."""
+    conditions = {
+        "proj_embedding": text.embeddings,
+        "encoder_hidden_states": text.tokens,
+        "attention_mask": text.mask,
+    }
+
+    def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
+        return prior(x.to(prior.dtype), t, **conditions).predicted_image_embedding
+
+    stage = Stage("prior", network, conditions, scheduler_config, (prior.config.embedding_dim,))
+    normed = stage.draw(settings, noise, prior.device, on_step)
+    # The prior works on embeddings of mean 0 and deviation 1; the decoder knows CLIP's own.
+    return normed * prior.clip_std.float() + prior.clip_mean.float()
+
+
+def draw_codes(
+    prior: AutoregressivePrior,
+    text: Text,
+    settings: StageSettings,
+    noise: list[torch.Generator],
+    on_step: OnStep | None,
+) -> torch.Tensor:
+    """Text, under guidance (2n, ...) with the blind half first -> image embeddings (n, dim)."""
+    components = prior.config.components
+    uniforms = torch.stack([torch.rand(1 + components, generator=generator) for generator in noise])
+    guided = sampling.guided_timesteps(torch.arange(components), settings.guidance_interval)
+
+    def report(index: int, total: int) -> None:
+        if on_step:
+            on_step(Step("prior", index, total))
+
+    read = (text.embeddings, text.tokens, text.mask)
+    codes = prior.sample(read, uniforms.to(prior.device), settings.guidance_scale, guided, report)
+    return prior.codebook.decode(codes)
+
+
+def expect(prior: LinearPrior, text: Text, on_step: OnStep | None) -> torch.Tensor:
+    """Text (n, ...) -> image embeddings (n, dim), the same each time."""
+    embeddings = prior(text.embeddings, text.tokens, text.mask)
+    if on_step:
+        on_step(Step("prior", 1, 1))
+    return embeddings
+
+
+def nearest(candidates: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+    """Of candidates (n, k, dim) the one (n, dim) that lies nearest to its text's embedding (n, dim).
+
+    The paper compares by the dot product, of embeddings of one length; ours have none in common.
+    """
+    nearness = torch.nn.functional.cosine_similarity(candidates.float(), texts[:, None].float(), dim=-1)
+    return candidates[torch.arange(len(candidates), device=nearness.device), nearness.argmax(1)]

@@ -1,0 +1,64 @@
+"""One stage of Karlo's layout, from its noise to its result: what prior, decoder and upsampler have in common."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dalle2 import images, sampling
+from dalle2.settings import OnStep, StageSettings, Step
+from dalle2.verbs import Kept
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the loop needs of one stage, whoever draws; `conditions` are as `sampling.guide` wants them."""
+
+    name: str
+    network: sampling.Network
+    conditions: Mapping[str, torch.Tensor]
+    scheduler_config: Mapping[str, Any]
+    shape: tuple[int, ...]  # of one row
+    ends_at_zero: bool = False
+
+    def denoiser(self, settings: StageSettings) -> tuple[sampling.Denoise, sampling.Scheduler]:
+        """The network as clean predictions, guided as the settings say, and the scheduler that they belong to."""
+        config = self.scheduler_config
+        scheduler = sampling.build_scheduler(
+            config, settings.scheduler, settings.num_inference_steps, self.ends_at_zero, settings.eta
+        )
+        guided = sampling.guided_timesteps(scheduler.timesteps, settings.guidance_interval)
+        predict = sampling.guide(self.network, self.conditions, settings.guidance_scale, guided)
+        return sampling.clean_predictions(predict, scheduler, config), scheduler
+
+    def draw(
+        self,
+        settings: StageSettings,
+        noise: list[torch.Generator],
+        device: torch.device,
+        on_step: OnStep | None,
+        start: torch.Tensor | None = None,
+        kept: Kept | None = None,
+    ) -> torch.Tensor:
+        """From the pictures' own noise, or from `start`, to the result (n, *shape)."""
+        denoise, scheduler = self.denoiser(settings)
+        if kept is not None:
+            side = self.shape[-1]
+            # A small pixel is kept only where nothing of what it stands for is repainted.
+            repaint = torch.nn.functional.adaptive_max_pool2d(kept.repaint, side).to(device)
+            pixels = torch.nn.functional.interpolate(kept.pixels, size=(side, side), mode="area").to(device)
+            denoise = sampling.keep(denoise, pixels, repaint)
+        if start is None:
+            start = sampling.draw_noise(self.shape, noise, device)
+        return sampling.sample(denoise, scheduler, start, noise, reporter(self.name, on_step), settings.times)
+
+
+def reporter(stage: str, on_step: OnStep | None) -> Callable[[int, int, torch.Tensor], None]:
+    """What tells `on_step` of a stage's steps, with the clean pictures where there are any."""
+
+    def report(index: int, total: int, clean: torch.Tensor) -> None:
+        if on_step is not None:
+            on_step(Step(stage, index, total, list if stage == "prior" else lambda: images.to_pictures(clean)))
+
+    return report
