@@ -1,10 +1,15 @@
 () => {
-  // Ctrl+Enter and Esc press the buttons of the tab that is to be seen.
+  // Enter in a prompt, Ctrl+Enter anywhere, and Esc press the buttons of the tab that is to be seen.
   const press = name => [...document.querySelectorAll(`button.${name}`)].find(button => button.offsetParent)?.click();
   document.addEventListener("keydown", event => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) press("draw");
+    // While a Chinese word is put together, Enter only ends it.
+    const prompt = event.target instanceof HTMLTextAreaElement && !event.shiftKey && !event.isComposing;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey || prompt)) {
+      event.preventDefault();
+      press("draw");
+    }
     if (event.key === "Escape" && !document.querySelector("dialog[open]")) press("stop");
-  });
+  }, true);
 
   // What is drawn is kept in this browser: a thumbnail and the record, so many as fit its storage easily.
   const ENTRIES = 60, SIDE = 128;

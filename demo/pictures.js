@@ -10,6 +10,22 @@ function enlarge(index) {
   element.querySelector("dialog").showModal();
 }
 
+// A film runs there and back again, as its GIF does, until it is stopped or another one comes.
+const FRAME = 125; // milliseconds
+let timer = null;
+
+function play(on) {
+  clearInterval(timer);
+  props.playing = on;
+  let step = 1;
+  if (on) timer = setInterval(() => {
+    const last = pictures().length - 1;
+    if (last < 1) return play(false);
+    if (props.shown + step < 0 || props.shown + step > last) step = -step;
+    props.shown += step;
+  }, FRAME);
+}
+
 function link(record) {
   const address = new URL(location.pathname, location.origin);
   address.searchParams.set("prompt", record.prompt);
@@ -36,6 +52,8 @@ element.addEventListener("click", event => {
       return enlarge(index);
     case "close":
       return dialog.close();
+    case "play":
+      return play(!props.playing);
     case "link":
       navigator.clipboard?.writeText(link(pictures()[index].record));
       button.textContent = "✓";
@@ -53,11 +71,14 @@ element.addEventListener("change", event => {
 });
 
 element.addEventListener("input", event => {
-  if (event.target.matches(".scrub")) props.shown = Number(event.target.value);
+  if (!event.target.matches(".scrub")) return;
+  play(false);
+  props.shown = Number(event.target.value);
 });
 
 // Finished pictures, and only they, carry records: the history tab, if there is one, keeps them in this browser.
 watch("value", () => {
+  if (props.playing) play(false);
   const finished = pictures().filter(picture => picture.record);
   const kept = props.film ? finished.slice(finished.length / 2, finished.length / 2 + 1) : finished; // of a film, one frame
   if (kept.length) window.dispatchEvent(new CustomEvent("drawn", { detail: kept }));

@@ -32,7 +32,7 @@ class Album(GradioRootModel):
 
 
 class Pictures(gr.HTML):
-    """Shows (picture, caption) pairs. With `film`, one at a time, with a slider over all of them."""
+    """Shows (picture, caption) pairs. With `film`, one at a time, with a slider over all of them, and played."""
 
     data_model = Album
 
@@ -40,6 +40,7 @@ class Pictures(gr.HTML):
     def __init__(self, film: bool = False, empty: Both = EMPTY, render: bool = True) -> None:
         super().__init__(
             None,
+            label="Pictures",  # in the API's description only
             render=render,
             html_template=TEMPLATE,
             js_on_load=BEHAVIOUR,
@@ -47,6 +48,7 @@ class Pictures(gr.HTML):
             apply_default_css=False,
             film=film,
             shown=0,
+            playing=False,
             ways=[],  # what can be done with a picture; the desk fills it in when all tabs are there
             empty=empty._asdict(),
         )

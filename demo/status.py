@@ -35,7 +35,8 @@ class Status(gr.HTML):
     """Shows what `status` makes. While `state` is "waiting" or "working" the page offers to stop."""
 
     def __init__(self, value: dict[str, Any] | None = None, render: bool = True) -> None:
-        super().__init__(value, html_template=TEMPLATE, elem_classes="progress-line", js_on_load=None, render=render)
+        how = {"html_template": TEMPLATE, "js_on_load": None, "elem_classes": "progress-line"}
+        super().__init__(value, label="Progress", render=render, **how)  # the label is for the API's description
 
     def api_info(self) -> dict[str, Any]:
         return {

@@ -13,13 +13,12 @@ import tiny
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import Browser, expect
-from visitor import button, needs_chromium, open_tab, visiting
+from playwright.sync_api import Browser, Locator, Page, expect
+from visitor import button, choose, launched, needs_chromium, open_tab, visiting
 
 from dalle2 import images
 from dalle2.families import layout
 from dalle2.settings import Settings
-from demo import page
 from demo.blind import contestant
 from demo.studio import Refusal, Studio
 from demo.votes import Vote, Votes
@@ -40,13 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(studio: Studio, folder: Path) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VOTES_FILE", str(folder / "votes.sqlite3"))
-        patch.setenv("GRADIO_TEMP_DIR", str(folder / "cache"))
-        blocks, looks = page.build(studio)
-        _, url, _ = blocks.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **looks)
-        yield url.rstrip("/")
-        blocks.close()
+    with launched(studio, folder) as address:
+        yield address
 
 
 @pytest.fixture
@@ -238,6 +232,19 @@ def test_an_unreadable_file_of_votes_is_a_sentence(client: Client, votes: Votes)
         client.predict(api_name="/standings")
 
 
+def slide(page: Page, slider: Locator) -> None:
+    """Drag the line between A and B from the middle to the left: less of A is covered by B, or the other way round."""
+    over = slider.locator("img").last
+    slider.scroll_into_view_if_needed()
+    expect(over).to_be_visible()
+    before, box = over.get_attribute("style"), slider.locator(".slider-wrap").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    expect(over).not_to_have_attribute("style", before)
+
+
 @needs_chromium
 def test_a_visitor_votes_blind_and_then_learns_which_is_which(browser: Browser, address: str, votes: Votes) -> None:
     with visiting(browser, address, locale="en-US") as page:
@@ -245,17 +252,21 @@ def test_a_visitor_votes_blind_and_then_learns_which_is_which(browser: Browser, 
         panel = page.locator("#tab-compare")
         expect(panel.locator(".ballot")).to_be_hidden()
         panel.get_by_label("Prompt", exact=True).fill("a cat")
+        choose(page, "Pictures a side", 2)
         button(page, "draw").click()
         expect(panel.locator(".status.done")).to_be_visible()
-        expect(panel.locator(".sides figure img")).to_have_count(2)
-        expect(panel.locator(".slider img").first).to_be_visible()
+        expect(panel.locator(".sides figure img")).to_have_count(4)
+        slide(page, panel.locator(".slider"))
         expect(panel.locator(".ballot")).to_be_visible()
         assert not re.search(r"sample@|rival@", page.content())
         panel.locator(".photorealism").get_by_label("B", exact=True).check()
+        panel.locator(".caption-match").get_by_label("A = B", exact=True).check()
+        panel.locator(".diversity").get_by_label("A", exact=True).check()
         panel.get_by_role("button", name="Vote, then").click()
         expect(panel.locator(".status p")).to_contain_text("A is ")
         expect(panel.locator(".ballot")).to_be_hidden()
-        expect(panel.locator(".standings tbody tr")).to_have_count(2)
+        expect(panel.locator(".standings tbody tr")).to_have_count(6)
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") == 390
-    assert [(vote.question, vote.winner, vote.prompt) for vote in votes.read()] == [("photorealism", "b", None)]
+    given = [(vote.question, vote.winner, vote.prompt) for vote in votes.read()]
+    assert given == [("photorealism", "b", None), ("caption match", "tie", None), ("diversity", "a", None)]

@@ -2,12 +2,13 @@
 
 import re
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -18,6 +19,7 @@ from visitor import (
     choose_steps,
     draw,
     free_port,
+    launched,
     needs_chromium,
     open_tab,
     proxied,
@@ -31,7 +33,13 @@ import app
 from dalle2 import images
 from dalle2.settings import MAX_SEED, Settings
 from demo.page import TABS
+from demo.studio import Studio
 
+# What programs may call; each is called by a test of its tab.
+ENDPOINTS = {
+    *("/text_to_image", "/settings_of_picture", "/variations", "/interpolate", "/mix", "/text_diff", "/inpaint"),
+    *("/outpaint", "/enhance", "/explain", "/describe", "/compare", "/vote", "/reveal", "/standings"),
+}
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
@@ -101,8 +109,9 @@ def test_a_long_run_is_stopped_by_the_button_and_by_escape(page: Page, way: str)
     choose(page, "Number of pictures", 8)
     choose_steps(page, 100)
     page.get_by_label("Prompt").fill("a cat face")
-    page.get_by_label("Prompt").press("Control+Enter")
+    page.get_by_label("Prompt").press("Enter" if way == "button" else "Control+Enter")
     expect(page.locator(".status.working .stage").first).to_be_visible()
+    expect(page.get_by_label("Prompt")).to_have_value("a cat face")
     expect(button(page, "draw")).to_have_count(0)
     button(page, "stop").click() if way == "button" else page.keyboard.press("Escape")
     expect(page.locator(".status p")).to_have_text("Stopped.")
@@ -209,6 +218,8 @@ def test_no_tab_has_serious_barriers(browser: Browser, address: str, scheme: str
         draw(page)
         for name in TABS:
             open_tab(page, name.capitalize())
+            if button(page, "draw").count():
+                button(page, "draw").hover()
             found = Axe().run(page).response["violations"]
             serious = [entry for entry in found if entry["impact"] in ("serious", "critical")]
             told = [(entry["id"], [node["html"][:200] for node in entry["nodes"]]) for entry in serious]
@@ -223,7 +234,7 @@ def test_behind_a_proxy_the_page_lives_under_a_prefix(
     port = free_port()
     monkeypatch.setenv("GRADIO_ROOT_PATH", f"http://127.0.0.1:{port}/pictures/dalle2")
     with (
-        served(tmp_path, "--checkpoint", str(tiny_checkpoint)) as inner,
+        launched(Studio.open(str(tiny_checkpoint)), tmp_path) as inner,
         proxied(inner, "/pictures/dalle2", port) as address,
         visiting(browser, address, locale="en-US") as page,
     ):
@@ -240,20 +251,20 @@ def test_behind_a_proxy_the_page_lives_under_a_prefix(
 @needs_chromium
 def test_a_page_outlives_its_server(browser: Browser, tiny_checkpoint: Path, tmp_path: Path) -> None:
     port = free_port()
-    arguments = ("--checkpoint", str(tiny_checkpoint))
-    with served(tmp_path / "first", *arguments, port=port) as address:
+    with served(tmp_path / "first", "--checkpoint", str(tiny_checkpoint), port=port) as address:
         context = browser.new_context(locale="en-US")
         context.set_default_timeout(SECONDS * 1000)
         page = context.new_page()
         page.goto(address)
         page.get_by_label("Prompt").fill("a cat face")
+        expect(button(page, "stop")).to_have_count(0)
         choose(page, "Number of pictures", 8)
         choose_steps(page, 100)
         button(page, "draw").click()
         expect(page.locator(".status.working .stage").first).to_be_visible()
     # The server has gone in the middle of a drawing: the page says so, and begins anew when it is back.
     expect(page.get_by_test_id("toast-body")).to_contain_text("Connection to the server was lost")
-    with served(tmp_path / "second", *arguments, port=port):
+    with launched(Studio.open(str(tiny_checkpoint)), tmp_path / "second", port):
         expect(page.locator(".status.idle")).to_be_visible()
         expect(page.get_by_label("Prompt")).to_have_value("a cat face")
         choose(page, "Number of pictures", 1)
@@ -263,8 +274,14 @@ def test_a_page_outlives_its_server(browser: Browser, tiny_checkpoint: Path, tmp
 
 def test_the_api_draws_and_documents_itself(client: Client, quick: Settings) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert {"/text_to_image", "/settings_of_picture", "/variations", "/interpolate", "/mix"} <= set(endpoints)
-    assert all(endpoint["description"] for endpoint in endpoints.values())
+    assert set(endpoints) == ENDPOINTS
+    for name, endpoint in endpoints.items():
+        assert endpoint["description"], name
+        for one in endpoint["parameters"]:
+            typed, example = one["python_type"]["type"], one["example_input"]
+            assert (
+                typed and (typed != "Any" or one["type"]) and (example is not None or one["parameter_has_default"])
+            ), (name, one)
     pictures, seed, state = client.predict("a cat", seed=7, random_seed=False, count=2, api_name="/text_to_image")
     assert (seed, state["state"]) == (7, "done")
     records = [images.read_record(picture["image"]) for picture in pictures]
@@ -305,6 +322,21 @@ def test_the_page_does_not_say_where_the_server_keeps_its_files(address: str, ti
         with urllib.request.urlopen(address + path) as answer:
             text = answer.read().decode()
         assert not re.search(re.escape(str(tiny_checkpoint)), text), path
+
+
+def test_files_of_visitors_do_not_stay(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.page.DELETE_SECONDS", (1, 1))
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "own.png")
+    with launched(Studio.open(str(tiny_checkpoint)), tmp_path) as address:
+        client = Client(address, verbose=False, download_files=str(tmp_path / "theirs"))
+        with urllib.request.urlopen(address):  # the page has been visited
+            client.predict(handle_file(tmp_path / "own.png"), count=1, api_name="/variations")
+        cache = tmp_path / "cache"
+        assert sum(file.is_file() for file in cache.rglob("*")) >= 2  # the uploaded one and the drawn one
+        deadline = time.monotonic() + SECONDS
+        while any(file.is_file() for file in cache.rglob("*")):
+            assert time.monotonic() < deadline, list(cache.rglob("*"))
+            time.sleep(0.2)
 
 
 def test_a_missing_checkpoint_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

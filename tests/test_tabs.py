@@ -13,7 +13,19 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab, send, served, shown, visiting
+from visitor import (
+    button,
+    choose,
+    choose_steps,
+    draw,
+    launched,
+    needs_chromium,
+    open_tab,
+    send,
+    settle,
+    shown,
+    visiting,
+)
 
 from dalle2 import images
 from dalle2.families import layout
@@ -21,6 +33,7 @@ from dalle2.networks.linear_prior import LinearPrior
 from dalle2.settings import Settings
 from demo import film
 from demo.language import Both, Words
+from demo.studio import Studio
 from demo.tabs.about import RELATIVE_LINK
 
 # What a browser holds while a file is dragged over it, and a picture put on its clipboard.
@@ -73,6 +86,9 @@ def test_two_results_are_interpolated_and_filmed(page: Page, tmp_path: Path) -> 
     open_tab(page, "Create")
     send(page, "Interpolate to here", 1)
     assert shown(page, 0) != shown(page, 1)
+    page.get_by_role("button", name="More ends").click()
+    settle(page)
+    page.get_by_label("or a prompt for C").fill("a dog")
     choose(page, "Number of frames", 5)
     frames = draw(page)
     expect(frames).to_have_count(5)
@@ -82,6 +98,12 @@ def test_two_results_are_interpolated_and_filmed(page: Page, tmp_path: Path) -> 
     slider.press("ArrowRight")
     slider.press("ArrowRight")
     expect(page.locator(".film figure").nth(2)).to_have_class("chosen")
+    player = page.get_by_role("button", name="Play", exact=True)
+    player.click()
+    for index in (4, 0):  # there and back again
+        page.wait_for_function("index => document.querySelectorAll('.film figure')[index].className", arg=index)
+    player.click()
+    expect(player).to_have_attribute("aria-pressed", "false")
     for kind in ("GIF", "MP4"):
         with page.expect_download() as download:
             page.get_by_text(kind, exact=True).click()
@@ -115,6 +137,9 @@ def test_settings_are_taken_over_from_a_result(page: Page) -> None:
     expect(page.get_by_label("Random seed")).not_to_be_checked()
     steps = page.locator('.choices input[data-stage="decoder"][data-key="num_inference_steps"]').first
     expect(steps).to_have_value("5")
+    send(page, "Compare")
+    expect(page.locator("#tab-compare").get_by_label("Prompt", exact=True)).to_have_value("a cat")
+    expect(page.get_by_label("Seed", exact=True).filter(visible=True)).to_have_value(str(seed))
 
 
 @needs_chromium
@@ -222,8 +247,13 @@ def test_a_broken_link_does_no_harm(browser: Browser, address: str, query: str) 
 @needs_chromium
 def test_about_shows_the_card_and_this_page_s_own_address(page: Page, address: str) -> None:
     open_tab(page, "About")
-    expect(page.locator(".about")).to_contain_text(f'Client("{address}")')
     expect(page.locator(".block.card")).to_contain_text("came without a card")
+    example = page.locator(".about pre").nth(1).inner_text()
+    assert f'Client("{address}")' in example
+    found: dict[str, object] = {}
+    exec(example, found)  # it does what it says
+    assert (len(found["pictures"]), len(found["others"]), found["progress"]["state"]) == (2, 4, "done")
+    assert f"{address}/gradio_api/call/v2/text_to_image \\\n" in page.locator(".about pre").nth(2).inner_text()
 
 
 @needs_chromium
@@ -235,7 +265,7 @@ def test_several_checkpoints_can_be_chosen(
     other = layout.write(parts, tmp_path / "inks", description)
     (other / "README.md").write_text("# Inks\n\nDraws with [ink](INK.md).\n")
     with (
-        served(tmp_path / "page", "--checkpoint", str(tiny_checkpoint), "--checkpoint", str(other)) as address,
+        launched(Studio.open(str(tiny_checkpoint), str(other)), tmp_path / "page") as address,
         visiting(browser, address, locale="en-US") as page,
     ):
         page.get_by_label("Checkpoint").click()

@@ -12,14 +12,13 @@ import pytest
 from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import Browser
-from visitor import button, needs_chromium, visiting
+from visitor import button, launched, needs_chromium, visiting
 
 from benchmarks import visitors
 from benchmarks.visitors import Run, Visit, owns, visit
 from dalle2 import images
 from dalle2.model import UnclipModel
 from dalle2.settings import OnStep, Settings
-from demo import page
 from demo.studio import Drawing, Studio
 
 SECONDS = 120  # the most that anything may take, also on a busy machine
@@ -73,14 +72,8 @@ def studio(gated: Gated) -> Watched:
 @pytest.fixture(scope="module")
 def address(studio: Watched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page, served by a thread, so that the test can hold the model's steps."""
-    folder = tmp_path_factory.mktemp("visitors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VOTES_FILE", str(folder / "votes.sqlite3"))
-        patch.setenv("GRADIO_TEMP_DIR", str(folder))
-        blocks, looks = page.build(studio)
-        _, url, _ = blocks.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **looks)
-        yield url.rstrip("/")
-        blocks.close()
+    with launched(studio, tmp_path_factory.mktemp("visitors")) as address:
+        yield address
 
 
 def wait_until(true: object) -> None:

@@ -1,4 +1,4 @@
-"""A visitor of the page: the page served by a process of its own, and a real browser that never leaves this machine."""
+"""A visitor of the page: the page on an address of its own, and a real browser that never leaves this machine."""
 
 import http.client
 import os
@@ -19,6 +19,9 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from demo.page import build
+from demo.studio import Studio
+
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium")
 SECONDS = 120  # the most that anything may take, also on a busy machine
@@ -31,12 +34,28 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not in
 
 
 @contextmanager
+def launched(studio: Studio, folder: Path, port: int | None = None) -> Iterator[str]:
+    """The address of this studio's page while a thread serves it; `folder` takes its files and votes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "cache"))
+        patch.setenv("VOTES_FILE", str(folder / "votes.sqlite3"))
+        blocks, looks = build(studio)
+        where = {"server_name": "127.0.0.1", "server_port": port}
+        _, url, _ = blocks.launch(**where, prevent_thread_lock=True, quiet=True, **looks)
+        try:
+            yield url.rstrip("/")
+        finally:
+            blocks.close()
+
+
+@contextmanager
 def served(folder: Path, *arguments: str, port: int | None = None) -> Iterator[str]:
-    """The address of `app.py` with these arguments while it runs; `folder` takes its files and its log."""
+    """The address of `app.py` with these arguments while it runs, as `launched` but a process that can be ended."""
     port = port or free_port()
     command = [sys.executable, "app.py", "--port", str(port), *arguments]
     environment = os.environ | {
-        "GRADIO_TEMP_DIR": str(folder),
+        "GRADIO_SSR_MODE": "True",  # as Spaces set it
+        "GRADIO_TEMP_DIR": str(folder / "cache"),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
         "VOTES_FILE": str(folder / "votes.sqlite3"),
@@ -105,7 +124,7 @@ def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 @pytest.fixture(scope="session")
 def address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page's address, with the tiny checkpoint."""
-    with served(tmp_path_factory.mktemp("page"), "--checkpoint", str(tiny_checkpoint)) as address:
+    with launched(Studio.open(str(tiny_checkpoint)), tmp_path_factory.mktemp("page")) as address:
         yield address
 
 

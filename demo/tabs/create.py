@@ -72,7 +72,7 @@ def build(desk: Desk) -> None:
         """Draw pictures from a prompt: their files, captions and records, the first one's seed, and the progress.
 
         Previews come first, as they form; the last answer has the state "done". The seeds count up from picture
-        to picture. `settings` is "fast", "default", "best", or a table as in a record. Each PNG carries its
+        to picture. `settings` is "draft", "fast", "default", "best", or a table as in a record. Each PNG carries its
         record (prompt, seed, settings, checkpoint) in the text chunk "parameters".
         """
 
