@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     task = commands.is_task(arguments)
-    options = None if task else _parser().parse_args(arguments)
+    options = None if task else parser().parse_args(arguments)
     try:
         for line in commands.run(arguments) if task else _run(options):
             print(line)
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What the arguments may be, where they are no task."""
     more = f"Tasks that start from pictures: python -m dalle2 TASK --help, TASK being {', '.join(commands.TASKS)}."
     description = "Draw pictures from a prompt."
     parser = argparse.ArgumentParser(prog="python -m dalle2", description=description, epilog=more)

@@ -12,8 +12,9 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.arguments import DTYPES, add_arguments, chosen_settings, open_checkpoint
+from dalle2.film import FILMS, save_film
 from dalle2.model import UnclipModel
-from dalle2.output import FILMS, Progress, file_names, save_film
+from dalle2.output import Progress, file_names
 from dalle2.settings import MAX_SEED, OnStep, Settings, check_seed
 from dalle2.tasks.captioning import check_num
 
@@ -45,7 +46,7 @@ def run(arguments: Sequence[str]) -> list[Path] | list[str]:
 
     ValueError says what is wrong with the arguments.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.task == "caption":
         return _captions(options)
     seeds = _seeds(options)
@@ -68,7 +69,8 @@ def run(arguments: Sequence[str]) -> list[Path] | list[str]:
     return [images.save(picture, name) for picture, name in zip(pictures, names, strict=True)]
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What a task's arguments may be."""
     parser = argparse.ArgumentParser(prog="python -m dalle2")
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     for name, text in TASKS.items():

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from dalle2 import images
 from dalle2.families import EMBEDDED, load
+from dalle2.film import save_film
 from dalle2.model import UnclipModel
 from dalle2.settings import (
     MAX_PROMPT_CHARACTERS,
@@ -58,6 +59,7 @@ __all__ = [
     "open_picture",
     "read_record",
     "reduced",
+    "save_film",
     "words",
 ]
 

@@ -1,6 +1,7 @@
 """`python -m dalle2`: pictures with their record, drawn again to the last bit, errors of one sentence."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dalle2 import families, images
+from dalle2 import __main__ as cli
+from dalle2 import commands, families, images
 from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.settings import MAX_SEED, StageSettings
@@ -184,6 +186,17 @@ def test_stopping_is_no_crash(
     monkeypatch.setattr("dalle2.output.Progress.advance", stop)
     assert main(["a cat", "-o", str(tmp_path), "--checkpoint", str(tiny_checkpoint)]) == 130
     assert "stopped" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_what_the_documents_say_is_understood() -> None:
+    """Every command of the model's in the README and in docs/, without its pictures."""
+    written = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = [line for file in written for line in file.read_text(encoding="utf-8").splitlines()]
+    asked = [shlex.split(line, comments=True)[3:] for line in lines if line.startswith("python -m dalle2 ")]
+    assert len(asked) > 25 and {words[0] for words in asked} >= set(commands.TASKS)
+    for words in asked:
+        parser = commands.parser() if commands.is_task(words) else cli.parser()
+        assert vars(parser.parse_args(words))
 
 
 def test_the_record_is_plain_json(drawn: Path) -> None:

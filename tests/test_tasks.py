@@ -12,8 +12,8 @@ from PIL import Image
 from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.families import load
+from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.output import save_film
 from dalle2.settings import MAX_FRAMES, Settings, StageSettings
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
@@ -277,6 +277,7 @@ def test_a_prompt_may_be_a_tasks_name(word: str, tiny_checkpoint: Path, tmp_path
         ("interpolate {a} nowhere.png", "There is no picture nowhere.png"),
         ("interpolate {a}", "at least two ends"),
         ("interpolate {a} {b} --frames 0", "at least two frames"),
+        ("interpolate {a} {b} --frames 10000 -o way.gif", "at most 240 frames"),
         ("mix {a}=1 {b}=-1", "sum to zero"),
         ("mix {a}=1e", "is no number"),
         ("diff {a} --to dog --strengths many", "--strengths takes numbers"),
