@@ -16,18 +16,30 @@ SMALL_ANGLE = 1e-3
 def slerp(start: torch.Tensor, end: torch.Tensor, weight: float) -> torch.Tensor:
     """Spherical interpolation of rows (..., dim), `weight` 0..1 from `start` to `end` (paper, section 3.2).
 
-    The angle comes from the dot product of the unit vectors. Where there is none to speak of, or the two are
-    opposite and no way between them is shortest, the rows are blended straight.
+    The angle comes from the dot product of the unit vectors. Where there is none to speak of, the rows are blended
+    straight; where they are opposite, and every way between them is as short, one of the ways is taken.
     """
     unit = torch.nn.functional.normalize
-    cosine = (unit(start.double(), dim=-1) * unit(end.double(), dim=-1)).sum(-1, keepdim=True).clamp(-1, 1)
+    first_unit, second_unit = unit(start.double(), dim=-1), unit(end.double(), dim=-1)
+    cosine = (first_unit * second_unit).sum(-1, keepdim=True).clamp(-1, 1)
     angle = torch.acos(cosine)
     sine = torch.sin(angle)
     straight = sine < SMALL_ANGLE
     sine = torch.where(straight, 1.0, sine)
     first = torch.where(straight, 1 - weight, torch.sin((1 - weight) * angle) / sine)
     second = torch.where(straight, weight, torch.sin(weight * angle) / sine)
-    return (first * start + second * end).to(start.dtype)
+    point = first * start + second * end
+    if (opposite := straight & (cosine < 0)).any():
+        length = (1 - weight) * start.norm(dim=-1, keepdim=True) + weight * end.norm(dim=-1, keepdim=True)
+        turned = math.cos(weight * math.pi) * first_unit + math.sin(weight * math.pi) * _upright(first_unit)
+        point = torch.where(opposite, length * turned, point)
+    return point.to(start.dtype)
+
+
+def _upright(rows: torch.Tensor) -> torch.Tensor:
+    """Unit vectors at a right angle to unit rows (..., dim): from the coordinate axis that is nearest to one."""
+    axis = torch.nn.functional.one_hot(rows.abs().argmin(-1), rows.shape[-1]).to(rows.dtype)
+    return torch.nn.functional.normalize(axis - (axis * rows).sum(-1, keepdim=True) * rows, dim=-1)
 
 
 def path(ends: torch.Tensor, positions: Sequence[float]) -> torch.Tensor:

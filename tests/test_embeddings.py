@@ -31,7 +31,15 @@ def test_slerp_keeps_the_length_and_shares_the_angle(cosine: float, weight: floa
 def test_slerp_of_one_direction_blends_straight(rows: torch.Tensor) -> None:
     assert torch.allclose(embeddings.slerp(rows[0], rows[0], 0.3), rows[0], atol=1e-5)
     assert torch.allclose(embeddings.slerp(rows[0], 3 * rows[0], 0.5), 2 * rows[0], atol=1e-4)
-    assert embeddings.slerp(rows[0], -rows[0], 0.3).isfinite().all()
+
+
+def test_slerp_between_opposites_keeps_the_length_too(rows: torch.Tensor) -> None:
+    way = torch.stack([embeddings.slerp(rows, -2 * rows, weight / 8) for weight in range(9)])
+    lengths = torch.linspace(1, 2, 9)[:, None] * rows.norm(dim=-1)
+    assert torch.allclose(way.norm(dim=-1), lengths, rtol=1e-5)
+    assert torch.allclose(way[0], rows, atol=1e-5) and torch.allclose(way[8], -2 * rows, atol=1e-5)
+    angles = torch.nn.functional.cosine_similarity(way[1:], way[:-1], dim=-1).acos()
+    assert torch.allclose(angles, torch.full_like(angles, math.pi / 8), atol=1e-3)
 
 
 def test_a_path_visits_every_end(rows: torch.Tensor) -> None:

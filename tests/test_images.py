@@ -41,6 +41,16 @@ def test_other_formats(kind: str, tmp_path: Path) -> None:
     assert np.abs(np.subtract(images.open_picture(misnamed).getpixel((4, 4)), RED)).max() <= 4
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
+    frames = [Image.new("RGB", (8, 8), color) for color in (RED, (0, 0, 255), (0, 255, 0))]
+    moving = encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=100)
+    with Image.open(io.BytesIO(moving)) as opened:
+        assert opened.n_frames == 3
+    picture = images.open_picture(moving)
+    assert picture.size == (8, 8) and np.abs(np.subtract(picture.getpixel((4, 4)), RED)).max() <= 4
+
+
 def test_cmyk() -> None:
     picture = images.open_picture(encoded(Image.new("CMYK", (8, 8), (0, 0, 0, 0)), "JPEG"))
     assert picture.getpixel((4, 4)) == (255, 255, 255)
