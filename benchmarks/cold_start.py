@@ -1,0 +1,74 @@
+"""python -m benchmarks.cold_start: how long until a page can be used, from `python app.py` to a picture in Chromium.
+
+The browser runs already; the clock starts with the server's process. Fails when the page is usable too late.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+
+from playwright.sync_api import Browser, sync_playwright
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.visitors import START_SECONDS, served
+
+BUDGET = 10.0  # seconds until the page can be used
+PROMPT = "a cat face, twemoji style"
+STAGES = ("the server answers", "the page can be used", "the first picture is there", "one more picture, warm")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Start the page as often as asked and print the medians; exit 1 if a start took more than the budget."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cold_start", description=__doc__.split("\n")[0])
+    parser.add_argument("--runs", type=int, default=5, help="how often to start (default 5)")
+    parser.add_argument("--checkpoint", help="folder or hub id; default: the embedded checkpoint")
+    options = parser.parse_args(arguments)
+    if options.runs < 1:
+        parser.error("give at least one run.")
+    if not (chromium := shutil.which("chromium")):
+        sys.exit("There is no Chromium here: apt-get install chromium.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        runs = [start(browser, options.checkpoint) for _ in range(options.runs)]
+        browser.close()
+    table = Table(title=f"Cold start, {options.runs} times, {os.cpu_count()} CPU cores")
+    table.add_column("seconds until")
+    for column in ("median", "max"):
+        table.add_column(column, justify="right")
+    for stage, seconds in zip(STAGES, zip(*runs, strict=True), strict=True):
+        table.add_row(stage, f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}")
+    Console(width=100).print(table)
+    if max(usable for _, usable, *_ in runs) > BUDGET:
+        sys.exit(f"A page could be used only after more than {BUDGET:g} s.")
+
+
+def start(browser: Browser, checkpoint: str | None = None) -> tuple[float, float, float, float]:
+    """Seconds as in STAGES, of one start; the last one is of that picture alone."""
+    begun = time.monotonic()
+    with served(checkpoint) as (address, _):
+        answers = time.monotonic() - begun
+        page = browser.new_context(locale="en-US").new_page()
+        page.set_default_timeout(START_SECONDS * 1000)
+        page.goto(address)
+        page.locator("button.draw >> visible=true").click(trial=True)
+        page.get_by_label("Prompt").fill(PROMPT)
+        usable = time.monotonic() - begun
+        page.get_by_label("number input for Number of pictures").filter(visible=True).fill("1")
+        seconds = []
+        for _ in range(2):
+            pressed = time.monotonic()
+            with page.expect_request("**/queue/join*"):
+                page.locator("button.draw >> visible=true").click()
+            page.locator(".status.done >> visible=true").wait_for()
+            seconds.append(time.monotonic() - pressed)
+        page.context.close()
+    return answers, usable, usable + seconds[0], seconds[1]
+
+
+if __name__ == "__main__":
+    main()
