@@ -1,13 +1,18 @@
-"""python -m evaluation.prior: how near the prior's image embeddings come to those of the real pictures.
+"""python -m evaluation.prior: how near the priors' image embeddings come to those of the real pictures.
 
     python -m evaluation.prior --checkpoint C --prompts coco:COCO --num 500
+    python -m evaluation.prior --prompts emoji:data/emoji/test-pictures --report priors.md
 
-The cosine of predicted and true image embedding, beside what no prior at all would reach: the caption's own text
-embedding in its place (paper, section 5.1), and the picture of another prompt.
+Every prior of the checkpoint, or the one that --prior names, one under another: whether the predicted embedding finds
+its own picture among a hundred, the Fréchet distance to the true embeddings, the cosine to the true one, and the time.
+Beside them stands what no prior at all would reach: the caption's own text embedding in its place (paper, section
+5.1), and the picture of another prompt. All in the checkpoint's own space: no picture is drawn.
 """
 
 import argparse
-from collections.abc import Sequence
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,10 +23,14 @@ from dalle2.images import open_picture
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 from evaluation import prompts as prompt_sets
-from evaluation import report
+from evaluation import recognition, report
 from evaluation.bootstrap import mean_interval, paired_bootstrap
-from evaluation.prompts import PromptSet
+from evaluation.clip_score import AMONG
+from evaluation.prompts import Prompt, PromptSet
 from evaluation.report import Measure, Report
+from evaluation.statistics import Moments, frechet_distance
+
+NONE = "the text embedding, no prior"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,18 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prompts = prompt_sets.chosen_prompts(options)
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
         settings = chosen_settings(options, model)
+        kinds = (settings.prior.kind,) if options.prior else model.priors
         facts = {
             "checkpoint": model.checkpoint,
             "checkpoint_hash": model.checkpoint_hash,
-            "settings": settings.to_dict(),
+            "settings": {"prior": settings.to_dict()["prior"] | {"kind": ", ".join(kinds)}},
             "prompts": prompts.name,
             "prompts_sha256": prompts.sha256,
             "sampling": dict(prompts.sampling),
             "seed": options.seed,
+            "batch_size": options.batch_size,
         }
-        measures = measure(model, prompts, settings, options.seed, options.batch_size)
+        measures = measure(model, prompts, settings, kinds, options.seed, options.batch_size)
         found = Report(
-            f"The prior of {model.checkpoint} on {prompts.name}",
+            f"The priors of {model.checkpoint} on {prompts.name}",
             tuple(measures),
             report.provenance(device=str(model.device), **facts),
         )
@@ -54,37 +65,84 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 
-def measure(model: UnclipModel, prompts: PromptSet, settings: Settings, seed: int, batch_size: int) -> list[Measure]:
-    """The cosines over all prompts, prompt i of the seed `seed` + i; ValueError unless each has a real picture."""
+def measure(
+    model: UnclipModel,
+    prompts: PromptSet,
+    settings: Settings,
+    kinds: Sequence[str],
+    seed: int,
+    batch_size: int,
+) -> list[Measure]:
+    """All measures of these priors, prompt i drawn with the seed `seed` + i.
+
+    ValueError unless each prompt has a real picture.
+    """
     chosen = prompts.prompts
     if len(chosen) < 2:
         raise ValueError(f"A mean needs at least two prompts, not {len(chosen)}.")
-    references = [prompt.reference for prompt in chosen if prompt.reference is not None]
-    if len(references) < len(chosen):
+    if any(prompt.reference is None for prompt in chosen):
         raise ValueError(f"{prompts.name} has no real pictures to embed: name a source that has them.")
     model.require("variations")
-    parts: dict[str, list[torch.Tensor]] = {"predicted": [], "text": [], "true": []}
-    for start in tqdm(range(0, len(chosen), batch_size), unit="batch"):
-        captions = [prompt.caption for prompt in chosen[start : start + batch_size]]
-        seeds = [seed + start + index for index in range(len(captions))]
-        parts["predicted"].append(model.embed_prompt(captions, seeds, settings))
-        parts["text"].append(model.embed_text(captions))
-        pictures = [open_picture(path) for path in references[start : start + batch_size]]
-        parts["true"].append(model.embed_image(pictures))
-    unit = {
-        name: torch.nn.functional.normalize(torch.cat(rows).double(), dim=1).numpy() for name, rows in parts.items()
-    }
-    predicted, text = ((unit[name] * unit["true"]).sum(1) for name in ("predicted", "text"))
-    gain = paired_bootstrap(predicted, text, seed)
-    test = {"won": f"{gain.wins} : {gain.losses}", "p": f"{gain.p:.3g}"}
-    # Each prompt's prediction against the picture of the next one.
-    chance = (unit["predicted"] * np.roll(unit["true"], -1, axis=0)).sum(1)
-    return [
-        _mean("cosine of predicted and true image embedding", predicted, "higher", seed),
-        _mean("… of text and true image embedding (no prior)", text, "", seed),
-        Measure("gain of the prior", gain.mean, gain.n, "higher", gain.interval, test),
-        _mean("… of predicted and another picture's embedding", chance, "lower", seed),
-    ]
+    batches = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
+    true = np.concatenate([_true(model, batch) for batch in tqdm(batches, desc="pictures", unit="batch")])
+    rows, seconds = {}, {}
+    for kind in kinds:
+        own = dataclasses.replace(settings, prior=dataclasses.replace(settings.prior, kind=kind))
+        model.embed_prompt([chosen[0].caption], [seed], own)  # the first one also reads the weights
+        started = time.perf_counter()
+        drawn = [
+            model.embed_prompt([p.caption for p in batch], range(first, first + len(batch)), own).numpy()
+            for first, batch in zip(
+                range(seed, seed + len(chosen), batch_size), tqdm(batches, desc=kind, unit="batch"), strict=True
+            )
+        ]
+        seconds[kind] = (time.perf_counter() - started) / len(chosen)
+        rows[kind] = np.concatenate(drawn)
+    texts = np.concatenate([model.embed_text([prompt.caption for prompt in batch]).numpy() for batch in batches])
+    return [*_measures({**rows, NONE: texts}, true, seed), *_times(seconds, len(chosen), batch_size)]
+
+
+def _measures(rows: Mapping[str, np.ndarray], true: np.ndarray, seed: int) -> Iterator[Measure]:
+    """By measure, each `kind` of rows (n, dim) beside the others; `true` (n, dim) are the pictures' own embeddings."""
+    unit, real, n = {kind: _unit(given) for kind, given in rows.items()}, _unit(true), len(true)
+    moments = Moments.of(true)
+    for kind, given in unit.items():
+        found = recognition.found_caption(given, real, np.arange(n), seed)
+        yield _mean(f"R@1 of its own picture among {min(AMONG, n)} ({kind})", found, _better(kind), seed)
+    for kind, given in rows.items():
+        distance = frechet_distance(Moments.of(given), moments)
+        yield Measure(f"Fréchet distance to the true embeddings ({kind})", distance, n, "lower" if kind != NONE else "")
+    cosines = {kind: (given * real).sum(1) for kind, given in unit.items()}
+    for kind, values in cosines.items():
+        yield _mean(f"cosine to the true embedding ({kind})", values, _better(kind), seed)
+    for kind, values in cosines.items():
+        if kind != NONE:
+            gain = paired_bootstrap(values, cosines[NONE], seed)
+            test = {"won": f"{gain.wins} : {gain.losses}", "p": f"{gain.p:.3g}"}
+            yield Measure(f"gain in cosine over no prior ({kind})", gain.mean, n, "higher", gain.interval, test)
+    for kind, given in unit.items():
+        if kind != NONE:
+            # Each prompt's prediction against the picture of the next one.
+            chance = (given * np.roll(real, -1, axis=0)).sum(1)
+            yield _mean(f"cosine to another picture's embedding ({kind})", chance, "lower", seed)
+
+
+def _times(seconds: Mapping[str, float], n: int, batch_size: int) -> Iterator[Measure]:
+    for kind, value in seconds.items():
+        details = {"batch": min(batch_size, n)}
+        yield Measure(f"milliseconds a prompt ({kind})", 1000 * value, n, "lower", details=details)
+
+
+def _true(model: UnclipModel, batch: Sequence[Prompt]) -> np.ndarray:
+    return model.embed_image([open_picture(prompt.reference) for prompt in batch]).numpy()
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return torch.nn.functional.normalize(torch.from_numpy(rows).double(), dim=1).numpy()
+
+
+def _better(kind: str) -> str:
+    return "" if kind == NONE else "higher"
 
 
 def _mean(name: str, values: np.ndarray, better: str, seed: int) -> Measure:
@@ -92,7 +150,11 @@ def _mean(name: str, values: np.ndarray, better: str, seed: int) -> Measure:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.prior", description=__doc__.split("\n")[0][28:])
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.prior",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     prompt_sets.add_arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="of prompt 0; prompt i has SEED + i; default 0")
     parser.add_argument("--batch-size", type=int, default=32)

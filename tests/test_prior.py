@@ -26,17 +26,27 @@ def prompts(tmp_path: Path) -> Path:
     return tmp_path / "list.jsonl"
 
 
-def test_the_cosines_by_hand(model: UnclipModel, quick: Settings, prompts: Path) -> None:
+def test_the_numbers_by_hand(model: UnclipModel, quick: Settings, prompts: Path) -> None:
     chosen = read_prompts(str(prompts))
-    first, second, gain, chance = prior.measure(model, chosen, quick, seed=5, batch_size=2)
+    found = prior.measure(model, chosen, quick, ("diffusion",), seed=5, batch_size=2)
+    values = {one.name: one.value for one in found}
     captions = [prompt.caption for prompt in chosen.prompts]
     true = model.embed_image([images.open_picture(prompt.reference) for prompt in chosen.prompts])
     predicted = torch.cat([model.embed_prompt([caption], [5 + i], quick) for i, caption in enumerate(captions)])
     cosine = torch.nn.functional.cosine_similarity
-    assert first.value == pytest.approx(float(cosine(predicted, true).mean()), abs=1e-4)
-    assert second.value == pytest.approx(float(cosine(model.embed_text(captions), true).mean()), abs=1e-5)
-    assert gain.value == pytest.approx(first.value - second.value)
-    assert chance.value == pytest.approx(float(cosine(predicted, true.roll(-1, 0)).mean()), abs=1e-4)
+    own, none = float(cosine(predicted, true).mean()), float(cosine(model.embed_text(captions), true).mean())
+    assert values["cosine to the true embedding (diffusion)"] == pytest.approx(own, abs=1e-4)
+    assert values[f"cosine to the true embedding ({prior.NONE})"] == pytest.approx(none, abs=1e-5)
+    assert values["gain in cosine over no prior (diffusion)"] == pytest.approx(own - none, abs=1e-4)
+    other = float(cosine(predicted, true.roll(-1, 0)).mean())
+    assert values["cosine to another picture's embedding (diffusion)"] == pytest.approx(other, abs=1e-4)
+    near = cosine(predicted[:, None], true, dim=-1).argmax(1) == torch.arange(3)
+    assert values["R@1 of its own picture among 3 (diffusion)"] == pytest.approx(float(near.float().mean()))
+    theirs = model.embed_text(captions)
+    for rows, kind in ((predicted, "diffusion"), (theirs, prior.NONE)):
+        means = (rows.mean(0) - true.mean(0)).square().sum().item()
+        assert values[f"Fréchet distance to the true embeddings ({kind})"] > means
+    assert values["milliseconds a prompt (diffusion)"] > 0
 
 
 def test_prompts_without_pictures_are_refused(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import tiny
 import torch
 from accelerate import Accelerator
+from PIL import Image
 from test_training import RECIPE, source  # noqa: F401, a fixture
 
 from dalle2 import images
@@ -27,6 +28,7 @@ from dalle2.training.loop import Run
 from dalle2.training.recipe import PriorLinear, Recipe, read_recipe
 from dalle2.training.run import Training
 from evaluation import compare, contestants, generation
+from evaluation import prior as prior_quality
 from evaluation.manifest import Manifest, read_manifest
 
 DIM, COMPONENTS, BUCKETS, DOTS = 32, 6, 8, 4
@@ -462,12 +464,29 @@ def test_each_prior_embeds_its_own_way(three: UnclipModel, quick: Settings) -> N
     for rows in drawn.values():
         assert rows.shape == (2, DIM) and rows.dtype == torch.float32 and (rows[0] != rows[1]).any()
     assert (drawn["autoregressive"] != drawn["linear"]).any() and (drawn["linear"] != drawn["diffusion"]).any()
-    text = three._encode(["a cat", "a dog"], guided=False)
+    text = three.reader.read(["a cat", "a dog"])
     told = three.prior("linear")(text.embeddings, text.tokens, text.mask)
     torch.testing.assert_close(drawn["linear"], told.detach())
     # What is drawn lies where the buckets can reach.
     book = three.prior("autoregressive").codebook
     torch.testing.assert_close(book.decode(book.encode(drawn["autoregressive"])), drawn["autoregressive"])
+
+
+def test_the_priors_are_measured_one_under_another(folder: Path, tmp_path: Path) -> None:
+    for index in range(3):
+        images.save(Image.effect_noise((32, 32), 80).convert("RGB"), tmp_path / f"{index}.png")
+        (tmp_path / f"{index}.txt").write_text(f"a cat {index}")
+    common = ["--checkpoint", str(folder), "--prompts", str(tmp_path), "--device", "cpu", "--steps", "2"]
+    prior_quality.main([*common, "--report", str(tmp_path / "all.json")])
+    prior_quality.main([*common, "--prior", "linear", "--report", str(tmp_path / "one.json")])
+    every, one = (
+        [measure["name"] for measure in json.loads((tmp_path / name).read_text())["measures"]]
+        for name in ("all.json", "one.json")
+    )
+    for what in ("R@1 of", "Fréchet distance", "cosine to the true", "milliseconds"):
+        kinds = [name.split("(")[1] for name in every if name.startswith(what)]
+        assert kinds[:3] == [f"{kind})" for kind in PRIORS] and len(kinds) == 3 + (what != "milliseconds")
+        assert next(name for name in one if name.startswith(what)).endswith("(linear)")
 
 
 def test_the_autoregressive_prior_can_be_guided(three: UnclipModel, quick: Settings) -> None:
