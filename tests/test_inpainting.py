@@ -119,7 +119,9 @@ def test_bad_masks_are_refused(model: UnclipModel, left: Image.Image) -> None:
 def test_pictures_of_any_kind(picture: Image.Image, model: UnclipModel, painting: Settings) -> None:
     (drawn,) = model.inpaint(picture, Image.new("L", picture.size, 255), [1], None, painting)
     (grown,) = model.outpaint(picture, [1], None, painting)
-    assert drawn.size == grown.size == (SIDE, SIDE)
+    (large,) = model.enhance([picture], [1], painting)
+    (back,) = model.reconstruct([picture], [1], painting.retracing(2))
+    assert drawn.size == grown.size == large.size == back.size == (SIDE, SIDE)
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
