@@ -1,6 +1,7 @@
 """Reports and drawn folders as one page: all numbers, all commands, drawn pictures only, shared facts once."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from evaluation import collect, report
 from evaluation.collect import Collection, read_part
 from evaluation.manifest import Cost, write_cost
 from evaluation.report import Measure, Report
+
+REPORTS = Path(collect.__file__).parent / "reports"
 
 
 @pytest.fixture
@@ -88,3 +91,12 @@ def test_what_cannot_be_collected_gets_a_sentence(
         collect.main([str(parts[1]), "--title", "T", "--report", str(tmp_path / "all.pdf")])
     assert ".html, .md, .json" in capsys.readouterr().err
     assert not list(tmp_path.glob("all.*"))
+
+
+@pytest.mark.parametrize("file", sorted(REPORTS.glob("*.*")), ids=lambda file: file.name)
+def test_what_is_committed_is_small_and_tells_nothing_of_a_machine(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert len(text) < 1_000_000
+    assert not re.search(r"(?<![\w.~/-])/(home|root|tmp|Users|mnt|srv|var|work)/", text)
+    if file.suffix == ".html":
+        assert not any(mark in text for mark in ('src="http', "<script", "<link", "@import", "url("))
