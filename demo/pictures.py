@@ -69,6 +69,7 @@ class Pictures(gr.HTML):
         # The name under which a browser saves it.
         name = f"{record.get('task')}-{record.get('seed')}" if record else "preview"
         file = processing_utils.save_pil_to_cache(picture, cache_dir=self.GRADIO_CACHE, name=name, format="png")
+        self.temp_files.add(file)  # by this Gradio finds it when it is old enough to be deleted
         return Shown(image=FileData(path=file, orig_name=Path(file).name), caption=caption, record=record)
 
     def api_info(self) -> dict[str, Any]:
