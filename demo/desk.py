@@ -107,6 +107,8 @@ class Desk:
         self.say = Words()
         self.tabs: gr.Tabs
         self.checkpoint: gr.Dropdown
+        self.files: set[str] = set()  # what visitors had drawn: Gradio deletes it when it is old enough
+        page.temp_file_sets.append(self.files)
         self._ways: list[Way] = []
         self._senders: list[gr.HTML] = []
 
@@ -135,7 +137,7 @@ class Desk:
 
     def pictures(self, film: bool = False) -> Pictures:
         """A place for results, from where they can be handed on."""
-        pictures = Pictures(film)
+        pictures = Pictures(film, files=self.files)
         self.sends(pictures)
         return pictures
 

@@ -36,8 +36,11 @@ class Pictures(gr.HTML):
 
     data_model = Album
 
-    # Gradio makes another one, not rendered, for every update.
-    def __init__(self, film: bool = False, empty: Both = EMPTY, render: bool = True) -> None:
+    # Gradio makes another one, not rendered, for every update, with the same arguments. It would forget the files of
+    # that one, so each notes them in the one set `files`, which the desk has shown to Gradio.
+    def __init__(
+        self, film: bool = False, empty: Both = EMPTY, files: set[str] | None = None, render: bool = True
+    ) -> None:
         super().__init__(
             None,
             label="Pictures",  # in the API's description only
@@ -52,6 +55,7 @@ class Pictures(gr.HTML):
             ways=[],  # what can be done with a picture; the desk fills it in when all tabs are there
             empty=empty._asdict(),
         )
+        self._files = set() if files is None else files
 
     def preprocess(self, payload: Album | None) -> list[str]:
         """The files of the pictures."""
@@ -69,7 +73,7 @@ class Pictures(gr.HTML):
         # The name under which a browser saves it.
         name = f"{record.get('task')}-{record.get('seed')}" if record else "preview"
         file = processing_utils.save_pil_to_cache(picture, cache_dir=self.GRADIO_CACHE, name=name, format="png")
-        self.temp_files.add(file)  # by this Gradio finds it when it is old enough to be deleted
+        self._files.add(file)
         return Shown(image=FileData(path=file, orig_name=Path(file).name), caption=caption, record=record)
 
     def api_info(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
-from visitor import button, choose, launched, needs_chromium, open_tab, visiting
+from visitor import SECONDS, button, choose, launched, needs_chromium, open_tab, visiting
 
 from dalle2 import images
 from dalle2.families import layout
@@ -53,7 +53,7 @@ def votes(folder: Path) -> Votes:
 @pytest.fixture
 def client(address: str, votes: Votes) -> Client:
     """A fresh visitor."""
-    return Client(address, verbose=False)
+    return Client(address, verbose=False, httpx_kwargs={"timeout": SECONDS})
 
 
 def draw(client: Client, **changes: object) -> tuple:

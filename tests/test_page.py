@@ -328,7 +328,9 @@ def test_files_of_visitors_do_not_stay(tiny_checkpoint: Path, tmp_path: Path) ->
     """What Gradio deletes when the server ends is what it deletes from time to time before, if it is old enough."""
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "own.png")
     with launched(Studio.open(str(tiny_checkpoint)), tmp_path) as address:
-        client = Client(address, verbose=False, download_files=str(tmp_path / "theirs"))
+        client = Client(
+            address, verbose=False, download_files=str(tmp_path / "theirs"), httpx_kwargs={"timeout": SECONDS}
+        )
         client.predict(handle_file(tmp_path / "own.png"), count=1, api_name="/variations")
         cache = tmp_path / "cache"
         assert sum(file.is_file() for file in cache.rglob("*")) >= 2  # the uploaded one and the drawn one

@@ -131,7 +131,7 @@ def address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def client(address: str) -> Client:
     """A program that calls the page's API."""
-    return Client(address, verbose=False)
+    return Client(address, verbose=False, httpx_kwargs={"timeout": SECONDS})
 
 
 @pytest.fixture(scope="module")
