@@ -185,6 +185,29 @@ def test_rows_carry_the_paraphrases_of_their_concept(rows: dict) -> None:
     assert rows["coded", PIZZA]["paraphrases"]
 
 
+def test_more_styles_leave_the_split_and_hold_back_unseen_concepts(
+    packages: list[Package], tarballs: Path, tmp_path: Path
+) -> None:
+    """Names in one word, and of variants, are understood; exact ones win."""
+    other = {
+        "catface": "#111111",
+        "heavyheart-1": "#222222",
+        "heart": "#333333",
+        "arrow-2": "#444444",
+        "nothing": "#555555",
+    }
+    icons = {name: f'<rect width="9" height="9" fill="{colour}"/>' for name, colour in other.items()}
+    more = [pack_icons(tarballs, "more", icons)]
+    assert emoji.build(tmp_path / "set", 32, tarballs, packages, None, more) == {"train": 6, "test": 6}
+    rows = datasets.load_dataset(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"))
+    held_out = {row["concept"]: row["held_out"] for part in rows.values() for row in part if row["style"] == "more"}
+    assert held_out == {CAT: "concept", HEART: "", ARROW: ""}
+    heart = next(row for row in rows["train"] if (row["style"], row["concept"]) == ("more", HEART))
+    assert heart["image"].getpixel((2, 2)) == (0x33, 0x33, 0x33, 255)
+    assert f"{CAT}\tmore\tconcept\tcat face" in (tmp_path / "set" / "test-split.tsv").read_text()
+    assert "Painter of more" in (tmp_path / "set" / "LICENCES.md").read_text()
+
+
 def test_pictures_are_transparent_and_of_the_right_drawing(rows: dict) -> None:
     middles = {
         ("coded", CAT): (255, 128, 0, 255),
@@ -298,7 +321,7 @@ def test_the_committed_split_follows_from_the_rule() -> None:
     # That nothing is missing from it is checked by every build; see test_another_split_is_refused.
     rows = committed_split()
     assert rows == sorted(rows)
-    assert {style for _, style, _, _ in rows} == set(STYLE_PHRASES)
+    assert {style for _, style, _, _ in rows} == {package.style for package in emoji.PACKAGES if package.style}
     unseen = {concept for concept, _, why, _ in rows if why == "concept"}
     pairs = {(concept, style) for concept, style, why, _ in rows if why == "pair"}
     assert len(unseen) == 40
@@ -343,8 +366,9 @@ def test_other_sizes_take_the_split_as_it_is(packages: list[Package], tarballs: 
 
 
 def test_the_pins_are_whole_and_every_style_has_phrases() -> None:
-    assert [package.style for package in emoji.PACKAGES if package.style] == list(STYLE_PHRASES)
-    for package in emoji.PACKAGES:
+    packages = [*emoji.PACKAGES, *emoji.MORE_PACKAGES]
+    assert [package.style for package in packages if package.style] == list(STYLE_PHRASES)
+    for package in packages:
         algorithm, _, digest = package.integrity.partition("-")
         assert (algorithm, len(base64.b64decode(digest, validate=True))) == ("sha512", 64)
     assert emoji.PACKAGES[1].tarball == "iconify-json-twemoji-1.2.5.tgz"

@@ -116,7 +116,7 @@ def test_the_parts_are_of_the_style_that_the_caption_names(pictures: PicturesInM
             assert (fact[3] != -1) == bool(named), caption
             assert fact[3] in (-1, fact[1])
     for index, record in enumerate(pictures.records):
-        partners = pictures.partners[int(pictures.style_numbers[index])]
+        partners = pictures.partners[pictures.style_numbers[index]]
         assert {pictures.records[other]["style"] for other in partners} == {record["style"]}
 
 

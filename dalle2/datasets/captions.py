@@ -33,6 +33,9 @@ STYLE_PHRASES: dict[str, tuple[str, ...]] = {
     "fluent flat": ("fluent flat", "flat fluent", "flat microsoft fluent"),
     "fluent color": ("fluent color", "fluent colour", "glossy fluent", "fluent gradient"),
     "emojione": ("emojione", "emoji one"),
+    "emojione v1": ("emojione v1", "old emojione", "emojione version 1"),
+    "fxemoji": ("fxemoji", "firefox", "firefox os"),
+    "streamline": ("streamline", "streamline outline"),
 }
 CHINESE_STYLE_PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "zh": {
@@ -43,6 +46,9 @@ CHINESE_STYLE_PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "fluent flat": ("fluent flat", "微软扁平"),
         "fluent color": ("fluent color", "微软渐变"),
         "emojione": ("emojione",),
+        "emojione v1": ("emojione v1", "旧版emojione"),
+        "fxemoji": ("fxemoji", "火狐"),
+        "streamline": ("streamline", "streamline描边"),
     },
     "zh-hant": {
         "twemoji": ("twemoji", "推特"),
@@ -52,6 +58,9 @@ CHINESE_STYLE_PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "fluent flat": ("fluent flat", "微軟扁平"),
         "fluent color": ("fluent color", "微軟漸層"),
         "emojione": ("emojione",),
+        "emojione v1": ("emojione v1", "舊版emojione"),
+        "fxemoji": ("fxemoji", "火狐"),
+        "streamline": ("streamline", "streamline描邊"),
     },
 }
 
@@ -228,7 +237,8 @@ def background_name(name: str, language: str = "en") -> str:
 def all_texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Every label, tag, paraphrase and template that captions can hold, each once, to train a tokenizer on.
 
-    Templates come filled: with each style's and colour's names and the word "emoji" as their subject.
+    Templates come filled: with the names of each style of the records and of each colour, and the word "emoji" as
+    their subject.
     """
     seen = set()
     for text in _texts(records):
@@ -238,8 +248,9 @@ def all_texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    read = set()
+    read, styles = set(), set()
     for record in records:
+        styles.add(record.get("style"))
         if record["concept"] not in read:  # each style repeats its concept's words
             read.add(record["concept"])
             for words in record["captions"]:
@@ -249,7 +260,7 @@ def _texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for language in ("en", *CHINESE, "de"):  # "de" stands for all that have English additions
         how = phrasing(language)
         yield from (template.format(x="emoji") for template in how.plain)
-        for style in STYLE_PHRASES:
+        for style in [style for style in STYLE_PHRASES if style in styles]:
             for name in style_phrases(style, language):
                 yield from (template.format(x="emoji", s=name, a=article(name)) for template in how.styled)
         for colour in BACKGROUNDS:

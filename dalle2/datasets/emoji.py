@@ -1,6 +1,6 @@
 """The picture set: colour emoji in seven drawing styles, with names and keywords in some thirty languages.
 
-    python -m dalle2.datasets.emoji --out DIR [--size 256] [--packages FOLDER_OF_TARBALLS]
+    python -m dalle2.datasets.emoji --out DIR [--size 256] [--more] [--packages FOLDER_OF_TARBALLS]
 
 The pictures are the SVG icons of Iconify's npm packages, the words are those of ``emojibase-data``. Icons
 find their concept by code point where a package states it, and by name where it does not. Skin tones, hair
@@ -18,6 +18,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -120,6 +121,28 @@ PACKAGES = (
         "1.2.3",
         "sha512-T9+T3HIbJNLKKsmxYKlaYhvnHYkz/HNYTV7SHCXVZPfeUi4FqskY70YeN8yYAZT8cCv7w5vJxS4Q1m8zb9CMMg==",
         "emojione",
+    ),
+)
+
+# With --more: styles that draw fewer concepts. None of them is in the committed test split.
+MORE_PACKAGES = (
+    Package(
+        "@iconify-json/emojione-v1",
+        "1.2.3",
+        "sha512-UjI2VQEXVtGlPBvQuxEizro7QCgBcJDOYwKUupquvvZ8UV4xOlvm45IU82JYWegiAWLerY79gFLMZ26U6Ms+ww==",
+        "emojione v1",
+    ),
+    Package(
+        "@iconify-json/fxemoji",
+        "1.2.2",
+        "sha512-UAasRaxzFUKfIGSmLwnoarsssA4LX0VLLuEmplIqM6ZNQqIQRtav8tZ4H1neTlBreXuMQyAifr5jP4kn78DpiQ==",
+        "fxemoji",
+    ),
+    Package(
+        "@iconify-json/streamline-emojis",
+        "1.2.4",
+        "sha512-iNr9T9XuZVTyQPJO8ZlLxBzPkpi7qMl+z1l0C31vpEMqhPMelth3n7CeWQYtixdetDPdI81yeG4ROqjWpYJE6A==",
+        "streamline",
     ),
 )
 
@@ -330,10 +353,11 @@ def join(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept]) -> Itera
     for icon_set in icon_sets:
         drawn = {bare_code(code): name for code, name in reversed(icon_set.codes.items())}
         if not drawn:
-            for drawing, names in icon_set.families().items():
-                known = [code_of_name[name] for name in names if name in code_of_name]
-                if known:
-                    drawn.setdefault(known[0], drawing)
+            for spelling in (str, _plain):  # all exact names before any loose one
+                for drawing, names in icon_set.families().items():
+                    known = [code for name in names if (code := code_of_name.get(spelling(name)))]
+                    if known:
+                        drawn.setdefault(known[0], drawing)
         for code in concepts:
             if code in drawn:
                 yield icon_set, code, drawn[code]
@@ -342,7 +366,7 @@ def join(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept]) -> Itera
 def explain_names(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept]) -> dict[str, str]:
     """Icon name -> concept code, from the sets that list code points.
 
-    The names of their icons count first, then the aliases: CLDR has renamed many an emoji.
+    The names of their icons count first, then the aliases: CLDR has renamed many an emoji. Then both in one word.
     """
     own_names, aliases = [], []
     for icon_set in icon_sets:
@@ -351,10 +375,16 @@ def explain_names(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept])
             if bare_code(code) in concepts:
                 own_names.append((name, bare_code(code)))
                 aliases += [(alias, bare_code(code)) for alias in family_of[name]]
+    one_word = [(name.replace("-", ""), code) for name, code in own_names + aliases]
     code_of_name: dict[str, str] = {}
-    for name, code in own_names + aliases:
+    for name, code in own_names + aliases + one_word:
         code_of_name.setdefault(name, code)
     return code_of_name
+
+
+def _plain(name: str) -> str:
+    """An icon's name without hyphens and without the number of a variant: alarm-clock-1 is alarmclock."""
+    return re.sub(r"-\d$", "", name).replace("-", "")
 
 
 # Pictures --------------------------------------------------------------------------------------------------
@@ -476,6 +506,7 @@ def build(
     tarballs: Path | None = None,
     packages: Sequence[Package] = PACKAGES,
     test_split: Path | None = None,
+    more: Sequence[Package] = (),
 ) -> dict[str, int]:
     """Build the data set in the folder ``out`` and count its pictures by split.
 
@@ -486,6 +517,8 @@ def build(
         packages: what to build from; the one without a style is the words'.
         test_split: the table of the split, so that numbers stay comparable whatever the size; None draws one.
             At 256 pixels it must be the one that the pictures give.
+        more: packages of further styles. They leave the split of the others as it is: their pictures are for
+            training, but for those of wholly held-out concepts.
 
     Raises:
         BuildError: one sentence about what is wrong and what to do. Nothing is left in ``out``.
@@ -503,20 +536,23 @@ def build(
         if tarballs is None:
             tarballs = work / "packages"
             tarballs.mkdir()
-            fetch(packages, tarballs)
-        files = {package: read_package(package, tarballs) for package in packages}
+            fetch([*packages, *more], tarballs)
+        files = {package: read_package(package, tarballs) for package in [*packages, *more]}
         words = next(package for package in packages if package.style is None)
         concepts = read_concepts(files[words])
-        icon_sets = [read_icon_set(p.style, files[p]) for p in packages if p.style is not None]
+        icon_sets = [read_icon_set(p.style, files[p]) for p in files if p.style is not None]
         rows = draw_rows(icon_sets, concepts, size)
 
-        drawn_split = draw_split((row["concept"], row["style"]) for row in rows)
+        pairs, further = [(row["concept"], row["style"]) for row in rows], {package.style for package in more}
+        drawn_split = draw_split(pair for pair in pairs if pair[1] not in further)
         split = drawn_split if test_split is None else read_split(test_split)
         if size == TEST_SPLIT_SIZE and split != drawn_split:
             raise BuildError(
                 f"these pictures give another test split than {test_split.name}; undo the change to the "
                 "packages, or accept that older numbers no longer compare and pass --new-split."
             )
+        unseen = {concept for (concept, _), why in split.items() if why == "concept"}
+        split |= {pair: "concept" for pair in pairs if pair[1] in further and pair[0] in unseen}
         table = split_table(split, {code: concept.label for code, concept in concepts.items()})
         paraphrases, terms = read_paraphrases(PARAPHRASES)
         for row in rows:
@@ -638,6 +674,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.emoji", description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     parser.add_argument("--size", type=int, default=256, help="pixels (default: %(default)s)")
+    parser.add_argument("--more", action="store_true", help="three more styles, which draw fewer concepts")
     parser.add_argument("--packages", type=Path, help="folder of tarballs from npm pack, instead of fetching")
     parser.add_argument(
         "--new-split", action="store_true", help="draw the test split anew and write it into this repository"
@@ -645,9 +682,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.new_split and options.size != TEST_SPLIT_SIZE:
         parser.error(f"--new-split goes with --size {TEST_SPLIT_SIZE}")
+    if options.new_split and options.more:
+        parser.error("--new-split goes without --more: the split is that of the seven styles")
     try:
         expected_split = None if options.new_split else TEST_SPLIT
-        counts = build(options.out, options.size, options.packages, PACKAGES, expected_split)
+        more = MORE_PACKAGES if options.more else ()
+        counts = build(options.out, options.size, options.packages, PACKAGES, expected_split, more)
         if options.new_split:
             shutil.copyfile(options.out / "test-split.tsv", TEST_SPLIT)
     except BuildError as error:

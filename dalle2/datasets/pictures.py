@@ -56,8 +56,8 @@ class PicturesInMemory:
         styles = [row["style"] if image_captions is None else "" for row in records]
         self.styles = sorted(set(styles))
         numbers = {concept: number for number, concept in enumerate(dict.fromkeys(concepts))}
-        self.concepts = torch.tensor([numbers[concept] for concept in concepts])
-        self.style_numbers = torch.tensor([self.styles.index(style) for style in styles])
+        self.concepts = [numbers[concept] for concept in concepts]
+        self.style_numbers = [self.styles.index(style) for style in styles]
         self.members = [[] for _ in numbers]
         for index, concept in enumerate(concepts):
             self.members[numbers[concept]].append(index)
@@ -77,7 +77,7 @@ class PicturesInMemory:
             raise ValueError("Nothing in this source can be counted: set scenes to 0.")
         self.partners = {}
         for index in things:
-            self.partners.setdefault(int(self.style_numbers[index]), []).append(index)
+            self.partners.setdefault(self.style_numbers[index], []).append(index)
         self.scenes = share
 
     def __len__(self) -> int:
@@ -101,7 +101,7 @@ class PicturesInMemory:
         captions, facts, grounds = [], [], []
         rgba = self.rgba[torch.as_tensor(indices)]
         for slot, (index, draw, scene) in enumerate(zip(indices, draws, scenes, strict=True)):
-            concept, style = int(self.concepts[index]), int(self.style_numbers[index])
+            concept, style = self.concepts[index], self.style_numbers[index]
             if self.image_captions is not None:
                 captions.append(draw.choice(self.image_captions[index]))
                 grounds.append(WHITE)
@@ -125,19 +125,19 @@ class PicturesInMemory:
             return scenes
         met: dict[tuple[int, ...], int] = {}
         for slot, (index, draw) in enumerate(zip(indices, draws, strict=True)):
-            things = self.partners.get(int(self.style_numbers[index]), [])
+            things = self.partners.get(self.style_numbers[index], [])
             if not countable(self.records[index]) or draw.random() >= self.scenes:
                 continue
             others = [other for other in things if self.concepts[other] != self.concepts[index]]
             scene = draw_scene(index, others, draw)
             number = self._number(scene)
-            pair = tuple(sorted({int(self.concepts[thing]) for thing in scene.things}))
+            pair = tuple(sorted({self.concepts[thing] for thing in scene.things}))
             if len(pair) == 1 or met.setdefault(pair, number) == number:
                 scenes[slot] = scene
         return scenes
 
     def _number(self, scene: Scene) -> int:
-        return scene.number([int(self.concepts[thing]) for thing in scene.things], len(self.members))
+        return scene.number([self.concepts[thing] for thing in scene.things], len(self.members))
 
     def _shuffled(self, randomness: Randomness) -> list[int]:
         first = randomness.step * randomness.batch_size

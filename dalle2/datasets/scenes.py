@@ -204,7 +204,7 @@ def paint(scene: Scene, pictures: torch.Tensor) -> torch.Tensor:
     half = size // 2
     things = pictures[list(scene.things)].float()
     things[:, :3] *= things[:, 3:] / 255  # colours weigh as much as they cover
-    things = F.interpolate(things, (half, half), mode="area")
+    things = F.avg_pool2d(things, 2)
     things[:, :3] *= 255 / things[:, 3:].clamp(min=1)
     canvas = torch.zeros(4, size, size, dtype=torch.uint8)
     for thing, (left, top) in zip(things.round().clamp(0, 255).byte(), scene.corners, strict=True):
