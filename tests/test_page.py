@@ -332,8 +332,11 @@ def test_files_of_visitors_do_not_stay(tiny_checkpoint: Path, tmp_path: Path) ->
             address, verbose=False, download_files=str(tmp_path / "theirs"), httpx_kwargs={"timeout": SECONDS}
         )
         client.predict(handle_file(tmp_path / "own.png"), count=1, api_name="/variations")
+        client.predict(prompt_a="a cat", prompt_b="a dog", frames=2, api_name="/interpolate")
+        client.predict(prompt="a cat", api_name="/compare")
         cache = tmp_path / "cache"
-        assert sum(file.is_file() for file in cache.rglob("*")) >= 2  # the uploaded one and the drawn one
+        kept = {file.suffix for file in cache.rglob("*") if file.is_file()}
+        assert kept >= {".png", ".gif", ".mp4"}
     deadline = time.monotonic() + SECONDS
     while left := [file for file in cache.rglob("*") if file.is_file()]:
         assert time.monotonic() < deadline, left

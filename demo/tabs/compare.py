@@ -19,7 +19,7 @@ from demo.desk import HERE, Desk, Way
 from demo.language import Both, refused
 from demo.ranking import QUESTIONS, rank
 from demo.status import progress, status
-from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Studio, words
+from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, words
 from demo.votes import Vote, Votes
 
 VOTES_FILE = "votes.sqlite3"
@@ -109,7 +109,7 @@ def build(desk: Desk) -> None:
     votes = Votes(os.environ.get("VOTES_FILE", VOTES_FILE))
 
     inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint]
-    desk.draws(bench, _comparing(desk.studio), inputs, [*boards, slider, pair, seed])
+    desk.draws(bench, _comparing(desk, slider.GRADIO_CACHE), inputs, [*boards, slider, pair, seed])
     # A new pair, new answers.
     bench.draw.click(None, None, questions, js=f"() => Array({len(questions)}).fill(null)", **HERE)
     shown = [*boards, pair, bench.status]
@@ -134,7 +134,8 @@ def _question(desk: Desk, question: str) -> gr.Radio:
     return gr.Radio(ANSWERS, label=desk.say(*ASKED[question]), elem_classes=question.replace(" ", "-"))
 
 
-def _comparing(studio: Studio) -> Callable[..., Iterator[tuple]]:
+def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
+    studio = desk.studio
     default = studio.checkpoints[0]
 
     def compare(
@@ -178,7 +179,9 @@ def _comparing(studio: Studio) -> Callable[..., Iterator[tuple]]:
                 start = drawing.seeds[0]  # the second one gets the same, also when it is random
                 sides.append(Side(name, drawing.pictures))
             drawn = shuffled(sides, asked, start)
-            slides = (drawn.a.sheet(), drawn.b.sheet())
+            sheets = (drawn.a.sheet(), drawn.b.sheet())
+            slides = tuple(processing_utils.save_pil_to_cache(sheet, cache, format="png") for sheet in sheets)
+            desk.files.update(slides)  # Gradio would not delete what its slider keeps
             state = status("done", DRAWN.for_visitor(request))
             yield drawn.a.unsigned("A"), drawn.b.unsigned("B"), slides, drawn, start, state
         except Refusal as refusal:

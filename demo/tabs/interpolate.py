@@ -98,7 +98,7 @@ def build(desk: Desk) -> None:
 
         hidden = gr.DownloadButton(visible=False)
         for shown, first_seed, state in answers(draw, Both("Frame", "帧").for_visitor(request), request):
-            films = _films(result, gif.GRADIO_CACHE) if result else (hidden, hidden)
+            films = _films(result, gif.GRADIO_CACHE, desk.files) if result else (hidden, hidden)
             yield shown, first_seed, *films, state
 
     inputs = [part for both in zip(places, prompts, strict=True) for part in both]
@@ -109,12 +109,13 @@ def build(desk: Desk) -> None:
     desk.takes(Way("end-b", "interpolate", Both("Interpolate to here", "过渡到这里"), [(places[1], "image")]))
 
 
-def _films(frames: list[Image.Image], cache: str) -> tuple[gr.DownloadButton, gr.DownloadButton]:
-    """The two downloads, ready to be shown; Gradio empties its cache in time."""
+def _films(frames: list[Image.Image], cache: str, noted: set[str]) -> tuple[gr.DownloadButton, gr.DownloadButton]:
+    """The two downloads, ready to be shown; Gradio deletes their files, which are `noted`, in time."""
     with tempfile.TemporaryDirectory() as folder:
         made = (
             film.write_gif(frames, Path(folder, "interpolation.gif")),
             film.write_mp4(frames, Path(folder, "interpolation.mp4")),
         )
         gif, mp4 = (processing_utils.save_file_to_cache(file, cache) for file in made)
+    noted.update((gif, mp4))  # the button that an update makes is unknown to Gradio's cleaning
     return gr.DownloadButton(value=gif, visible=True), gr.DownloadButton(value=mp4, visible=True)
