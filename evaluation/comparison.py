@@ -141,9 +141,8 @@ class Comparison:
             elif contests and all(contest.verdict == "no difference" for contest in contests):
                 told.append(f"{a} and {b}: no difference, in any prompt.")
             else:
-                told.append(
-                    f"{a} and {b}: no difference shown over {max((c.found.n for c in contests), default=0)} prompts."
-                )
+                pictures = len(self.contestants[0].contestant.files)
+                told.append(f"{a} and {b}: no difference shown over {pictures:,} pictures.")
         return told
 
     def measure_rows(self) -> Iterator[tuple[str, str, list[Measure | None]]]:
