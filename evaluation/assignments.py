@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation import scenes
 from evaluation.backgrounds import ASKED, on_background
 from evaluation.emoji_set import EmojiSet, Pair
 from evaluation.paraphrases import read_paraphrases
@@ -18,6 +19,8 @@ MEANINGS = {
     "chinese": "the first half of the unseen pairs from Chinese captions, with the same seeds",
     "paraphrases": "a pair of each concept of paraphrases.tsv that the checkpoint was trained on",
     "backgrounds": "seen pairs on coloured backgrounds: NUM / 4 of them",
+    "scenes": "several of a thing, or one beside another, in a style that each was trained in: NUM / 4 of them",
+    "colours": "seen pairs of things that come in several colours: NUM / 8 of them",
     "single": "unseen pairs, one at a time",
 }
 
@@ -46,7 +49,8 @@ def assign(what: str, emoji: EmojiSet, trained: Sequence[Pair], num: int, folder
     prompts = _prompts(what, emoji, trained)
     if not prompts:
         raise ValueError(f"There is nothing to draw for {what} ({MEANINGS[what]}).")
-    shares = {"chinese": num // 2, "backgrounds": num // 4, "paraphrases": len(prompts), "single": SINGLE}
+    shares = {"chinese": num // 2, "backgrounds": num // 4, "scenes": num // 4, "colours": num // 8}
+    shares |= {"paraphrases": len(prompts), "single": SINGLE}
     lines = [json.dumps({"id": id, "caption": caption}, ensure_ascii=False) for id, caption in prompts.items()]
     count = min(len(prompts), max(1, shares.get(what, num)), len(emoji.test) if what == "seen" else len(prompts))
     path = write_text(folder / f"{what}.jsonl", "\n".join(lines) + "\n")
@@ -68,6 +72,11 @@ def _prompts(what: str, emoji: EmojiSet, trained: Sequence[Pair]) -> dict[str, s
         case "backgrounds":
             asked = colours(trained)
             return {pair.id: on_background(pair.caption, asked[pair.id]) for pair in trained}
+        case "scenes":
+            return {asked.id: asked.caption for asked in scenes.questions(trained).values()}
+        case "colours":
+            coloured = scenes.families(emoji.labels)
+            return {pair.id: pair.caption for pair in trained if pair.label in coloured}
         case "paraphrases":
             said = read_paraphrases(trained)
             # a style that was trained on, so that only the words are new

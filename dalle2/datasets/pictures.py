@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from dalle2.datasets.captions import draw_caption
+from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.scenes import Scene, caption, countable, draw_scene, paint
 
@@ -79,6 +80,17 @@ class PicturesInMemory:
         for index in things:
             self.partners.setdefault(self.style_numbers[index], []).append(index)
         self.scenes = share
+
+    def learn(self, lexicon: Lexicon) -> None:
+        """From now on captions say the lexicon's texts of their concept too, as paraphrases.
+
+        Raises:
+            ValueError: the source is no emoji set.
+        """
+        if self.image_captions is not None:
+            raise ValueError("A lexicon is of the emoji set's concepts only: leave it out for another source.")
+        said = lexicon.said_of()
+        self.records = [lexicon.said_in(record, said) for record in self.records]
 
     def __len__(self) -> int:
         return len(self.records)

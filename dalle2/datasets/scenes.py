@@ -12,8 +12,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from dalle2.datasets.captions import CHINESE, Caption, article, complete
+from dalle2.datasets.captions import CHINESE, Caption, article, canonical_caption, complete
 
+COUNTS = (2, 3, 4)
 COUNT_SHARE = 0.4
 AND_SHARE = 0.4  # of the scenes of two things: the caption does not say where they are
 CHINESE_SHARE = 0.3
@@ -134,17 +135,22 @@ def plural(label: str) -> str:
 def draw_scene(thing: int, others: Sequence[int], rng: random.Random) -> Scene:
     """A scene with this row's picture; `others` are the rows of its style whose concept is another."""
     if not others or rng.random() < COUNT_SHARE:
-        return _several(thing, rng)
+        return several(thing, rng.choice(COUNTS), rng)
     where = rng.choice(list(OPPOSITE))
+    return beside(thing, rng.choice(others), where, rng)
+
+
+def beside(first: int, second: int, where: str, rng: random.Random) -> Scene:
+    """The first row's picture left, right, above or below of the second's, not always at the same height."""
     aside = [rng.uniform(0.2, 0.8) for _ in range(2)]
     near, far = (0.0, 1.0) if where in ("left", "above") else (1.0, 0.0)
-    beside = where in ("left", "right")
-    corners = ((near, aside[0]), (far, aside[1])) if beside else ((aside[0], near), (aside[1], far))
-    return Scene((thing, rng.choice(others)), where, corners)
+    level = where in ("left", "right")
+    corners = ((near, aside[0]), (far, aside[1])) if level else ((aside[0], near), (aside[1], far))
+    return Scene((first, second), where, corners)
 
 
-def _several(thing: int, rng: random.Random) -> Scene:
-    count = rng.choice((2, 3, 4))
+def several(thing: int, count: int, rng: random.Random) -> Scene:
+    """The row's picture as often as `COUNTS` allow."""
     if count == 2:
         corners = ((0.0, rng.random()), (1.0, rng.random()))
     elif count == 3:
@@ -171,6 +177,17 @@ def caption(scene: Scene, records: Sequence[Mapping[str, Any]], rng: random.Rand
         a, b = (_counted(record, 1, language) if language == "en" else _label(record, language) for record in pair)
         subject = phrases[0 if rng.random() < 0.5 else -1].format(a=a, b=b)
     return complete(subject, language, first["style"], rng)
+
+
+def canonical_scene(scene: Scene, records: Sequence[Mapping[str, Any]]) -> str:
+    """The fixed prompt of a scene: "two cats, STYLE style", "a cat left of a dog, STYLE style"."""
+    first, second = records[scene.things[0]], records[scene.things[-1]]
+    if scene.where:
+        a, b = (_counted(record, 1, "en") for record in (first, second))
+        subject = WHERE["en"][scene.where][0].format(a=a, b=b)
+    else:
+        subject = _counted(first, len(scene.things), "en")
+    return canonical_caption({"label": subject, "style": first["style"]})
 
 
 def scene_texts() -> Iterator[str]:

@@ -1,6 +1,7 @@
-"""The nouns of WordNet 3.1, read from Princeton's dictionary files (their format: man wndb).
+"""The senses of WordNet 3.1, read from Princeton's dictionary files (their format: man wndb).
 
-A line of ``data.noun`` is "offset field n count word id word id … count pointer offset pos source/target … | gloss".
+A line of ``data.noun`` is "offset field n count word id word id … count pointer offset pos source/target … | gloss";
+those of verbs have numbers of sentence frames before the gloss, and adjectives may end with a mark such as "(p)".
 """
 
 import re
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 _TAXON = re.compile(r"(genus|family|order|class|phylum|suborder|superfamily|subfamily) ")
 _REMARK = re.compile(r"\s*\([^()]*\)")
+_POSITION = re.compile(r"\((a|p|ip)\)$")  # where an adjective may stand
 _ANY = re.compile(r"^(any|either|one) of (various|several|numerous|many|two|a number of) ")
 _OFFENCE = re.compile(r"\b(offensive|derogatory|disparag\w+|obscene|obscenity|slur|vulgar|insulting)\b", re.I)
 _KIN = ("@", "~")  # hypernym, hyponym
@@ -37,16 +39,16 @@ class Sense:
         return bool(_OFFENCE.search(self.gloss))
 
 
-def read_nouns(text: str) -> Iterator[Sense]:
-    """The senses of ``data.noun`` in its order, without instances (Paris, Napoleon) and Latin taxa."""
+def read_senses(text: str) -> Iterator[Sense]:
+    """The senses of a file such as ``data.noun`` in its order, without instances (Paris, Napoleon) and Latin taxa."""
     for line in text.splitlines():
         if line.startswith("  "):
             continue  # the licence
         head, _, gloss = line.partition(" | ")
         parts = head.split()
         pointers_at = 4 + 2 * int(parts[3], 16)
-        words = tuple(word.replace("_", " ") for word in parts[4:pointers_at:2])
-        pointers = parts[pointers_at + 1 :]
+        words = tuple(_POSITION.sub("", word).replace("_", " ") for word in parts[4:pointers_at:2])
+        pointers = parts[pointers_at + 1 :][: 4 * int(parts[pointers_at])]
         marks = list(zip(pointers[0::4], pointers[1::4], strict=True))
         if _TAXON.match(words[-1]) or any(mark == _INSTANCE for mark, _ in marks):
             continue

@@ -123,30 +123,18 @@ class ClipStage(Stage):
         self.plan, self.towers, self.per_concept = plan, towers, plan.per_concept
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.thumbnail = nn.Linear(plan.embedding_dim, 3 * plan.thumbnail_size**2)
-        if plan.picture_locked:
-            towers.picture.requires_grad_(False)
 
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
         device = self.log_scale.device
         pictures = batch.pictures.to(device)
         embeddings = self.towers.embed_pictures(pictures).float()
         texts = self.towers.embed_texts(batch.captions)[0].float()
-        seen = _gathered(F.normalize(embeddings, dim=-1))
-        said = _gathered(F.normalize(texts, dim=-1))
-        true = true_pairs(_gathered(batch.facts.to(device)))
-        scale = self.log_scale.exp().clamp(max=100)
-        contrast = contrastive(seen, said, true, scale)
+        losses = contrast(embeddings, texts, batch.facts.to(device), self.log_scale.exp().clamp(max=100))
         small = F.interpolate(pictures, (self.plan.thumbnail_size,) * 2, mode="area").flatten(1)
         thumbnail = F.mse_loss(self.thumbnail(embeddings), small)
-        with torch.no_grad():
-            best = (seen @ said.T).argmax(1)
-            hits = true[torch.arange(len(true), device=device), best].float().mean()
-            explained = 1 - thumbnail / small.var(0).mean()
-        return {
-            "loss": contrast + self.plan.thumbnail_weight * thumbnail,
-            "contrast": contrast,
-            "thumbnail_r2": explained,
-            "batch_r@1": hits,
+        return losses | {
+            "loss": losses["contrast"] + self.plan.thumbnail_weight * thumbnail,
+            "thumbnail_r2": 1 - thumbnail.detach() / small.var(0).mean(),
         }
 
     def compiled(self) -> None:
@@ -155,6 +143,23 @@ class ClipStage(Stage):
 
     def save(self, folder: Path) -> None:
         self.towers.save(folder)
+
+
+def contrast(
+    pictures: torch.Tensor, texts: torch.Tensor, facts: torch.Tensor, scale: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """The contrastive loss of a batch over all processes, and how often a picture's nearest caption is true of it.
+
+    Args:
+        pictures, texts: embeddings (n, dim) of any length. facts: (n, 5), as `Batch` has them.
+        scale: inverse temperature.
+    """
+    seen, said = (_gathered(F.normalize(rows, dim=-1)) for rows in (pictures, texts))
+    true = true_pairs(_gathered(facts))
+    with torch.no_grad():
+        best = (seen @ said.T).argmax(1)
+        hits = true[torch.arange(len(true), device=true.device), best].float().mean()
+    return {"contrast": contrastive(seen, said, true, scale), "batch_r@1": hits}
 
 
 def _gathered(rows: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ import itertools
 import time
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from rich.console import Console
 from rich.table import Table
@@ -17,10 +18,12 @@ from dalle2.training.linear_prior import LinearPriorStage
 from dalle2.training.prior import PriorStage
 from dalle2.training.recipe import Fit, PriorLinear, Recipe
 from dalle2.training.stage import Stage
+from dalle2.training.text import Lessons, TextStage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
 
 _STEPS = 3
+_CONCEPTS = 2000  # that a lexicon may mean
 
 
 def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
@@ -59,8 +62,15 @@ def _stages(recipe: Recipe) -> list[tuple[Stage, Fit | PriorLinear]]:
     if plan := recipe.prior_autoregressive:
         invented = torch.randn(2, 2 * max(plan.buckets, recipe.clip.embedding_dim), recipe.clip.embedding_dim)
         priors.append((AutoregressivePriorStage(plan, frozen, *invented), plan))
+    texts: list[tuple[Stage, Fit | PriorLinear]] = []
+    if plan := recipe.text:
+        means = F.normalize(torch.randn(_CONCEPTS, 2, recipe.clip.embedding_dim), dim=-1)
+        row = torch.zeros(1, 1, dtype=torch.long)
+        lessons = Lessons(["a dry run"], ["noto"], means, row, row + 1.0) if plan.lexicon_texts else None
+        texts.append((TextStage(plan, Towers.build(recipe.clip, tokenizer), lessons), plan))
     return [
         (ClipStage(recipe.clip, towers), recipe.clip),
+        *texts,
         *priors,
         (DecoderStage(recipe.decoder, frozen, ones), recipe.decoder),
         (first, upsampler),

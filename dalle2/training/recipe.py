@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pydantic
 
-STAGES = ("clip", "prior", "prior_linear", "prior_autoregressive", "decoder", "upsampler")
+STAGES = ("clip", "text", "prior", "prior_linear", "prior_autoregressive", "decoder", "upsampler")
 
 
 class _Strict(pydantic.BaseModel):
@@ -26,6 +26,8 @@ class Data(_Strict):
         subgroups: of the emoji set, only these (such as "cat-face"); empty takes all.
         scenes: share of the training pictures of countable things that become composed scenes ("three stars",
             "a dog above a heart"); of the emoji set only, held in memory.
+        lexicon: what `python -m dalle2.datasets.lexicon` wrote: texts that captions take as further paraphrases, and
+            that the text tower learns from where `text.lexicon_texts` says so; of the emoji set only.
     """
 
     source: str = "data/emoji"
@@ -36,11 +38,14 @@ class Data(_Strict):
     streaming: bool = False
     subgroups: tuple[str, ...] = ()
     scenes: float = pydantic.Field(0.0, ge=0, le=1)
+    lexicon: str | None = None
 
     @pydantic.model_validator(mode="after")
     def _composes_in_memory(self) -> "Data":
         if self.scenes and self.streaming:
             raise ValueError("scenes are composed of pictures held in memory: set streaming to false")
+        if self.lexicon and self.streaming:
+            raise ValueError("a lexicon needs pictures held in memory: set streaming to false")
         return self
 
 
@@ -88,8 +93,6 @@ class Clip(Fit):
             soonest: after the same 40 seconds on the emoji a linear map of the embedding explained 47 % of a
             thumbnail with patches of 16 pixels, and 77 % with 32. picture_head_dim: width of its heads.
         per_concept: pictures of a concept that stand in a batch together, so that styles have to be told apart.
-        picture_locked: the picture tower stays as `start_from` has it, so that the prior and the decoder keep their
-            meaning, and only the text tower learns (locked-image tuning, arXiv 2111.07991).
         thumbnail_weight: weight of predicting a small thumbnail from the picture embedding, which keeps
             layout and colour in it: contrast alone drops what captions do not say.
     """
@@ -106,15 +109,24 @@ class Clip(Fit):
     picture_head_dim: pydantic.PositiveInt = 32
     picture_layers: pydantic.PositiveInt = 4
     per_concept: pydantic.PositiveInt = 4
-    picture_locked: bool = False
     thumbnail_size: pydantic.PositiveInt = 16
     thumbnail_weight: pydantic.NonNegativeFloat = 20.0
 
-    @pydantic.model_validator(mode="after")
-    def _locks_what_is_trained(self) -> "Clip":
-        if self.picture_locked and not self.start_from:
-            raise ValueError("picture_locked needs start_from: a tower of chance would be locked")
-        return self
+
+class Text(Fit):
+    """The text tower alone, toward the pictures as the finished picture tower sees them.
+
+    Attributes:
+        per_concept: as in stage "clip". temperature: of the contrast, at the start.
+        lexicon_texts: texts of `data.lexicon` that a step takes for each of its pictures, to learn from a sentence
+            encoder which concepts they mean; 0 takes none.
+    """
+
+    learning_rate: pydantic.PositiveFloat = 1e-3
+    weight_decay: pydantic.NonNegativeFloat = 0.1
+    per_concept: pydantic.PositiveInt = 4
+    temperature: pydantic.PositiveFloat = 0.05
+    lexicon_texts: pydantic.NonNegativeInt = 0
 
 
 class Prior(Fit):
@@ -215,7 +227,8 @@ class Upsampler(Fit):
 class Recipe(_Strict):
     """A whole run: data, the stages, and what the finished checkpoint recommends to its users.
 
-    The two other priors are trained where the recipe has a table for them, be it an empty one.
+    The text tower is trained further, and the two other priors are trained, where the recipe has a table for them, be
+    it an empty one.
     `settings` becomes the checkpoint's default sampling settings and `examples` its prompts, in
     `dalle2.json`.
     """
@@ -224,6 +237,7 @@ class Recipe(_Strict):
     precision: Literal["no", "bf16"] = "bf16"
     data: Data = Data()
     clip: Clip = Clip()
+    text: Text | None = None
     prior: Prior = Prior()
     prior_linear: PriorLinear | None = None
     prior_autoregressive: PriorAutoregressive | None = None
@@ -238,14 +252,21 @@ class Recipe(_Strict):
         return tuple(name for name in STAGES if getattr(self, name) is not None)
 
     @pydantic.model_validator(mode="after")
+    def _towers_have_what_they_need(self) -> "Recipe":
+        for name, plan in (("clip", self.clip), ("text", self.text)):
+            if plan and plan.batch_size % plan.per_concept:
+                raise ValueError(f"{name}.batch_size must be a multiple of {name}.per_concept")
+        if self.text and self.text.lexicon_texts and not self.data.lexicon:
+            raise ValueError("text.lexicon_texts needs data.lexicon")
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _sizes_agree(self) -> "Recipe":
         factor = 2 ** (len(self.decoder.channels) - 1)
         if self.decoder.picture_size % factor:
             raise ValueError(f"decoder.picture_size must be a multiple of {factor} for {factor.bit_length()} levels")
         if self.upsampler.picture_size % self.decoder.picture_size:
             raise ValueError("upsampler.picture_size must be a multiple of decoder.picture_size")
-        if self.clip.batch_size % self.clip.per_concept:
-            raise ValueError("clip.batch_size must be a multiple of clip.per_concept")
         context = self.clip.context_length + 4  # with the extra tokens that carry the picture embedding
         for level in range(self.decoder.attention_from, len(self.decoder.channels)):
             if (self.decoder.picture_size >> level) ** 2 == context:

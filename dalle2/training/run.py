@@ -9,8 +9,9 @@ import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 
 from dalle2.datasets.captions import all_texts
+from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.phrases import NAME, Phrases
-from dalle2.datasets.pictures import Batch, PicturesInMemory, load_pictures
+from dalle2.datasets.pictures import WHITE, Batch, PicturesInMemory, composite, load_pictures
 from dalle2.datasets.scenes import scene_texts
 from dalle2.families import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
@@ -23,6 +24,7 @@ from dalle2.training.loop import Pictures, Run, fit
 from dalle2.training.prior import PriorStage, embedding_statistics
 from dalle2.training.recipe import Fit, Recipe
 from dalle2.training.stage import Stage
+from dalle2.training.text import Lessons, TextStage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
 
@@ -43,7 +45,7 @@ class Training:
     def train(self, stages: Iterable[str] | None = None) -> Path | None:
         """Trains what is not finished; returns the checkpoint's folder once all stages are.
 
-        `stages` are some of the recipe's, all unless given; each needs the clip stage's folder.
+        `stages` are some of the recipe's, all unless given; each needs the towers' folder.
         """
         for name in self.recipe.stages:
             if (stages is None or name in stages) and not (self.run.folder / name).exists():
@@ -71,6 +73,8 @@ class Training:
                 )
                 if data.scenes and split == data.split:
                     self._pictures[split].compose(data.scenes)
+                if data.lexicon:
+                    self._pictures[split].learn(Lexicon.read(Path(data.lexicon)))
             except ValueError:
                 if split == data.split:
                     raise
@@ -92,6 +96,24 @@ class Training:
             )
             towers = Towers.build(plan, tokenizer)
         self._finish("clip", [self._fit(ClipStage(plan, towers), plan)])
+
+    def _text(self) -> None:
+        plan, towers = self.recipe.text, self._towers("clip")
+        if plan.start_from:
+            towers.text.load_state_dict(Towers.load(Path(plan.start_from)).text.state_dict())
+        lessons = self._lessons(towers) if plan.lexicon_texts else None
+        torch.manual_seed(self.recipe.seed)
+        self._finish("text", [self._fit(TextStage(plan, towers, lessons), plan)])
+
+    def _lessons(self, towers: Towers) -> Lessons:
+        """What the lexicon teaches, about the training pictures as the picture tower sees them."""
+        pictures = self.pictures(self.recipe.data.split)
+        whites = torch.tensor([WHITE] * len(pictures))
+        batches = zip(pictures.rgba.split(256), whites.split(256), strict=True)
+        device = self.run.accelerator.device
+        with torch.no_grad():
+            rows = [towers.embed_pictures(composite(*batch).to(device)).cpu() for batch in batches]
+        return Lessons.of(Lexicon.read(Path(self.recipe.data.lexicon)), pictures, torch.cat(rows))
 
     def _prior(self) -> None:
         plan, towers = self.recipe.prior, self._towers()
@@ -159,7 +181,8 @@ class Training:
         """Gathers the stages' parts in one checkpoint folder, in half precision; the recipe travels along."""
         parts = {}
         for name, kind in (layout.NETWORKS | layout.OTHERS).items():
-            stage = next(stage for stage in self.recipe.stages if (self.run.folder / stage / name).exists())
+            # The text tower may have two stages: the last one has it as it is.
+            stage = next(stage for stage in reversed(self.recipe.stages) if (self.run.folder / stage / name).exists())
             parts[name] = kind.from_pretrained(self.run.folder / stage, subfolder=name)
         description = {
             "settings": self.recipe.settings,
@@ -190,10 +213,12 @@ class Training:
                 records += pictures.records
         return Phrases.of(records) if records else None
 
-    def _towers(self) -> Towers:
-        folder = self.run.folder / "clip"
+    def _towers(self, stage: str | None = None) -> Towers:
+        """The towers of this stage; unless given, of the last one that trains them."""
+        stage = stage or ("text" if self.recipe.text else "clip")
+        folder = self.run.folder / stage
         if not folder.exists():
-            raise ValueError(f"{folder} does not exist: train the clip stage first.")
+            raise ValueError(f"{folder} does not exist: train the {stage} stage first.")
         return Towers.load(folder).to(self.run.accelerator.device)
 
     def _sample(self) -> Iterator[Batch]:
