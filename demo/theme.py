@@ -65,6 +65,8 @@ def calm() -> gr.themes.Base:
         button_primary_text_color_dark="white",
         button_secondary_background_fill_dark="*neutral_800",
         button_secondary_background_fill_hover_dark="*neutral_700",
+        checkbox_background_color_dark="*neutral_950",
+        checkbox_border_color_dark="*neutral_500",
         checkbox_label_background_fill_dark="*neutral_800",
         checkbox_label_background_fill_hover_dark="*neutral_700",
         button_cancel_background_fill="*neutral_200",
