@@ -13,10 +13,9 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow
@@ -79,11 +78,6 @@ class Lexicon:
                 if share >= SAID_OF:
                     found.setdefault(str(concept), []).append((-float(share), text))
         return {concept: [text for _, text in sorted(texts)[:SAID]] for concept, texts in found.items()}
-
-    def said_in(self, record: Mapping[str, Any], said: Mapping[str, list[str]]) -> dict[str, Any]:
-        """The row of an emoji set with `said_of` among its paraphrases."""
-        known = list(record.get("paraphrases") or ())
-        return {**record, "paraphrases": list(dict.fromkeys([*known, *said.get(record["concept"], ())]))}
 
 
 def read(senses: Iterable[Sense], rng: random.Random) -> list[str]:

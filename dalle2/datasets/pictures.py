@@ -90,7 +90,13 @@ class PicturesInMemory:
         if self.image_captions is not None:
             raise ValueError("A lexicon is of the emoji set's concepts only: leave it out for another source.")
         said = lexicon.said_of()
-        self.records = [lexicon.said_in(record, said) for record in self.records]
+        self.records = [
+            {
+                **row,
+                "paraphrases": list(dict.fromkeys([*(row.get("paraphrases") or ()), *said.get(row["concept"], ())])),
+            }
+            for row in self.records
+        ]
 
     def __len__(self) -> int:
         return len(self.records)
