@@ -16,6 +16,7 @@ from dalle2.film import FILMS, save_film
 from dalle2.model import UnclipModel
 from dalle2.output import Progress, file_names
 from dalle2.settings import MAX_SEED, OnStep, Settings, check_seed
+from dalle2.tasks.blending import STRENGTHS
 from dalle2.tasks.captioning import check_num
 
 TASKS: dict[str, str] = {
@@ -111,7 +112,10 @@ def _add_own(task: argparse.ArgumentParser, name: str) -> None:
         case "diff":
             task.add_argument("--to", required=True, metavar="TEXT", help="what it should become")
             task.add_argument("--from", dest="old", metavar="TEXT", help="what it is; default: nothing said")
-            task.add_argument("--strengths", default="0,0.1,0.2,0.3,0.4,0.5", help="from 0 to 1, with commas")
+            task.add_argument(
+                "--way", choices=STRENGTHS, help="prior: it tells the picture anew; slerp: the paper's way"
+            )
+            task.add_argument("--strengths", help="from 0 to 1, with commas; default: some that show the way well")
         case "inpaint":
             task.add_argument("--mask", help="white is repainted; default: where PICTURE is transparent")
         case "outpaint":
@@ -167,8 +171,10 @@ def _seeds(options: argparse.Namespace) -> list[int]:
 def _settings(options: argparse.Namespace, model: UnclipModel) -> Settings:
     """The checkpoint's settings as this task needs them, with what the arguments change."""
     task, default = options.task, model.settings
-    inverts = task in ("reconstruct", "diff") or (task == "variations" and options.eta is not None)
-    if inverts or (task == "interpolate" and options.noise == "slerp"):
+    inverts = task == "reconstruct" or (task == "variations" and options.eta is not None)
+    if task == "diff":
+        default = default.rewording()
+    elif inverts or (task == "interpolate" and options.noise == "slerp"):
         default = default.retracing()
     elif task in ("inpaint", "outpaint"):
         default = default.repainting()
@@ -203,8 +209,9 @@ def _drawing(
         case "reconstruct":
             return lambda model, *rest: model.reconstruct([picture], seeds, *rest, options.refinements)
         case "diff":
-            strengths = _numbers("strengths", options.strengths, float)
-            return lambda model, *rest: model.text_diff(picture, options.to, seed, options.old, strengths, *rest)
+            strengths = options.strengths and _numbers("strengths", options.strengths, float)
+            texts, way = (options.to, seed, options.old, strengths), options.way
+            return lambda model, *rest: model.text_diff(picture, *texts, *rest, way)
         case "outpaint":
             place = (options.share, tuple(_numbers("anchor", options.anchor, float)))
             return lambda model, *rest: model.outpaint(picture, seeds, options.prompt, *rest, *place)

@@ -18,6 +18,7 @@ MAX_CANDIDATES = 64
 MAX_FRAMES = 240
 MAX_RESAMPLINGS = 50
 RETRACING_STEPS = 50
+REWORDING_STEPS = 20
 REPAINTING_STEPS = 25
 REPAINTING_TIMES = 3
 DRAFT_DECODER_STEPS = 2
@@ -119,6 +120,11 @@ class Settings:
         """
         return replace(self, decoder=StageSettings(steps or RETRACING_STEPS, scheduler="ddim"))
 
+    def rewording(self, steps: int | None = None) -> "Settings":
+        """As `retracing`, and with a prior that can be walked backwards too: a diffusion prior's plain DDIM."""
+        guidance = self.prior.guidance_scale
+        return replace(self.retracing(steps), prior=StageSettings(REWORDING_STEPS, guidance, scheduler="ddim"))
+
     def repainting(self) -> "Settings":
         """The same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865).
 
@@ -148,6 +154,12 @@ class Settings:
     def retraces(self) -> bool:
         """Whether the decoder can be walked backwards."""
         return self.decoder == StageSettings(self.decoder.num_inference_steps, scheduler="ddim")
+
+    @property
+    def rewords(self) -> bool:
+        """Whether the prior can be walked backwards, which it is without guidance."""
+        steps, guidance = self.prior.num_inference_steps, self.prior.guidance_scale
+        return self.prior == StageSettings(steps, guidance, scheduler="ddim")
 
     def to_dict(self) -> dict[str, dict[str, object]]:
         """Plain values, ready for JSON."""

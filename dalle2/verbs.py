@@ -100,6 +100,23 @@ class Verbs(ABC):
         """Prompts -> CLIP text embeddings (n, dim), float32 on the CPU, in the space of the image embeddings."""
         raise self._unable("text_diff")
 
+    def reword(
+        self,
+        embedding: torch.Tensor,
+        old: str,
+        new: str,
+        strengths: Sequence[float],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        """An image embedding (1, dim) -> what it would be with `new` said instead of `old`, for each strength (n, dim).
+
+        The diffusion prior's DDIM back toward noise under the old text, and from there under the new one. The strength
+        0..1 is the share of the way that is gone: with 0 the embedding stays, with 1 only what the noise remembers.
+        ValueError unless `settings.rewords`.
+        """
+        raise self._unable("text_diff")
+
     def invert(
         self,
         pictures: Sequence[Image.Image],

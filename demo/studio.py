@@ -32,6 +32,7 @@ from dalle2.settings import (
     check_prompt,
     check_seed,
 )
+from dalle2.tasks.blending import STRENGTHS
 from demo.line import Line, Pace, Place
 
 __all__ = [
@@ -49,8 +50,10 @@ __all__ = [
     "PRESETS",
     "REPAINTING",
     "RETRACING",
+    "REWORDING",
     "SCHEDULERS",
     "STAGES",
+    "STRENGTHS",
     "Drawing",
     "Manner",
     "Refusal",
@@ -98,7 +101,8 @@ class Cancelled(Exception):
 class Manner:
     """How a task goes about it: which stages run, in this order, and what the settings are adapted to.
 
-    `adapted` is "retracing", "repainting" (see `Settings`) or "", which leaves them as the checkpoint has them.
+    `adapted` is "retracing", "rewording", "repainting" (see `Settings`) or "", which leaves them as the checkpoint has
+    them.
     """
 
     stages: tuple[str, ...] = STAGES
@@ -113,6 +117,8 @@ class Manner:
         match self.adapted:
             case "retracing":
                 return settings.retracing()
+            case "rewording":
+                return settings.rewording()
             case "repainting":
                 return settings.repainting()
         return settings
@@ -121,6 +127,7 @@ class Manner:
 FREE = Manner()
 FROM_PICTURE = FREE.from_picture()
 RETRACING = Manner(("inversion", "decoder", "upsampler"), "retracing")
+REWORDING = dataclasses.replace(RETRACING, adapted="rewording")
 REPAINTING = Manner(adapted="repainting")
 ENHANCING = Manner(("upsampler",))
 

@@ -1,12 +1,12 @@
 """python -m evaluation.text_diff: does a text diff change the style of a real picture, and leave its concept?
 
     python -m evaluation.text_diff emoji --data data/emoji --num 100 --out diffs
-    python -m evaluation.text_diff runs/b/checkpoint --data data/emoji --num 24 --strengths 0.2,0.4 --out quick
+    python -m evaluation.text_diff emoji --data data/emoji --way slerp --strengths 0.3,0.4,0.5 --out turned
 
 Real test pictures of other styles are moved from "LABEL, STYLE style" toward "LABEL, fluent color style" (paper,
-section 3.3). For each strength the judge says in how many the new style is recognised, and in how many the concept is
-still found among 100. `--out` then holds text_diff.json, text_diff.md, sheet.png (real picture, then the strengths) and
-the pictures; the same command goes on after an interruption.
+section 3.3), by either way of a text diff. For each strength the judge says in how many the new style is recognised,
+and in how many the concept is still found among 100. `--out` then holds text_diff.json, text_diff.md, sheet.png (real
+picture, then the strengths) and the pictures; the same command goes on after an interruption.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from dalle2.images import open_picture, read_record, save
 from dalle2.model import UnclipModel
 from dalle2.settings import RETRACING_STEPS, Settings
+from dalle2.tasks.blending import STRENGTHS as WAYS
 from evaluation import recognition, report, sheets
 from evaluation.clip import Clip, conditioned, default_judge
 from evaluation.emoji_set import EmojiSet, Pair, embed, read_emoji_set, training_subgroups
@@ -31,7 +32,7 @@ from evaluation.features import ClipFeatures
 from evaluation.scores import COLUMNS, Score, Scorecard, of_values
 
 STYLE = "fluent color"
-STRENGTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+STRENGTHS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 STYLE_BAR, CONCEPT_BAR = 0.8, 0.7
 PER_STYLE = 200  # real training pictures of which a style's mean is taken
 SHOWN = 12  # rows of the sheet
@@ -136,7 +137,7 @@ def _measure(options: argparse.Namespace) -> Scorecard:
     emoji = read_emoji_set(options.data)
     pairs = _pairs(emoji, options)
     model, settings = open_drawer([options.checkpoint, "--device", options.device, "--dtype", options.dtype])
-    settings = settings.retracing(options.steps)
+    settings = settings.rewording(options.steps)
     _draw(model, settings, pairs, strengths, options)
     clip = Clip(options.clip, options.device)
     wanted = [emoji.by_id[_id(pair, options.style)] for pair in pairs]
@@ -157,6 +158,7 @@ def _measure(options: argparse.Namespace) -> Scorecard:
         "checkpoint_hash": model.checkpoint_hash,
         "settings": settings.to_dict(),
         "style": options.style,
+        "way": options.way,
         "strengths": ", ".join(f"{s:g}" for s in strengths),
         "pictures": len(pairs),
         "seed": options.seed,
@@ -196,7 +198,12 @@ def _draw(
     """What is not there yet; ValueError for pictures that were drawn in another way."""
     for index, pair in enumerate(tqdm(pairs, desc="moving", unit="picture", disable=not sys.stderr.isatty())):
         new = f"{pair.label}, {options.style} style"
-        expected = {"new": new, "checkpoint_hash": model.checkpoint_hash, "settings": settings.to_dict()}
+        expected = {
+            "new": new,
+            "way": options.way,
+            "checkpoint_hash": model.checkpoint_hash,
+            "settings": settings.to_dict(),
+        }
         missing = []
         for strength in strengths:
             file = _file(options.out, pair, strength)
@@ -206,7 +213,8 @@ def _draw(
                 raise ValueError(f"{file} was drawn before with other {other[0]}: choose another --out.")
         if missing:
             picture = pair.picture(model.picture_size)
-            moved = model.text_diff(picture, new, options.seed + index, pair.caption, missing, settings)
+            how = (options.seed + index, pair.caption, missing, settings, None, options.way)
+            moved = model.text_diff(picture, new, *how)
             for strength, one in zip(missing, moved, strict=True):
                 save(one, _file(options.out, pair, strength))
 
@@ -264,6 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="pictures and tables; goes on")
     parser.add_argument("--num", type=int, default=100, metavar="N", help="real test pictures; default 100")
     parser.add_argument("--style", default=STYLE, help=f"what they are moved toward; default: {STYLE}")
+    parser.add_argument("--way", choices=WAYS, default="prior", help="prior, or slerp, the paper's; default: prior")
     default = ",".join(f"{strength:g}" for strength in STRENGTHS)
     parser.add_argument("--strengths", default=default, help=f"from 0 to 1, with commas; default {default}")
     parser.add_argument("--steps", type=int, help=f"of the decoder, there and back; default {RETRACING_STEPS}")

@@ -154,3 +154,20 @@ def test_the_embedded_checkpoint_brings_a_picture_back() -> None:
         errors.append((images.to_tensor(back.pictures()) - small).div(2).square().mean().item())
     assert errors[1] < errors[0]
     assert errors[1] < 1e-3  # 30 dB
+
+
+@pytest.mark.skipif(not EMBEDDED.is_dir(), reason="the embedded checkpoint is not in this tree")
+def test_a_trained_prior_finds_back_in_the_old_words() -> None:
+    model = load(EMBEDDED)
+    prompt, other = "a cat face, twemoji style", "a pizza, openmoji style"
+    (picture,) = model.text_to_image([prompt], [5], model.settings.drafting())
+    embedding, mean = model.embed_image([picture]), model.prior("diffusion").clip_mean
+    settings = model.settings.rewording()
+    unguided = dataclasses.replace(settings, prior=dataclasses.replace(settings.prior, guidance_scale=1.0))
+    back = model.reword(embedding, prompt, prompt, [0.3, 0.6, 0.9], unguided)
+    away = model.reword(embedding, prompt, other, [0.3, 0.6, 0.9], unguided)
+    nearness = torch.nn.functional.cosine_similarity
+    assert (nearness(back - mean, embedding - mean) > 0.99).all()
+    assert (nearness(away - mean, embedding - mean).diff() < 0).all()
+    text = model.embed_text([other])
+    assert nearness(away[-1:], text) > nearness(embedding, text) + 0.1

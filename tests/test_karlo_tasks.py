@@ -45,7 +45,7 @@ TASKS: dict[str, list[tuple[Draw, int]]] = {
     ],
     "interpolation": [(lambda m, s: m.interpolate(ends(m), 3, 1, s), 3)],
     "mix": [(lambda m, s: m.mix([(end, 0.5) for end in ends(m)], [1, 2], s), 2)],
-    "text_diff": [(lambda m, s: m.text_diff(PICTURE, "a dog", 1, "a cat", [0, 0.4], s.retracing(3)), 2)],
+    "text_diff": [(lambda m, s: m.text_diff(PICTURE, "a dog", 1, "a cat", [0, 0.4], s.rewording(3)), 2)],
     "inpainting": [
         (lambda m, s: m.inpaint(PICTURE, MASK, [1], words(m), s), 1),
         (lambda m, s: m.outpaint(PICTURE, [1], words(m), s), 1),

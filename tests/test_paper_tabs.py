@@ -55,7 +55,9 @@ def test_a_result_is_restyled_by_words(page: Page) -> None:
     strengths = draw(page)
     expect(strengths).to_have_count(3)
     captions = strengths.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
-    assert captions == ["Strength 0", "Strength 0.25", "Strength 0.5"]
+    assert captions == ["Strength 0", "Strength 0.5", "Strength 1"]
+    page.get_by_label("Turned, as in the paper").check()
+    expect(page.get_by_label("number input for Greatest strength")).to_have_value("0.5")
 
 
 @needs_chromium
@@ -138,8 +140,12 @@ def test_the_composition_is_kept_and_its_settings_come_back(page: Page, photo: P
 
 def test_the_api_restyles_and_keeps_the_composition(client: Client, photo: Path) -> None:
     how = {"seed": 3, "random_seed": False, "settings": SHORT}
-    moved, _, _ = client.predict(handle_file(photo), "a dog", "a cat", 0.4, 3, api_name="/text_diff", **how)
-    assert [picture["record"]["strength"] for picture in moved] == [0, 0.2, 0.4]
+    for way in ("prior", "slerp"):
+        moved, _, _ = client.predict(
+            handle_file(photo), "a dog", "a cat", 0.4, 3, way=way, api_name="/text_diff", **how
+        )
+        assert [picture["record"]["strength"] for picture in moved] == [0, 0.2, 0.4]
+        assert moved[0]["record"]["way"] == way
     assert (moved[0]["record"]["new"], moved[0]["record"]["old"]) == ("a dog", "a cat")
     kept = {"keep_composition": True, "eta": 0.25, "count": 1}
     (varied,), _, _ = client.predict(handle_file(photo), api_name="/variations", **kept, **how)

@@ -325,7 +325,7 @@ def test_the_linear_prior_learns_eight_pictures(trained: Path, batch: Batch) -> 
     towers = Towers.load(trained / "clip")
     prior = LinearPrior.from_pretrained(trained / "prior_linear", subfolder="prior_linear")
     with torch.no_grad():
-        real, told = towers.embed_pictures(batch.pictures), prior(*towers.embed_texts(batch.captions))
+        real, told = towers.embed_pictures(batch.pictures), prior(*towers.read(batch.captions))
     spread = ((real - real.mean(0)) ** 2).sum()
     assert ((real - told) ** 2).sum() < 0.05 * spread
     assert not (trained / "snapshots" / "prior_linear.pt").exists()
@@ -339,7 +339,7 @@ def test_the_autoregressive_prior_learns_eight_pictures(trained: Path, batch: Ba
     towers = Towers.load(trained / "clip")
     prior = AutoregressivePrior.from_pretrained(trained / "prior_autoregressive", subfolder="prior_autoregressive")
     with torch.no_grad():
-        real, text = towers.embed_pictures(batch.pictures), towers.embed_texts(batch.captions)
+        real, text = towers.embed_pictures(batch.pictures), towers.read(batch.captions)
     hits = []
     for seed in range(4):
         uniforms = torch.rand(8, 7, generator=torch.Generator().manual_seed(seed))

@@ -15,6 +15,7 @@ from dalle2.families import load
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_FRAMES, Settings, StageSettings
+from dalle2.tasks.blending import STRENGTHS
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
 OTHER = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8))
@@ -78,20 +79,42 @@ def test_a_mix_with_a_negative_weight(model: UnclipModel) -> None:
         model.mix([(PICTURE, 1.0), (OTHER, -1.0)], [4])
 
 
-def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, still: Settings) -> None:
-    none, some = model.text_diff(PICTURE, "a cat", 6, "a dog", [0, 0.5], still)
+@pytest.mark.parametrize("way", STRENGTHS)
+def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, still: Settings, way: str) -> None:
+    how = (still.rewording(3), None, way)
+    none, some = model.text_diff(PICTURE, "a cat", 6, "a dog", [0, 0.5], *how)
     assert difference(none, model.reconstruct([PICTURE], [6], still)[0]) <= 1 < difference(none, some)
     record = images.read_record(some)
     assert (record["task"], record["new"], record["old"], record["strength"]) == ("text_diff", "a cat", "a dog", 0.5)
-    (from_nothing,) = model.text_diff(PICTURE, "a cat", 6, None, [0.5], still)
-    assert difference(from_nothing, some) > 1
+    assert record["way"] == way
+    (from_nothing,) = model.text_diff(PICTURE, "a cat", 6, None, [0.5], *how)
+    assert difference(from_nothing, some) > 0
+    (alone,) = model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], *how)
+    assert difference(alone, some) <= 1
+    whole = len(model.text_diff(PICTURE, "a cat", 6, "a dog", None, *how))
+    assert whole == len(STRENGTHS[way])
 
 
-def test_a_text_diff_is_measured_from_the_old_text(model: UnclipModel) -> None:
-    """Whole strength draws the difference alone, as long as the picture's own embedding."""
-    embedding = model.embed_image([PICTURE])
-    texts = model.embed_text(["a cat", "a dog"])
-    assert texts.shape == (2, embedding.shape[1])
+def test_a_text_diff_goes_through_the_prior_unless_it_is_told_otherwise(model: UnclipModel, quick: Settings) -> None:
+    (usual,) = model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], quick.rewording(3))
+    assert images.read_record(usual)["way"] == "prior"
+    (turned,) = model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], quick.retracing(3), way="slerp")
+    assert difference(usual, turned) > 1
+    for settings, way, expected in ((quick.retracing(3), "prior", "plain DDIM"), (None, "round", "prior or slerp")):
+        with pytest.raises(ValueError, match=expected):
+            model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], settings, way=way)
+
+
+def test_a_little_strength_is_none_and_rows_are_alone(model: UnclipModel, quick: Settings) -> None:
+    embedding, settings, steps = model.embed_image([PICTURE]), quick.rewording(), []
+    rows = model.reword(embedding, "a dog", "a cat", [0, 0.02, 0.6], settings)
+    assert torch.equal(rows[:2], embedding.expand(2, -1))  # of 20 steps none is gone
+    alone = model.reword(embedding, "a dog", "a cat", [0.6], settings, steps.append)
+    assert torch.allclose(alone, rows[2:], atol=1e-5) and not torch.allclose(alone, embedding, atol=0.1)
+    assert [(step.stage, step.index, step.total) for step in steps] == [("prior", 1, 1)]
+
+
+def test_a_text_diff_refuses_what_it_cannot_do(model: UnclipModel) -> None:
     for arguments, expected in (
         (("a cat", 1, "a cat"), "mean the same"),
         (("", 1), "empty"),

@@ -12,8 +12,7 @@ import random
 import re
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +24,10 @@ from dalle2.datasets.captions import shorten
 from dalle2.datasets.concepts import read_concepts
 from dalle2.datasets.emoji import PACKAGES
 from dalle2.datasets.packages import BuildError, fetch, read_package
-from dalle2.datasets.paraphrases import WORDNET, about, embed, words_of
+from dalle2.datasets.paraphrases import WORDNET, about, embed, vocabulary, words_of
 from dalle2.datasets.wordnet import Sense, read_senses
 
 FILES = ("noun", "adj", "verb")
-COMMON = 5  # how often WordNet's meanings say a word, at least
 PIECES = 2  # of a sense's meaning, each shortened by chance
 CONCEPTS = 8  # the most that a text means
 TEMPERATURE = 0.04  # of the softmax over cosines to the concepts
@@ -80,24 +78,19 @@ class Lexicon:
         return {concept: [text for _, text in sorted(texts)[:SAID]] for concept, texts in found.items()}
 
 
-def read(senses: Iterable[Sense], rng: random.Random) -> list[str]:
+def read(senses: Iterable[Sense], known: Container[str], rng: random.Random) -> list[str]:
     """The words and pieces of the meanings, as long as captions have them, each once; nothing that offends.
 
-    Rare words are left out: the encoder knows them by their letters only, and takes a cataplasm for a cat.
+    What is not of `known` words only is left out: the encoder has the others by their letters, and takes a cataplasm
+    for a cat.
     """
-    senses = [sense for sense in senses if not sense.offends]
-    said = Counter(word for sense in senses for word in _words(sense.meaning))
-    texts = dict.fromkeys(text for sense in senses for text in _texts(sense, rng))
-    return [text for text in texts if text and all(said[word] >= COMMON for word in _words(text))]
+    texts = dict.fromkeys(text for sense in senses if not sense.offends for text in _texts(sense, rng))
+    return [text for text in texts if text and all(word in known for word in re.findall(r"\w+", text.lower()))]
 
 
 def _texts(sense: Sense, rng: random.Random) -> Iterator[str]:
     yield from words_of(sense)
     yield from (shorten(sense.meaning, rng) for _ in range(PIECES) if sense.meaning)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
 
 
 def understand(texts: Sequence[str], cosines: np.ndarray, codes: Sequence[str]) -> Lexicon:
@@ -123,7 +116,7 @@ def make(out: Path, tarballs: Path | None = None) -> int:
         concepts = list(read_concepts(read_package(words, tarballs)).values())
         files = read_package(WORDNET, tarballs)
     senses = (sense for name in FILES for sense in read_senses(files[f"dict/data.{name}"].decode()))
-    texts = read(senses, random.Random(0))
+    texts = read(senses, vocabulary(), random.Random(0))
     lexicon = understand(texts, embed(texts) @ about(concepts).T, [concept.code for concept in concepts])
     lexicon.write(out)
     return len(lexicon.texts)

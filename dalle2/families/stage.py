@@ -22,13 +22,18 @@ class Stage:
     shape: tuple[int, ...]  # of one row
     ends_at_zero: bool = False
 
-    def denoiser(self, settings: StageSettings) -> tuple[sampling.Denoise, sampling.Scheduler]:
-        """The network as clean predictions, guided as the settings say, and the scheduler that they belong to."""
+    def denoiser(self, settings: StageSettings, last: int | None = None) -> tuple[sampling.Denoise, sampling.Scheduler]:
+        """The network as clean predictions, guided as the settings say, and the scheduler that they belong to.
+
+        With `last` the scheduler has so many of its steps only, the quietest.
+        """
         config = self.scheduler_config
         scheduler = sampling.build_scheduler(
             config, settings.scheduler, settings.num_inference_steps, self.ends_at_zero, settings.eta
         )
         guided = sampling.guided_timesteps(scheduler.timesteps, settings.guidance_interval)
+        if last is not None:
+            scheduler.timesteps = scheduler.timesteps[-last:]
         predict = sampling.guide(self.network, self.conditions, settings.guidance_scale, guided)
         return sampling.clean_predictions(predict, scheduler, config), scheduler
 

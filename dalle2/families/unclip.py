@@ -19,7 +19,7 @@ from dalle2.families.folder import CheckpointFolder, Fingerprint
 from dalle2.families.reading import Reader
 from dalle2.families.stage import Stage, reporter
 from dalle2.model import UnclipModel
-from dalle2.settings import OnStep, Settings, StageSettings
+from dalle2.settings import OnStep, Settings, StageSettings, Step
 from dalle2.verbs import Attention, Kept, Seed, generators
 
 KARLO_SETTINGS = Settings(
@@ -140,6 +140,32 @@ class Unclip(UnclipModel):
     @torch.no_grad()
     def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
         return self.reader.embed(prompts).float().cpu()
+
+    @torch.no_grad()
+    def reword(
+        self,
+        embedding: torch.Tensor,
+        old: str,
+        new: str,
+        strengths: Sequence[float],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        self.require("text_diff")
+        chosen = settings or self.settings.rewording()
+        if not chosen.rewords:
+            raise ValueError(
+                "Only a diffusion prior by plain DDIM finds the way back from an embedding to its noise: let the "
+                "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.rewording()."
+            )
+        prior, scheduler = self.prior("diffusion"), self.parts.prior_scheduler.config
+        before, after = self.reader.read([old]), self.reader.read([new], chosen.prior.guidance_scale != 1)
+        rows, embedding = [], embedding.to(self.device)
+        for index, strength in enumerate(strengths):
+            rows.append(priors.reword(prior, scheduler, embedding, before, after, strength, chosen.prior))
+            if on_step:
+                on_step(Step("prior", index + 1, len(strengths)))
+        return torch.cat(rows).float().cpu()
 
     def prior(self, kind: str) -> torch.nn.Module:
         """The prior of this kind, read when it is first asked for; ValueError when the checkpoint has none."""

@@ -10,7 +10,8 @@ from dalle2 import embeddings as maths
 from dalle2.settings import MAX_FRAMES, OnStep, Settings, check_prompt
 from dalle2.verbs import Verbs, generators, name_of
 
-STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+# Of the ways of a text diff, the strengths that show them well.
+STRENGTHS = {"prior": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "slerp": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)}
 
 
 def interpolate(  # noqa: PLR0913
@@ -80,29 +81,45 @@ def text_diff(  # noqa: PLR0913
     new: str,
     seed: int,
     old: str | None = None,
-    strengths: Sequence[float] = STRENGTHS,
+    strengths: Sequence[float] | None = None,
     settings: Settings | None = None,
     on_step: OnStep | None = None,
+    way: Literal["prior", "slerp"] | None = None,
 ) -> list[Image.Image]:
     """The picture moved from what `old` says (None: from nothing said) to what `new` says (paper, section 3.3).
 
-    One picture for each strength, from 0, the picture as the decoder sees it, to 1, the difference alone; the
-    paper goes to 0.25 to 0.5. All start from the picture's own noise, which keeps its composition.
+    One picture for each strength, by default those of STRENGTHS; 0 is the picture as the decoder sees it.
+
+    The way "slerp" is the paper's: the embedding is turned toward the difference of the texts, which is all that is
+    left at 1 (the paper goes to 0.25 to 0.5), and the decoder starts from the picture's own noise, which keeps its
+    composition. The way "prior" lets the diffusion prior tell the embedding anew (see `Verbs.reword`) while the noise
+    goes from the picture's own to the seed's, because a new content may need another composition. Without a way it is
+    "prior" where there is a diffusion prior.
     """
     model.require("text_diff")
+    way = way or ("prior" if "diffusion" in model.priors else "slerp")
+    if way not in STRENGTHS:
+        raise ValueError(f"The way of a text diff is {' or '.join(STRENGTHS)}, not {way!r}.")
+    strengths = STRENGTHS[way] if strengths is None else strengths
     if not 1 <= len(strengths) <= MAX_FRAMES or not all(0 <= strength <= 1 for strength in strengths):
         raise ValueError(f"The strengths of a text diff are 1 to {MAX_FRAMES} numbers from 0 to 1.")
     new, old = check_prompt(new), "" if old is None else check_prompt(old)
-    settings = model.retracing(settings)
+    settings = model.retracing(settings or model.settings.rewording())
     seeds = [seed] * len(strengths)
     generator = generators(seeds)
     embedding = model.embed_image([picture])
     texts = model.embed_text([new, old])
     direction = maths.text_diff(texts[:1], texts[1:], embedding.norm(dim=-1, keepdim=True))
-    moved = torch.cat([maths.slerp(embedding, direction, strength) for strength in strengths])
     noise = model.invert([picture], embedding, None, settings, on_step)
+    if way == "slerp":
+        moved = torch.cat([maths.slerp(embedding, direction, strength) for strength in strengths])
+    else:
+        moved = model.reword(embedding, old, new, strengths, settings, on_step)
+        fresh = torch.randn(noise.shape, generator=generators([seed])[0])
+        ends = torch.cat([noise, fresh]).flatten(1)
+        noise = maths.path(ends, strengths).unflatten(1, noise.shape[1:])
     pictures = model.decode(moved, generator, None, settings, on_step, noise)
-    shared = {"picture": name_of(picture), "new": new, "old": old}
+    shared = {"picture": name_of(picture), "new": new, "old": old, "way": way}
     return model.sign("text_diff", pictures, seeds, settings, [{**shared, "strength": s} for s in strengths])
 
 

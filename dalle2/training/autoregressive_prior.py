@@ -52,11 +52,11 @@ class AutoregressivePriorStage(Stage):
         dropped = (randomness.uniform() < self.plan.text_drop).to(network.dot_edges.device)
         with torch.no_grad():
             embeddings = self.towers.embed_pictures(batch.pictures.to(dropped.device)).float()
-            text = self.towers.embed_texts(batch.captions)
+            text = self.towers.read(batch.captions)
             codes = network.codebook.encode(embeddings)
             # Also where the text is left out: at sampling the blind half is told the same.
             dots = network.dot_codes(embeddings, text[0])
-            blank = self.towers.embed_texts([""])
+            blank = self.towers.read([""])
             text = tuple(
                 torch.where(dropped.view(-1, *[1] * (rows.ndim - 1)), nothing, rows)
                 for rows, nothing in zip(text, blank, strict=True)

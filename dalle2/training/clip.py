@@ -100,7 +100,21 @@ class Towers(nn.Module):
             pictures = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
         return self.picture((pictures * 0.5 + 0.5 - self.mean) / self.std).image_embeds
 
-    def embed_texts(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def embed_texts(self, texts: list[str]) -> torch.Tensor:
+        """Texts -> text embeddings (n, dim), not normalised.
+
+        Attention looks back only, so nothing behind the end of a text changes its embedding: texts are read among
+        others of about their length, which halves the work.
+        """
+        rows = self.tokenizer(texts, max_length=self.tokenizer.model_max_length, truncation=True).input_ids
+        order = torch.tensor([len(row) for row in rows]).argsort(stable=True)
+        read = []
+        for places in order.chunk(4):
+            ids = self.tokenizer.pad({"input_ids": [rows[place] for place in places]}, return_tensors="pt").input_ids
+            read.append(self.text(ids.to(self.mean.device)).text_embeds)
+        return torch.cat(read)[order.argsort().to(self.mean.device)]
+
+    def read(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Texts -> embeddings (n, dim), token states (n, length, dim), mask of the live tokens (n, length)."""
         length = self.tokenizer.model_max_length
         tokens = self.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
@@ -128,7 +142,7 @@ class ClipStage(Stage):
         device = self.log_scale.device
         pictures = batch.pictures.to(device)
         embeddings = self.towers.embed_pictures(pictures).float()
-        texts = self.towers.embed_texts(batch.captions)[0].float()
+        texts = self.towers.embed_texts(batch.captions).float()
         losses = contrast(embeddings, texts, batch.facts.to(device), self.log_scale.exp().clamp(max=100))
         small = F.interpolate(pictures, (self.plan.thumbnail_size,) * 2, mode="area").flatten(1)
         thumbnail = F.mse_loss(self.thumbnail(embeddings), small)

@@ -73,7 +73,7 @@ class DecoderStage(Stage):
         captions = ["" if drop else caption for drop, caption in zip(no_text.tolist(), batch.captions, strict=True)]
         with torch.no_grad():
             embeddings = self.towers.embed_pictures(batch.pictures.to(device)).float()
-            texts = self.towers.embed_texts(captions)
+            texts = self.towers.read(captions)
         embeddings = embeddings + self.plan.embedding_noise * self.std * randomness.normal(len(self.std)).to(device)
         nothing = self.text_projection.learned_classifier_free_guidance_embeddings
         embeddings = torch.where(blind[:, None].to(device), nothing[None], embeddings)
@@ -121,7 +121,7 @@ class DecoderStage(Stage):
         """A row of real pictures above a row drawn from their own embeddings and captions."""
         device, count = self.std.device, min(8, len(batch.captions))
         real = batch.pictures[:count].to(device)
-        embeddings, texts = self.towers.embed_pictures(real), self.towers.embed_texts(batch.captions[:count])
+        embeddings, texts = self.towers.embed_pictures(real), self.towers.read(batch.captions[:count])
         scheduler = DDIMScheduler(
             beta_schedule="squaredcos_cap_v2", prediction_type="sample", timestep_spacing="trailing"
         )

@@ -78,7 +78,7 @@ class LinearPriorStage(Stage):
     @torch.no_grad()
     def pairs(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What the prior reads of the captions (n, 2 * dim), and the embeddings of their pictures (n, dim)."""
-        read = features(*self.towers.embed_texts(batch.captions))
+        read = features(*self.towers.read(batch.captions))
         return read, self.towers.embed_pictures(batch.pictures.to(read.device))
 
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:

@@ -49,7 +49,7 @@ class PriorStage(Stage):
         with torch.no_grad():
             embeddings = self.towers.embed_pictures(batch.pictures.to(device)).float()
             clean = (embeddings - self.network.clip_mean) / self.network.clip_std
-            text, states, mask = self.towers.embed_texts(captions)
+            text, states, mask = self.towers.read(captions)
         timesteps = randomness.integers(len(self.scheduler.alphas_cumprod)).to(device)
         noise = randomness.normal(clean.shape[1]).to(device)
         noisy = self.scheduler.add_noise(clean, noise, timesteps)

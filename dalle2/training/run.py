@@ -136,9 +136,7 @@ class Training:
     def _prior_autoregressive(self) -> None:
         plan, towers = self.recipe.prior_autoregressive, self._towers()
         with torch.no_grad():
-            rows = [
-                (self._embed(towers, batch), towers.embed_texts(batch.captions)[0].cpu()) for batch in self._sample()
-            ]
+            rows = [(self._embed(towers, batch), towers.embed_texts(batch.captions).cpu()) for batch in self._sample()]
         embeddings, texts = (torch.cat(parts) for parts in zip(*rows, strict=True))
         torch.manual_seed(self.recipe.seed)
         stage = AutoregressivePriorStage(plan, towers, embeddings, texts)

@@ -108,7 +108,7 @@ class TextStage(Stage):
         if self.lessons:
             further, *lesson = self.lessons.draw(randomness, self.plan.lexicon_texts)
             captions = [*captions, *further]
-        texts = self.towers.embed_texts(captions)[0].float()
+        texts = self.towers.embed_texts(captions).float()
         scale = self.log_scale.exp().clamp(max=100)
         losses = contrast(pictures, texts[:count], batch.facts.to(device), scale)
         losses["loss"] = losses["contrast"]

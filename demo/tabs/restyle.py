@@ -1,16 +1,17 @@
 """The tab "restyle": a picture moved by words, from what it is to what it should become (paper, section 3.3)."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from demo.desk import Answer, Desk, OwnPicture, Way, answers
+from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, RETRACING, Drawing, open_picture, words
+from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, REWORDING, STRENGTHS, Drawing, open_picture, words
 
 DEFAULT_FRAMES = 6
-STRONGEST = 0.5
+STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}
 
 
 def build(desk: Desk) -> None:
@@ -18,6 +19,7 @@ def build(desk: Desk) -> None:
     if not desk.studio.can("text_diff"):
         return
     say, first = desk.say, desk.studio.checkpoints[0]
+    usual = "prior" if "diffusion" in desk.studio.model(first).priors else "slerp"
     with desk.tab("restyle", "Restyle", "改写"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
@@ -36,21 +38,30 @@ def build(desk: Desk) -> None:
             bench = desk.bench("Restyle", "改写")
         pictures = desk.pictures(film=True)
         with desk.options():
+            way = gr.Radio(
+                [
+                    (say("Told anew by the prior", "由先验重述"), "prior"),
+                    (say("Turned, as in the paper", "如论文：转向"), "slerp"),
+                ],
+                value=usual,
+                label=say("Way", "方式"),
+            )
             strongest = gr.Slider(
-                0.05, 1, value=STRONGEST, step=0.05, label=say("Greatest strength", "最大强度"), buttons=[]
+                0.05, 1, value=STRONGEST[usual], step=0.05, label=say("Greatest strength", "最大强度"), buttons=[]
             )
             count = gr.Slider(
                 2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of strengths", "强度级数"), buttons=[]
             )
             seed, random_seed = desk.seed()
-            settings = desk.choices(manner=RETRACING)
+            settings = desk.choices(manner=REWORDING)
 
     def text_diff(
         picture: str,
         new: str,
         old: str = "",
-        strongest: float = STRONGEST,
+        strongest: float = STRONGEST[usual],
         count: int = DEFAULT_FRAMES,
+        way: str = usual,
         seed: int | None = 0,
         random_seed: bool = True,
         settings: Any = "default",
@@ -60,29 +71,31 @@ def build(desk: Desk) -> None:
         """Move a picture from what `old` says, or from nothing said, to what `new` says.
 
         Answers as `/text_to_image`, with `count` pictures of growing strength, from 0, the picture as the model sees
-        it, to `strongest`; 1 would be the difference of the two texts alone.
+        it, to `strongest`. The way "prior" lets the prior tell the picture anew; "slerp", the paper's, turns it toward
+        the difference of the two texts, which alone is left at 1.
         """
 
         def draw() -> Iterator[Drawing]:
             source, to, origin = open_picture(picture), words(new), words(old, needed=False) or None
             yield from desk.studio.draw(
                 lambda model, seeds, *how: model.text_diff(
-                    source, to, seeds[0], origin, _strengths(strongest, len(seeds)), *how
+                    source, to, seeds[0], origin, _strengths(strongest, len(seeds)), *how, way
                 ),
                 None if random_seed else seed,
                 count,
                 settings,
                 checkpoint,
                 most=MAX_FRAMES,
-                manner=RETRACING,
+                manner=REWORDING,
             )
 
         strength = Both("Strength", "强度").for_visitor(request)
         yield from answers(draw, strength, request, lambda record: f"{strength} {record['strength']:.2g}")
 
-    inputs = [picture, new, old, strongest, count, seed, random_seed, settings]
+    way.input(None, way, strongest, js=f"way => ({json.dumps(STRONGEST)})[way]", **HERE)
+    inputs = [picture, new, old, strongest, count, way, seed, random_seed, settings]
     desk.draws(bench, text_diff, inputs, [pictures, seed])
-    known = [(new, "record.new"), (old, "record.old"), (seed, "record.seed"), (random_seed, False)]
+    known = [(new, "record.new"), (old, "record.old"), (way, "record.way"), (seed, "record.seed"), (random_seed, False)]
     desk.reuses("text_diff", "restyle", [*known, (settings, "record.settings")])
     desk.takes(Way("restyle", "restyle", Both("Restyle", "改写"), [(picture, "image")]))
 
