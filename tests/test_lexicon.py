@@ -1,6 +1,7 @@
 """The lexicon: what a dictionary's texts mean in concepts, and the text tower that learns it."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ from dalle2.datasets.lexicon import CONCEPTS, LIKENESS, SAID_OF, Lexicon, unders
 from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.wordnet import read_senses
+from dalle2.training.clip import Towers
+from dalle2.training.recipe import Clip
 from dalle2.training.text import Lessons
+from dalle2.training.tokenizer import merges_of, train_tokenizer
+from dalle2.training.words import widened
 
 VERBS = """\
 00000001 29 v 02 purr 0 make_vibrant_sounds 0 001 @ 00000002 v 0000 02 + 02 00 + 22 00 | indicate pleasure; "the cat"
@@ -39,16 +44,15 @@ def test_verbs_and_adjectives_are_read() -> None:
     assert adjectives[0].words == ("feline", "catlike")
 
 
-def test_common_words_and_pieces_of_meanings_are_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lexicon, "COMMON", 1)
+def test_known_words_and_pieces_of_meanings_are_said_once() -> None:
     senses = list(read_senses(VERBS)) * 2
-    texts = lexicon.read(senses, random.Random(0))
+    known = set(re.findall(r"\w+", VERBS)) - {"purr"}
+    texts = lexicon.read(senses, known, random.Random(0))
     assert len(texts) == len(set(texts)) > 3
-    assert {"indicate pleasure", "sound"} <= set(texts)  # "purr" stands in no meaning
+    assert {"indicate pleasure", "sound"} <= set(texts) and "purr" not in texts
     pieces = [text for text in texts if text in "make a certain noise or sound that can be heard from far away"]
     assert len(pieces) > 1 and all(len(piece.split()) <= 8 for piece in pieces)
-    monkeypatch.setattr(lexicon, "COMMON", 3)
-    assert lexicon.read(senses, random.Random(0)) == []
+    assert lexicon.read(senses, {"purr"}, random.Random(0)) == ["purr"]
 
 
 def test_a_text_means_what_is_near_and_what_is_near_nothing_is_left_out() -> None:
@@ -141,3 +145,50 @@ def test_lessons_are_drawn_for_each_slot(lessons: Lessons) -> None:
     for caption, text, style in zip(whole[0], *(rows.tolist() for rows in whole[1:]), strict=True):
         assert lessons.texts[text] in caption.lower()
         assert (style == 2) == ("noto" not in caption.lower() and "tw" not in caption.lower()), caption
+
+
+def test_new_words_begin_with_what_the_encoder_knows() -> None:
+    small = train_tokenizer(["a cat", "a dog", "кот"] * 9, 540, 12)
+    large = train_tokenizer(["a cat", "a dog", "a kitten", "a puppy", "кот", "котёнок"] * 9, 640, 12)
+    plan = Clip(embedding_dim=64, text_layers=1, picture_width=32, picture_layers=1, picture_head_dim=16)
+    torch.manual_seed(0)
+    towers = Towers.build(plan.model_copy(update={"context_length": 12}), small)
+    asked = []
+
+    def embed(words: list[str]) -> np.ndarray:
+        asked.extend(words)
+        meanings = {"cat": [1.0, 0, 0], "kitten": [1, 0.1, 0], "dog": [0, 0, 1], "puppy": [0, 0.1, 1]}
+        return np.array([meanings.get(word, [0.3, 0.5, 0.3]) for word in words], np.float32)
+
+    tower = widened(towers, large, embed)
+    assert {"cat", "kitten", "dog", "puppy"} <= set(asked) and all(word.isascii() for word in asked)
+    before, after = (text.get_input_embeddings().weight.detach() for text in (towers.text, tower))
+    assert after.shape == (len(large), 64)
+    old, new = small.get_vocab(), large.get_vocab()
+    rows = {word: after[new[f"{word}</w>"]] for word in ("cat", "kitten", "dog", "puppy")}
+    distance = {pair: float((rows[pair[0]] - rows[pair[1]]).norm()) for pair in (("cat", "kitten"), ("cat", "dog"))}
+    assert distance["cat", "dog"] / distance["cat", "kitten"] == pytest.approx(2**0.5 / 0.1, rel=1e-4)
+    words = [f"{word}</w>" for word in asked]
+    assert float(after[[new[word] for word in words]].detach().std()) == pytest.approx(float(before.std()), rel=1e-3)
+    for token in set(old) & set(new) - set(words):
+        assert torch.equal(before[old[token]], after[new[token]]), token
+    made = [pair for pair in merges_of(large) if "".join(pair) not in {*old, *words}]
+    assert made
+    for first, second in made:
+        parts = after[[new[first], new[second]]]
+        assert torch.allclose(after[new[first + second]], parts.mean(0), atol=1e-6)
+    kept = {name: weight for name, weight in towers.text.state_dict().items() if weight.shape != before.shape}
+    assert all(torch.equal(weight, tower.state_dict()[name]) for name, weight in kept.items())
+    towers.text, towers.tokenizer = tower, large
+    assert towers.embed_texts(["a kitten", "котёнок"]).isfinite().all()
+
+
+def test_texts_are_read_the_same_among_others_of_any_length() -> None:
+    texts = ["a", "a cat", "a cat and a dog and a cat and a dog", "", "a dog", "dog cat dog"]
+    tokenizer = train_tokenizer(texts, 540, 12)
+    towers = Towers.build(Clip(embedding_dim=64, text_layers=2, context_length=12), tokenizer).eval()
+    with torch.no_grad():
+        together, whole = towers.embed_texts(texts), towers.read(texts)[0]
+        assert torch.allclose(together, whole, atol=1e-5)
+        for row, text in zip(together, texts, strict=True):
+            assert torch.allclose(row, towers.embed_texts([text])[0], atol=1e-5)

@@ -39,6 +39,7 @@ def test_there_are_the_three_recipes() -> None:
         ("[clip]\ncontext_length = 12", "clip.context_length must not be 12"),
         ("[text]\nbatch_size = 10", "text.batch_size must be a multiple of text.per_concept"),
         ("[text]\nlexicon_texts = 2", "text.lexicon_texts needs data.lexicon"),
+        ("[text]\nvocabulary = 9000", "text.vocabulary needs data.lexicon"),
         ('[data]\nlexicon = "a"\nstreaming = true', "data Value error, a lexicon needs pictures held in memory"),
         ("[data]\nscenes = 2", "data.scenes"),
         ("[data]\nscenes = 0.1\nstreaming = true", "data Value error, scenes are composed of pictures held in memory"),

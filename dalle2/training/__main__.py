@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from dalle2.datasets.packages import BuildError
 from dalle2.training.loop import Run
 from dalle2.training.recipe import STAGES, Recipe, read_recipe
 from dalle2.training.run import Training
@@ -41,7 +42,7 @@ def main() -> int:
         if accelerator.device.type == "cpu":
             torch.set_float32_matmul_precision("high")
         checkpoint = Training(recipe, run).train(stages)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, BuildError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     if accelerator.is_main_process:

@@ -120,6 +120,8 @@ class Text(Fit):
         per_concept: as in stage "clip". temperature: of the contrast, at the start.
         lexicon_texts: texts of `data.lexicon` that a step takes for each of its pictures, to learn from a sentence
             encoder which concepts they mean; 0 takes none.
+        vocabulary: entries of a new BPE, of the captions' and the lexicon's words, which then begin with what the
+            sentence encoder knows of them (see `dalle2.training.words`); 0 keeps that of stage "clip".
     """
 
     learning_rate: pydantic.PositiveFloat = 1e-3
@@ -127,6 +129,7 @@ class Text(Fit):
     per_concept: pydantic.PositiveInt = 4
     temperature: pydantic.PositiveFloat = 0.05
     lexicon_texts: pydantic.NonNegativeInt = 0
+    vocabulary: pydantic.NonNegativeInt = 0
 
 
 class Prior(Fit):
@@ -256,8 +259,9 @@ class Recipe(_Strict):
         for name, plan in (("clip", self.clip), ("text", self.text)):
             if plan and plan.batch_size % plan.per_concept:
                 raise ValueError(f"{name}.batch_size must be a multiple of {name}.per_concept")
-        if self.text and self.text.lexicon_texts and not self.data.lexicon:
-            raise ValueError("text.lexicon_texts needs data.lexicon")
+        for name in ("lexicon_texts", "vocabulary"):
+            if self.text and getattr(self.text, name) and not self.data.lexicon:
+                raise ValueError(f"text.{name} needs data.lexicon")
         return self
 
     @pydantic.model_validator(mode="after")

@@ -10,6 +10,7 @@ from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 
 from dalle2.datasets.captions import all_texts
 from dalle2.datasets.lexicon import Lexicon
+from dalle2.datasets.paraphrases import embed
 from dalle2.datasets.phrases import NAME, Phrases
 from dalle2.datasets.pictures import WHITE, Batch, PicturesInMemory, composite, load_pictures
 from dalle2.datasets.scenes import scene_texts
@@ -27,6 +28,7 @@ from dalle2.training.stage import Stage
 from dalle2.training.text import Lessons, TextStage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
+from dalle2.training.words import widened
 
 _STATISTICS_PICTURES = 20_000
 
@@ -74,7 +76,7 @@ class Training:
                 if data.scenes and split == data.split:
                     self._pictures[split].compose(data.scenes)
                 if data.lexicon:
-                    self._pictures[split].learn(Lexicon.read(Path(data.lexicon)))
+                    self._pictures[split].learn(self._lexicon())
             except ValueError:
                 if split == data.split:
                     raise
@@ -100,7 +102,12 @@ class Training:
     def _text(self) -> None:
         plan, towers = self.recipe.text, self._towers("clip")
         if plan.start_from:
-            towers.text.load_state_dict(Towers.load(Path(plan.start_from)).text.state_dict())
+            start = Towers.load(Path(plan.start_from))
+            towers.text, towers.tokenizer = start.text.to(towers.mean.device), start.tokenizer
+        if plan.vocabulary:
+            told = itertools.chain(_texts(self.pictures(self.recipe.data.split)), self._lexicon().texts)
+            tokenizer = train_tokenizer(told, plan.vocabulary, towers.tokenizer.model_max_length)
+            towers.text, towers.tokenizer = widened(towers, tokenizer, embed), tokenizer
         lessons = self._lessons(towers) if plan.lexicon_texts else None
         torch.manual_seed(self.recipe.seed)
         self._finish("text", [self._fit(TextStage(plan, towers, lessons), plan)])
@@ -113,7 +120,10 @@ class Training:
         device = self.run.accelerator.device
         with torch.no_grad():
             rows = [towers.embed_pictures(composite(*batch).to(device)).cpu() for batch in batches]
-        return Lessons.of(Lexicon.read(Path(self.recipe.data.lexicon)), pictures, torch.cat(rows))
+        return Lessons.of(self._lexicon(), pictures, torch.cat(rows))
+
+    def _lexicon(self) -> Lexicon:
+        return Lexicon.read(Path(self.recipe.data.lexicon))
 
     def _prior(self) -> None:
         plan, towers = self.recipe.prior, self._towers()

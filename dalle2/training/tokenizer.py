@@ -17,9 +17,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, context_length: int) 
     alphabet = bytes_ + [byte + "</w>" for byte in bytes_]
     seed = CLIPTokenizer(vocab={token: index for index, token in enumerate([*alphabet, "<|endoftext|>"])}, merges=[])
     trained = seed.train_new_from_iterator(texts, vocab_size=vocabulary, show_progress=False)
-    model = json.loads(trained.backend_tokenizer.to_str())["model"]
-    merges = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
-    merges = merges[: max(0, vocabulary - len(alphabet) - 2)]
+    merges = merges_of(trained)[: max(0, vocabulary - len(alphabet) - 2)]
     tokens = [*alphabet, *("".join(pair) for pair in merges), "<|startoftext|>", "<|endoftext|>"]
     vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=context_length)
+
+
+def merges_of(tokenizer: CLIPTokenizer) -> list[tuple[str, str]]:
+    """The pairs of tokens that its BPE merges, in the order in which they were learnt."""
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges]
