@@ -82,6 +82,7 @@ class Towers(nn.Module):
         self.text.save_pretrained(folder / "text_encoder")
         self.picture.save_pretrained(folder / "image_encoder")
         self.tokenizer.save_pretrained(folder / "tokenizer")
+        self.tokenizer.backend_tokenizer.save(str(folder / "tokenizer" / "tokenizer.json"), pretty=False)
         # Also as CLIP's own two files, which older transformers look for.
         self.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))
         size = self.picture.config.image_size
