@@ -2,8 +2,8 @@
 
     python -m dalle2.datasets.lexicon --out data/emoji-lexicon.parquet [--packages FOLDER_OF_TARBALLS]
 
-A sentence encoder (see `dalle2.datasets.paraphrases`) reads the words and the meanings that WordNet has, and compares
-each with all concepts. So "a frothy drink" is half a beer mug, and the tower can learn what no label says. The set must
+A sentence encoder (see `dalle2.datasets.paraphrases`) reads the words, meanings and examples that WordNet has, and
+compares each with all concepts. So "a frothy drink" is half a beer mug, and the tower can learn what no label says. The set must
 have been built from the same words; minutes on two cores.
 """
 
@@ -28,7 +28,8 @@ from dalle2.datasets.paraphrases import WORDNET, about, embed, vocabulary, words
 from dalle2.datasets.wordnet import Sense, read_senses
 
 FILES = ("noun", "adj", "verb")
-PIECES = 2  # of a sense's meaning, each shortened by chance
+PIECES = 6  # of a sense's meaning, each shortened by chance
+EXAMPLES = 2  # pieces of each sentence in which it is said
 CONCEPTS = 8  # the most that a text means
 TEMPERATURE = 0.04  # of the softmax over cosines to the concepts
 LIKENESS = 0.35  # the least cosine to any concept: what means none of them is left out
@@ -79,7 +80,7 @@ class Lexicon:
 
 
 def read(senses: Iterable[Sense], known: Container[str], rng: random.Random) -> list[str]:
-    """The words and pieces of the meanings, as long as captions have them, each once; nothing that offends.
+    """The words, and pieces of meanings and examples as long as captions are, each once; nothing that offends.
 
     What is not of `known` words only is left out: the encoder has the others by their letters, and takes a cataplasm
     for a cat.
@@ -91,6 +92,7 @@ def read(senses: Iterable[Sense], known: Container[str], rng: random.Random) -> 
 def _texts(sense: Sense, rng: random.Random) -> Iterator[str]:
     yield from words_of(sense)
     yield from (shorten(sense.meaning, rng) for _ in range(PIECES) if sense.meaning)
+    yield from (shorten(example, rng) for example in sense.examples for _ in range(EXAMPLES))
 
 
 def understand(texts: Sequence[str], cosines: np.ndarray, codes: Sequence[str]) -> Lexicon:

@@ -12,7 +12,12 @@ _TAXON = re.compile(r"(genus|family|order|class|phylum|suborder|superfamily|subf
 _REMARK = re.compile(r"\s*\([^()]*\)")
 _POSITION = re.compile(r"\((a|p|ip)\)$")  # where an adjective may stand
 _ANY = re.compile(r"^(any|either|one) of (various|several|numerous|many|two|a number of) ")
-_OFFENCE = re.compile(r"\b(offensive|derogatory|disparag\w+|obscene|obscenity|slur|vulgar|insulting)\b", re.I)
+_OFFENCE = re.compile(
+    r"\b(offensive|derogatory|disparag\w+|obscene|obscenity|slur|vulgar|insulting"
+    r"|sexual\w*|intercourse|genital\w*|prostitut\w*|incest\w*|raped?)\b",
+    re.I,
+)
+_QUOTED = re.compile(r"; \"([^\"]+)\"")
 _KIN = ("@", "~")  # hypernym, hyponym
 _INSTANCE = "@i"
 
@@ -24,8 +29,9 @@ class Sense:
     number: str  # its offset in the file, which names it
     field: int  # the lexicographers' field: 5 is animals, 6 artefacts, 13 food, …
     words: tuple[str, ...]
-    gloss: str  # the first definition; further ones and examples are left out
+    gloss: str  # the first definition; further ones are left out
     kin: tuple[str, ...]  # the numbers of its hypernyms and hyponyms
+    examples: tuple[str, ...] = ()  # sentences in which it is said
 
     @property
     def meaning(self) -> str:
@@ -35,8 +41,8 @@ class Sense:
 
     @property
     def offends(self) -> bool:
-        """Whether the lexicographers warn of the word, or speak of such words."""
-        return bool(_OFFENCE.search(self.gloss))
+        """Whether the lexicographers warn of the word, speak of such words, or of what is not for an emoji."""
+        return any(_OFFENCE.search(text) for text in (self.gloss, *self.words, *self.examples))
 
 
 def read_senses(text: str) -> Iterator[Sense]:
@@ -53,7 +59,7 @@ def read_senses(text: str) -> Iterator[Sense]:
         if _TAXON.match(words[-1]) or any(mark == _INSTANCE for mark, _ in marks):
             continue
         kin = tuple(number for mark, number in marks if mark in _KIN)
-        yield Sense(parts[0], int(parts[1]), words, gloss.partition(";")[0].strip(), kin)
+        yield Sense(parts[0], int(parts[1]), words, gloss.partition(";")[0].strip(), kin, tuple(_QUOTED.findall(gloss)))
 
 
 def read_licence(text: str) -> str:
