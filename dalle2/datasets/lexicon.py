@@ -3,8 +3,8 @@
     python -m dalle2.datasets.lexicon --out data/emoji-lexicon.parquet [--packages FOLDER_OF_TARBALLS]
 
 A sentence encoder (see `dalle2.datasets.paraphrases`) reads the words, meanings and examples that WordNet has, and
-compares each with all concepts. So "a frothy drink" is half a beer mug, and the tower can learn what no label says. The set must
-have been built from the same words; minutes on two cores.
+compares each with all concepts. So "a frothy drink" is half a beer mug, and the tower can learn what no label says. The
+set must have been built from the same words; some seven minutes on two cores.
 """
 
 import argparse
