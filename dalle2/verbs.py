@@ -206,6 +206,16 @@ class Verbs(ABC):
             )
         return settings
 
+    def rewording(self, settings: Settings | None) -> Settings:
+        """The settings of a task that rewords an embedding; ValueError where the prior cannot be walked backwards."""
+        settings = settings or self.settings.rewording()
+        if not settings.rewords:
+            raise ValueError(
+                "Only a diffusion prior by plain DDIM finds the way back from an embedding to its noise: let the "
+                "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.rewording()."
+            )
+        return settings
+
     def require(self, task: str) -> None:
         """ValueError, with what the checkpoint can do, unless it can do this."""
         if task not in self.capabilities:

@@ -21,6 +21,7 @@ UNSEEN = (
     *("There is no scheduler", "The picture is of the task", "Name 1 to", "text_to_image takes", "reconstruct takes"),
     *("enhance takes", "The noise of an interpolation", "Only a picture has a noise", "A mix needs at least"),
     *("An interpolation needs at least two ends", "An interpolation has at most", "The weights of a mix must be num"),
+    "The way of a text diff",
 )
 
 

@@ -152,12 +152,7 @@ class Unclip(UnclipModel):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         self.require("text_diff")
-        chosen = settings or self.settings.rewording()
-        if not chosen.rewords:
-            raise ValueError(
-                "Only a diffusion prior by plain DDIM finds the way back from an embedding to its noise: let the "
-                "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.rewording()."
-            )
+        chosen = self.rewording(settings)
         prior, scheduler = self.prior("diffusion"), self.parts.prior_scheduler.config
         before, after = self.reader.read([old]), self.reader.read([new], chosen.prior.guidance_scale != 1)
         rows, embedding = [], embedding.to(self.device)
