@@ -88,6 +88,11 @@ class StageSettings:
                 f"times must be 1 with {self.scheduler}, which cannot take a step again: use {', '.join(FORGETFUL)}."
             )
 
+    @property
+    def retraces(self) -> bool:
+        """Whether the stage can be walked backwards, which it is without guidance: a diffusion's plain DDIM."""
+        return self == StageSettings(self.num_inference_steps, self.guidance_scale, scheduler="ddim")
+
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> "StageSettings":
         """The inverse of `dataclasses.asdict`; ValueError for an unknown or a missing key."""
@@ -121,9 +126,17 @@ class Settings:
         return replace(self, decoder=StageSettings(steps or RETRACING_STEPS, scheduler="ddim"))
 
     def rewording(self, steps: int | None = None) -> "Settings":
-        """As `retracing`, and with a prior that can be walked backwards too: a diffusion prior's plain DDIM."""
-        guidance = self.prior.guidance_scale
-        return replace(self.retracing(steps), prior=StageSettings(REWORDING_STEPS, guidance, scheduler="ddim"))
+        """Plain DDIM for a text diff: the decoder's as in `retracing`, and a diffusion prior's.
+
+        Both keep their guidance, for the way forth only.
+        """
+        decoder = StageSettings(steps or RETRACING_STEPS, self.decoder.guidance_scale, scheduler="ddim")
+        prior = StageSettings(REWORDING_STEPS, self.prior.guidance_scale, scheduler="ddim")
+        return replace(self, prior=prior, decoder=decoder)
+
+    def guiding(self, scale: float) -> "Settings":
+        """The same, with this guidance scale in the decoder."""
+        return replace(self, decoder=replace(self.decoder, guidance_scale=scale))
 
     def repainting(self) -> "Settings":
         """The same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865).
@@ -149,17 +162,6 @@ class Settings:
             decoder=replace(self.decoder, num_inference_steps=DRAFT_DECODER_STEPS),
             upsampler=replace(self.upsampler, num_inference_steps=1),
         )
-
-    @property
-    def retraces(self) -> bool:
-        """Whether the decoder can be walked backwards."""
-        return self.decoder == StageSettings(self.decoder.num_inference_steps, scheduler="ddim")
-
-    @property
-    def rewords(self) -> bool:
-        """Whether the prior can be walked backwards, which it is without guidance."""
-        steps, guidance = self.prior.num_inference_steps, self.prior.guidance_scale
-        return self.prior == StageSettings(steps, guidance, scheduler="ddim")
 
     def to_dict(self) -> dict[str, dict[str, object]]:
         """Plain values, ready for JSON."""

@@ -113,7 +113,7 @@ class Verbs(ABC):
 
         The diffusion prior's DDIM back toward noise under the old text, and from there under the new one. The strength
         0..1 is the share of the way that is gone: with 0 the embedding stays, with 1 only what the noise remembers.
-        ValueError unless `settings.rewords`.
+        ValueError unless the prior `retraces`.
         """
         raise self._unable("text_diff")
 
@@ -129,7 +129,7 @@ class Verbs(ABC):
         """Pictures, and their embeddings (n, dim) -> the noise from which `decode` draws them (paper, section 3.1).
 
         `refinements` 0 is the plain inversion, 1 and more the fixed-point one. ValueError unless
-        `settings.retraces`.
+        the decoder `retraces` and has no guidance.
         """
         raise self._unable("inversion")
 
@@ -199,7 +199,7 @@ class Verbs(ABC):
     def retracing(self, settings: Settings | None) -> Settings:
         """The settings of a task that inverts a picture; ValueError where they cannot be walked backwards."""
         settings = settings or self.settings.retracing()
-        if not settings.retraces:
+        if not settings.decoder.retraces or settings.decoder.guidance_scale != 1:
             raise ValueError(
                 "Only plain DDIM finds the way back from a picture to its noise: let the decoder's scheduler be ddim, "
                 "its guidance_scale 1 and its eta 0, as in settings.retracing()."
@@ -209,7 +209,7 @@ class Verbs(ABC):
     def rewording(self, settings: Settings | None) -> Settings:
         """The settings of a task that rewords an embedding; ValueError where the prior cannot be walked backwards."""
         settings = settings or self.settings.rewording()
-        if not settings.rewords:
+        if not settings.prior.retraces:
             raise ValueError(
                 "Only a diffusion prior by plain DDIM finds the way back from an embedding to its noise: let the "
                 "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.rewording()."

@@ -239,7 +239,7 @@ def test_settings_fit_the_task(model: UnclipModel) -> None:
     assert (over.scheduler, over.eta) == ("ddim", 0)
     assert studio.settings("best", None, RETRACING).decoder.num_inference_steps == 100
     record = {"decoder": {"num_inference_steps": 4, "eta": 0.5}}
-    assert studio.settings(record, None, RETRACING).retraces
+    assert studio.settings(record, None, RETRACING).decoder.retraces
 
 
 @pytest.mark.parametrize("prompt", [None, "a red heart on a light blue background"])

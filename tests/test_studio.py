@@ -281,7 +281,7 @@ def test_presets_change_only_the_steps(studio: Studio, quick: Settings) -> None:
 def test_a_draft_takes_four_steps_where_the_task_can_do_with_them(studio: Studio, quick: Settings) -> None:
     assert studio.settings("draft") == quick.drafting()
     retracing = studio.settings("draft", manner=RETRACING)
-    assert retracing.retraces and retracing.decoder.num_inference_steps > 4
+    assert retracing.decoder.retraces and retracing.decoder.num_inference_steps > 4
 
 
 @pytest.mark.parametrize(

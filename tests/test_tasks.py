@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from dalle2 import embeddings as maths
 from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.settings import MAX_FRAMES, Settings, StageSettings
+from dalle2.settings import MAX_FRAMES, Settings, StageSettings, Step
 from dalle2.tasks.blending import STRENGTHS
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
@@ -80,8 +81,8 @@ def test_a_mix_with_a_negative_weight(model: UnclipModel) -> None:
 
 
 @pytest.mark.parametrize("way", STRENGTHS)
-def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, still: Settings, way: str) -> None:
-    how = (still.rewording(3), None, way)
+def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, quick: Settings, way: str) -> None:
+    still, how = quick.retracing(3), (quick.rewording(3).guiding(2.0), None, way)
     none, some = model.text_diff(PICTURE, "a cat", 6, "a dog", [0, 0.5], *how)
     assert difference(none, model.reconstruct([PICTURE], [6], still)[0]) <= 1 < difference(none, some)
     record = images.read_record(some)
@@ -103,6 +104,22 @@ def test_a_text_diff_goes_through_the_prior_unless_it_is_told_otherwise(model: U
     for settings, way, expected in ((quick.retracing(3), "prior", "plain DDIM"), (None, "round", "prior or slerp")):
         with pytest.raises(ValueError, match=expected):
             model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], settings, way=way)
+
+
+def test_guidance_grows_with_the_strength(model: UnclipModel, quick: Settings) -> None:
+    settings = quick.rewording(3).guiding(3.0)
+    steps: list[Step] = []
+    none, half = model.text_diff(PICTURE, "a cat", 6, "a dog", [0, 0.5], settings, steps.append, "slerp")
+    embedding = model.embed_image([PICTURE])
+    noise = model.invert([PICTURE], embedding, None, settings.guiding(1.0))
+    assert none.tobytes() == model.decode(embedding, [6], None, settings.guiding(1.0), None, noise)[0].tobytes()
+    new, old = model.embed_text(["a cat", "a dog"])[:, None]
+    moved = maths.slerp(embedding, maths.text_diff(new, old, embedding.norm()), 0.5)
+    assert half.tobytes() == model.decode(moved, [6], None, settings.guiding(2.0), None, noise)[0].tobytes()
+    drawn = [step for step in steps if step.stage == "decoder"]
+    assert [(step.index, step.total) for step in drawn] == [(index, 6) for index in range(1, 7)]
+    assert [len(step.pictures()) for step in drawn] == [1, 1, 1, 2, 2, 2]
+    assert drawn[-1].pictures()[0] is none
 
 
 def test_a_little_strength_is_none_and_rows_are_alone(model: UnclipModel, quick: Settings) -> None:

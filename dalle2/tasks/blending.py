@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from dalle2 import embeddings as maths
-from dalle2.settings import MAX_FRAMES, OnStep, Settings, check_prompt
+from dalle2.settings import MAX_FRAMES, OnStep, Settings, Step, check_prompt, check_seed
 from dalle2.verbs import Verbs, generators, name_of
 
 # Of the ways of a text diff, the strengths that show them well.
@@ -95,6 +95,9 @@ def text_diff(  # noqa: PLR0913
     composition. The way "prior" lets the diffusion prior tell the embedding anew (see `Verbs.reword`) while the noise
     goes from the picture's own to the seed's, because a new content may need another composition. Without a way it is
     "prior" where there is a diffusion prior.
+
+    The decoder's guidance grows with the strength, from none to that of the settings: a reconstruction needs none, and
+    a new content much.
     """
     model.require("text_diff")
     way = way or ("prior" if "diffusion" in model.priors else "slerp")
@@ -104,23 +107,41 @@ def text_diff(  # noqa: PLR0913
     if not 1 <= len(strengths) <= MAX_FRAMES or not all(0 <= strength <= 1 for strength in strengths):
         raise ValueError(f"The strengths of a text diff are 1 to {MAX_FRAMES} numbers from 0 to 1.")
     new, old = check_prompt(new), "" if old is None else check_prompt(old)
-    settings = model.retracing(settings or model.settings.rewording())
-    seeds = [seed] * len(strengths)
-    generator = generators(seeds)
+    settings = settings or model.settings.rewording()
+    unguided = model.retracing(settings.guiding(1.0))
+    check_seed(seed)
     embedding = model.embed_image([picture])
     texts = model.embed_text([new, old])
     direction = maths.text_diff(texts[:1], texts[1:], embedding.norm(dim=-1, keepdim=True))
-    noise = model.invert([picture], embedding, None, settings, on_step)
+    noise = model.invert([picture], embedding, None, unguided, on_step)
     if way == "slerp":
         moved = torch.cat([maths.slerp(embedding, direction, strength) for strength in strengths])
+        noise = noise.expand(len(moved), *noise.shape[1:])
     else:
         moved = model.reword(embedding, old, new, strengths, settings, on_step)
         fresh = torch.randn(noise.shape, generator=generators([seed])[0])
         ends = torch.cat([noise, fresh]).flatten(1)
         noise = maths.path(ends, strengths).unflatten(1, noise.shape[1:])
-    pictures = model.decode(moved, generator, None, settings, on_step, noise)
+    pictures: list[Image.Image] = []
+    for place, strength in enumerate(strengths):
+        guided = settings.guiding(1 + strength * (settings.decoder.guidance_scale - 1))
+        told = on_step and _part(on_step, place, len(strengths), tuple(pictures))
+        row = slice(place, place + 1)
+        pictures += model.decode(moved[row], generators([seed]), None, guided, told, noise[row])
     shared = {"picture": name_of(picture), "new": new, "old": old, "way": way}
-    return model.sign("text_diff", pictures, seeds, settings, [{**shared, "strength": s} for s in strengths])
+    return model.sign(
+        "text_diff", pictures, [seed] * len(strengths), settings, [{**shared, "strength": s} for s in strengths]
+    )
+
+
+def _part(on_step: OnStep, place: int, parts: int, before: Sequence[Image.Image]) -> OnStep:
+    """What hears of one part of several as of a share of the whole, with the pictures that were done before."""
+
+    def told(step: Step) -> None:
+        index, total = place * step.total + step.index, parts * step.total
+        on_step(Step(step.stage, index, total, lambda: [*before, *step.pictures()]))
+
+    return told
 
 
 def _positions(frames: int | Sequence[float], loop: bool) -> list[float]:
