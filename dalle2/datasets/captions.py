@@ -12,7 +12,7 @@ from typing import Any
 
 OTHER_LANGUAGE_SHARE = 0.4
 CHINESE_SHARE = 0.75  # of the captions in another language
-PARAPHRASE_SHARE = 0.4  # of the English captions, where the record has paraphrases
+PARAPHRASE_SHARE = 0.25  # of the English captions, where the record has paraphrases
 STYLE_SHARE = 0.65
 COLOUR_SHARE = 0.25
 WHITE_SHARE = 0.06  # says "on a white background", which is what a caption without a background gets too
