@@ -17,7 +17,7 @@ from PIL import Image as Pictures
 from PIL import ImageDraw
 
 from dalle2.datasets.phrases import Phrases
-from dalle2.datasets.pictures import PicturesInMemory, load_pictures
+from dalle2.datasets.pictures import Batch, PicturesInMemory, load_pictures
 from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
 from dalle2.training.clip import Towers
@@ -26,6 +26,7 @@ from dalle2.training.loop import Run, fit
 from dalle2.training.optimizer import Optimizers, learning_rate
 from dalle2.training.recipe import Decoder, Fit, Recipe, Text, Upsampler, read_recipe
 from dalle2.training.run import Training
+from dalle2.training.stage import Stage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, enlarge, pair
 
@@ -357,6 +358,36 @@ def test_slots_of_processes_are_the_rows_of_one() -> None:
     halves = [Randomness(5, "decoder", 9, 8, slice(0, 4)), Randomness(5, "decoder", 9, 8, slice(4, 8))]
     for draw in (lambda r: r.normal(3, 2), lambda r: r.uniform(), lambda r: r.integers(1000)):
         torch.testing.assert_close(torch.cat([draw(half) for half in halves]), draw(whole), rtol=0, atol=0)
+
+
+def test_each_step_learns_from_its_own_batch_and_its_own_dropout(tmp_path: Path) -> None:
+    """Although the next batch is made in a thread meanwhile."""
+    seen = []
+
+    class Numbers:
+        def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
+            number = torch.full((randomness.batch_size, 1), float(randomness.step))
+            return Batch(number, [f"step {randomness.step}"] * randomness.batch_size, number.long())
+
+    class Listening(Stage):
+        name = "listening"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(1, 1)
+
+        def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
+            time.sleep(0.01)  # the thread is done with the next batch by now
+            seen.append((randomness.step, batch.captions[0], float(torch.rand(()))))
+            return {"loss": self.linear(batch.pictures).square().mean()}
+
+    run, plan = Run(tmp_path, 0, Accelerator(cpu=True)), Fit(steps=5, batch_size=2)
+    fit(Listening(), Numbers(), None, plan, run)
+    told = []
+    for step in range(5):
+        run.randomness("listening", step, 2).seed_dropout()
+        told.append((step, f"step {step}", float(torch.rand(()))))
+    assert seen == told
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

@@ -19,6 +19,7 @@ from dalle2.datasets.scenes import Scene, caption, countable, draw_scene, paint
 
 WHITE = (255, 255, 255)
 _SHUFFLE_BUFFER = 2000
+_MEMORY_SHARE = 0.25  # of what is free on a device, that a set may take
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,11 @@ class PicturesInMemory:
     def __len__(self) -> int:
         return len(self.records)
 
+    def move(self, device: torch.device) -> None:
+        """To the device that trains, if it has room: moving each batch there would cost more than the training."""
+        if device.type == "cuda" and self.rgba.nbytes < _MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]:
+            self.rgba = self.rgba.to(device)
+
     def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
         """The batch of a step: consecutive pictures of a shuffled epoch, or `per_concept` of each drawn concept."""
         indices = self._grouped(randomness, per_concept) if per_concept > 1 else self._shuffled(randomness)
@@ -117,7 +123,7 @@ class PicturesInMemory:
             scenes: what a row shows in place of its picture, None for the picture.
         """
         captions, facts, grounds = [], [], []
-        rgba = self.rgba[torch.as_tensor(indices)]
+        rgba = self.rgba[torch.as_tensor(indices, device=self.rgba.device)]
         for slot, (index, draw, scene) in enumerate(zip(indices, draws, scenes, strict=True)):
             concept, style = self.concepts[index], self.style_numbers[index]
             if self.image_captions is not None:
@@ -134,7 +140,7 @@ class PicturesInMemory:
             grounds.append(ground)
             named_ground = -1 if said.background is None else _pack(ground)
             facts.append((concept, style, _pack(ground), style if said.style_named else -1, named_ground))
-        return Batch(composite(rgba, torch.tensor(grounds)), captions, torch.tensor(facts))
+        return Batch(composite(rgba, torch.tensor(grounds, device=rgba.device)), captions, torch.tensor(facts))
 
     def _scenes(self, indices: Sequence[int], draws: Sequence[random.Random]) -> list[Scene | None]:
         """The scenes of the global batch. Two things meet in one arrangement only: "a cat and a dog" is true of any."""

@@ -25,9 +25,11 @@ class Randomness:
     slots: slice = field(default_factory=lambda: slice(None))
 
     def __post_init__(self) -> None:
-        mixed = random.Random(f"{self.seed} {self.stage} {self.step}").getrandbits(63)
-        self.generator = torch.Generator().manual_seed(mixed)
-        torch.manual_seed(mixed)  # dropout draws from the global generator
+        self.generator = torch.Generator().manual_seed(self._mixed())
+
+    def seed_dropout(self) -> None:
+        """Makes dropout, which draws from the global generator, a function of the step as well."""
+        torch.manual_seed(self._mixed())
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal numbers, (own slots, *shape)."""
@@ -48,3 +50,6 @@ class Randomness:
     def text(self, slot: int) -> random.Random:
         """The draws of words for one slot of the global batch."""
         return random.Random(f"{self.seed} {self.stage} {self.step} {slot}")
+
+    def _mixed(self) -> int:
+        return random.Random(f"{self.seed} {self.stage} {self.step}").getrandbits(63)

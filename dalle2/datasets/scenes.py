@@ -223,7 +223,7 @@ def paint(scene: Scene, pictures: torch.Tensor) -> torch.Tensor:
     things[:, :3] *= things[:, 3:] / 255  # colours weigh as much as they cover
     things = F.avg_pool2d(things, 2)
     things[:, :3] *= 255 / things[:, 3:].clamp(min=1)
-    canvas = torch.zeros(4, size, size, dtype=torch.uint8)
+    canvas = pictures.new_zeros(4, size, size)
     for thing, (left, top) in zip(things.round().clamp(0, 255).byte(), scene.corners, strict=True):
         x, y = round(left * (size - half)), round(top * (size - half))
         canvas[:, y : y + half, x : x + half] = thing

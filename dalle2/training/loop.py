@@ -1,6 +1,8 @@
 """The one training loop: a stage, its pictures and a plan in, trained weights out; resumable to the bit."""
 
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from diffusers.training_utils import EMAModel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
-from dalle2.datasets.pictures import PicturesInMemory, PicturesInStream
+from dalle2.datasets.pictures import Batch, PicturesInMemory, PicturesInStream
 from dalle2.datasets.randomness import Randomness
 from dalle2.training.optimizer import Optimizers
 from dalle2.training.recipe import Fit
@@ -63,7 +65,7 @@ def fit(stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, 
     network = accelerator.prepare(stage) if accelerator.num_processes > 1 else stage
     writer = SummaryWriter(str(run.folder / "logs")) if accelerator.is_main_process else None
     bar = tqdm(
-        range(first, plan.steps),
+        _batches(stage, pictures, plan, run, first),
         initial=first,
         total=plan.steps,
         desc=stage.name,
@@ -71,10 +73,10 @@ def fit(stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, 
         mininterval=1,
         smoothing=0.05,
     )
-    for step in bar:
+    for randomness, batch in bar:
+        step = randomness.step
         stage.train()
-        randomness = run.randomness(stage.name, step, plan.batch_size)
-        batch = pictures.batch(randomness, stage.per_concept)
+        randomness.seed_dropout()
         with accelerator.autocast():
             losses = network(batch, randomness)
         accelerator.backward(losses["loss"])
@@ -105,6 +107,21 @@ def fit(stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, 
         writer.close()
     ema.copy_to(parameters)
     return stage.eval()
+
+
+def _batches(stage: Stage, pictures: Pictures, plan: Fit, run: Run, first: int) -> Iterator[tuple[Randomness, Batch]]:
+    """Each step's draws and batch, from step `first` on; the next one is made while this one is learnt from."""
+
+    def make(step: int) -> tuple[Randomness, Batch]:
+        randomness = run.randomness(stage.name, step, plan.batch_size)
+        return randomness, pictures.batch(randomness, stage.per_concept)
+
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        futures = (ahead.submit(make, step) for step in range(first, plan.steps))
+        following = next(futures, None)
+        while following:
+            present, following = following, next(futures, None)
+            yield present.result()
 
 
 class _Watch:

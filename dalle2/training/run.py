@@ -77,6 +77,8 @@ class Training:
                     self._pictures[split].compose(data.scenes)
                 if data.lexicon:
                     self._pictures[split].learn(self._lexicon())
+                if isinstance(self._pictures[split], PicturesInMemory):
+                    self._pictures[split].move(self.run.accelerator.device)
             except ValueError:
                 if split == data.split:
                     raise
@@ -115,7 +117,7 @@ class Training:
     def _lessons(self, towers: Towers) -> Lessons:
         """What the lexicon teaches, about the training pictures as the picture tower sees them."""
         pictures = self.pictures(self.recipe.data.split)
-        whites = torch.tensor([WHITE] * len(pictures))
+        whites = torch.tensor([WHITE] * len(pictures), device=pictures.rgba.device)
         batches = zip(pictures.rgba.split(256), whites.split(256), strict=True)
         device = self.run.accelerator.device
         with torch.no_grad():
