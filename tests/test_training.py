@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,15 @@ from PIL import Image as Pictures
 from PIL import ImageDraw
 
 from dalle2.datasets.phrases import Phrases
-from dalle2.datasets.pictures import Batch, PicturesInMemory, load_pictures
+from dalle2.datasets.pictures import PicturesInMemory, load_pictures
 from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
 from dalle2.training.clip import Towers
 from dalle2.training.decoder import DecoderStage, shrink
-from dalle2.training.loop import Run, fit
+from dalle2.training.loop import Run, ahead, fit
 from dalle2.training.optimizer import Optimizers, learning_rate
 from dalle2.training.recipe import Decoder, Fit, Recipe, Text, Upsampler, read_recipe
 from dalle2.training.run import Training
-from dalle2.training.stage import Stage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, enlarge, pair
 
@@ -360,34 +360,36 @@ def test_slots_of_processes_are_the_rows_of_one() -> None:
         torch.testing.assert_close(torch.cat([draw(half) for half in halves]), draw(whole), rtol=0, atol=0)
 
 
-def test_each_step_learns_from_its_own_batch_and_its_own_dropout(tmp_path: Path) -> None:
-    """Although the next batch is made in a thread meanwhile."""
-    seen = []
+def test_the_next_item_is_made_while_one_is_used_and_none_is_lost() -> None:
+    made: list[int] = []
 
-    class Numbers:
-        def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
-            number = torch.full((randomness.batch_size, 1), float(randomness.step))
-            return Batch(number, [f"step {randomness.step}"] * randomness.batch_size, number.long())
+    def items() -> Iterator[int]:
+        for item in range(5):
+            made.append(item)
+            yield item
+        raise ValueError("the source is broken")
 
-    class Listening(Stage):
-        name = "listening"
+    used = []
+    with pytest.raises(ValueError, match="broken"):
+        for item in ahead(items()):
+            used.append(item)
+            until = time.monotonic() + 5
+            while len(made) < min(5, item + 2) and time.monotonic() < until:
+                time.sleep(0.001)
+            assert made == list(range(min(5, item + 2))), "one ahead, no more"
+    assert used == list(range(5))
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear = torch.nn.Linear(1, 1)
 
-        def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
-            time.sleep(0.01)  # the thread is done with the next batch by now
-            seen.append((randomness.step, batch.captions[0], float(torch.rand(()))))
-            return {"loss": self.linear(batch.pictures).square().mean()}
-
-    run, plan = Run(tmp_path, 0, Accelerator(cpu=True)), Fit(steps=5, batch_size=2)
-    fit(Listening(), Numbers(), None, plan, run)
-    told = []
-    for step in range(5):
-        run.randomness("listening", step, 2).seed_dropout()
-        told.append((step, f"step {step}", float(torch.rand(()))))
-    assert seen == told
+def test_making_a_batch_leaves_the_dropout_of_another_step_alone(source: Path) -> None:
+    """The next step's batch is made while this one trains; dropout draws from the global generator."""
+    pictures, now = load_pictures(str(source), "train", 16), Randomness(0, "prior", 3, 4)
+    now.seed_dropout()
+    expected = torch.rand(3)
+    now.seed_dropout()
+    pictures.batch(Randomness(0, "prior", 4, 4))
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+    Randomness(0, "prior", 4, 4).seed_dropout()
+    assert not torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

@@ -31,7 +31,7 @@ def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
     """Prints parameters, pictures a second and hours of each stage on this machine, without any data.
 
     The steps are real ones at the recipe's batch size, batches included, so memory that does not suffice shows here.
-    A run is somewhat faster: it makes the next batch meanwhile.
+    On a GPU a run is somewhat faster: it makes the next batch meanwhile.
     """
     table = Table(title="Dry run on invented pictures")
     for column in ("stage", "parameters", "pictures/s", "steps", "hours"):

@@ -1,11 +1,11 @@
 """The one training loop: a stage, its pictures and a plan in, trained weights out; resumable to the bit."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -20,6 +20,7 @@ from dalle2.training.recipe import Fit
 from dalle2.training.stage import Stage
 
 Pictures = PicturesInMemory | PicturesInStream
+T = TypeVar("T")
 _HELD_OUT_BATCHES = 4
 
 
@@ -64,8 +65,9 @@ def fit(stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, 
         stage.compiled()
     network = accelerator.prepare(stage) if accelerator.num_processes > 1 else stage
     writer = SummaryWriter(str(run.folder / "logs")) if accelerator.is_main_process else None
+    batches = _batches(stage, pictures, plan, run, first)
     bar = tqdm(
-        _batches(stage, pictures, plan, run, first),
+        batches if device.type == "cpu" else ahead(batches),  # a thread would take from the cores that train
         initial=first,
         total=plan.steps,
         desc=stage.name,
@@ -109,19 +111,21 @@ def fit(stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, 
     return stage.eval()
 
 
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items, the next one being made in a thread while one is used."""
+    items, end = iter(items), object()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(next, items, end)
+        while (present := following.result()) is not end:
+            following = thread.submit(next, items, end)
+            yield present
+
+
 def _batches(stage: Stage, pictures: Pictures, plan: Fit, run: Run, first: int) -> Iterator[tuple[Randomness, Batch]]:
-    """Each step's draws and batch, from step `first` on; the next one is made while this one is learnt from."""
-
-    def make(step: int) -> tuple[Randomness, Batch]:
+    """Each step's draws and batch, from step `first` on."""
+    for step in range(first, plan.steps):
         randomness = run.randomness(stage.name, step, plan.batch_size)
-        return randomness, pictures.batch(randomness, stage.per_concept)
-
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        futures = (ahead.submit(make, step) for step in range(first, plan.steps))
-        following = next(futures, None)
-        while following:
-            present, following = following, next(futures, None)
-            yield present.result()
+        yield randomness, pictures.batch(randomness, stage.per_concept)
 
 
 class _Watch:
