@@ -15,10 +15,10 @@ from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.wordnet import read_senses
 from dalle2.training.clip import Towers
-from dalle2.training.recipe import Clip, Text
-from dalle2.training.text import Lessons, TextStage
+from dalle2.training.recipe import Clip
+from dalle2.training.text import Lessons
 from dalle2.training.tokenizer import merges_of, train_tokenizer
-from dalle2.training.words import known_words, widened
+from dalle2.training.words import widened
 
 VERBS = """\
 00000001 29 v 02 purr 0 make_vibrant_sounds 0 001 @ 00000002 v 0000 02 + 02 00 + 22 00 | indicate pleasure; "the cat"
@@ -162,8 +162,8 @@ def test_new_words_begin_with_what_the_encoder_knows() -> None:
         meanings = {"cat": [1.0, 0, 0], "kitten": [1, 0.1, 0], "dog": [0, 0, 1], "puppy": [0, 0.1, 1]}
         return np.array([meanings.get(word, [0.3, 0.5, 0.3]) for word in words], np.float32)
 
-    tower = widened(towers, large, known_words(large, {"cat", "kitten", "dog", "puppy", "кот", "cow"}), embed)
-    assert sorted(asked) == ["cat", "dog", "kitten", "puppy"]
+    tower = widened(towers, large, embed)
+    assert {"cat", "kitten", "dog", "puppy"} <= set(asked) and all(word.isascii() for word in asked)
     before, after = (text.get_input_embeddings().weight.detach() for text in (towers.text, tower))
     assert after.shape == (len(large), 64)
     old, new = small.get_vocab(), large.get_vocab()
@@ -183,24 +183,6 @@ def test_new_words_begin_with_what_the_encoder_knows() -> None:
     assert all(torch.equal(weight, tower.state_dict()[name]) for name, weight in kept.items())
     towers.text, towers.tokenizer = tower, large
     assert towers.embed_texts(["a kitten", "котёнок"]).isfinite().all()
-
-
-def test_the_words_that_the_encoder_knows_stay_while_the_rest_learns(lessons: Lessons) -> None:
-    tokenizer = train_tokenizer(["a purrer", "a barker", "кот"] * 9, 600, 12)
-    towers = Towers.build(
-        Clip(embedding_dim=64, text_layers=1, context_length=12, picture_width=32, picture_layers=1), tokenizer
-    )
-    pictures = PicturesInMemory(
-        [{}] * 2, torch.randint(256, (2, 4, 64, 64), dtype=torch.uint8), [["a purrer, кот"], ["a barker"]]
-    )
-    words = known_words(tokenizer, {"purrer", "barker", "a", "кот"})
-    still, randomness = tokenizer.convert_tokens_to_ids(words), Randomness(0, "text", 0, 4)
-    stage = TextStage(Text(per_concept=1), towers, still=still)
-    stage(pictures.batch(randomness, 1), randomness)["loss"].backward()
-    moved = towers.text.get_input_embeddings().weight.grad.abs().sum(1) > 0
-    ids = tokenizer.get_vocab()
-    assert sorted(words) == ["barker</w>", "purrer</w>"]
-    assert not moved[still].any() and moved[ids["a</w>"]] and moved[tokenizer.eos_token_id]
 
 
 def test_texts_are_read_the_same_among_others_of_any_length() -> None:

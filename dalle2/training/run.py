@@ -10,7 +10,7 @@ from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 
 from dalle2.datasets.captions import all_texts
 from dalle2.datasets.lexicon import Lexicon
-from dalle2.datasets.paraphrases import embed, vocabulary
+from dalle2.datasets.paraphrases import embed
 from dalle2.datasets.phrases import NAME, Phrases
 from dalle2.datasets.pictures import WHITE, Batch, PicturesInMemory, composite, load_pictures
 from dalle2.datasets.scenes import scene_texts
@@ -28,7 +28,7 @@ from dalle2.training.stage import Stage
 from dalle2.training.text import Lessons, TextStage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
-from dalle2.training.words import known_words, widened
+from dalle2.training.words import widened
 
 _STATISTICS_PICTURES = 20_000
 
@@ -102,19 +102,17 @@ class Training:
         self._finish("clip", [self._fit(ClipStage(plan, towers), plan)])
 
     def _text(self) -> None:
-        plan, towers, still = self.recipe.text, self._towers("clip"), ()
+        plan, towers = self.recipe.text, self._towers("clip")
         if plan.start_from:
             start = Towers.load(Path(plan.start_from))
             towers.text, towers.tokenizer = start.text.to(towers.mean.device), start.tokenizer
         if plan.vocabulary:
             told = itertools.chain(_texts(self.pictures(self.recipe.data.split)), self._lexicon().texts)
             tokenizer = train_tokenizer(told, plan.vocabulary, towers.tokenizer.model_max_length)
-            words = known_words(tokenizer, vocabulary())
-            towers.text, towers.tokenizer = widened(towers, tokenizer, words, embed), tokenizer
-            still = tokenizer.convert_tokens_to_ids(words)
+            towers.text, towers.tokenizer = widened(towers, tokenizer, embed), tokenizer
         lessons = self._lessons(towers) if plan.lexicon_texts else None
         torch.manual_seed(self.recipe.seed)
-        self._finish("text", [self._fit(TextStage(plan, towers, lessons, still), plan)])
+        self._finish("text", [self._fit(TextStage(plan, towers, lessons), plan)])
 
     def _lessons(self, towers: Towers) -> Lessons:
         """What the lexicon teaches, about the training pictures as the picture tower sees them."""

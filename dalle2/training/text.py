@@ -1,6 +1,5 @@
 """Stage "text": the text tower alone, toward a picture tower that stays (locked-image tuning, arXiv 2111.07991)."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +72,8 @@ class Lessons(nn.Module):
         """
         present = self.means.any(-1).T[styles]
         with torch.autocast(said.device.type, enabled=False):  # half precision would round the logits
-            of_all_styles = scale * torch.einsum("nd,csd->nsc", said.float(), self.means)
-        logits = of_all_styles[torch.arange(len(said)), styles].masked_fill(~present, -torch.inf)
+            in_all_styles = scale * torch.einsum("nd,csd->nsc", said.float(), self.means)
+        logits = in_all_styles[torch.arange(len(said), device=said.device), styles].masked_fill(~present, -torch.inf)
         target = torch.zeros(len(said), len(self.means) + 1, device=said.device)
         target = target.scatter_add(1, self.concepts[texts], self.shares[texts])[:, :-1] * present
         known = target.sum(1)  # the rest means what has no picture in this style
@@ -89,24 +88,16 @@ class TextStage(Stage):
 
     Prior and decoder keep their meaning, because the picture embeddings stay. What changes are the token states, which
     both read too.
-
-    Args:
-        still: tokens whose embeddings are not trained. Words would drift from where the sentence encoder has them,
-            each by the few texts that it is in, and one that is in none would be left behind.
     """
 
     name = "text"
 
-    def __init__(self, plan: Text, towers: Towers, lessons: Lessons | None = None, still: Sequence[int] = ()) -> None:
+    def __init__(self, plan: Text, towers: Towers, lessons: Lessons | None = None) -> None:
         super().__init__()
         self.plan, self.towers, self.lessons, self.per_concept = plan, towers, lessons, plan.per_concept
         self.log_scale = nn.Parameter(torch.tensor(plan.temperature).reciprocal().log())
         towers.picture.requires_grad_(False)
         towers.text.requires_grad_(True)
-        if still:
-            rows = torch.tensor(still)
-            embeddings = towers.text.get_input_embeddings().weight
-            embeddings.register_hook(lambda gradient: gradient.index_fill(0, rows.to(gradient.device), 0))
 
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
         device, count = self.log_scale.device, len(batch.captions)

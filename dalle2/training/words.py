@@ -1,8 +1,8 @@
-"""More words for a text tower, each of which is what a sentence encoder knows of it."""
+"""More words for a text tower, each of which begins with what a sentence encoder knows of it."""
 
 import copy
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,29 +13,22 @@ from dalle2.training.clip import Towers
 from dalle2.training.tokenizer import merges_of
 
 TOKENS = "text_model.embeddings.token_embedding.weight"
-WORD = re.compile(r"[a-z]{2,}</w>")  # a token that is a whole word
-
-
-def known_words(tokenizer: CLIPTokenizer, known: Container[str]) -> list[str]:
-    """The tokens that are whole words of those `known` to a sentence encoder, in the order of their numbers."""
-    ids = tokenizer.get_vocab()
-    return [
-        token for token in sorted(ids, key=ids.get) if WORD.fullmatch(token) and token.removesuffix("</w>") in known
-    ]
+WORD = re.compile(r"[a-z]{2,}</w>")  # a token that is a whole English word, the encoder's language
 
 
 def widened(
-    towers: Towers, tokenizer: CLIPTokenizer, words: Sequence[str], embed: Callable[[Sequence[str]], np.ndarray]
+    towers: Towers, tokenizer: CLIPTokenizer, embed: Callable[[Sequence[str]], np.ndarray]
 ) -> CLIPTextModelWithProjection:
     """The text tower with this tokenizer's tokens, otherwise as it is; what it knew of its words it has to learn anew.
 
-    A set's captions are too few to tell what a word means that is in none of them. The embedding of one of `words`
-    (see `known_words`) becomes the principal components of what `embed` makes of it (words -> (n, width)), spread as
-    far as the embeddings were; another token keeps its embedding, or has the mean of the two that it was merged from.
+    A set's captions are too few to tell what a word means that is in none of them. An English word's embedding becomes
+    the principal components of what `embed` makes of it (words -> (n, width)), spread as far as the embeddings
+    were; another token keeps its embedding, or has the mean of the two that it was merged from.
     """
     old = towers.text.get_input_embeddings().weight.detach()
     places, ids = towers.tokenizer.get_vocab(), tokenizer.get_vocab()
     vocabulary = sorted(ids, key=ids.get)
+    words = [token for token in vocabulary if WORD.fullmatch(token)]
     known = dict(zip(words, _fitted(embed([word.removesuffix("</w>") for word in words]), old), strict=True))
     rows = {token: old[places[token]] for token in vocabulary if token in places} | known
     for first, second in merges_of(tokenizer):  # in the order in which they were learnt, so that the parts are there
