@@ -199,10 +199,15 @@ class Verbs(ABC):
     def retracing(self, settings: Settings | None) -> Settings:
         """The settings of a task that inverts a picture; ValueError where they cannot be walked backwards."""
         settings = settings or self.settings.retracing()
-        if not settings.decoder.retraces or settings.decoder.guidance_scale != 1:
+        if not settings.decoder.retraces:
             raise ValueError(
-                "Only plain DDIM finds the way back from a picture to its noise: let the decoder's scheduler be ddim, "
-                "its guidance_scale 1 and its eta 0, as in settings.retracing()."
+                "Only plain DDIM finds the way back from a picture to its noise: let the decoder's scheduler be ddim "
+                "and its eta 0, as in settings.retracing()."
+            )
+        if settings.decoder.guidance_scale != 1:
+            raise ValueError(
+                "Under guidance the way back from a picture to its noise is lost: let the decoder's guidance_scale be "
+                "1, as in settings.retracing()."
             )
         return settings
 

@@ -96,6 +96,12 @@ def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, qu
     assert whole == len(STRENGTHS[way])
 
 
+def test_the_way_back_to_the_noise_is_refused_for_what_hinders_it(model: UnclipModel, quick: Settings) -> None:
+    for settings, expected in ((quick, "scheduler be ddim"), (quick.retracing(3).guiding(2.0), "Under guidance")):
+        with pytest.raises(ValueError, match=expected):
+            model.reconstruct([PICTURE], [6], settings)
+
+
 def test_a_text_diff_goes_through_the_prior_unless_it_is_told_otherwise(model: UnclipModel, quick: Settings) -> None:
     (usual,) = model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], quick.rewording(3))
     assert images.read_record(usual)["way"] == "prior"
