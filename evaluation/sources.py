@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet
 
+from dalle2.datasets.caption_columns import captions_of, clean_caption
 from dalle2.datasets.captions import canonical_caption
 from dalle2.datasets.emoji import TEST_SPLIT
 from evaluation.folder import find_pictures
@@ -82,13 +83,6 @@ def _columns(source: str) -> tuple[str, dict[str, str]]:
     return place, columns
 
 
-def clean(caption: object, where: str) -> str:
-    """The caption with every run of blanks and line breaks as one space, and nothing else changed."""
-    if not isinstance(caption, str) or not caption.strip():
-        raise ValueError(f"{where} has no caption, but {caption!r}: mend or remove it.")
-    return " ".join(caption.split())
-
-
 def _coco(path: Path) -> tuple[str, list[Prompt]]:
     """COCO's own layout: `annotations/captions_val2014.json` beside `val2014/`, or the same of 2017."""
     file = path if path.is_file() else _caption_file(path)
@@ -108,7 +102,7 @@ def _coco(path: Path) -> tuple[str, list[Prompt]]:
             "download it again."
         )
     split = file.stem.removeprefix("captions_")
-    prompts = [Prompt(id, clean(text, f"{file}: {id}"), picture=names[image]) for id, image, text in captions]
+    prompts = [Prompt(id, clean_caption(text, f"{file}: {id}"), picture=names[image]) for id, image, text in captions]
     return f"coco {split}", _with_references(prompts, file.parent.parent / split)
 
 
@@ -133,7 +127,11 @@ def _karpathy(rest: str) -> tuple[str, list[Prompt]]:
     try:
         images = [image for image in _read_json(file)["images"] if image["split"] == split]
         prompts = [
-            Prompt(str(said["sentid"]), clean(said["raw"], f"{file}: {said['sentid']}"), picture=_karpathy_name(image))
+            Prompt(
+                str(said["sentid"]),
+                clean_caption(said["raw"], f"{file}: {said['sentid']}"),
+                picture=_karpathy_name(image),
+            )
             for image in images
             for said in image["sentences"]
         ]
@@ -253,14 +251,12 @@ def _prompts(rows: Iterable[Mapping[str, Any]], chosen: Mapping[str, str | None]
             raise ValueError(f"{where}: row {number} has no {chosen['id']}.")
         picture = "" if chosen["reference"] is None else str(row.get(chosen["reference"]) or "")
         said = row.get(chosen["caption"])
-        if isinstance(said, Mapping):  # Karpathy's sentences as columns
-            said = said.get("raw")
-        if not isinstance(said, list):
-            yield Prompt(str(row_id), clean(said, f"{where}: row {number}"), picture=picture)
+        captions = captions_of(said, f"{where}: row {number}")
+        if not isinstance(said.get("raw") if isinstance(said, Mapping) else said, list):
+            yield Prompt(str(row_id), captions[0], picture=picture)
             continue
-        for index, one in enumerate(said):
-            text = one.get("raw") if isinstance(one, Mapping) else one
-            yield Prompt(f"{row_id}-{index}", clean(text, f"{where}: row {number}"), picture=picture or str(row_id))
+        for index, caption in enumerate(captions):
+            yield Prompt(f"{row_id}-{index}", caption, picture=picture or str(row_id))
 
 
 def _folder(folder: Path) -> list[Prompt]:
@@ -281,7 +277,7 @@ def _folder(folder: Path) -> list[Prompt]:
                 "file_name and caption into the folder."
             )
         name = file.relative_to(folder).as_posix()
-        prompts.append(Prompt(name, clean(text.read_text(encoding="utf-8"), str(text)), file, name))
+        prompts.append(Prompt(name, clean_caption(text.read_text(encoding="utf-8"), str(text)), file, name))
     return prompts
 
 
