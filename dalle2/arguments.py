@@ -2,35 +2,39 @@
 
 import argparse
 import dataclasses
+from typing import TYPE_CHECKING
 
-import diffusers
-import torch
-import transformers
+from dalle2.settings import PRIORS, SCHEDULERS, STAGES, Settings, StageSettings
 
-from dalle2.families import load
-from dalle2.model import UnclipModel
-from dalle2.settings import PRIORS, SCHEDULERS, Settings, StageSettings
+if TYPE_CHECKING:
+    from dalle2.model import UnclipModel
 
-STAGES = ("prior", "decoder", "upsampler")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Checkpoint, settings of the stages, device, dtype, compile; all None or False unless given."""
     parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
-    three = "one value for all stages, or three, as 25,25,7, for prior, decoder, upsampler"
+    three = "one for all stages, or three with commas between them, for prior, decoder and upsampler"
     parser.add_argument("--draft", action="store_true", help="four network steps in all: soonest")
-    parser.add_argument("--steps", help=f"denoising steps: {three}")
+    parser.add_argument("--steps", help=f"denoising steps: {three}, as 25,25,7")
     parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
-    parser.add_argument("--scheduler", help=f"{three}; of {', '.join(SCHEDULERS)}")
+    known = ", ".join(SCHEDULERS)
+    parser.add_argument("--scheduler", help=f"{known}: {three}, as ddim,dpm++,unclip")
     parser.add_argument("--prior", choices=PRIORS, help="which kind of prior; default: the checkpoint's own choice")
     parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
     parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
     parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
 
 
-def open_checkpoint(options: argparse.Namespace, checkpoint: str, dtype: str) -> UnclipModel:
+def open_checkpoint(options: argparse.Namespace, checkpoint: str, dtype: str) -> "UnclipModel":
     """The model on the device that the arguments name; ValueError says what is wrong with it."""
+    import diffusers  # each takes seconds, which --help need not wait for
+    import torch
+    import transformers
+
+    from dalle2.families import load
+
     if dtype not in DTYPES:
         raise ValueError(f"There is no dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
     # The libraries' own bars and warnings would stand between the visitor and ours.
@@ -41,27 +45,33 @@ def open_checkpoint(options: argparse.Namespace, checkpoint: str, dtype: str) ->
     return load(checkpoint, device, getattr(torch, dtype), options.compile)
 
 
-def chosen_settings(options: argparse.Namespace, model: UnclipModel, default: Settings | None = None) -> Settings:
+def chosen_settings(options: argparse.Namespace, model: "UnclipModel", default: Settings | None = None) -> Settings:
     """`default`, or the checkpoint's own settings, with what the arguments change; ValueError if out of range."""
     default = default or model.settings
     if options.draft:
         default = default.drafting()
+    changes = stage_changes(options)
+    stages = {name: dataclasses.replace(getattr(default, name), **changes[name]) for name in STAGES}
+    return dataclasses.replace(default, **stages)
+
+
+def stage_changes(options: argparse.Namespace) -> dict[str, dict[str, object]]:
+    """What the arguments change in each stage's settings; ValueError for a value out of any stage's range."""
     steps = _values("steps", options.steps, int, 3)
     guidance = _values("guidance", options.guidance, float, 2)
     schedulers = _values("scheduler", options.scheduler, str, 3)
-    chosen: dict[str, StageSettings] = {}
+    changes: dict[str, dict[str, object]] = {name: {} for name in STAGES}
     for index, name in enumerate(STAGES):
-        changes: dict[str, object] = {}
         if steps:
-            changes["num_inference_steps"] = steps[index]
+            changes[name]["num_inference_steps"] = steps[index]
         if guidance and index < 2:
-            changes["guidance_scale"] = guidance[index]
+            changes[name]["guidance_scale"] = guidance[index]
         if schedulers:
-            changes["scheduler"] = schedulers[index]
-        if options.prior and name == "prior":
-            changes["kind"] = options.prior
-        chosen[name] = dataclasses.replace(getattr(default, name), **changes)
-    return Settings(**chosen)
+            changes[name]["scheduler"] = schedulers[index]
+        dataclasses.replace(StageSettings(num_inference_steps=1), **changes[name])
+    if options.prior:
+        changes["prior"]["kind"] = options.prior
+    return changes
 
 
 def _values(name: str, text: str | None, kind: type, count: int) -> list | None:

@@ -9,8 +9,6 @@ from PIL import Image
 
 from dalle2 import images
 
-FILMS = (".gif", ".mp4")
-
 
 def save_film(pictures: Sequence[Image.Image], path: Path, per_second: int = 8) -> Path:
     """Write a GIF that never ends (by Pillow) or an MP4 (H.264, by PyAV), with the first picture's record in it.

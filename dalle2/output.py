@@ -1,5 +1,7 @@
 """Where a command line's pictures go: names of files, and the bar that stands meanwhile."""
 
+import errno
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,20 +10,63 @@ from tqdm import tqdm
 
 from dalle2.settings import Step
 
+FILMS = (".gif", ".mp4")
+# What ends a picture's name; any other ending, as of "runs/2024.05.01", belongs to a folder.
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg", ".pdf", *FILMS)
 
-def file_names(out: str, words: str, numbers: Sequence[int]) -> list[Path]:
-    """A file for each number: in the folder `out`, named by the words, or beside the name `out` with its suffix.
 
-    ValueError for a name that does not end in .png.
+class Destination:
+    """The folder or file that is named by `-o`; ValueError, before anything is drawn, where nothing can be written.
+
+    A file of that name is replaced only with `overwrite`. In a folder there is always a free name.
     """
-    path = Path(out).expanduser()
-    if path.suffix and not path.is_dir():
-        if path.suffix.lower() != ".png":
-            raise ValueError(f"Pictures are saved as PNG: let {path.name!r} end in .png, or name a folder.")
-        return [path] if len(numbers) == 1 else [path.with_name(f"{path.stem}-{n}{path.suffix}") for n in numbers]
-    # Letters of every script may stand in a file name; 40 of them stay below 255 bytes in any.
-    slug = re.sub(r"\W+", "-", words.lower()).strip("-")[:40].rstrip("-") or "picture"
-    return [path / f"{slug}-{number}.png" for number in numbers]
+
+    def __init__(self, out: str, overwrite: bool = False, films: Sequence[str] = ()) -> None:
+        """`films` are the endings of a name that is a film's and no picture's."""
+        self.path = Path(out).expanduser()
+        self.overwrite = overwrite
+        suffix = self.path.suffix.lower()
+        self.folder = out.endswith(("/", os.sep)) or self.path.is_dir() or suffix not in PICTURES
+        self.film = not self.folder and suffix in films
+        if not self.folder and not self.film and suffix != ".png":
+            raise ValueError(f"Pictures are saved as PNG: let {self.path.name!r} end in .png, or name a folder.")
+        _check_writable(self.path if self.folder else self.path.parent)
+        if not self.folder:
+            _check_length(self.path)
+
+    def names(self, words: str, numbers: Sequence[int]) -> list[Path]:
+        """A file for each number: in the folder, named by the words, or beside the named file.
+
+        Where one of these is in the folder already, all get the next addition that is free: "a-cat-7-2.png".
+        """
+        if not self.folder:
+            return [self.path] if len(numbers) == 1 else [self._numbered(number) for number in numbers]
+        # Letters of every script may stand in a file name; 40 of them stay below 255 bytes in any.
+        slug = re.sub(r"\W+", "-", words.lower()).strip("-")[:40].rstrip("-") or "picture"
+        names = [self.path / f"{slug}-{number}.png" for number in numbers]
+        addition = 1
+        while not self.overwrite and any(map(os.path.lexists, names)):
+            addition += 1
+            names = [self.path / f"{slug}-{number}-{addition}.png" for number in numbers]
+        return names
+
+    def refuse_overwriting(self, numbers: Sequence[int] | None) -> None:
+        """ValueError where one of the named files exists; None stands for any number of pictures of any number."""
+        if self.folder or self.overwrite:
+            return
+        if self.film or (numbers is not None and len(numbers) == 1):
+            taken = [self.path] if os.path.lexists(self.path) else []
+        elif numbers is not None:
+            taken = [name for name in map(self._numbered, numbers) if os.path.lexists(name)]
+        else:
+            ours = re.compile(re.escape(self.path.stem) + r"-\d+" + re.escape(self.path.suffix))
+            folder = self.path.parent
+            taken = sorted(name for name in folder.iterdir() if ours.fullmatch(name.name)) if folder.is_dir() else []
+        if taken:
+            raise ValueError(f"{taken[0]} exists already: name another file, or replace it with --overwrite.")
+
+    def _numbered(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.stem}-{number}{self.path.suffix}")
 
 
 class Progress:
@@ -40,3 +85,21 @@ class Progress:
         """To be told as `on_step`."""
         self._bar.set_description(step.stage, refresh=False)
         self._bar.update()
+
+
+def _check_writable(folder: Path) -> None:
+    """ValueError unless files can be written into the folder, which may be one to make."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise ValueError(f"{there} is no folder: name another place with -o.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"Nothing can be written into {there}: name another folder with -o.")
+
+
+def _check_length(file: Path) -> None:
+    """ValueError where the name is too long for the disk, that of a file half written included."""
+    try:
+        file.with_name(f".{file.name}.{os.getpid()}.partial").lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(f"The name {file.name[:40]}… is too long for a file.") from error

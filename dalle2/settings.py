@@ -23,9 +23,12 @@ REPAINTING_STEPS = 25
 REPAINTING_TIMES = 3
 DRAFT_DECODER_STEPS = 2
 DRAFT_PRIOR_GUIDANCE = 2.0
+# Of the ways of a text diff, the strengths that show them well.
+STRENGTHS = {"prior": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "slerp": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)}
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
 # Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
 FORGETFUL = ("unclip", "ddpm", "ddim")
+STAGES = ("prior", "decoder", "upsampler")
 PRIORS = ("diffusion", "autoregressive", "linear")
 
 

@@ -25,6 +25,8 @@ from dalle2.settings import (
     MAX_PROMPT_CHARACTERS,
     MAX_SEED,
     SCHEDULERS,
+    STAGES,
+    STRENGTHS,
     OnStep,
     Settings,
     StageSettings,
@@ -32,7 +34,6 @@ from dalle2.settings import (
     check_prompt,
     check_seed,
 )
-from dalle2.tasks.blending import STRENGTHS
 from demo.line import Line, Pace, Place
 
 __all__ = [
@@ -76,7 +77,6 @@ MAX_TIMES = 10  # that each step is taken
 MAX_UPLOAD_BYTES = 20_000_000
 WAITING_VISITORS = 30
 
-STAGES = ("prior", "decoder", "upsampler")
 # Times the checkpoint's own numbers of steps; a draft of a task that cannot do with four is only a faster one.
 DRAFT = "draft"
 PRESETS = {DRAFT: 0.25, "fast": 0.5, "default": 1.0, "best": 2.5}

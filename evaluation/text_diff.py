@@ -23,7 +23,7 @@ from tqdm import tqdm
 from dalle2.images import open_picture, read_record, save
 from dalle2.model import UnclipModel
 from dalle2.settings import RETRACING_STEPS, Settings
-from dalle2.tasks.blending import STRENGTHS as WAYS
+from dalle2.settings import STRENGTHS as WAYS
 from evaluation import recognition, report, sheets
 from evaluation.clip import Clip, conditioned, default_judge
 from evaluation.emoji_set import EmojiSet, Pair, embed, read_emoji_set, training_subgroups

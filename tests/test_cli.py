@@ -1,4 +1,4 @@
-"""`python -m dalle2`: pictures with their record, drawn again to the last bit, errors of one sentence."""
+"""`python -m dalle2`: pictures with their record, drawn again to the last bit, nothing overwritten, errors told."""
 
 import json
 import shlex
@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dalle2 import __main__ as cli
-from dalle2 import commands, families, images
+from dalle2 import families, images, parsers
 from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.settings import MAX_SEED, StageSettings
@@ -20,11 +19,12 @@ Capture = pytest.CaptureFixture[str]
 
 
 def refused(arguments: list[str], capsys: Capture) -> str:
-    """The one line on stderr of a run that ends with exit code 1 and no file name on stdout."""
+    """The last line on stderr of a run that ends with exit code 1 and no file name on stdout."""
     assert main(arguments) == 1
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("dalle2: ")
-    (line,) = err.splitlines()
+    *beginning, line = err.splitlines()
+    assert out == "" and line.startswith("dalle2: ")
+    assert len(beginning) <= 1 and all(text.startswith(("Opening ", "Reading ")) for text in beginning)
     return line
 
 
@@ -61,6 +61,7 @@ def test_as_a_command(tiny_checkpoint: Path, tmp_path: Path) -> None:
     command += ["--checkpoint", tiny_checkpoint, "--device", "cpu"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == f"{tmp_path / 'cat.png'}\n"
+    assert done.stderr.startswith(f'Opening {tiny_checkpoint} to draw "一只猫" …\n')
     assert "10/10" in done.stderr  # the bar over all steps, and nothing of the libraries
     assert "transformers" not in done.stderr and "Loading weights" not in done.stderr
 
@@ -103,9 +104,9 @@ def test_what_cannot_be_drawn_again_is_told(drawn: Path, capsys: Capture) -> Non
         assert expected in refused(["--from", str(other), "-o", str(drawn.with_name("x.png"))], capsys)
     images.save(Image.new("RGB", (4, 4)), other)
     assert "no record" in refused(["--from", str(other)], capsys)
-    assert "No such file" in refused(["--from", str(drawn.with_name("absent.png"))], capsys)
+    assert "There is no picture" in refused(["--from", str(drawn.with_name("absent.png"))], capsys)
     assert "leave out seed" in refused(["--from", str(drawn), "--seed", "0"], capsys)
-    assert "itself" in refused(["--from", str(drawn), "-o", str(drawn.parent)], capsys)
+    assert "exists already" in refused(["--from", str(drawn), "-o", str(drawn)], capsys)
 
 
 def test_options_reach_the_stages(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_options_reach_the_stages(tiny_checkpoint: Path, tmp_path: Path) -> None
     assert (settings["decoder"]["num_inference_steps"], settings["decoder"]["guidance_scale"]) == (3, 5.0)
     assert (settings["upsampler"]["num_inference_steps"], settings["upsampler"]["guidance_scale"]) == (4, 1.0)
     assert [settings[stage]["scheduler"] for stage in settings] == ["ddim", "unipc", "dpm++"]
-    assert main([*common, "--steps", "2", "--guidance", "1", "--dtype", "bfloat16"]) == 0
+    assert main([*common, "--steps", "2", "--guidance", "1", "--dtype", "bfloat16", "--overwrite"]) == 0
     record = images.read_record(tmp_path / "cat.png")
     assert record["dtype"] == "bfloat16"
     assert {stage["num_inference_steps"] for stage in record["settings"].values()} == {2}
@@ -147,6 +148,12 @@ def test_names_of_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
         (["a cat", "--seed", str(MAX_SEED + 1)], "seed"),
         (["a cat", "--seed", str(MAX_SEED), "-n", "2"], "seed"),
         (["a cat", "-n", "0"], "-n must be 1 or more"),
+        (["a cat", "-n", "2.5"], "-n takes a whole number, not '2.5'"),
+        (["a cat", "--stepz", "4"], "There is no option --stepz: did you mean --steps?"),
+        (["a cat", "--prior", "best"], "invalid choice: 'best'"),
+        (["variatons", "cat.png"], "There is no task variatons: did you mean variations?"),
+        (["a cat", "-o", "cat.png/a/cat.png"], "cat.png is no folder"),
+        (["a cat", "-o", "c" * 250 + ".png"], "too long for a file"),
         (["a cat", "-o", "cat.jpg"], "PNG"),
         (["a cat", "--steps", "1,2"], "--steps takes one value or 3"),
         (["a cat", "--steps", "many"], "--steps takes numbers"),
@@ -168,8 +175,9 @@ def test_bad_arguments(
     monkeypatch.chdir(tmp_path)
     if "--checkpoint" not in arguments:
         arguments = [*arguments, "--checkpoint", str(tiny_checkpoint)]
+    (tmp_path / "cat.png").write_bytes(b"mine")
     assert expected in refused(arguments, capsys)
-    assert list(tmp_path.iterdir()) == []
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"mine"]
 
 
 def test_an_absent_embedded_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
@@ -193,12 +201,118 @@ def test_what_the_documents_say_is_understood() -> None:
     written = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     lines = [line for file in written for line in file.read_text(encoding="utf-8").splitlines()]
     asked = [shlex.split(line, comments=True)[3:] for line in lines if line.startswith("python -m dalle2 ")]
-    assert len(asked) > 25 and {words[0] for words in asked} >= set(commands.TASKS)
+    assert len(asked) > 25 and {words[0] for words in asked} >= set(parsers.TASKS)
     for words in asked:
-        parser = commands.parser() if commands.is_task(words) else cli.parser()
-        assert vars(parser.parse_args(words))
+        task = parsers.task_of(words)
+        assert vars(parsers.parser(task).parse_intermixed_args(words[1:] if task else words))
 
 
 def test_the_record_is_plain_json(drawn: Path) -> None:
     with Image.open(drawn) as picture:
         assert json.loads(picture.text["parameters"])["prompt"] == "a cat face!"
+
+
+# What takes seconds to import, or would: nobody who asks for help waits for it.
+HEAVY = ("torch", "diffusers", "transformers", "accelerate", "gradio", "numpy", "av", "huggingface_hub", "safetensors")
+
+
+@pytest.mark.parametrize(
+    "words", ["--help", "variations --help", "caption --help", "a cat --stepz 4", "variations no.png"]
+)
+def test_help_and_refusals_wait_for_no_library(words: str) -> None:
+    code = f"""
+import sys
+from dalle2.__main__ import main
+try:
+    code = main({words.split()!r})
+except SystemExit as end:
+    code = end.code
+print([name for name in {HEAVY!r} if name in sys.modules], code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == f"[] {0 if '--help' in words else 1}"
+    assert "current folder" in done.stdout or "caption" in words or done.stderr.startswith("dalle2: ")
+
+
+def test_words_without_quotes_are_one_prompt(tiny_checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
+    common = ["--seed", "1", "--steps", "1", "--checkpoint", str(tiny_checkpoint)]
+    assert main(["a", "cat", "-o", str(tmp_path), "face", *common]) == 0
+    assert capsys.readouterr().err.startswith(f'Opening {tiny_checkpoint} to draw "a cat face" …')
+    assert images.read_record(tmp_path / "a-cat-face-1.png")["prompt"] == "a cat face"
+    assert main(["steps", "a", "cat", "-o", str(tmp_path / "steps"), *common]) == 0
+    assert images.read_record(tmp_path / "steps" / "steps-0.png")["prompt"] == "a cat"
+
+
+def test_a_task_may_follow_its_options_and_a_picture_alone_is_no_prompt(drawn: Path, capsys: Capture) -> None:
+    assert parsers.task_of(["variations", "-n", "2", str(drawn)]) == "variations"
+    assert parsers.task_of(["variations", "--eta", "0.5", str(drawn)]) == "variations"
+    assert parsers.task_of(["variations", "-n", "2"]) is None
+    assert f"as in variations {drawn}" in refused([str(drawn)], capsys)
+
+
+def test_two_prompts_alike_in_their_first_letters_keep_both_pictures(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    prompts = [f"a very large and friendly looking cat that is {colour}" for colour in ("red", "blue")]
+    for prompt in prompts:
+        common = ["--seed", "1", "--steps", "1", "--checkpoint", str(tiny_checkpoint)]
+        assert main([prompt, "-n", "2", "-o", str(tmp_path), *common]) == 0
+    files = sorted(tmp_path.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    assert [images.read_record(file)["prompt"] for file in files] == [prompts[0]] * 2 + [prompts[1]] * 2
+    assert [file.stem[-5:] for file in files] == ["-th-1", "-th-2", "h-1-2", "h-2-2"]
+
+
+def test_a_named_file_is_replaced_only_when_asked(tiny_checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
+    common = ["--steps", "1", "--seed", "3", "--checkpoint", str(tiny_checkpoint)]
+    for name in ("cat.png", "way.gif", "set-4.png", "row-7.png", "strip.png"):
+        (tmp_path / name).write_bytes(b"mine")
+    commands = {
+        "cat.png": ["a cat"],
+        "set.png": ["a cat", "-n", "2"],
+        "way.gif": ["interpolate", "a cat", "a dog"],
+        "row.png": ["interpolate", "a cat", "a dog", "--frames", "3"],
+        "strip.png": ["steps", "a cat", "--strip"],
+    }
+    for out, command in commands.items():
+        place = ["-o", str(tmp_path / out)]
+        assert "exists already: name another file, or replace it with --overwrite" in refused(
+            [*command, *place, *common], capsys
+        )
+        assert not capsys.readouterr().err  # refused before anything was opened
+    assert {file.read_bytes() for file in tmp_path.iterdir()} == {b"mine"}
+    for out, command in commands.items():
+        assert main([*command, "-o", str(tmp_path / out), "--overwrite", *common]) == 0
+    kept = {file.name for file in tmp_path.iterdir() if file.read_bytes() == b"mine"}
+    assert kept == {"row-7.png"}  # which is none of the three frames
+
+
+def test_a_new_folder_may_have_dots(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    common = ["a cat", "--seed", "3", "--steps", "1", "--checkpoint", str(tiny_checkpoint)]
+    for folder in ("runs/2024.05.01/", "runs/2024.05.02", "v1.png/"):
+        assert main([*common, "-o", str(tmp_path) + "/" + folder]) == 0
+        assert (tmp_path / folder / "a-cat-3.png").is_file()
+
+
+def test_what_was_drawn_before_a_stop_is_told(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    save, saved = images.save, []
+
+    def once(picture: Image.Image, file: Path) -> Path:
+        if saved:
+            raise KeyboardInterrupt
+        saved.append(file)
+        return save(picture, file)
+
+    monkeypatch.setattr(images, "save", once)
+    common = ["--steps", "1", "-o", str(tmp_path), "--checkpoint", str(tiny_checkpoint)]
+    assert main(["a cat", "-n", "3", *common]) == 130
+    out, err = capsys.readouterr()
+    assert out == f"{saved[0]}\n" and "stopped" in err
+
+
+def test_nobody_reading_the_names_is_no_crash(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    command = (
+        f"{shlex.quote(sys.executable)} -m dalle2 'a cat' --steps 1 --checkpoint {tiny_checkpoint} -o {tmp_path} | true"
+    )
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
+    assert len(list(tmp_path.glob("*.png"))) == 1

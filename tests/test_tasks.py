@@ -15,8 +15,7 @@ from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.settings import MAX_FRAMES, Settings, StageSettings, Step
-from dalle2.tasks.blending import STRENGTHS
+from dalle2.settings import MAX_FRAMES, STRENGTHS, Settings, StageSettings, Step
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
 OTHER = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8))
@@ -319,7 +318,12 @@ def test_a_prompt_may_be_a_tasks_name(word: str, tiny_checkpoint: Path, tmp_path
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ("variations nowhere.png", "No such file"),
+        ("variations nowhere.png", "There is no picture nowhere.png"),
+        ("variations .", "is a folder: name one picture"),
+        ("inpaint {a} --mask nowhere.png", "There is no picture nowhere.png"),
+        ("dimensions {a} --pictures nowhere", "There is no folder nowhere"),
+        ("variations {a} --eat 1", "There is no option --eat: did you mean --eta?"),
+        ("variation {a}", "There is no task variation: did you mean variations?"),
         ("interpolate {a} nowhere.png", "There is no picture nowhere.png"),
         ("interpolate {a}", "at least two ends"),
         ("interpolate {a} {b} --frames 0", "at least two frames"),

@@ -7,11 +7,8 @@ import torch
 from PIL import Image
 
 from dalle2 import embeddings as maths
-from dalle2.settings import MAX_FRAMES, OnStep, Settings, Step, check_prompt, check_seed
+from dalle2.settings import MAX_FRAMES, STRENGTHS, OnStep, Settings, Step, check_prompt, check_seed
 from dalle2.verbs import Verbs, generators, name_of
-
-# Of the ways of a text diff, the strengths that show them well.
-STRENGTHS = {"prior": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "slerp": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)}
 
 
 def interpolate(  # noqa: PLR0913
