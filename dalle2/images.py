@@ -6,25 +6,55 @@ Tensors hold pictures as (n, 3, height, width) float32; the networks' range is [
 import io
 import json
 import os
+import re
+import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from dalle2 import png
 
 MAX_PIXELS = 40_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+MAX_SIDE = 65_535  # as of a JPEG; Pillow takes seconds for millions of short rows
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
 RECORD_KEY = "parameters"
+
+# What visitors bring besides, by how such a file begins.
+_OTHERS = {
+    "HEIC": re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL),
+    "JPEG XL": re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", re.DOTALL),
+    "JPEG 2000": re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", re.DOTALL),
+    "TIFF": re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"),
+    "Photoshop": re.compile(rb"8BPS"),
+    "SVG": re.compile(rb"\s*(<\?xml.*)?(<!--.*)?(<!DOCTYPE svg.*)?<svg\b", re.DOTALL),
+    "PDF": re.compile(rb"%PDF-"),
+}
+_OURS = re.compile(rb"\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|....ftypavi[fs]", re.DOTALL)
+_BEGINNING = 4096  # bytes of a file that tell what it is
+# AVIF says how it is turned outside of its EXIF, which Pillow rewrites, and fails at any part that is odd: its table of
+# entries is emptied.
+_EXIF = re.compile(rb"(II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08)..", re.DOTALL)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def open_picture(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """An RGB picture from a path, bytes or an open file, upright and over white.
 
     What the content says counts, not the name. The EXIF orientation is applied and all metadata dropped.
-    ValueError, with what to do, when it is no picture, is damaged, or has more than MAX_PIXELS pixels.
+    ValueError, with what to do, when it is no picture, is damaged or too large (MAX_PIXELS, MAX_SIDE).
     """
     return to_rgb(_open(source))
 
@@ -37,7 +67,7 @@ def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """
     picture = _open(source)
     if picture.has_transparency_data:
-        alpha = picture.convert("RGBA").getchannel("A")
+        alpha = to_rgba(picture).getchannel("A")
         if alpha.getextrema()[0] < 255:  # many programs write a full alpha channel that says nothing
             return ImageOps.invert(alpha)
     return to_mask(to_rgb(picture))
@@ -45,42 +75,133 @@ def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
 
 def to_mask(mask: Image.Image) -> Image.Image:
     """A mask of any mode without transparency -> mode L: white is repainted, black is kept, grey blends."""
-    if mask.has_transparency_data and mask.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+    if mask.has_transparency_data and to_rgba(mask).getchannel("A").getextrema()[0] < 255:
         raise ValueError("The mask is transparent in places: give one in which what to repaint is white.")
     return to_rgb(mask).convert("L")
 
 
 def _open(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """The first frame of a picture file, read to its end and upright."""
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    if isinstance(source, bytes):
+        return _decoded(io.BytesIO(source))
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as file:
+            return _decoded(file)
+    return _decoded(source)
+
+
+def _decoded(file: BinaryIO, *keywords: str) -> Image.Image:
+    """As `_open`, from the beginning of an open file; of a PNG also the texts under these keywords, in its `info`."""
+    with warnings.catch_warnings():
+        # Pillow warns of big pictures, which are refused here, and of metadata, which are dropped.
+        warnings.simplefilter("ignore")
+        with _recognised(file, keywords) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(_too_large(f"{width * height:,}"))
+            if max(width, height) > MAX_SIDE:
+                raise ValueError(f"A side of the picture has {max(width, height):,} pixels: {MAX_SIDE:,} are allowed.")
+            try:
+                picture.load()
+                if picture.format in ("JPEG", "MPO"):
+                    _check_end(file)
+                return _upright(picture)
+            except MemoryError:
+                raise
+            except Exception as error:  # Pillow's decoders raise all kinds of exceptions
+                raise ValueError(_damaged(error)) from error
+
+
+def _recognised(file: BinaryIO, keywords: Sequence[str]) -> Image.Image:
+    """The picture, its pixels not read yet."""
+    beginning = file.read(_BEGINNING)
+    file.seek(0)
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of big pictures where we refuse them; its own refusal is caught below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(file, formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise ValueError(f"This is not a picture: give a file of the kind {', '.join(FORMATS)}.") from error
+        if beginning[4:8] == b"ftyp":
+            file = io.BytesIO(_EXIF.sub(rb"\1\0\0", file.read()))
+        elif beginning.startswith(png.SIGNATURE):
+            file = png.pixels_only(file, *(keyword.encode() for keyword in keywords))
+        return Image.open(file, formats=FORMATS)
+    except MemoryError:
+        raise
     except Image.DecompressionBombError as error:
         raise ValueError(_too_large("more")) from error
-    with picture:
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(_too_large(f"{width * height:,}"))
-        try:
-            return ImageOps.exif_transpose(picture)
-        except (OSError, SyntaxError, EOFError) as error:
-            raise ValueError(f"The picture is damaged and cannot be read to its end: {error}.") from error
+    except UnidentifiedImageError as error:
+        if kind := next((kind for kind, begins in _OTHERS.items() if begins.match(beginning)), None):
+            raise ValueError(
+                f"This is a file of the kind {kind}, which cannot be read here: save it as PNG or JPEG first."
+            ) from error
+        if _OURS.match(beginning):
+            raise ValueError(_damaged("its head does not make sense")) from error
+        raise ValueError(f"This is not a picture: give a file of the kind {', '.join(FORMATS)}.") from error
+    except Exception as error:  # as above
+        raise ValueError(_damaged(error)) from error
+
+
+def _check_end(file: BinaryIO) -> None:
+    """OSError for a JPEG without its end marker: Pillow takes zeros in its place for grey pixels."""
+    file.seek(0)
+    data, place = file.read(), 2
+    while data[place : place + 1] == b"\xff" and data[place + 1 : place + 2] != b"\xda":  # segments before the pixels
+        place += 2 + int.from_bytes(data[place + 2 : place + 4])
+    if data.find(b"\xff\xd9", place) < 0:
+        raise OSError("image file is truncated")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """A turned copy. Pillow's exif_transpose reads and writes all of the EXIF, and fails at any part that is odd."""
+    turn = _TURNS.get(_orientation(picture.info.get("exif", b"")))
+    if turn is None:
+        try:  # not in EXIF, but perhaps in XMP
+            turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+        except Exception:  # whatever a camera or program left there, the pixels are whole
+            turn = None
+    return picture.copy() if turn is None else picture.transpose(turn)
+
+
+def _orientation(exif: bytes) -> int | None:
+    """The orientation, 1 to 8, that EXIF states; None where there is none. Nothing else in it is looked at."""
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order = "<" if tiff.startswith(b"II") else ">"
+    try:
+        (place,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, place)
+        for entry in range(place + 2, place + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
+            if tag == ExifTags.Base.Orientation:
+                return struct.unpack_from(order + {1: "B", 4: "I"}.get(kind, "H"), tiff, entry + 8)[0]
+    except struct.error:
+        pass
+    return None
 
 
 def to_rgb(picture: Image.Image, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
     """A new RGB picture without metadata: any mode, transparency laid over `background`."""
-    if picture.mode.startswith("I"):  # 16 bits a pixel, which Pillow would cut off at 255
-        picture = Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         canvas = Image.new("RGBA", picture.size, (*background, 255))
-        picture = Image.alpha_composite(canvas, picture.convert("RGBA"))
-    picture = picture.convert("RGB")
+        picture = Image.alpha_composite(canvas, to_rgba(picture))
+    picture = _eight_bits(picture).convert("RGB")
     return Image.frombytes("RGB", picture.size, picture.tobytes())
+
+
+def to_rgba(picture: Image.Image) -> Image.Image:
+    """A new RGBA picture without metadata: any mode, straight alpha, opaque where there is no transparency."""
+    picture = _eight_bits(picture).convert("RGBA")
+    return Image.frombytes("RGBA", picture.size, picture.tobytes())
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """The picture itself, or of one with 16 bits a pixel, which Pillow would cut off at 255, the higher 8."""
+    if picture.mode == "F":
+        raise ValueError("The picture's levels are numbers of no known range: save it with 8 or 16 bits a pixel.")
+    if not picture.mode.startswith("I"):
+        return picture
+    levels = np.asarray(picture).astype(np.int64)
+    grey = Image.fromarray((levels >> 8).clip(0, 255).astype(np.uint8))
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):
+        grey.putalpha(Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)))
+    return grey
 
 
 def to_tensor(pictures: list[Image.Image]) -> torch.Tensor:
@@ -150,12 +271,11 @@ def write_record(picture: Image.Image, record: Mapping[str, object]) -> None:
 def read_record(source: Image.Image | str | Path) -> dict[str, object]:
     """The record that a picture carries; ValueError when it has none or an unreadable one."""
     if not isinstance(source, Image.Image):
-        try:
-            with Image.open(source, formats=("PNG",)) as picture:
-                picture.load()  # a text chunk may stand after the pixels
-                return read_record(picture)
-        except (UnidentifiedImageError, SyntaxError, EOFError) as error:
-            raise ValueError(f"{source} is not a PNG picture, and only PNG pictures carry a record.") from error
+        with Path(source).open("rb") as file:
+            if file.read(len(png.SIGNATURE)) != png.SIGNATURE:
+                raise ValueError(f"{source} is not a PNG picture, and only PNG pictures carry a record.")
+            file.seek(0)
+            source = _decoded(file, RECORD_KEY)
     text = source.info.get(RECORD_KEY)
     if not isinstance(text, str):
         raise ValueError("The picture carries no record: it was not drawn by this program, or was converted.")
@@ -192,3 +312,7 @@ def save(picture: Image.Image, path: str | Path) -> Path:
 
 def _too_large(count: str) -> str:
     return f"The picture has {count} pixels, but at most {MAX_PIXELS:,} are allowed: make it smaller."
+
+
+def _damaged(why: object) -> str:
+    return f"The picture is damaged and cannot be read to its end: {why}."
