@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evaluation.protocol import PROTOCOLS
-from evaluation.sources import KINDS, Prompt, read_source
+from evaluation.sources import KINDS, Prompt, read_source, settle_references
 
 # "COCO-30k" has been published in both meanings, and the first gives the better FID.
 SAMPLINGS = {
@@ -24,11 +24,12 @@ Sampling = Literal["pictures", "captions"]
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts in the order in which they are drawn, and how they were sampled, as plain values."""
+    """Prompts in the order in which they are drawn, how they were sampled, as plain values, and what is to be said."""
 
     name: str
     prompts: tuple[Prompt, ...]
     sampling: Mapping[str, object]
+    notes: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -66,8 +67,9 @@ def read_prompts(source: str, num: int | None = None, seed: int = 0, sampling: S
         raise ValueError(f"{source} has {len(chosen):,} {sampling} to draw from, not {num:,}: lower --num.")
     if num is not None:
         chosen = heapq.nsmallest(num, chosen, key=lambda prompt: _lot(seed, sampling, prompt))
+    chosen, told = settle_references(chosen)
     facts = {"of": sampling, "meaning": SAMPLINGS[sampling], "seed": seed, "captions_in_source": len(found)}
-    return PromptSet(name, tuple(chosen), facts)
+    return PromptSet(name, tuple(chosen), facts, (told,) if told else ())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,16 +99,16 @@ def _one_a_picture(prompts: list[Prompt], seed: int, source: str) -> list[Prompt
     """One prompt of each picture, in the order of the pictures."""
     by_picture: dict[str, list[Prompt]] = {}
     for prompt in prompts:
-        if not prompt.picture:
+        if not (prompt.picture or prompt.row):
             raise ValueError(
                 f"{source} does not say which picture the prompt {prompt.id!r} describes: use --sampling captions, or "
                 "name a column of pictures."
             )
-        by_picture.setdefault(prompt.picture, []).append(prompt)
+        by_picture.setdefault(prompt.picture or prompt.row, []).append(prompt)
     return [min(captions, key=lambda prompt: _lot(seed, "captions", prompt)) for captions in by_picture.values()]
 
 
 def _lot(seed: int, sampling: Sampling, prompt: Prompt) -> bytes:
     """What decides who is drawn. By checksum, since the streams of random generators change with versions."""
-    name = prompt.picture if sampling == "pictures" else prompt.id
+    name = (prompt.picture or prompt.row) if sampling == "pictures" else prompt.id
     return hashlib.sha256(f"{seed} {sampling} {name}".encode(errors="surrogatepass")).digest()

@@ -3,43 +3,51 @@
 Every reader gives all captions of its source, in the source's order; which of them are drawn is for `prompts`.
 """
 
-import csv
 import dataclasses
-import json
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet
 
 from dalle2.datasets.caption_columns import captions_of, clean_caption
 from dalle2.datasets.captions import canonical_caption
 from dalle2.datasets.emoji import TEST_SPLIT
 from evaluation.folder import find_pictures
 from evaluation.manifest import read_manifest
+from evaluation.tables import CAPTION, read_json, read_table, read_text
 
-# The columns of a list or of a hub's set that are taken unless others are named.
+# The columns of a list or of a hub's set that are taken unless others are named, in small or capital letters.
 COLUMNS = {
     "id": ("id", "prompt_id", "caption_id", "text_id", "sentid", ""),
     "caption": ("caption", "captions", "sentences", "sentences_raw", "prompt", "text", "answer"),
     "reference": ("reference", "file_name", "filename", "image_id", "cocoid"),
 }
-LISTS = (".jsonl", ".csv", ".parquet")
+LISTS = (".jsonl", ".csv", ".tsv", ".json", ".parquet", ".txt")
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 KINDS = (
     "coco:FOLDER, karpathy:FILE.json[:SPLIT], hub:ID[:SPLIT], emoji[:PICTURES], "
-    "a .jsonl, .csv or .parquet list, or a folder of pictures"
+    "a .csv, .tsv, .jsonl, .json or .parquet list, a .txt file with a prompt a line, or a folder of pictures"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A caption to draw, the picture that it describes by name ("" where unknown), and that picture's file."""
+    """A caption to draw, and the picture that it describes.
+
+    Attributes:
+        reference: that picture's file; None where the source comes without pictures.
+        picture: its name or path as the source states it, "" where it states none.
+        row: what the captions of one row of a list have in common, "" where a row has one caption.
+        numbered: whether `id` and `row` are only the row's number, so that no file is named by them.
+    """
 
     id: str
     caption: str
     reference: Path | None = None
     picture: str = ""
+    row: str = ""
+    numbered: bool = False
 
 
 def read_source(source: str) -> tuple[str, list[Prompt]]:
@@ -86,11 +94,11 @@ def _columns(source: str) -> tuple[str, dict[str, str]]:
 def _coco(path: Path) -> tuple[str, list[Prompt]]:
     """COCO's own layout: `annotations/captions_val2014.json` beside `val2014/`, or the same of 2017."""
     file = path if path.is_file() else _caption_file(path)
-    table = _read_json(file)
+    table = read_json(file)
     try:
-        names = {image["id"]: image["file_name"] for image in table["images"]}
+        names = {image["id"]: _name(image["file_name"], str(file), "file_name") for image in table["images"]}
         entries = sorted(table["annotations"], key=lambda entry: entry["id"])
-        captions = [(str(entry["id"]), entry["image_id"], entry["caption"]) for entry in entries]
+        captions = [(_name(entry["id"], str(file), "id"), entry["image_id"], entry["caption"]) for entry in entries]
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"{file} is no COCO caption file: it needs images with id and file_name, and annotations with id, "
@@ -125,7 +133,7 @@ def _karpathy(rest: str) -> tuple[str, list[Prompt]]:
     place, named, split = rest.partition(".json:")
     file, split = Path(f"{place}.json" if named else rest).expanduser(), split or "test"
     try:
-        images = [image for image in _read_json(file)["images"] if image["split"] == split]
+        images = [image for image in read_json(file)["images"] if image["split"] == split]
         prompts = [
             Prompt(
                 str(said["sentid"]),
@@ -151,8 +159,7 @@ def _karpathy_name(image: Mapping[str, Any]) -> str:
 
 def _emoji(folder: Path | None) -> tuple[str, list[Prompt]]:
     """The held-out pictures of the embedded checkpoint's set, in `folder` as <concept>-<style>.png where given."""
-    with TEST_SPLIT.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = [row for _, row in read_table(TEST_SPLIT)]
     names = [f"{row['concept']}-{row['style'].replace(' ', '-')}" for row in rows]
     prompts = [
         Prompt(name, canonical_caption(row), picture=f"{name}.png") for name, row in zip(names, rows, strict=True)
@@ -178,7 +185,8 @@ def _hub(rest: str, columns: Mapping[str, str]) -> tuple[str, list[Prompt]]:
         names = rows.column_names or list(next(iter(rows), {}))
         chosen = _choose(names, columns, place)
         rows = rows.select_columns([name for name in chosen.values() if name is not None])
-        return f"hub {Path(place).name} {split}", list(_prompts(rows, chosen, place))
+        placed = ((f"{place}, row {number}", row) for number, row in enumerate(rows))
+        return f"hub {Path(place).name} {split}", list(_prompts(placed, chosen))
     except (OSError, RuntimeError, datasets.exceptions.DatasetNotFoundError) as error:
         raise ValueError(
             f"datasets cannot read the split {split!r} of {place}: {error} (a split is named as in hub:{place}:train; "
@@ -188,46 +196,21 @@ def _hub(rest: str, columns: Mapping[str, str]) -> tuple[str, list[Prompt]]:
 
 def _list(file: Path, columns: Mapping[str, str]) -> list[Prompt]:
     """A list with a caption a row, or several; pictures are named from the list's own folder."""
-    rows: Iterable[Mapping[str, Any]]
-    match file.suffix.lower():
-        case ".csv":
-            rows = _read_csv(file)
-        case ".jsonl":
-            rows = _read_jsonl(file)
-        case _:
-            table = pyarrow.parquet.ParquetFile(file)
-            wanted = [
-                name for name in _choose(table.schema_arrow.names, columns, file.name).values() if name is not None
-            ]
-            rows = [row for batch in table.iter_batches(columns=wanted) for row in batch.to_pylist()]
+    rows = read_table(file, lambda names: filter(None, _choose(names, columns, file.name).values()))
     if not rows:
         raise ValueError(f"{file} is empty: it needs a caption a row.")
-    chosen = _choose(list(rows[0]), columns, file.name)
-    return _with_references(list(_prompts(rows, chosen, file.name)), file.parent)
+    if file.suffix.lower() == ".txt":
+        _require_prompts(rows)
+    names = list(dict.fromkeys(name for _, row in rows for name in row))  # rows of JSON may have names of their own
+    return _with_references(list(_prompts(rows, _choose(names, columns, file.name))), file.parent)
 
 
-def _read_csv(file: Path) -> list[dict[str, Any]]:
-    # newline="" because captions may hold line breaks, utf-8-sig because spreadsheets write a mark first
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        try:
-            return list(csv.DictReader(lines))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is not a CSV file in UTF-8: {error}.") from error
-
-
-def _read_jsonl(file: Path) -> list[dict[str, Any]]:
-    rows = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line) if line.strip() else None
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{file}, line {number} is not JSON: {error}.") from error
-            if isinstance(row, dict):
-                rows.append(row)
-            elif row is not None:
-                raise ValueError(f"{file}, line {number} is not a table of names and values.")
-    return rows
+def _require_prompts(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """ValueError for a text file whose lines are rows of a table."""
+    names = [name.strip().lower() for name in rows[0][1][CAPTION].split(",")]
+    table = len(names) > 1 and set(names) & set(COLUMNS["caption"])
+    if where := rows[0][0] if table else next((where for where, row in rows if "\t" in row[CAPTION]), ""):
+        raise ValueError(f"{where} is a row of a table, not a prompt: name the file .csv, or .tsv where tabs part it.")
 
 
 def _choose(names: list[str], asked: Mapping[str, str], where: str) -> dict[str, str | None]:
@@ -236,7 +219,8 @@ def _choose(names: list[str], asked: Mapping[str, str], where: str) -> dict[str,
     for kind, usual in COLUMNS.items():
         if kind in asked and asked[kind] not in names:
             raise ValueError(f"{where} has no column {asked[kind]!r}: it has {', '.join(map(repr, names))}.")
-        chosen[kind] = asked.get(kind) or next((name for name in usual if name in names), None)
+        small = {name.lower(): name for name in reversed(names)} | {name: name for name in names}
+        chosen[kind] = asked.get(kind) or next((small[name] for name in usual if name in small), None)
     if chosen["caption"] is None:
         raise ValueError(
             f"{where} has no column of captions: it has {', '.join(map(repr, names))}; name one, as #caption=NAME."
@@ -244,19 +228,36 @@ def _choose(names: list[str], asked: Mapping[str, str], where: str) -> dict[str,
     return chosen
 
 
-def _prompts(rows: Iterable[Mapping[str, Any]], chosen: Mapping[str, str | None], where: str) -> Iterator[Prompt]:
-    for number, row in enumerate(rows):
-        row_id = number if chosen["id"] is None else row.get(chosen["id"])
-        if row_id is None or row_id == "":
-            raise ValueError(f"{where}: row {number} has no {chosen['id']}.")
-        picture = "" if chosen["reference"] is None else str(row.get(chosen["reference"]) or "")
+def _prompts(rows: Iterable[tuple[str, Mapping[str, Any]]], chosen: Mapping[str, str | None]) -> Iterator[Prompt]:
+    numbered = chosen["id"] is None
+    for number, (where, row) in enumerate(rows):
+        row_id = str(number) if numbered else _name(row.get(chosen["id"]), where, chosen["id"])
+        if not row_id:
+            raise ValueError(f"{where} has no {chosen['id']}.")
+        column = chosen["reference"]
+        picture = "" if column is None else _name(row.get(column), where, column)
         said = row.get(chosen["caption"])
-        captions = captions_of(said, f"{where}: row {number}")
+        captions = captions_of(said, where)
         if not isinstance(said.get("raw") if isinstance(said, Mapping) else said, list):
-            yield Prompt(str(row_id), captions[0], picture=picture)
+            yield Prompt(row_id, captions[0], picture=picture, numbered=numbered)
             continue
+        picture = picture or ("" if numbered else row_id)
         for index, caption in enumerate(captions):
-            yield Prompt(f"{row_id}-{index}", caption, picture=picture or str(row_id))
+            yield Prompt(f"{row_id}-{index}", caption, picture=picture, row=row_id, numbered=numbered)
+
+
+def _name(value: object, where: str, column: str) -> str:
+    """An id or a picture's name as text, "" for none; ValueError for what names nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():  # what tables make of whole numbers beside empty cells
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"{where}: {column} is a text or a whole number, not {value!r}.")
+    text = str(value)
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{where}: {column} {text!r} holds what no text has (NUL, or half of a character).")
+    return text
 
 
 def _folder(folder: Path) -> list[Prompt]:
@@ -265,9 +266,11 @@ def _folder(folder: Path) -> list[Prompt]:
         # a table by id, for a prompt may have been drawn several times
         drawn = {row.id: row for row in manifest.rows}.values()
         return [Prompt(row.id, row.caption, row.reference_path, row.reference) for row in drawn]
-    for name in ("metadata.jsonl", "metadata.csv", "metadata.parquet"):
-        if (folder / name).is_file():
-            return _list(folder / name, {})
+    lists = [folder / name for name in METADATA if (folder / name).is_file()]
+    if len(lists) > 1:
+        raise ValueError(f"{folder} holds {lists[0].name} and {lists[1].name}: keep the one that is right.")
+    if lists:
+        return _list(lists[0], {})
     prompts = []
     for file in find_pictures(folder):
         text = file.with_suffix(".txt")
@@ -277,31 +280,42 @@ def _folder(folder: Path) -> list[Prompt]:
                 "file_name and caption into the folder."
             )
         name = file.relative_to(folder).as_posix()
-        prompts.append(Prompt(name, clean_caption(text.read_text(encoding="utf-8"), str(text)), file, name))
+        prompts.append(Prompt(name, clean_caption(read_text(text), str(text)), file, name))
     return prompts
 
 
 def _with_references(prompts: list[Prompt], folder: Path) -> list[Prompt]:
-    """The prompts with their pictures' files, or as they are where `folder` has none of these.
+    """The prompts with the files of their pictures, or as they are where `folder` has none of these.
+
+    `settle_references` looks whether those of a sample are there: of COCO nobody needs all.
+    """
+    files = {name: _file(folder, name) for name in dict.fromkeys(prompt.picture for prompt in prompts) if name}
+    if not any(file.is_file() for file in files.values()):
+        return prompts
+    # without a name the folder itself, which is no picture
+    return [dataclasses.replace(prompt, reference=files.get(prompt.picture, folder)) for prompt in prompts]
+
+
+def settle_references(prompts: list[Prompt]) -> tuple[list[Prompt], str]:
+    """The prompts as they are if the pictures of all are there, without any if none is, and what is to be said of it.
 
     ValueError when some are there and some are not: numbers over the rest would be of another set.
     """
-    names = {prompt.picture for prompt in prompts}
-    absent = {name for name in names if not name or not (folder / name).is_file()}
-    if absent == names:
-        return prompts
-    if absent:
+    described = {prompt.picture: prompt for prompt in prompts if prompt.reference is not None}
+    absent = [prompt for prompt in described.values() if not prompt.reference.is_file()]
+    if not absent:
+        return prompts, ""
+    first = f"{absent[0].reference}, of the prompt {absent[0].id!r}"
+    if len(absent) < len(described):
         raise ValueError(
-            f"{folder} has only {len(names) - len(absent):,} of the {len(names):,} pictures that are described: "
-            f"complete it (the first that is missing is {min(absent)!r}), or remove it to do without pictures."
+            f"{len(absent):,} of the {len(described):,} described pictures cannot be found, the first is {first}: "
+            "complete them, or move the others away to do without pictures."
         )
-    return [dataclasses.replace(prompt, reference=folder / prompt.picture) for prompt in prompts]
+    told = f"None of the {len(described):,} described pictures can be found, the first is {first}: they are left out."
+    return [dataclasses.replace(prompt, reference=None) for prompt in prompts], told
 
 
-def _read_json(file: Path) -> Any:
-    if not file.is_file():
-        raise ValueError(f"There is no file {file}.")
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is not JSON, perhaps because a download broke off: {error}.") from error
+def _file(folder: Path, name: str) -> Path:
+    """The file of a picture, whichever way its name writes letters with accents: a Mac parts them, others do not."""
+    forms = (folder / form for form in (name, *(unicodedata.normalize(kind, name) for kind in ("NFC", "NFD"))))
+    return next((file for file in forms if file.is_file()), folder / name)

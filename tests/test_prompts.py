@@ -181,7 +181,9 @@ def test_lists_with_and_without_pictures(tmp_path: Path, suffix: str) -> None:
     assert [(prompt.id, prompt.caption) for prompt in found] == [("a", 'One, "two" three'), ("b", "四 五")]
     assert [prompt.reference for prompt in found] == [None, None]
     picture(tmp_path / "one.png")
-    with pytest.raises(ValueError, match=r"only 1 of the 2 pictures .* 'sub/two.png'"):
+    with pytest.raises(
+        ValueError, match=r"1 of the 2 described pictures .* the first is .*two\.png, of the prompt 'b'"
+    ):
         read_prompts(str(file))
     picture(tmp_path / "sub" / "two.png")
     assert [prompt.reference for prompt in read_prompts(str(file)).prompts] == [
@@ -257,8 +259,10 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
 
 
 def test_a_drawn_folder_gives_its_prompts_again(tmp_path: Path) -> None:
-    rows = [Row(file="000000.png", id="x", caption="a", seed=0, reference="/real.jpg")]
-    rows += [Row(file="000001.png", id="x", caption="a", seed=1, reference="/real.jpg")]
+    real = tmp_path / "real.jpg"
+    picture(real)
+    rows = [Row(file="000000.png", id="x", caption="a", seed=0, reference=str(real))]
+    rows += [Row(file="000001.png", id="x", caption="a", seed=1, reference=str(real))]
     rows += [Row(file="000002.png", id="y", caption="b", seed=2)]
     numbers = {"pictures": 3, "seed": 0, "picture_size": 8, "batch_size": 1, "compiled": False, "threads": 1}
     words = dict.fromkeys(("prompts", "prompts_sha256", "checkpoint", "checkpoint_hash", "device", "dtype"), "")
@@ -266,7 +270,29 @@ def test_a_drawn_folder_gives_its_prompts_again(tmp_path: Path) -> None:
     write_manifest(manifest, tmp_path)
     found = read_prompts(str(tmp_path)).prompts
     assert [(prompt.id, prompt.caption) for prompt in found] == [("x", "a"), ("y", "b")]
-    assert [prompt.reference for prompt in found] == [Path("/real.jpg"), None]
+    assert [prompt.reference for prompt in found] == [real, None]
+    real.unlink()
+    moved = read_prompts(str(tmp_path))
+    assert [prompt.reference for prompt in moved.prompts] == [None, None]
+    assert moved.notes[0].startswith(f"None of the 1 described pictures can be found, the first is {real}")
+
+
+def test_only_the_sampled_pictures_of_coco_are_needed(coco: Path) -> None:
+    source, pictures = f"coco:{coco}", sorted((coco / "val2014").iterdir())
+    sampled = read_prompts(source, 2, sampling="pictures")
+    others = {path.name for path in pictures} - {prompt.picture for prompt in sampled.prompts}
+    for name in others:
+        (coco / "val2014" / name).unlink()
+    again = read_prompts(source, 2, sampling="pictures")
+    assert again == sampled and all(prompt.reference.is_file() for prompt in again.prompts)
+    with pytest.raises(ValueError, match="2 of the 4 described pictures cannot be found"):
+        read_prompts(source)
+
+
+def test_names_with_accents_are_found_whichever_way_they_are_written(tmp_path: Path) -> None:
+    picture(tmp_path / "cafe\u0301.png")  # as a Mac writes it
+    file = write_list([{"caption": "a", "file_name": "caf\u00e9.png"}], tmp_path / "list.csv")
+    assert read_prompts(str(file)).prompts[0].reference == tmp_path / "cafe\u0301.png"
 
 
 @pytest.mark.parametrize(
@@ -279,7 +305,10 @@ def test_a_drawn_folder_gives_its_prompts_again(tmp_path: Path) -> None:
         (lambda table: table["annotations"][0].update(caption=None), "has no caption"),
         (lambda table: table["annotations"][0].update(id=table["annotations"][1]["id"]), "two prompts with the id"),
         (lambda table: table["annotations"].clear(), "has no prompts"),
-        (lambda table: table["images"][0].update(file_name="absent.jpg"), "only 3 of the 4 pictures"),
+        (
+            lambda table: table["images"][0].update(file_name="absent.jpg"),
+            "1 of the 4 described pictures cannot be found",
+        ),
     ],
 )
 def test_a_malformed_caption_file(coco: Path, change: object, expected: str) -> None:
@@ -308,8 +337,8 @@ def test_an_incomplete_coco_folder(coco: Path, tmp_path: Path) -> None:
         ("", "is empty"),
         ('{"caption": "a"}\n{"caption"', "line 2 is not JSON"),
         ("[1]", "line 1 is not a table"),
-        ('{"caption": 3}', "row 0 has no caption, but 3"),
-        ('{"id": "a", "caption": "x"}\n{"caption": "y"}', "row 1 has no id"),
+        ('{"caption": 3}', "list.jsonl, line 1 has no caption, but 3"),
+        ('{"id": "a", "caption": "x"}\n{"caption": "y"}', "list.jsonl, line 2 has no id"),
         ('{"id": "a", "caption": "x"}\n{"id": "a", "caption": "y"}', "two prompts with the id 'a'"),
     ],
 )
