@@ -1,5 +1,6 @@
 """Training for real, on networks so small that it takes seconds: learning, resuming, several processes."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from dalle2.datasets.phrases import Phrases
 from dalle2.datasets.pictures import PicturesInMemory, load_pictures
 from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
+from dalle2.training.augmentation import moved
 from dalle2.training.clip import Towers
 from dalle2.training.decoder import DecoderStage, shrink
 from dalle2.training.loop import Run, ahead, fit
@@ -451,3 +453,79 @@ def test_tokenizer_writes_any_script() -> None:
         assert tokenizer.eos_token_id not in ids[1:-1], f"{text} has an unknown token"
     assert tokenizer.eos_token_id == len(tokenizer) - 1
     assert tokenizer.model_max_length == 12
+
+
+def test_the_decoder_hears_the_prior_where_the_caption_is_whole(trained: Path, tmp_path: Path) -> None:
+    """Guesses replace embeddings only where the caption names a style and the guess is about the picture."""
+    recipe = read_recipe(_with(trained, tmp_path, prior_share=1.0))
+    training = Training(recipe, Run(tmp_path / "run", recipe.seed, Accelerator(cpu=True)))
+    with pytest.raises(ValueError, match="the prior to be trained first"):
+        training.train(["clip", "decoder"])
+    shutil.copytree(trained / "prior", tmp_path / "run" / "prior")
+    towers = training._towers()
+    batch = training.pictures("train").batch(Randomness(0, "look", 0, 8))
+    stage = DecoderStage(recipe.decoder, towers, torch.ones(32), training._guesses(towers)).train()
+    true, none = towers.embed_pictures(batch.pictures), torch.zeros(8, dtype=torch.bool)
+    heard = stage._guessed(true, none, batch, Randomness(0, "decoder", 0, 8))
+    assert torch.equal(heard, true)  # these captions name no style
+    named = dataclasses.replace(batch, facts=torch.zeros_like(batch.facts))
+    heard = stage._guessed(true, none, named, Randomness(0, "decoder", 0, 8))
+    replaced = (heard != true).any(1)
+    assert (torch.cosine_similarity(heard, true) > 0.5).all()
+    again = stage._guessed(true, none, named, Randomness(0, "decoder", 0, 8))
+    assert torch.equal(heard, again) and replaced.any()
+    mirrored = torch.ones(8, dtype=torch.bool)
+    assert torch.equal(stage._guessed(true, mirrored, named, Randomness(0, "decoder", 0, 8)), true)
+    assert torch.equal(stage.eval()._guessed(true, none, named, Randomness(0, "decoder", 0, 8)), true)
+
+
+def _with(trained: Path, folder: Path, **decoder: object) -> Path:
+    """A recipe that goes on from a finished run, with these keys of its decoder."""
+    source = json.loads((trained / "checkpoint" / "dalle2.json").read_text())["recipe"]["data"]["source"]
+    text = RECIPE.format(source=source).replace(
+        "[clip]\nsteps = 6", f'[clip]\nstart_from = "{trained}/clip"\nsteps = 0'
+    )
+    keys = "".join(f"{name} = {value}\n" for name, value in decoder.items())
+    path = folder / "on.toml"
+    path.write_text(text.replace("[decoder]\n", "[decoder]\n" + keys))
+    return path
+
+
+def test_pictures_are_moved_where_chosen() -> None:
+    ramp = torch.linspace(-1, 1, 16).expand(2, 3, 16, 16).contiguous()
+    no, yes, still = torch.zeros(2, dtype=torch.bool), torch.ones(2, dtype=torch.bool), torch.zeros(2, 4)
+    torch.testing.assert_close(moved(ramp, yes, no, still), ramp)
+    torch.testing.assert_close(moved(ramp, yes, yes, still), ramp.flip(-1))
+    assert torch.equal(moved(ramp, no, yes, torch.ones(2, 4)), ramp)
+    right = torch.tensor([[0.0, 0.0, 1.0, 0.0]]).expand(2, 4)
+    there = moved(ramp, yes, no, right)
+    assert (there[..., 4:-4] < ramp[..., 4:-4]).all()  # what was on the left stands further to the right
+    torch.testing.assert_close(there[..., 0], ramp[..., 0])  # and the border repeats
+
+
+def test_the_decoder_learns_from_moved_pictures_and_features(trained: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(_with(trained, tmp_path, augment=0.5, feature_weight=0.1))
+    training = Training(recipe, Run(tmp_path / "run", recipe.seed, Accelerator(cpu=True)))
+    training.train(["clip"])
+    towers = training._towers()
+    batch = training.pictures("train").batch(Randomness(0, "look", 0, 8))
+    stage = DecoderStage(recipe.decoder, towers, torch.ones(32)).train()
+    losses = stage(batch, Randomness(0, "decoder", 0, 8))
+    losses["loss"].backward()
+    assert losses["features"] >= 0 and torch.isfinite(losses["loss"])
+    assert not [name for name, parameter in towers.named_parameters() if parameter.grad is not None]
+    pictures, mirrored = stage._augmented(batch.pictures, Randomness(0, "decoder", 0, 8))
+    assert 0 < (pictures != batch.pictures).flatten(1).any(1).sum() < 8 and mirrored.sum() < 8
+    assert torch.equal(stage.eval()._augmented(batch.pictures, Randomness(0, "decoder", 0, 8))[0], batch.pictures)
+
+
+def test_an_upsampler_goes_on_from_both_of_its_networks(trained: Path, recipe_file: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(recipe_file)
+    plan = recipe.upsampler.model_copy(update={"start_from": str(trained / "checkpoint"), "steps": 0, "last_steps": 1})
+    plan = plan.model_copy(update={"learning_rate": 1e-12, "weight_decay": 0.0})
+    out = tmp_path / "on"
+    training = Training(recipe.model_copy(update={"upsampler": plan}), Run(out, recipe.seed, Accelerator(cpu=True)))
+    training.train(["upsampler"])
+    before, after = weights(trained / "checkpoint"), weights(out / "upsampler")
+    for name, value in after.items():
+        torch.testing.assert_close(value, before[name].float(), rtol=0, atol=1e-6, msg=f"{name} differs")

@@ -10,12 +10,16 @@ from torch import nn
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks.text_projection import TextProjection
+from dalle2.training.augmentation import moved
 from dalle2.training.clip import Towers
+from dalle2.training.guesses import PriorGuesses
 from dalle2.training.losses import snr_weight, variational
 from dalle2.training.recipe import Decoder
 from dalle2.training.stage import Stage, grid
 
 _SAMPLE_STEPS = 8
+_FEATURES_BELOW = 400  # timesteps at which a predicted picture is sharp enough for the picture tower
+_NEAR = 0.5  # cosine of a prior's guess to the true embedding; 0.63 on average for captions of label and style
 
 
 class DecoderStage(Stage):
@@ -26,13 +30,14 @@ class DecoderStage(Stage):
 
     Args:
         std: (dim,) deviations of the training pictures' embeddings, the unit of `plan.embedding_noise`.
+        guesses: the finished prior; needed where `plan.prior_share` is above 0.
     """
 
     name = "decoder"
 
-    def __init__(self, plan: Decoder, towers: Towers, std: torch.Tensor) -> None:
+    def __init__(self, plan: Decoder, towers: Towers, std: torch.Tensor, guesses: PriorGuesses | None = None) -> None:
         super().__init__()
-        self.plan, self.towers = plan, towers
+        self.plan, self.towers, self.guesses = plan, towers, guesses
         self.register_buffer("std", std, persistent=False)
         dim = len(std)
         self.text_projection = TextProjection(
@@ -66,14 +71,16 @@ class DecoderStage(Stage):
 
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
         device = self.std.device
-        clean = shrink(batch.pictures.to(device), self.plan.picture_size)
+        pictures, mirrored = self._augmented(batch.pictures.to(device), randomness)
+        clean = shrink(pictures, self.plan.picture_size)
         blind = randomness.uniform() < self.plan.embedding_drop
         # Guidance compares with a decoder that sees neither: where the embedding goes, the text goes too.
-        no_text = blind | (randomness.uniform() < self.plan.text_drop)
+        no_text = blind | mirrored | (randomness.uniform() < self.plan.text_drop)
         captions = ["" if drop else caption for drop, caption in zip(no_text.tolist(), batch.captions, strict=True)]
         with torch.no_grad():
-            embeddings = self.towers.embed_pictures(batch.pictures.to(device)).float()
+            true = self.towers.embed_pictures(pictures).float()
             texts = self.towers.read(captions)
+        embeddings = self._guessed(true, mirrored, batch, randomness)
         embeddings = embeddings + self.plan.embedding_noise * self.std * randomness.normal(len(self.std)).to(device)
         nothing = self.text_projection.learned_classifier_free_guidance_embeddings
         embeddings = torch.where(blind[:, None].to(device), nothing[None], embeddings)
@@ -85,7 +92,7 @@ class DecoderStage(Stage):
         # Beyond its range the variance could hide any error of the mean at no cost in the full schedule, and
         # would explode in a respaced one: there it gets no gradient.
         bits = variational(self.scheduler, timesteps, clean, noisy, predicted, variance.clamp(-1, 1))
-        return {
+        losses = {
             "loss": squared + self.plan.variance_weight * bits.mean(),
             "squared": squared,
             "variational": bits.mean(),
@@ -95,6 +102,41 @@ class DecoderStage(Stage):
                 for inside in [(timesteps >= low) & (timesteps < low + 200)]
             },
         }
+        if self.plan.feature_weight:
+            losses["features"] = self._feature_distance(predicted, clean, timesteps < _FEATURES_BELOW)
+            losses["loss"] = losses["loss"] + self.plan.feature_weight * losses["features"]
+        return losses
+
+    def _augmented(self, pictures: torch.Tensor, randomness: Randomness) -> tuple[torch.Tensor, torch.Tensor]:
+        """The pictures, a share of them moved, and which are mirrored, (n,): no caption is sure to be true of those."""
+        if not (self.plan.augment and self.training):
+            return pictures, torch.zeros(len(pictures), dtype=torch.bool)
+        chosen = randomness.uniform() < self.plan.augment
+        mirrored = chosen & (randomness.uniform() < 0.5)
+        return moved(pictures, chosen, mirrored, randomness.uniform(4) * 2 - 1), mirrored
+
+    def _guessed(
+        self, embeddings: torch.Tensor, mirrored: torch.Tensor, batch: Batch, randomness: Randomness
+    ) -> torch.Tensor:
+        """The embeddings (n, dim), some of them replaced by what the prior says of the picture's whole caption.
+
+        Only where the caption names the style, and where the guess is about this picture at all: of a caption like
+        "face" the prior says any face, from which nobody could draw this one.
+        """
+        if not (self.plan.prior_share and self.training):
+            return embeddings
+        chosen = (randomness.uniform() < self.plan.prior_share) & ~mirrored & (batch.facts[:, 3] >= 0)
+        rows = chosen.nonzero()[:, 0]
+        guesses = self.guesses([batch.captions[row] for row in rows.tolist()], randomness)
+        rows = rows.to(embeddings.device)
+        near = torch.cosine_similarity(guesses, embeddings[rows]) > _NEAR
+        return embeddings.index_copy(0, rows[near], guesses[near])
+
+    def _feature_distance(self, predicted: torch.Tensor, clean: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
+        """Mean cosine distance of predicted and true small pictures to the picture tower, over the sharp ones."""
+        seen, true = (self.towers.embed_pictures(pictures).float() for pictures in (predicted, clean))
+        distances = 1 - torch.cosine_similarity(seen, true)
+        return (distances * sharp).sum() / sharp.sum().clamp(min=1)
 
     def predict(
         self,

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,9 +18,11 @@ from dalle2.datasets.scenes import scene_texts
 from dalle2.families import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
+from dalle2.settings import StageSettings
 from dalle2.training.autoregressive_prior import AutoregressivePriorStage
 from dalle2.training.clip import ClipStage, Towers
 from dalle2.training.decoder import DecoderStage
+from dalle2.training.guesses import PriorGuesses
 from dalle2.training.linear_prior import LinearPriorStage
 from dalle2.training.loop import Pictures, Run, fit
 from dalle2.training.prior import PriorStage, embedding_statistics
@@ -164,7 +167,7 @@ class Training:
         plan, towers = self.recipe.decoder, self._towers()
         std = embedding_statistics(torch.cat([self._embed(towers, batch) for batch in self._sample()]))[1]
         torch.manual_seed(self.recipe.seed)
-        stage = DecoderStage(plan, towers, std)
+        stage = DecoderStage(plan, towers, std, self._guesses(towers) if plan.prior_share else None)
         if plan.start_from:
             for module, kind, part in (
                 (stage.network, UNet2DConditionModel, "decoder"),
@@ -174,15 +177,24 @@ class Training:
                 module.load_state_dict(start.state_dict())
         self._finish("decoder", [self._fit(stage, plan)])
 
+    def _guesses(self, towers: Towers) -> PriorGuesses:
+        """The finished prior, sampled as the checkpoint will recommend."""
+        folder = self.run.folder / "prior"
+        if not folder.exists():
+            raise ValueError(f"{folder} does not exist: decoder.prior_share needs the prior to be trained first.")
+        settings = StageSettings.from_dict({"num_inference_steps": 4} | self.recipe.settings.get("prior", {}))
+        return PriorGuesses(folder, towers, replace(settings, candidates=1)).to(self.run.accelerator.device)
+
     def _upsampler(self) -> None:
         plan, small = self.recipe.upsampler, self.recipe.decoder.picture_size
         torch.manual_seed(self.recipe.seed)
         first = FirstUpsamplerStage(plan, small)
         if plan.start_from:
-            start = UNet2DModel.from_pretrained(plan.start_from, subfolder="super_res_first", torch_dtype=torch.float32)
-            first.network.load_state_dict(start.state_dict())
+            first.network.load_state_dict(_upsampler_weights(plan.start_from, "super_res_first"))
         first = self._fit(first, plan)
         last = LastUpsamplerStage(plan, small, first.network)
+        if plan.start_from:
+            last.network.load_state_dict(_upsampler_weights(plan.start_from, "super_res_last"))
         last = self._fit(last, plan.model_copy(update={"steps": plan.last_steps}))
         first.network.requires_grad_(True)
         self._finish("upsampler", [first, last])
@@ -266,6 +278,10 @@ class _Alone:
     """Stands in for the accelerator where each process does the same work."""
 
     num_processes, process_index = 1, 0
+
+
+def _upsampler_weights(checkpoint: str, part: str) -> dict[str, torch.Tensor]:
+    return UNet2DModel.from_pretrained(checkpoint, subfolder=part, torch_dtype=torch.float32).state_dict()
 
 
 def _texts(pictures: Pictures) -> Iterable[str]:
