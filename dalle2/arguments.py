@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--draft", action="store_true", help="four network steps in all: soonest")
     parser.add_argument("--steps", help=f"denoising steps: {three}, as 25,25,7")
     parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
+    against = "what the pictures should not show, wherever a stage is guided"
+    parser.add_argument("--negative", dest="negative_prompt", metavar="TEXT", help=against)
     known = ", ".join(SCHEDULERS)
     parser.add_argument("--scheduler", help=f"{known}: {three}, as ddim,dpm++,unclip")
     parser.add_argument("--prior", choices=PRIORS, help="which kind of prior; default: the checkpoint's own choice")
@@ -52,7 +54,9 @@ def chosen_settings(options: argparse.Namespace, model: "UnclipModel", default: 
         default = default.drafting()
     changes = stage_changes(options)
     stages = {name: dataclasses.replace(getattr(default, name), **changes[name]) for name in STAGES}
-    return dataclasses.replace(default, **stages)
+    if options.negative_prompt is not None:
+        default = dataclasses.replace(default, negative_prompt=options.negative_prompt)
+    return dataclasses.replace(default, **stages).negated()
 
 
 def stage_changes(options: argparse.Namespace) -> dict[str, dict[str, object]]:

@@ -136,7 +136,27 @@ def _settings(options: argparse.Namespace, model: UnclipModel) -> Settings:
         default = default.repainting()
     if options.scheduler:  # what only the task's own scheduler can do must not stand in its way
         default = dataclasses.replace(default, decoder=dataclasses.replace(default.decoder, times=1))
-    return chosen_settings(options, model, default)
+    return chosen_settings(options, model, default).negated(_stages(options))
+
+
+def _stages(options: argparse.Namespace) -> list[str]:
+    """Those of the prior and the decoder that this task needs."""
+    match options.task:
+        case "enhance":
+            return []
+        case "interpolate":
+            prior = any(isinstance(content, str) for content in options.contents)
+        case "mix":
+            prior = any(isinstance(content, str) for content, _ in options.contents)
+        case "inpaint" | "outpaint":
+            prior = options.prompt is not None
+        case "dimensions":
+            prior = options.pictures is None
+        case "diff":
+            prior = options.way != "slerp"
+        case other:
+            prior = other in ("steps", "attention")
+    return ["prior", "decoder"] if prior else ["decoder"]
 
 
 def _drawing(

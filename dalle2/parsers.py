@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from dalle2.arguments import DTYPES, add_arguments, stage_changes
 from dalle2.output import FILMS, Destination
-from dalle2.settings import MAX_SEED, STRENGTHS, check_prompt, check_seed
+from dalle2.settings import MAX_SEED, STRENGTHS, check_negative_prompt, check_prompt, check_seed
 
 TASKS: dict[str, str] = {
     "variations": "pictures with the content of PICTURE; with --eta also its composition",
@@ -60,6 +60,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         return _captioning(options)
     _check_seeds(options)
     stage_changes(options)
+    check_negative_prompt(options.negative_prompt)
     if task is None:
         _check_prompt(options)
     else:
@@ -212,7 +213,7 @@ def _check_prompt(options: argparse.Namespace) -> None:
     """A prompt, whose words may have been written without quotes, or a picture to draw again."""
     words = options.prompt
     if options.source is not None:
-        given = ("n", "seed", "steps", "guidance", "scheduler", "prior")
+        given = ("n", "seed", "steps", "guidance", "negative_prompt", "scheduler", "prior")
         clashing = [name for name in given if getattr(options, name) is not None] + ["draft"] * options.draft
         if words or clashing:
             name = "the prompt" if words else clashing[0]

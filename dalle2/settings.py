@@ -4,8 +4,9 @@ Defaults belong to the checkpoint (`model.settings`); limits are written once, h
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 from PIL import Image
 
@@ -93,6 +94,11 @@ class StageSettings:
             )
 
     @property
+    def guided(self) -> bool:
+        """Whether what is predicted without the prompt counts too, and with it a negative prompt."""
+        return self.guidance_scale != 1 and self.kind != "linear"
+
+    @property
     def retraces(self) -> bool:
         """Whether the stage can be walked backwards, which it is without guidance: a diffusion's plain DDIM."""
         return self == StageSettings(self.num_inference_steps, self.guidance_scale, scheduler="ddim")
@@ -106,13 +112,19 @@ class StageSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of the three stages, in the order in which they run."""
+    """The settings of the three stages, in the order in which they run, and what the picture should not show.
+
+    `negative_prompt` (diffusers' name) is read in the place of no prompt at all wherever a stage is guided: guidance
+    then leads from it to the prompt. "" and None are no negative prompt.
+    """
 
     prior: StageSettings
     decoder: StageSettings
     upsampler: StageSettings
+    negative_prompt: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "negative_prompt", check_negative_prompt(self.negative_prompt))
         if self.upsampler.guidance_scale != 1:
             raise ValueError("The upsampler is never guided: leave its guidance_scale at 1.")
         if self.upsampler.candidates != 1:
@@ -166,24 +178,34 @@ class Settings:
         if prior.kind == "diffusion":
             guidance = min(prior.guidance_scale, DRAFT_PRIOR_GUIDANCE)
             prior = replace(prior, guidance_scale=guidance, scheduler="ddim", times=1)
-        return Settings(
+        return replace(
+            self,
             prior=prior,
             decoder=replace(self.decoder, num_inference_steps=DRAFT_DECODER_STEPS, candidates=1),
             upsampler=replace(self.upsampler, num_inference_steps=1),
         )
 
-    def to_dict(self) -> dict[str, dict[str, object]]:
-        """Plain values, ready for JSON."""
-        stages = asdict(self)
+    def negated(self, stages: Collection[str] = STAGES) -> "Settings":
+        """These settings; ValueError where a negative prompt has no effect, because none of these stages is guided."""
+        if self.negative_prompt and not any(getattr(self, name).guided for name in STAGES if name in stages):
+            raise ValueError(
+                "The negative prompt has no effect, for nothing is guided here: guide by more than 1, or leave it out."
+            )
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: a table for each stage, and the negative prompt where there is one."""
+        stages = {name: asdict(getattr(self, name)) for name in STAGES}
         for stage in stages.values():
             stage["guidance_interval"] = list(stage["guidance_interval"])
-        return stages
+        return stages | ({"negative_prompt": self.negative_prompt} if self.negative_prompt else {})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Mapping[str, object]]) -> "Settings":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
         """The inverse of `to_dict`; ValueError names an unknown or a missing key."""
-        _check_keys(values, cls, required={"prior", "decoder", "upsampler"})
-        return cls(**{name: StageSettings.from_dict(stage) for name, stage in values.items()})
+        _check_keys(values, cls, required=set(STAGES))
+        stages = {name: StageSettings.from_dict(values[name]) for name in STAGES}
+        return cls(**stages, negative_prompt=values.get("negative_prompt", ""))
 
 
 @dataclass(frozen=True)
@@ -217,6 +239,12 @@ def check_prompt(prompt: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in prompt):
         raise ValueError("The prompt holds half of a character (a lone surrogate): type or paste it again.")
     return prompt
+
+
+def check_negative_prompt(prompt: str | None) -> str:
+    """The negative prompt, "" where there is none; ValueError when it is too long or not text."""
+    blank = prompt is None or (isinstance(prompt, str) and not prompt.strip())
+    return "" if blank else check_prompt(prompt)
 
 
 def check_seed(seed: int) -> int:

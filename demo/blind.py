@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from demo.studio import PRESETS, Refusal, Studio
+from demo.studio import PRESETS, STAGES, Refusal, Studio
 from demo.votes import Vote, Votes
 
 Captioned = tuple[Image.Image, str]
@@ -94,7 +94,9 @@ def contestant(studio: Studio, settings: str | Mapping[str, Mapping[str, object]
     """
     chosen = studio.settings(settings, checkpoint)
     preset = next((name for name in PRESETS if studio.settings(name, checkpoint) == chosen), None)
-    how = preset or ", ".join(_stage(name, values) for name, values in chosen.to_dict().items())
+    values = chosen.to_dict()
+    against = [f"against {chosen.negative_prompt}"] if chosen.negative_prompt else []
+    how = preset or ", ".join([_stage(name, values[name]) for name in STAGES] + against)
     return f"{checkpoint}@{studio.model(checkpoint).checkpoint_hash[:6]} {how}"
 
 

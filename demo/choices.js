@@ -1,12 +1,15 @@
-// A preset is kept by its name; any change of a number makes the value a table of its own.
+// A preset is kept by its name; any change of a number, and a negative prompt, makes the value a table of its own.
 const current = () => {
   const here = props.presets[props.checkpoint];
   return typeof props.value === "string" ? here[props.value] || here.default : props.value;
 };
 
+const against = (preset, negative) =>
+  negative ? { ...props.presets[props.checkpoint][preset], negative_prompt: negative } : preset;
+
 element.addEventListener("click", event => {
   const button = event.target.closest("[data-preset]");
-  if (button) props.value = button.dataset.preset;
+  if (button) props.value = against(button.dataset.preset, props.value.negative_prompt);
 });
 
 // While a slider moves only its number follows; its value counts once it is let go.
@@ -16,6 +19,12 @@ element.addEventListener("input", event => {
 
 element.addEventListener("change", event => {
   const { stage, key } = event.target.dataset;
+  if (key === "negative_prompt") {
+    const { negative_prompt, ...stages } = current(), here = props.presets[props.checkpoint];
+    const preset = Object.keys(here).find(name => JSON.stringify(here[name]) === JSON.stringify(stages));
+    const text = event.target.value.trim();
+    props.value = preset ? against(preset, text) : { ...stages, ...(text && { negative_prompt: text }) };
+  }
   if (!stage) return;
   const chosen = structuredClone(current());
   if (key === "scheduler") Object.assign(chosen[stage], { eta: 0, times: 1 }); // belong to some schedulers only

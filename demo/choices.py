@@ -1,4 +1,7 @@
-"""How to draw: a preset, or each stage's steps, guidance and scheduler. A component that all tabs share."""
+"""How to draw: a preset, or each stage's steps, guidance and scheduler, and a negative prompt.
+
+A component that all tabs share.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +9,17 @@ from typing import Any
 
 import gradio as gr
 
-from demo.studio import FREE, MAX_CANDIDATES, MAX_GUIDANCE, MAX_STEPS, PRESETS, SCHEDULERS, Manner, Studio
+from demo.studio import (
+    FREE,
+    MAX_CANDIDATES,
+    MAX_GUIDANCE,
+    MAX_PROMPT_CHARACTERS,
+    MAX_STEPS,
+    PRESETS,
+    SCHEDULERS,
+    Manner,
+    Studio,
+)
 
 TEMPLATE = Path(__file__).with_name("choices.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("choices.js").read_text(encoding="utf-8")
@@ -40,6 +53,7 @@ class Choices(gr.HTML):
             most_steps=MAX_STEPS,
             most_guidance=MAX_GUIDANCE,
             most_candidates=MAX_CANDIDATES,
+            most_characters=MAX_PROMPT_CHARACTERS,
             open=False,
             render=render,
         )
@@ -47,7 +61,8 @@ class Choices(gr.HTML):
     def api_info(self) -> dict[str, Any]:
         return {
             "anyOf": [{"type": "string", "enum": list(PRESETS)}, {"type": "object"}],
-            "description": "a preset, or {stage: {num_inference_steps, guidance_scale, scheduler}} as in a record",
+            "description": "a preset, or what differs from the default: {stage: {num_inference_steps, guidance_scale, "
+            "scheduler}, negative_prompt: text} as in a record, stage being prior, decoder or upsampler",
         }
 
     def example_payload(self) -> str:

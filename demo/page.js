@@ -6,6 +6,7 @@
     const prompt = event.target instanceof HTMLTextAreaElement && !event.shiftKey && !event.isComposing;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey || prompt)) {
       event.preventDefault();
+      if (event.target.closest(".choices")) event.target.blur(); // what is written there counts from then on
       press("draw");
     }
     if (event.key === "Escape" && !document.querySelector("dialog[open]")) press("stop");

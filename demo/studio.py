@@ -222,11 +222,14 @@ class Studio:
             if chosen == DRAFT and not manner.adapted:
                 return own.drafting()
             return _preset(own, PRESETS[chosen])
-        if not isinstance(chosen, Mapping) or not all(isinstance(stage, Mapping) for stage in chosen.values()):
+        table = dict(chosen) if isinstance(chosen, Mapping) else {"": chosen}
+        changes = {name: stage for name, stage in table.items() if name != "negative_prompt"}
+        if not all(isinstance(stage, Mapping) for stage in changes.values()):
             raise Refusal("The settings must be a table with a table for each stage, as in a picture's record.")
         values = own.to_dict()
         try:
-            settings = Settings.from_dict(values | {name: values.get(name, {}) | dict(chosen[name]) for name in chosen})
+            stages = {name: values.get(name, {}) | dict(stage) for name, stage in changes.items()}
+            settings = Settings.from_dict(values | table | stages)
         except ValueError as error:
             raise Refusal(f"These settings cannot be used: {error}") from error
         if manner.adapted == "retracing":
@@ -253,6 +256,7 @@ class Studio:
         model = self.model(checkpoint)
         chosen = self.settings(settings, checkpoint, manner)
         try:
+            chosen.negated(manner.stages)
             seeds = _seeds(seed, count, most)
         except ValueError as error:
             raise Refusal(str(error)) from error
@@ -420,7 +424,7 @@ def _preset(own: Settings, factor: float) -> Settings:
         stage: StageSettings = getattr(own, name)
         steps = min(max(round(stage.num_inference_steps * factor), 1), MAX_STEPS)
         stages[name] = dataclasses.replace(stage, num_inference_steps=steps)
-    return Settings(**stages)
+    return dataclasses.replace(own, **stages)
 
 
 def _check_bounds(settings: Settings) -> None:

@@ -31,9 +31,9 @@ class Reader:
         self.context = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
         self._plain = _plain(tokenizer)
 
-    def read(self, prompts: Sequence[str], guided: bool = False) -> Text:
-        """Encode the prompts; when guided, as many empty ones stand before them."""
-        rows = [self.tokenize(prompt) for prompt in [""] * len(prompts) * guided + list(prompts)]
+    def read(self, prompts: Sequence[str], guided: bool = False, negative: str = "") -> Text:
+        """Encode the prompts; when guided, the negative prompt stands before them as many times."""
+        rows = [self.tokenize(prompt) for prompt in [negative] * len(prompts) * guided + list(prompts)]
         ids = self._padded(rows, self.context)
         mask = torch.tensor([[i < len(row) for i in range(self.context)] for row in rows], device=ids.device)
         # In batches of one size, for a matrix product of another size rounds otherwise.

@@ -121,11 +121,11 @@ class Unclip(UnclipModel):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         self.require("text_to_image")
-        chosen = (settings or self.settings).prior
+        settings = settings or self.settings
+        chosen = settings.prior
         many, prior = chosen.candidates, self.prior(chosen.kind)
         noise = [generator for generator in generators(seeds) for _ in range(many)]
-        guided = chosen.kind != "linear" and chosen.guidance_scale != 1
-        read = self.reader.read(prompts, guided)
+        read = self.reader.read(prompts, chosen.guided, settings.negative_prompt)
         text = read.repeated(many)
         match chosen.kind:
             case "diffusion":
@@ -155,7 +155,8 @@ class Unclip(UnclipModel):
         self.require("text_diff")
         chosen = self.rewording(settings)
         prior, scheduler = self.prior("diffusion"), self.parts.prior_scheduler.config
-        before, after = self.reader.read([old]), self.reader.read([new], chosen.prior.guidance_scale != 1)
+        before = self.reader.read([old])
+        after = self.reader.read([new], chosen.prior.guided, chosen.negative_prompt)
         rows, embedding = [], embedding.to(self.device)
         for index, strength in enumerate(strengths):
             rows.append(priors.reword(prior, scheduler, embedding, before, after, strength, chosen.prior))
@@ -194,9 +195,9 @@ class Unclip(UnclipModel):
         self._check_rows(embeddings, seeds, prompts)
         generator = generators(seeds)
         if chosen.decoder.candidates > 1 and noise is None and kept is None and self.parts.image_encoder:
-            small = self._chosen_among(chosen.decoder, embeddings, generator, prompts, on_step)
+            small = self._chosen_among(chosen, embeddings, generator, prompts, on_step)
         else:
-            decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen.decoder)
+            decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen)
             start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
             small = decoder.draw(chosen.decoder, generator, self.device, on_step, start, kept)
         upsampler = self._upsampler(small.clamp(-1, 1))
@@ -224,10 +225,10 @@ class Unclip(UnclipModel):
         refinements: int = 1,
     ) -> torch.Tensor:
         self.require("inversion")
-        chosen = self.retracing(settings).decoder
+        chosen = self.retracing(settings)
         self._check_rows(embeddings, pictures, prompts)
         stage = self._decoder(embeddings, prompts or [""] * len(pictures), chosen)
-        denoise, scheduler = stage.denoiser(chosen)
+        denoise, scheduler = stage.denoiser(chosen.decoder)
         assert isinstance(scheduler, DDIMScheduler)
         small = images.to_tensor([images.square(images.to_rgb(picture), stage.shape[-1]) for picture in pictures])
         return invert(denoise, scheduler, small.to(self.device), reporter("inversion", on_step), refinements).cpu()
@@ -262,7 +263,7 @@ class Unclip(UnclipModel):
 
     def _chosen_among(
         self,
-        settings: StageSettings,
+        settings: Settings,
         embeddings: torch.Tensor,
         noise: list[torch.Generator],
         prompts: Sequence[str] | None,
@@ -273,7 +274,7 @@ class Unclip(UnclipModel):
         Asked is the prompt, or without one the embedding itself. Every candidate has fresh noise of its picture's own
         generator.
         """
-        many = settings.candidates
+        many = settings.decoder.candidates
         texts = [text for text in prompts or [""] * len(noise) for _ in range(many)]
         repeated = [generator for generator in noise for _ in range(many)]
 
@@ -281,19 +282,18 @@ class Unclip(UnclipModel):
             on_step(replace(step, draw=lambda: step.pictures()[::many]))
 
         decoder = self._decoder(embeddings.repeat_interleave(many, dim=0), texts, settings)
-        small = decoder.draw(settings, repeated, self.device, first_of_each if on_step else None)
+        small = decoder.draw(settings.decoder, repeated, self.device, first_of_each if on_step else None)
         seen = self.embed_image(images.to_pictures(small)).unflatten(0, (-1, many))
         asked = self.reader.embed(prompts).float().cpu() if prompts else embeddings.float().cpu()
         best = torch.cosine_similarity(seen, asked[:, None], dim=-1).argmax(1)
         return small.unflatten(0, (-1, many))[torch.arange(len(best)), best.to(small.device)]
 
-    def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: StageSettings) -> Stage:
+    def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: Settings) -> Stage:
         """The stage that draws small pictures (n, 3, size, size)."""
         decoder, project = self.parts.decoder, self.parts.text_proj
-        guided = settings.guidance_scale != 1
-        text = self.reader.read(prompts, guided)
+        text = self.reader.read(prompts, settings.decoder.guided, settings.negative_prompt)
         embeddings = embeddings.to(self.device, self.dtype)
-        if guided:
+        if settings.decoder.guided:  # the blind half sees no embedding, and of text the negative prompt at most
             blind = project.learned_classifier_free_guidance_embeddings.expand_as(embeddings)
             embeddings = torch.cat([blind, embeddings])
         context, addition = project(embeddings, text.embeddings, text.tokens)
