@@ -211,7 +211,12 @@ def to_tensor(pictures: list[Image.Image]) -> torch.Tensor:
 
 
 def to_pictures(pixels: torch.Tensor) -> list[Image.Image]:
-    """(n, 3, height, width) in [-1, 1], of any float type and on any device -> RGB pictures."""
+    """(n, 3, height, width) in [-1, 1], of any float type and on any device -> RGB pictures.
+
+    ValueError when a number is not finite: it would be a black or white pixel.
+    """
+    if not torch.isfinite(pixels).all():
+        raise ValueError("The pixels hold numbers that are not finite: no picture can be made of them.")
     levels = ((pixels.float() * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     return [Image.fromarray(array) for array in levels.permute(0, 2, 3, 1).cpu().numpy()]
 

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -323,6 +324,30 @@ def test_a_truncated_bin_is_told(karlo_text: Path, tmp_path: Path) -> None:
     truncate("decoder/diffusion_pytorch_model.bin")(folder)
     with pytest.raises(ValueError, match=r"decoder/diffusion_pytorch_model\.bin is truncated or damaged"):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("write_weights", "said"),
+    [
+        (lambda file: file.write_text("\n<!DOCTYPE html>"), "is a web page, not the weights"),
+        (lambda file: file.write_text("hello"), "is truncated or damaged"),
+        (lambda file: file.write_bytes(pickle.dumps({"a": 1})), "does not hold weights alone"),
+        (lambda file: torch.save({"a": Path("b")}, file), "does not hold weights alone"),
+        (lambda file: torch.save([torch.ones(2)], file), "holds a list, not weights by name"),
+        (
+            lambda file: torch.save({"state_dict": {"a": torch.ones(2)}}, file),
+            "must hold tensors",
+        ),
+    ],
+)
+def test_a_bin_that_is_something_else_is_told(
+    write_weights: Callable[[Path], object], said: str, karlo_text: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(karlo_text, tmp_path / "copy"))
+    write_weights(folder / "decoder" / "diffusion_pytorch_model.bin")
+    with pytest.raises(ValueError, match=rf"decoder/diffusion_pytorch_model\.bin {said}") as caught:
+        load(folder)
+    assert "\n" not in str(caught.value)
 
 
 def test_parts_that_do_not_fit_one_another_are_told(tmp_path: Path) -> None:

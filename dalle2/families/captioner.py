@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from dalle2.finiteness import check_finite
 from dalle2.images import to_rgb
 from dalle2.tasks.captioning import Found, check_num
 
@@ -54,6 +55,6 @@ class Captioner:
             output_scores=True,
         )
         captions = self._processor.batch_decode(drawn.sequences, skip_special_tokens=True)
-        scores = drawn.sequences_scores.exp().tolist()
+        scores = check_finite(drawn.sequences_scores, "captioner").exp().tolist()
         found = [Found(caption.strip(), score) for caption, score in zip(captions, scores, strict=True)]
         return sorted(found, key=lambda one: -one.score)

@@ -5,6 +5,7 @@ Which parts there are, and what they do, is a family's business.
 
 import hashlib
 import json
+import pickle
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 WEIGHTS = re.compile(
@@ -191,17 +192,32 @@ def _load(
 
 
 def _check_readable(file: Path) -> None:
-    """Tell a truncated or a placeholder file before a library says something obscure about it."""
+    """Tell a truncated, a placeholder or another file before a library says something obscure about it."""
     with file.open("rb") as stream:
-        if stream.read(40).startswith(b"version https://git-lfs"):
-            raise ValueError(f"{file} is a Git LFS pointer, not the weights: run `git lfs pull`.")
+        beginning = stream.read(40)
+    if beginning.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{file} is a Git LFS pointer, not the weights: run `git lfs pull`.")
+    if beginning.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        raise ValueError(f"{file} is a web page, not the weights: download it again, perhaps after a login.")
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, framework="pt"):
                 return
-        torch.load(file, map_location="meta", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{file} is truncated or damaged ({error}). Copy the checkpoint again.") from error
+        weights = torch.load(file, map_location="meta", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # Its words, of many lines, advise to trust the file.
+        raise ValueError(
+            f"{file} does not hold weights alone, and what else there is could run as a program: give the weights as "
+            "safetensors."
+        ) from error
+    except Exception as error:  # what is damaged makes torch raise all kinds of exceptions
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(f"{file} is truncated or damaged ({reason}). Copy the checkpoint again.") from error
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"{file} holds a {type(weights).__name__}, not weights by name: save a state_dict there.")
+    for name, value in weights.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise ValueError(f"{file} must hold tensors by name alone, but {name!r} is a {type(value).__name__}.")
 
 
 def _check_loaded(what: str, info: Mapping[str, Any]) -> None:

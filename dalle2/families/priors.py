@@ -11,6 +11,7 @@ from dalle2 import sampling
 from dalle2.ddim import DDIMScheduler, invert
 from dalle2.families.reading import Text
 from dalle2.families.stage import Stage, reporter
+from dalle2.finiteness import check_finite
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.linear_prior import LinearPrior
 from dalle2.settings import OnStep, StageSettings, Step
@@ -27,7 +28,7 @@ def diffuse(
     """Text, under guidance (2n, ...) with the blind half first -> image embeddings (n, dim)."""
     normed = _stage(prior, scheduler_config, text).draw(settings, noise, prior.device, on_step)
     # The prior works on embeddings of mean 0 and deviation 1; the decoder knows CLIP's own.
-    return normed * prior.clip_std.float() + prior.clip_mean.float()
+    return check_finite(normed * prior.clip_std.float() + prior.clip_mean.float(), "prior")
 
 
 def reword(
@@ -53,7 +54,7 @@ def reword(
     noise = invert(denoise, scheduler, normed, reporter("prior", None))
     denoise, scheduler = _stage(prior, scheduler_config, new).denoiser(settings, taken)
     normed = sampling.sample(denoise, scheduler, noise, [], reporter("prior", None))
-    return normed * prior.clip_std.float() + prior.clip_mean.float()
+    return check_finite(normed * prior.clip_std.float() + prior.clip_mean.float(), "prior")
 
 
 def _stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: Text) -> Stage:
@@ -87,12 +88,12 @@ def draw_codes(
 
     read = (text.embeddings, text.tokens, text.mask)
     codes = prior.sample(read, uniforms.to(prior.device), settings.guidance_scale, guided, report)
-    return prior.codebook.decode(codes)
+    return check_finite(prior.codebook.decode(codes), "prior")
 
 
 def expect(prior: LinearPrior, text: Text, on_step: OnStep | None) -> torch.Tensor:
     """Text (n, ...) -> image embeddings (n, dim), the same each time."""
-    embeddings = prior(text.embeddings, text.tokens, text.mask)
+    embeddings = check_finite(prior(text.embeddings, text.tokens, text.mask), "prior")
     if on_step:
         on_step(Step("prior", 1, 1))
     return embeddings

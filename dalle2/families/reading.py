@@ -8,6 +8,8 @@ import tokenizers
 import torch
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
+from dalle2.finiteness import check_finite
+
 
 @dataclass(frozen=True)
 class Text:
@@ -38,14 +40,16 @@ class Reader:
         mask = torch.tensor([[i < len(row) for i in range(self.context)] for row in rows], device=ids.device)
         # In batches of one size, for a matrix product of another size rounds otherwise.
         encoded = [self._encoder(batch) for batch in ids.split(len(prompts))]
-        embeddings = torch.cat([output.text_embeds for output in encoded])
-        return Text(embeddings, torch.cat([output.last_hidden_state for output in encoded]), mask)
+        embeddings = check_finite(torch.cat([output.text_embeds for output in encoded]), "text encoder")
+        tokens = check_finite(torch.cat([output.last_hidden_state for output in encoded]), "text encoder")
+        return Text(embeddings, tokens, mask)
 
     def embed(self, prompts: Sequence[str]) -> torch.Tensor:
         """Prompts -> CLIP text embeddings (n, dim)."""
         # Attention looks back only, so what follows the end changes nothing: no more of it than the longest needs.
         rows = [self.tokenize(prompt) for prompt in prompts]
-        return self._encoder(self._padded(rows, max(map(len, rows)))).text_embeds
+        embeddings = self._encoder(self._padded(rows, max(map(len, rows)))).text_embeds
+        return check_finite(embeddings, "text encoder")
 
     def tokenize(self, prompt: str) -> list[int]:
         """A prompt's ids between the start and the end token, cut so that both fit into the context."""

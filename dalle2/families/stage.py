@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from dalle2 import images, sampling
+from dalle2.finiteness import check_finite
 from dalle2.settings import OnStep, StageSettings, Step
 from dalle2.verbs import Kept
 
@@ -34,7 +35,12 @@ class Stage:
         guided = sampling.guided_timesteps(scheduler.timesteps, settings.guidance_interval)
         if last is not None:
             scheduler.timesteps = scheduler.timesteps[-last:]
-        predict = sampling.guide(self.network, self.conditions, settings.guidance_scale, guided)
+
+        def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
+            # Each time, for what is infinite would be clamped to a colour.
+            return check_finite(self.network(x, t, **conditions), self.name)
+
+        predict = sampling.guide(network, self.conditions, settings.guidance_scale, guided)
         return sampling.clean_predictions(predict, scheduler, config), scheduler
 
     def draw(
@@ -56,7 +62,8 @@ class Stage:
             denoise = sampling.keep(denoise, pixels, repaint)
         if start is None:
             start = sampling.draw_noise(self.shape, noise, device)
-        return sampling.sample(denoise, scheduler, start, noise, reporter(self.name, on_step), settings.times)
+        drawn = sampling.sample(denoise, scheduler, start, noise, reporter(self.name, on_step), settings.times)
+        return check_finite(drawn, self.name)
 
 
 def reporter(stage: str, on_step: OnStep | None) -> Callable[[int, int, torch.Tensor], None]:

@@ -19,6 +19,7 @@ from dalle2.families.attention import watched
 from dalle2.families.folder import CheckpointFolder, Fingerprint
 from dalle2.families.reading import Reader
 from dalle2.families.stage import Stage, reporter
+from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.settings import OnStep, Settings, StageSettings, Step
 from dalle2.verbs import Attention, Kept, Seed, generators
@@ -178,7 +179,8 @@ class Unclip(UnclipModel):
         self.require("variations")
         pictures = [images.to_rgb(picture) for picture in pictures]
         pixels = self.parts.feature_extractor(images=pictures, return_tensors="pt").pixel_values
-        return self.parts.image_encoder(pixels.to(self.device, self.dtype)).image_embeds.float().cpu()
+        embeddings = self.parts.image_encoder(pixels.to(self.device, self.dtype)).image_embeds
+        return check_finite(embeddings, "image encoder").float().cpu()
 
     @torch.no_grad()
     def decode_pixels(
@@ -260,6 +262,8 @@ class Unclip(UnclipModel):
                 f"decode takes embeddings of the shape ({len(seeds)}, {dim}), one row for each seed, "
                 f"not {tuple(embeddings.shape)}."
             )
+        if not torch.isfinite(embeddings).all():
+            raise ValueError("decode takes embeddings of finite numbers only.")
 
     def _chosen_among(
         self,
@@ -296,7 +300,8 @@ class Unclip(UnclipModel):
         if settings.decoder.guided:  # the blind half sees no embedding, and of text the negative prompt at most
             blind = project.learned_classifier_free_guidance_embeddings.expand_as(embeddings)
             embeddings = torch.cat([blind, embeddings])
-        context, addition = project(embeddings, text.embeddings, text.tokens)
+        read = project(embeddings, text.embeddings, text.tokens)
+        context, addition = (check_finite(values, "text projection") for values in read)
         extra = project.config.clip_extra_context_tokens
         conditions = {
             "encoder_hidden_states": context,

@@ -12,6 +12,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from dalle2.finiteness import check_finite
+
 # Text embeddings (n, dim), token states (n, length, dim), and which of these are live (n, length).
 Text = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -134,7 +136,7 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
             *blind, seeing = self._logits(output.last_hidden_state[:, -1]).float().chunk(ways)
             if blind and index in guided:
                 seeing = blind[0] + guidance_scale * (seeing - blind[0])
-            code = draw(seeing, uniforms[:, index + 1])
+            code = draw(check_finite(seeing, "prior"), uniforms[:, index + 1])
             news = self.transformer.wte(code.repeat(ways))[:, None]
             codes.append(code)
             on_code(index + 1, sizes.components)
