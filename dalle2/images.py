@@ -50,13 +50,14 @@ _TURNS = {
 }
 
 
-def open_picture(source: str | Path | bytes | BinaryIO) -> Image.Image:
+def open_picture(source: str | Path | bytes | BinaryIO, more: Sequence[str] = ()) -> Image.Image:
     """An RGB picture from a path, bytes or an open file, upright and over white.
 
-    What the content says counts, not the name. The EXIF orientation is applied and all metadata dropped.
+    What the content says counts, not the name. The EXIF orientation is applied and all metadata dropped. `more` are
+    formats of Pillow's that are opened besides FORMATS, for files that no visitor sent.
     ValueError, with what to do, when it is no picture, is damaged or too large (MAX_PIXELS, MAX_SIDE).
     """
-    return to_rgb(_open(source))
+    return to_rgb(_open(source, more))
 
 
 def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
@@ -80,22 +81,22 @@ def to_mask(mask: Image.Image) -> Image.Image:
     return to_rgb(mask).convert("L")
 
 
-def _open(source: str | Path | bytes | BinaryIO) -> Image.Image:
+def _open(source: str | Path | bytes | BinaryIO, more: Sequence[str] = ()) -> Image.Image:
     """The first frame of a picture file, read to its end and upright."""
     if isinstance(source, bytes):
-        return _decoded(io.BytesIO(source))
+        return _decoded(io.BytesIO(source), more=more)
     if isinstance(source, str | Path):
         with Path(source).open("rb") as file:
-            return _decoded(file)
-    return _decoded(source)
+            return _decoded(file, more=more)
+    return _decoded(source, more=more)
 
 
-def _decoded(file: BinaryIO, *keywords: str) -> Image.Image:
+def _decoded(file: BinaryIO, *keywords: str, more: Sequence[str] = ()) -> Image.Image:
     """As `_open`, from the beginning of an open file; of a PNG also the texts under these keywords, in its `info`."""
     with warnings.catch_warnings():
         # Pillow warns of big pictures, which are refused here, and of metadata, which are dropped.
         warnings.simplefilter("ignore")
-        with _recognised(file, keywords) as picture:
+        with _recognised(file, keywords, more) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise ValueError(_too_large(f"{width * height:,}"))
@@ -112,7 +113,7 @@ def _decoded(file: BinaryIO, *keywords: str) -> Image.Image:
                 raise ValueError(_damaged(error)) from error
 
 
-def _recognised(file: BinaryIO, keywords: Sequence[str]) -> Image.Image:
+def _recognised(file: BinaryIO, keywords: Sequence[str], more: Sequence[str]) -> Image.Image:
     """The picture, its pixels not read yet."""
     beginning = file.read(_BEGINNING)
     file.seek(0)
@@ -121,7 +122,7 @@ def _recognised(file: BinaryIO, keywords: Sequence[str]) -> Image.Image:
             file = io.BytesIO(_EXIF.sub(rb"\1\0\0", file.read()))
         elif beginning.startswith(png.SIGNATURE):
             file = png.pixels_only(file, *(keyword.encode() for keyword in keywords))
-        return Image.open(file, formats=FORMATS)
+        return Image.open(file, formats=(*FORMATS, *more))
     except MemoryError:
         raise
     except Image.DecompressionBombError as error:
@@ -192,12 +193,12 @@ def to_rgba(picture: Image.Image) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """The picture itself, or of one with 16 bits a pixel, which Pillow would cut off at 255, the higher 8."""
-    if picture.mode == "F":
-        raise ValueError("The picture's levels are numbers of no known range: save it with 8 or 16 bits a pixel.")
-    if not picture.mode.startswith("I"):
+    if not picture.mode.startswith(("I", "F")):
         return picture
-    levels = np.asarray(picture).astype(np.int64)
-    grey = Image.fromarray((levels >> 8).clip(0, 255).astype(np.uint8))
+    levels = np.asarray(picture)
+    if picture.mode == "F" or levels.min() < 0 or levels.max() > 0xFFFF:
+        raise ValueError("The picture's levels are numbers of no known range: save it with 8 or 16 bits a pixel.")
+    grey = Image.fromarray((levels >> 8).astype(np.uint8))
     clear = picture.info.get("transparency")
     if isinstance(clear, int):
         grey.putalpha(Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)))

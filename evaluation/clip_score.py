@@ -20,22 +20,13 @@ from evaluation import report
 from evaluation.bootstrap import mean_interval
 from evaluation.clip import JUDGES, Clip, conditioned, default_judge
 from evaluation.features import extract
-from evaluation.folder import find_pictures
 from evaluation.manifest import read_manifest
-from evaluation.prompts import SAMPLINGS, read_prompts
+from evaluation.pairing import Pair, read_pairs
+from evaluation.prompts import SAMPLINGS
 from evaluation.report import Measure, Report
 
 AMONG = 100  # captions, the right one among them
 RANKS = (1, 5, 10)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A picture's file, its caption, and a real picture of the same content where there is one."""
-
-    picture: Path
-    caption: str
-    reference: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,41 +44,6 @@ class Scores:
     ceiling: np.ndarray | None
     spread: np.ndarray
     cut: int  # captions longer than the CLIP reads
-
-
-def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sampling: str) -> list[Pair]:
-    """Pictures and captions: by the folder's manifest, else by a prompt set.
-
-    A prompt set is matched by its references when these lie in the folder, or by file names that are its ids.
-    ValueError when neither is to be had.
-    """
-    if prompts is None:
-        manifest = read_manifest(images)
-        if manifest is None:
-            raise ValueError(f"{images} has no manifest that tells its captions: name their source with --prompts.")
-        rows = _sample(list(manifest.rows), num, seed)
-        pairs = [Pair(images / row.file, row.caption, row.reference_path) for row in rows]
-        missing = [pair.picture for pair in pairs if not pair.picture.is_file()]
-        if missing:
-            raise ValueError(
-                f"{images} is not complete, {missing[0].name} and {len(missing) - 1} more are missing: repeat the "
-                "command that drew it."
-            )
-        return pairs
-    found = {path.resolve(): path for path in find_pictures(images)}
-    by_name = {path.stem: path for path in found}
-    chosen = read_prompts(prompts, num, seed, sampling).prompts
-    pairs = []
-    for prompt in chosen:
-        real = prompt.reference.resolve() if prompt.reference else None
-        path = found.get(real) or by_name.get(prompt.id) or by_name.get(Path(prompt.picture).stem)
-        if path is None:
-            raise ValueError(
-                f"{images} has no picture for the prompt {prompt.id!r}: files are named by the prompts' ids, or are "
-                "the very pictures that the prompts describe."
-            )
-        pairs.append(Pair(path, prompt.caption, None if path.resolve() == real else prompt.reference))
-    return pairs
 
 
 def score(
@@ -193,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measure(options: argparse.Namespace) -> Report:
-    pairs = read_pairs(options.images, options.prompts, options.num, options.seed, options.sampling)
+    found = read_pairs(options.images, options.prompts, options.num, options.seed, options.sampling)
+    pairs = found.pairs
     if len(pairs) < 2:
         raise ValueError(f"A score needs at least two pictures, not {len(pairs)}.")
     clip = Clip(options.clip, options.device)
@@ -215,16 +172,8 @@ def _measure(options: argparse.Namespace) -> Report:
         f"CLIP score of {options.images.name}, judged by {clip.source}",
         tuple(measures_of(scores, options.seed)),
         report.provenance(device=options.device, **facts),
-        tuple(warnings_of(scores, clip, checkpoint)),
+        (*found.notes, *warnings_of(scores, clip, checkpoint)),
     )
-
-
-def _sample(rows: list, num: int | None, seed: int) -> list:
-    if num is None:
-        return rows
-    if not 2 <= num <= len(rows):
-        raise ValueError(f"--num must be from 2 to the {len(rows):,} pictures that there are, not {num}.")
-    return [rows[index] for index in sorted(np.random.default_rng(seed).permutation(len(rows))[:num])]
 
 
 def _others(own: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from transformers import (
 from dalle2 import images
 from evaluation import clip_score
 from evaluation.clip import Clip, conditioned, weights_hash
-from evaluation.clip_score import Pair
+from evaluation.pairing import Pair, read_pairs
 
 COCO = Path(__file__).parent.parent / ".." / "shared" / "coco-mini"
 LONG = "a dog and a cat and a face of a dog and a cat"
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pairs_of(folder: Path, reference: bool = False) -> list[Pair]:
-    found = clip_score.read_pairs(folder, str(folder / "metadata.jsonl"), None, 0, "captions")
+    found = read_pairs(folder, str(folder / "metadata.jsonl"), None, 0, "captions").pairs
     return [Pair(pair.picture, pair.caption, pair.picture if reference else None) for pair in found]
 
 
@@ -188,6 +188,6 @@ def test_bad_arguments_get_a_sentence(
 
 @pytest.mark.skipif(not COCO.is_dir(), reason="the COCO pictures are not beside the repository")
 def test_real_pictures_fit_real_captions_by_name() -> None:
-    pairs = clip_score.read_pairs(COCO / "val2017", f"coco:{COCO}", None, 0, "pictures")
+    pairs = read_pairs(COCO / "val2017", f"coco:{COCO}", None, 0, "pictures").pairs
     assert len(pairs) == 79
     assert all(pair.picture.is_file() and pair.reference is None for pair in pairs)

@@ -1,5 +1,6 @@
 """A folder of pictures: what is found, in what order, and what the loader makes of every kind of file."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.folder import batches, canonical, find_pictures
+from evaluation.folder import batches, canonical, find_pictures, look_into, measured_pictures, open_file
+from evaluation.manifest import Manifest, Row, write_manifest
 
 
 def as_tensor(picture: Image.Image) -> torch.Tensor:
@@ -26,6 +28,101 @@ def test_what_is_found_and_in_what_order(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     found = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
     assert found == ["a.webp", "a/10.JPEG", "a/2.jpg", "b.PNG"]
+
+
+def test_links_to_folders_are_entered_once(tmp_path: Path) -> None:
+    real, store = tmp_path / "real", tmp_path / "store"
+    for path in (real / "z" / "1.png", store / "2.png", store / "deep" / "3.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (real / "a").symlink_to(real / "z")  # met before under its own name
+    (real / "class0").symlink_to(store)
+    (real / "class1").symlink_to(store / "deep")
+    (store / "round").symlink_to(real)
+    (store / "up").symlink_to(tmp_path)
+    found = look_into(real)
+    names = [path.relative_to(real).as_posix() for path in found.pictures]
+    assert names == ["class0/2.png", "class1/3.png", "z/1.png"]
+    assert found.left_out == {"folders met before": ["a", "class0/deep", "class0/round", "class0/up"]}
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "class0").symlink_to(store)
+    assert len(find_pictures(only)) == 3
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
+    for name in (
+        "a.png",
+        "b.heic",
+        "c.HEIC",
+        "d",
+        ".e.png",
+        "._f.JPG",
+        ".DS_Store",
+        "metadata.csv",
+        "g.txt",
+        ".h/i.png",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "j.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "k").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "l.png")
+    found = look_into(tmp_path)
+    assert [path.name for path in found.pictures] == ["a.png"]
+    assert found.left_out == {
+        "files ending in .heic": ["b.heic", "c.HEIC"],
+        "files without an ending": ["d"],
+        "hidden files": ["._f.JPG", ".e.png"],
+        "hidden folders": [".h"],
+        "links to nothing": ["j.png", "k"],
+        "what is no file": ["l.png"],
+    }
+    (note,) = found.notes
+    assert "files ending in .heic: 2 (as b.heic); " in note and "links to nothing: 2 (as j.png)" in note
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ValueError, match=r"holds no pictures: .* links to nothing: 2"):
+        find_pictures(tmp_path)
+
+
+def test_only_the_pictures_of_a_manifest_are_measured(tmp_path: Path) -> None:
+    for name in ("0.png", "1.png", "sheet.png"):
+        noise(8, 8).save(tmp_path / name)
+    rows = tuple(Row(file=f"{i}.png", id=str(i), caption="a", seed=i) for i in range(2))
+    numbers = {"pictures": 2, "seed": 0, "picture_size": 8, "batch_size": 1, "compiled": False, "threads": 1}
+    words = dict.fromkeys(("prompts", "prompts_sha256", "checkpoint", "checkpoint_hash", "device", "dtype"), "")
+    write_manifest(
+        Manifest(**numbers, **words, sampling={}, settings={}, versions={}, command="x", rows=rows), tmp_path
+    )
+    found = measured_pictures(tmp_path)
+    assert [path.name for path in found.pictures] == ["0.png", "1.png"]
+    assert found.left_out == {"pictures that its manifest does not name": ["sheet.png"]}
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(ValueError, match=r"not complete, 0\.png and 0 more of 2 are missing"):
+        measured_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".ppm", ".JPE", ".jfif", ".avif"])
+def test_formats_that_the_page_does_not_take_are_measured(tmp_path: Path, suffix: str) -> None:
+    picture, file = noise(4, 3).resize((64, 48), Image.Resampling.BICUBIC), tmp_path / f"a{suffix}"
+    picture.save(file, {".JPE": "JPEG", ".jfif": "JPEG"}.get(suffix), quality=100)
+    levels = np.asarray(open_file(find_pictures(tmp_path)[0])).astype(int)
+    lossless = suffix in (".tif", ".TIFF", ".ppm")
+    assert np.abs(levels - np.asarray(picture)).mean() <= (0 if lossless else 3)
+
+
+def test_tiff_stands_upright_and_keeps_its_levels(tmp_path: Path) -> None:
+    exif, file, ramp = Image.Exif(), tmp_path / "a.tif", np.linspace(0, 65535, 600).reshape(20, 30)
+    exif[0x0112] = 6
+    noise(30, 20).save(file, exif=exif)
+    assert (np.asarray(open_file(file)) == np.rot90(np.asarray(noise(30, 20)), -1)).all()
+    for kind in (np.uint16, np.int32):
+        Image.fromarray(ramp.astype(kind)).save(file)
+        assert (np.asarray(open_file(file))[..., 0] == ramp.astype(kind) >> 8).all()
+    for levels in ((ramp * 9).astype(np.int32), (ramp / 65535).astype(np.float32)):
+        Image.fromarray(levels).save(file)
+        with pytest.raises(ValueError, match="levels are numbers of no known range"):
+            open_file(file)
 
 
 def test_a_hidden_folder_itself_may_be_measured(tmp_path: Path) -> None:
