@@ -53,6 +53,10 @@ class Clip:
         transformers.utils.logging.set_verbosity_error()
         transformers.utils.logging.disable_progress_bar()
 
+    def require(self) -> None:
+        """Open all parts now; ValueError for one that is not there, which the first picture would be blamed for."""
+        _ = self._vision, self._text, self._processor, self._tokenizer
+
     @cached_property
     def sha256(self) -> str:
         """Over the vision tower's weights: what features of pictures depend on."""

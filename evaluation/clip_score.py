@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from evaluation import report
+from evaluation import command, report
 from evaluation.bootstrap import mean_interval
 from evaluation.clip import JUDGES, Clip, conditioned, default_judge
 from evaluation.features import extract
@@ -136,16 +135,12 @@ def warnings_of(scores: Scores, clip: Clip, checkpoint: str | None) -> list[str]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, write the reports; exits with 2 and one sentence when something is wrong."""
+    """Measure, write the reports, print; exits with 2 and one sentence when something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        result = _measure(options)
-        report.show(result)
-        for path in options.report:
-            report.write(result, path)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+    with command.sentences(parser.prog):
+        command.keep(options.report, (options.prompts,))
+        report.deliver(_measure(options), options.report)
 
 
 def _measure(options: argparse.Namespace) -> Report:
@@ -154,6 +149,7 @@ def _measure(options: argparse.Namespace) -> Report:
     if len(pairs) < 2:
         raise ValueError(f"A score needs at least two pictures, not {len(pairs)}.")
     clip = Clip(options.clip, options.device)
+    clip.require()
     scores = score(pairs, clip, options.batch_size, options.workers, options.seed, sys.stderr.isatty())
     manifest = read_manifest(options.images)
     checkpoint = options.checkpoint or (manifest.checkpoint if manifest else None)
@@ -218,20 +214,15 @@ def _mean(name: str, values: np.ndarray, better: str, seed: int, details: dict |
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.clip_score", description=__doc__.split("\n")[0][33:])
+    parser = command.Parser(prog="python -m evaluation.clip_score", description=__doc__.split("\n")[0][33:])
     parser.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="the pictures to measure")
     parser.add_argument("--prompts", metavar="SOURCE", help="their captions; default: those of the folder's manifest")
     parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help="of --prompts")
     parser.add_argument("--clip", help=f"folder, hub id or id@revision; default: the embedded {default_judge()}")
     parser.add_argument("--checkpoint", help="what drew the pictures, to warn of its own CLIP; default: the manifest's")
     parser.add_argument("--num", type=int, help="measure so many, chosen by the seed; default: all")
-    parser.add_argument("--seed", type=int, default=0, help="of --num, of the other captions, of intervals; default 0")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--workers", type=int, help="processes that open pictures; default: as many as cores, up to 8")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--report", action="append", default=[], metavar="FILE", help=".json .csv .md .html; repeatable"
-    )
+    command.add_arguments(parser, seed="of --num, of the other captions, of intervals")
+    command.add_report(parser)
     return parser
 
 

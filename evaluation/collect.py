@@ -14,9 +14,11 @@ from functools import cached_property
 from pathlib import Path
 
 from dalle2.images import open_picture
-from evaluation import report, webpage
-from evaluation.manifest import read_cost, read_manifest
-from evaluation.report import COLUMNS, Measure, Report, flat, markdown_notes, markdown_table
+from evaluation import command, report, webpage
+from evaluation import cost as costs
+from evaluation.cost import COST
+from evaluation.manifest import MANIFEST, read_manifest
+from evaluation.report import COLUMNS, Report, flat, markdown_notes, markdown_table
 
 SHOWN = 24
 SIDE = 128  # pixels of a picture on the page
@@ -89,12 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the parts and write the page; exits with 2 and one sentence when something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with command.sentences(parser.prog):
+        command.keep(options.report, [file for part in options.parts for file in (part, part / MANIFEST, part / COST)])
         found = Collection(options.title, options.words, tuple(read_part(path) for path in options.parts))
         for path in options.report:
             write(found, path)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
 
 
 def read_part(path: Path) -> Part:
@@ -107,16 +108,12 @@ def read_part(path: Path) -> Part:
             return Part(Report.from_dict(json.loads(path.read_text(encoding="utf-8"))))
         except ValueError as error:
             raise ValueError(f"{path} cannot be collected: {error}") from error
-    measures, facts, told = [], manifest.model_dump(mode="json"), []
-    cost = read_cost(path)
+    facts, told = manifest.model_dump(mode="json"), []
+    cost = costs.read_cost(path)
+    measures = costs.measures(cost, manifest.pictures, manifest.batch_size)
     if cost is None:
         told.append("What a picture took is not known: these were not drawn in one go.")
     else:
-        details = {"batch_size": manifest.batch_size, "threads": manifest.threads, "dtype": manifest.dtype}
-        if cost.seconds_a_picture is not None:
-            n = manifest.pictures
-            measures.append(Measure("seconds a picture", cost.seconds_a_picture, n, "lower", None, details))
-        measures.append(Measure("peak memory in MB", cost.peak_megabytes, manifest.pictures, "lower"))
         facts["processor"] = cost.processor
     title = f"Drawn: {manifest.pictures:,} pictures of {manifest.prompts}"
     rows = [manifest.rows[index * manifest.pictures // SHOWN] for index in range(SHOWN)]
@@ -141,7 +138,7 @@ def _gallery(part: Part) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m evaluation.collect",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -149,9 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parts", nargs="+", type=Path, metavar="PART", help="a report's .json, or a drawn folder")
     parser.add_argument("--title", required=True)
     parser.add_argument("--words", default="", help="a paragraph under the title")
-    parser.add_argument(
-        "--report", action="append", required=True, type=Path, metavar="FILE", help=".html .md .json; repeatable"
-    )
+    command.add_report(parser, (".html", ".md", ".json"), required=True)
     return parser
 
 

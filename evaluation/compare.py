@@ -12,17 +12,17 @@ import csv
 import dataclasses
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from tqdm import tqdm
 
 from dalle2.images import open_picture
-from evaluation import clip_score, comparison_page, fid, manifold, report, similarity
+from evaluation import clip_score, command, comparison_page, cost, fid, manifold, report, similarity
 from evaluation.clip import Clip
 from evaluation.comparison import (
     Comparison,
@@ -34,18 +34,20 @@ from evaluation.comparison import (
     contests_of,
     count_votes,
     pareto,
+    speed_notes,
 )
-from evaluation.contestants import Contestant, open_contestant
+from evaluation.contestants import Contestant, open_contestants
 from evaluation.features import JUDGE, Network, extract, open_network, space_of
 from evaluation.folder import canonical, find_pictures
 from evaluation.kernel_distance import kid
-from evaluation.manifest import MANIFEST
+from evaluation.manifest import MANIFEST, Manifest
 from evaluation.prompts import SAMPLINGS
 from evaluation.report import Measure
 from evaluation.sources import KINDS
 from evaluation.statistics import Moments, Statistics, frechet_distance, leave_groups_out
 
 SCENES = 24
+SUFFIXES = (".html", ".md", ".json", ".csv")
 # What the manifests have in common, and say once.
 SHARED = {"prompts", "prompts_sha256", "sampling", "pictures", "seed"}
 COLUMNS = ("question", "a", "b", "winner")
@@ -71,19 +73,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, measure, compare, write; exits with 2 and one sentence when something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with command.sentences(parser.prog, goes_on=True):
+        files = [command.report_file(str(options.out / f"comparison{suffix}")) for suffix in SUFFIXES]
+        command.keep(options.report, (options.votes, options.prompts))
         result = _compare(options)
-        files = [options.out / f"comparison{suffix}" for suffix in (".html", ".md", ".json", ".csv")]
-        for path in [*files, *map(Path, options.report)]:
-            write(result, path)
+
+        def tell(console: Console) -> None:
+            show(result, console)
+            console.print(str(files[0]), markup=False, highlight=False, soft_wrap=True)
+
+        command.deliver([partial(write, result, path) for path in [*files, *options.report]], tell)
         if options.log_with:
             log(result, options.log_with, options.out)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, f"{parser.prog}: stopped; the same command goes on.\n")
-    show(result)
-    print(files[0])
 
 
 def write(result: Comparison, path: Path) -> Path:
@@ -102,9 +103,8 @@ def write(result: Comparison, path: Path) -> Path:
     return report.write_text(path, text)
 
 
-def show(result: Comparison) -> None:
+def show(result: Comparison, console: Console) -> None:
     """Print the tables and the verdicts."""
-    console = Console()
     for heading, names, rows in result.tables():
         report.print_table(console, heading, names, rows)
     for warning in result.warnings:
@@ -117,13 +117,20 @@ def log(result: Comparison, tracker: str, out: Path) -> None:
     """Hand every measure to TensorBoard or Weights & Biases, one step a contestant; ValueError where it is missing."""
     from accelerate import Accelerator  # only where a tracker is asked for
 
+    require_tracker(tracker)
     accelerator = Accelerator(log_with=tracker, project_dir=out)
-    if not accelerator.log_with:
-        raise ValueError(f"{tracker} is not installed: pip install {tracker}, or leave out --log-with.")
     accelerator.init_trackers("compare")
     for step, measured in enumerate(result.contestants):
         accelerator.log({measure.name: measure.value for measure in measured.measures}, step=step)
     accelerator.end_training()
+
+
+def require_tracker(tracker: str) -> None:
+    """ValueError where it is not installed."""
+    from accelerate.tracking import get_available_trackers  # only where a tracker is asked for
+
+    if tracker not in map(str, get_available_trackers()):
+        raise ValueError(f"{tracker} is not installed: pip install {tracker}, or leave out --log-with.")
 
 
 def check_pairing(contestants: Sequence[Contestant]) -> None:
@@ -160,11 +167,7 @@ def measure(contestant: Contestant, ruler: Ruler) -> Measured:
         told += fid.warnings_of(pictures, ruler.reference, network)
         values |= _per_picture(distances, features, ruler.reference)
         left_out |= _left_out(distances, features, ruler.reference, seed)
-    if contestant.cost is not None:
-        cost = contestant.cost
-        if cost.seconds_a_picture is not None:
-            measures.append(Measure("seconds a picture", cost.seconds_a_picture, len(rows), "lower"))
-        measures.append(Measure("peak memory in MB", cost.peak_megabytes, len(rows), "lower"))
+    measures += cost.measures(contestant.cost, len(rows), contestant.manifest.batch_size)
     return Measured(contestant, tuple(measures), values, left_out, tuple(told))
 
 
@@ -219,17 +222,22 @@ def _compare(options: argparse.Namespace) -> Comparison:
     if len(names) < 2:
         raise ValueError("A comparison needs at least two contestants.")
     votes = read_votes(options.votes) if options.votes else ()
-    ways = dict(zip(names, options.contestants, strict=True))
-    contestants = [dataclasses.replace(_open(way, options), name=name) for name, way in ways.items()]
+    if options.log_with:
+        require_tracker(options.log_with)
+    ruler, told = _ruler(options)
+    contestants = _open(dict(zip(names, options.contestants, strict=True)), options)
     check_pairing(contestants)
     count = len(contestants[0].manifest.rows)
     if count < 2:
         raise ValueError("A comparison needs at least two prompts: raise --num.")
-    ruler, told = _ruler(options, contestants[0])
+    if options.reference is None:
+        ruler, more = _with_their_own(ruler, contestants[0].manifest, options)
+        told += more
     swept = _swept(options, ruler)
     measured = [measure(contestant, ruler) for contestant in contestants]
     points = _points(measured, swept, ruler) if swept else ()
     told += [warning for one in measured for warning in one.warnings]
+    told += speed_notes(measured)
     if votes and not {name for vote in votes for name in (vote.a, vote.b)} & set(names):
         told.append("The votes name none of these contestants: they stand beside the measures, not for them.")
     facts = {
@@ -264,20 +272,22 @@ def _compare(options: argparse.Namespace) -> Comparison:
     )
 
 
-def _open(way: str, options: argparse.Namespace) -> Contestant:
+def _open(ways: Mapping[str, str], options: argparse.Namespace) -> list[Contestant]:
     arguments = ["--seed", str(options.seed), "--batch-size", str(options.batch_size), "--device", options.device]
     if options.prompts is not None:
         arguments += ["--prompts", options.prompts, "--sampling", options.sampling]
         arguments += ["--sampling-seed", str(options.sampling_seed)]
     if options.num is not None:
         arguments += ["--num", str(options.num)]
-    return open_contestant(way, options.out / "pictures", arguments, options.prompts is not None)
+    place, with_prompts = options.out / "pictures", options.prompts is not None
+    return open_contestants(ways, place, arguments, with_prompts, options.one_at_a_time)
 
 
-def _ruler(options: argparse.Namespace, first: Contestant) -> tuple[Ruler, list[str]]:
+def _ruler(options: argparse.Namespace) -> tuple[Ruler, list[str]]:
     """What to measure with, and what must be said of it. Nothing is drawn before it is known to be there."""
     told: list[str] = []
     clip = Clip(options.clip, options.device)
+    clip.require()
     try:
         network = open_network(options.network or "inception", weights=options.inception_weights, device=options.device)
     except ValueError as error:
@@ -285,19 +295,36 @@ def _ruler(options: argparse.Namespace, first: Contestant) -> tuple[Ruler, list[
             raise
         told.append(f"Distances are in the features of the embedded judge. {error}")
         network = open_network(JUDGE, device=options.device)
-    reference = None
-    if options.reference is not None and options.reference.suffix == ".npz":
-        reference = Statistics.load(options.reference)
+    ruler = Ruler(clip, network, None, options.size, options.batch_size, options.workers, options.seed)
+    if options.reference is None:
+        return ruler, told
+    if options.reference.suffix == ".npz":
+        reference = Statistics.load(options.reference.expanduser())
         space_of(network, options.size).require(reference.space, f"The statistics in {options.reference}")
-    else:
-        own = [row.reference_path for row in first.manifest.rows]
-        paths = find_pictures(options.reference) if options.reference else list(dict.fromkeys(filter(None, own)))
-        if len(paths) < 2:
-            told.append("There are no real pictures to measure against: name some with --reference for distances.")
-        else:
-            features = extract(paths, network, options.size, options.batch_size, options.workers, sys.stderr.isatty())
-            reference = Statistics(space_of(network, options.size), Moments.of(features), features)
-    return Ruler(clip, network, reference, options.size, options.batch_size, options.workers, options.seed), told
+        return dataclasses.replace(ruler, reference=reference), told
+    paths = find_pictures(options.reference)
+    if len(paths) < 2:
+        raise ValueError(f"{options.reference} holds one picture: a distance needs two or more.")
+    return dataclasses.replace(ruler, reference=_statistics(paths, ruler)), told
+
+
+def _with_their_own(ruler: Ruler, manifest: Manifest, options: argparse.Namespace) -> tuple[Ruler, list[str]]:
+    """The ruler with the real pictures that the prompts themselves name, if all of them are on this machine."""
+    named = {row.reference for row in manifest.rows if row.reference}
+    paths = list(dict.fromkeys(filter(None, (row.reference_path for row in manifest.rows))))
+    if len(paths) < len(named):
+        return ruler, [
+            f"{len(named) - len(paths):,} of the {len(named):,} real pictures of these prompts are not on this "
+            "machine, so there are no distances and no ceiling: name real pictures with --reference for distances."
+        ]
+    if len(paths) < 2:
+        return ruler, ["There are no real pictures to measure against: name some with --reference for distances."]
+    return dataclasses.replace(ruler, reference=_statistics(paths, ruler)), []
+
+
+def _statistics(paths: Sequence[Path], ruler: Ruler) -> Statistics:
+    features = extract(paths, ruler.network, ruler.size, ruler.batch_size, ruler.workers, sys.stderr.isatty())
+    return Statistics(space_of(ruler.network, ruler.size), Moments.of(features), features)
 
 
 def _swept(options: argparse.Namespace, ruler: Ruler) -> dict[str, list[Contestant]]:
@@ -307,7 +334,7 @@ def _swept(options: argparse.Namespace, ruler: Ruler) -> dict[str, list[Contesta
     if ruler.reference is None:
         raise ValueError("A guidance sweep needs real pictures: name some with --reference.")
     return {
-        name: [_open(f"{way} --guidance {scale}", options) for scale in options.guidance_sweep]
+        name: _open({name: name for name in (f"{way} --guidance {scale}" for scale in options.guidance_sweep)}, options)
         for name, way in zip(_distinct(options.contestants), options.contestants, strict=True)
         if "--guidance" not in way and not Path(shlex.split(way)[0], MANIFEST).is_file()
     }
@@ -365,7 +392,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m evaluation.compare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -376,31 +403,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help="see evaluation.generation")
     parser.add_argument("--sampling-seed", type=int, default=0, metavar="S", help="which N prompts; default 0")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="pictures and reports; may be gone on with"
+        "--out",
+        type=command.out_folder,
+        required=True,
+        metavar="DIR",
+        help="pictures and reports; may be gone on with; older reports there are replaced",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of picture 0, and of all resampling; default 0")
+    command.add_arguments(parser, "of picture 0, and of all resampling", batch_size=8)
+    parser.add_argument(
+        "--one-at-a-time", action="store_true", help="draw one after another: less memory, but times do not compare"
+    )
     parser.add_argument("--clip", help="what judges captions: folder, hub id; default: the embedded judge")
     parser.add_argument("--network", help="what distances are taken with: inception, judge or clip:FOLDER")
     parser.add_argument("--inception-weights", metavar="FILE", help="see evaluation.fid")
     parser.add_argument("--reference", type=Path, metavar="FOLDER_OR_NPZ", help="real pictures; default: the prompts'")
     parser.add_argument(
-        "--size", type=int, help="before distances: short side to SIZE, centre crop; default: as they are"
+        "--size", type=command.positive, help="before distances: short side to SIZE, centre crop; default: as they are"
     )
     parser.add_argument(
         "--guidance-sweep", nargs="+", default=[], metavar="G", help="draw also at these, each as 4 or 4,8 (--guidance)"
     )
     parser.add_argument("--votes", type=Path, metavar="FILE.csv", help=f"human votes: {', '.join(COLUMNS)}")
-    parser.add_argument("--batch-size", type=int, default=8, help="default 8")
-    parser.add_argument("--workers", type=int, help="processes that open pictures; default: as many as cores, up to 8")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--log-with", choices=("tensorboard", "wandb"), help="hand the measures to a tracker as well")
-    parser.add_argument(
-        "--report",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="write there too: .html .md .json .csv; repeatable",
-    )
+    command.add_report(parser, SUFFIXES)
     return parser
 
 

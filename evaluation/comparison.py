@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.bootstrap import Difference, holm, jackknife, paired_bootstrap, sign_test
+from evaluation.bootstrap import FEWEST, Difference, holm, jackknife, paired_bootstrap, paired_medians, sign_test
 from evaluation.contestants import Contestant
+from evaluation.cost import SECONDS, Cost
 from evaluation.report import Measure, digits, flat, markdown_table
 
 LEVEL = 0.05
@@ -51,13 +52,14 @@ class Contest:
         """The name of the better one, or that there is no difference."""
         if self.found.mean == 0 and not self.found.wins and not self.found.losses:
             return "no difference"
-        if self.p_holm >= LEVEL:
+        low, high = self.found.interval
+        if self.p_holm >= LEVEL or low <= 0 <= high:
             return "no difference shown"
         return self.a if (self.found.mean > 0) == (self.better == "higher") else self.b
 
     @property
     def score(self) -> str:
-        """Prompts in which a was ahead, and b."""
+        """Prompts in which a was ahead, and b; of times, batches."""
         wins, losses = self.found.wins, self.found.losses
         if self.better == "lower":
             wins, losses = losses, wins
@@ -251,7 +253,7 @@ class Comparison:
                 for contest in self.contests
                 if (contest.a, contest.b) == (a, b)
             ]
-            columns = ("measure", "difference", "95% interval", "p (Holm)", "prompts won", "better")
+            columns = ("measure", "difference", "95% interval", "p (Holm)", "won", "better")
             yield f"Paired differences: {a} − {b}", columns, rows
         if self.likenesses:
             rows = [
@@ -289,7 +291,33 @@ def contests_of(contestants: Sequence[Measured], seed: int) -> tuple[Contest, ..
             if difference is not None:
                 found.append((one.name, a.contestant.name, b.contestant.name, one.better, difference))
     corrected = holm([difference.p for *_, difference in found])
-    return tuple(Contest(*entry, p) for entry, p in zip(found, corrected, strict=True))
+    contests = [Contest(*entry, p) for entry, p in zip(found, corrected, strict=True)]
+    for a, b in combinations(contestants, 2):
+        # A matter of the machine and not of the prompts, so not one of the questions that are asked of these.
+        if (difference := speed_difference(a.contestant.cost, b.contestant.cost, seed)) is not None:
+            contests.append(Contest(SECONDS, a.contestant.name, b.contestant.name, "lower", difference, difference.p))
+    return tuple(contests)
+
+
+def speed_difference(a: Cost | None, b: Cost | None, seed: int) -> Difference | None:
+    """Seconds a picture of a - b, batch by batch; None unless they took turns in one run, often enough to tell."""
+    if a is None or b is None or not a.turns or a.turns != b.turns or len(a.batches) != len(b.batches):
+        return None
+    return paired_medians(a.batches, b.batches, seed)
+
+
+def speed_notes(contestants: Sequence[Measured]) -> list[str]:
+    """Why no faster one is named, where none is."""
+    costs = [measured.contestant.cost for measured in contestants]
+    if not any(costs) or all(speed_difference(a, b, 0) is not None for a, b in combinations(costs, 2)):
+        return []
+    turns = {cost.turns if cost is not None else "" for cost in costs}
+    if len(turns) == 1 and "" not in turns:
+        return [f"Fewer than {FEWEST} batches of each were timed: too few to call one of them faster."]
+    return [
+        "The seconds a picture are not of one run in which the contestants took turns: the machine may have been "
+        "busier for one of them, so none is called faster. Draw them together, into a new --out, to compare times."
+    ]
 
 
 def count_votes(rows: Sequence[Mapping[str, str]]) -> tuple[VoteCount, ...]:

@@ -39,7 +39,10 @@ def to_html(comparison: Comparison) -> str:
 
 
 def _best(comparison: Comparison) -> list[tuple[int, int]]:
-    """The cells of the table of measures that win against all others of their row, by more than chance if tested."""
+    """The cells of the table of measures that win by more than chance against all others of their row.
+
+    What is not tested has no winner.
+    """
     names = [measured.contestant.name for measured in comparison.contestants]
     cells = []
     for row, (measure, better, found) in enumerate(comparison.measure_rows()):
@@ -48,7 +51,7 @@ def _best(comparison: Comparison) -> list[tuple[int, int]]:
             continue
         winner = names[values.index(max(values) if better == "higher" else min(values))]
         contests = [one for one in comparison.contests if one.measure == measure and winner in (one.a, one.b)]
-        if all(one.verdict == winner for one in contests) and len(set(values)) > 1:
+        if len(contests) == len(names) - 1 and all(one.verdict == winner for one in contests):
             cells.append((row, 1 + names.index(winner)))
     return cells
 

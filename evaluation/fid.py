@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.stats import t
 
-from evaluation import kernel_distance, manifold, report
+from evaluation import command, kernel_distance, manifold, report
 from evaluation.bootstrap import mean_interval
 from evaluation.features import ClipFeatures, Network, extract, open_network, space_of
 from evaluation.folder import find_pictures
@@ -30,22 +30,19 @@ SUBSET = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, write the reports; exits with 2 and one sentence when something is wrong."""
+    """Measure, write the reports, print; exits with 2 and one sentence when something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
     # Rounding to 10 bits would be faster and would change the numbers.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
+    with command.sentences(parser.prog):
         _settle(options)
-        made = [_measure_with(options, resize) for resize in options.resize]
-        if options.reference is None:
-            return
-        result = _report(options, made)
-        report.show(result)
-        for path in options.report:
-            report.write(result, path)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+        unsaved: list[OSError] = []
+        made = [_measure_with(options, resize, unsaved) for resize in options.resize]
+        if options.reference is not None:
+            report.deliver(_report(options, made), options.report)
+        if unsaved:  # told last: the disk that is full for statistics may still take the report
+            raise unsaved[0]
 
 
 def measure(
@@ -165,12 +162,12 @@ def _settle(options: argparse.Namespace) -> None:
     """What the protocol fixes, and what is known to be wrong before anything is read."""
     if options.reference is None and options.save_stats is None:
         raise ValueError("Name a --reference to measure against, or a file for --save-stats.")
-    if options.size is not None and options.size < 1:
-        raise ValueError(f"--size must be 1 or more pixels, not {options.size}.")
-    try:
-        torch.empty(0, device=options.device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"There is no device {options.device!r} here: use cpu, or cuda where there is one.") from error
+    if options.reference is None and options.report:
+        raise ValueError("A --report tells distances to a --reference: name one, or leave out --report.")
+    if options.groups == 1:
+        raise ValueError("A jackknife needs two --groups or more, or 0 for no interval.")
+    outputs = [*options.report, *([options.save_stats] if options.save_stats else [])]
+    command.keep(outputs, (options.reference, options.inception_weights))
     if options.protocol is None:
         options.resize = options.resize or ["clean"]
         if options.network != "inception":
@@ -182,8 +179,13 @@ def _settle(options: argparse.Namespace) -> None:
     options.resize, options.size = list(protocol.resizes), protocol.size
 
 
-def _measure_with(options: argparse.Namespace, resize: str) -> tuple[list[Measure], list[str], dict[str, object]]:
-    """Measures, warnings and facts of one network; only saves statistics when there is no reference."""
+def _measure_with(
+    options: argparse.Namespace, resize: str, unsaved: list[OSError]
+) -> tuple[list[Measure], list[str], dict[str, object]]:
+    """Measures, warnings and facts of one network; only saves statistics when there is no reference.
+
+    Statistics that the disk did not take go to `unsaved`: what they would be measured for is still to come.
+    """
     network = open_network(options.network, resize, options.inception_weights, options.device)
     paths = find_pictures(options.images)
     if options.num is not None:
@@ -193,20 +195,25 @@ def _measure_with(options: argparse.Namespace, resize: str) -> tuple[list[Measur
             )
         chosen = np.random.default_rng(options.seed).permutation(len(paths))[: options.num]
         paths = [paths[index] for index in sorted(chosen)]
-    reference = None
+    # Before the long part, so that what is not there, and statistics of another space, are refused at once.
+    reference, others = None, []
     if options.reference is not None and Path(options.reference).suffix == ".npz":
-        # Before the long part, so that statistics of another space are refused at once.
-        reference = Statistics.load(options.reference)
+        reference = Statistics.load(Path(options.reference).expanduser())
         space_of(network, options.size).require(reference.space, f"The statistics in {options.reference}")
+    elif options.reference is not None:
+        others = find_pictures(options.reference)
     start = time.perf_counter()
     pictures = _statistics(paths, network, options)
     seconds = time.perf_counter() - start
     if options.save_stats is not None:
-        pictures.save(_stats_file(options, resize))
+        try:
+            pictures.save(_stats_file(options, resize))
+        except OSError as error:
+            unsaved.append(error)
     if options.reference is None:
         return [], [], {}
     if reference is None:
-        reference = _statistics(find_pictures(options.reference), network, options)
+        reference = _statistics(others, network, options)
     facts = {
         "network": network.name,
         "weights_sha256": network.sha256,
@@ -227,7 +234,7 @@ def _statistics(paths: Sequence[Path], network: Network, options: argparse.Names
 
 def _stats_file(options: argparse.Namespace, resize: str) -> Path:
     """The file named by --save-stats, with the resizing in its name where there are several."""
-    path = Path(options.save_stats)
+    path = options.save_stats
     return path if len(options.resize) == 1 else path.with_name(f"{path.stem}-{resize}{path.suffix}")
 
 
@@ -271,24 +278,24 @@ def _beside(protocol: Protocol, pictures: int, known_settings: bool) -> list[str
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.fid", description=__doc__.split("\n")[0].split(": ")[1])
+    parser = command.Parser(prog="python -m evaluation.fid", description=__doc__.split("\n")[0].split(": ")[1])
     parser.add_argument("--images", required=True, metavar="FOLDER", help="the pictures to measure")
     parser.add_argument("--reference", metavar="FOLDER_OR_NPZ", help="real pictures, or statistics of them")
-    parser.add_argument("--save-stats", metavar="FILE.npz", help="keep the pictures' statistics and features")
+    words = "keep the pictures' statistics and features; older ones of that name are replaced"
+    parser.add_argument("--save-stats", type=command.statistics_file, metavar="FILE.npz", help=words)
     parser.add_argument("--network", default="inception", help="inception (default), judge, or clip:FOLDER")
     parser.add_argument("--inception-weights", metavar="FILE", help=f'or "download"; default: ${VARIABLE}')
     parser.add_argument("--resize", nargs="+", choices=RESIZES, help="to Inception's 299 pixels; default: clean")
-    parser.add_argument("--size", type=int, help="before that: short side to SIZE, centre crop; default: as they are")
+    parser.add_argument(
+        "--size", type=command.positive, help="before that: short side to SIZE, centre crop; default: as they are"
+    )
     parser.add_argument("--protocol", choices=PROTOCOLS, help="fixes all of it as near to published tables as known")
     parser.add_argument("--num", type=int, help="measure so many, chosen by the seed; default: all")
-    parser.add_argument("--seed", type=int, default=0, help="of --num, of subsets and of intervals; default 0")
-    parser.add_argument("--groups", type=int, default=GROUPS, help=f"of the jackknife, 0 for none; default {GROUPS}")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--workers", type=int, help="processes that open pictures; default: as many as cores, up to 8")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
-        "--report", action="append", default=[], metavar="FILE", help=".json .csv .md .html; repeatable"
+        "--groups", type=command.whole, default=GROUPS, help=f"of the jackknife, 0 for none; default {GROUPS}"
     )
+    command.add_arguments(parser, seed="of --num, of subsets and of intervals")
+    command.add_report(parser)
     return parser
 
 

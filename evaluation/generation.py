@@ -13,7 +13,7 @@ import os
 import resource
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,12 +29,15 @@ from dalle2 import images
 from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
+from evaluation import command, report
 from evaluation import prompts as prompt_sets
-from evaluation import report
-from evaluation.manifest import MANIFEST, Cost, Manifest, Row, read_manifest, write_cost, write_manifest
+from evaluation.cost import COST, Cost, Stopwatch, write_cost
+from evaluation.manifest import MANIFEST, Manifest, Row, as_text, is_whole, read_manifest, readable, write_manifest
 from evaluation.prompts import PromptSet
+from evaluation.turns import END, READY
 
 BATCH_SIZE = 8
+DONE = object()
 SPEED = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} pictures, {rate_noinv_fmt}, {remaining} left"
 
 
@@ -58,11 +61,17 @@ def generate(
         ValueError: a prompt cannot be drawn, or `out` holds pictures that were drawn otherwise.
         OSError: the disk refuses; what is written stays, and the same call goes on.
     """
-    if batch_size < 1:
-        raise ValueError(f"--batch-size must be 1 or more, not {batch_size}.")
     settings = settings or model.settings
-    manifest = _describe(model, prompts, settings, seed, batch_size, compiled)
-    _check_folder(out, manifest)
+    manifest = describe(model, prompts, out, settings, seed, batch_size, compiled)
+    for _ in draw(model, manifest, out, settings, Stopwatch(batch_size)):
+        pass
+    return manifest
+
+
+def draw(
+    model: UnclipModel, manifest: Manifest, out: Path, settings: Settings, watch: Stopwatch, progress: bool = True
+) -> Iterator[None]:
+    """Draw what `out` lacks of the manifest, a batch at a time; `watch` reads how long each takes."""
     state = PartialState()
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
@@ -72,21 +81,25 @@ def generate(
             write_manifest(manifest, out)
     state.wait_for_everyone()
     manifest = read_manifest(out)  # of the run that began, whose number of threads counts
-    groups = [manifest.rows[first : first + batch_size] for first in range(0, len(manifest.rows), batch_size)]
+    groups = manifest.groups[state.process_index :: state.num_processes]
     threads = torch.get_num_threads()
     torch.set_num_threads(manifest.threads)
     try:
-        _draw_missing(model, groups[state.process_index :: state.num_processes], out, settings)
+        yield from _draw_missing(model, groups, out, settings, watch, progress)
     finally:
         torch.set_num_threads(threads)
     state.wait_for_everyone()
-    return manifest
 
 
-def _describe(
-    model: UnclipModel, prompts: PromptSet, settings: Settings, seed: int, batch_size: int, compiled: bool
+def describe(
+    model: UnclipModel, prompts: PromptSet, out: Path, settings: Settings, seed: int, batch_size: int, compiled: bool
 ) -> Manifest:
-    """The manifest of the folder that is to be; ValueError for prompts and seeds that no picture can have."""
+    """The manifest of the folder that `out` is to be.
+
+    ValueError for prompts and seeds that no picture can have, and for a folder that was drawn otherwise.
+    """
+    if batch_size < 1:
+        raise ValueError(f"--batch-size must be 1 or more, not {batch_size}.")
     check_seed(seed)
     if seed + len(prompts.prompts) - 1 > MAX_SEED:
         raise ValueError(f"The seed of the last picture would exceed {MAX_SEED}: start with a smaller --seed.")
@@ -96,15 +109,15 @@ def _describe(
             caption = check_prompt(prompt.caption)
         except ValueError as error:
             raise ValueError(f"The prompt {prompt.id!r} of {prompts.name} cannot be drawn. {error}") from error
-        reference = str(prompt.reference.resolve()) if prompt.reference else ""
+        reference = as_text(prompt.reference.resolve()) if prompt.reference else ""
         rows.append(Row(file=f"{index:06d}.png", id=prompt.id, caption=caption, seed=seed + index, reference=reference))
-    return Manifest(
-        prompts=prompts.name,
+    manifest = Manifest(
+        prompts=readable(prompts.name),
         prompts_sha256=prompts.sha256,
         sampling=dict(prompts.sampling),
         pictures=len(rows),
         seed=seed,
-        checkpoint=model.checkpoint,
+        checkpoint=readable(model.checkpoint),
         checkpoint_hash=model.checkpoint_hash,
         settings=settings.to_dict(),
         picture_size=model.picture_size,
@@ -115,9 +128,11 @@ def _describe(
         threads=torch.get_num_threads(),
         # the writer of PNGs too, for the files are to be the same
         versions={name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")},
-        command=shlex.join(["python", *sys.orig_argv[1:]]),
+        command=readable(shlex.join(["python", *sys.orig_argv[1:]])),
         rows=tuple(rows),
     )
+    _check_folder(out, manifest)
+    return manifest
 
 
 def _check_folder(out: Path, manifest: Manifest) -> None:
@@ -136,10 +151,17 @@ def _check_folder(out: Path, manifest: Manifest) -> None:
         )
 
 
-def _draw_missing(model: UnclipModel, groups: Sequence[tuple[Row, ...]], out: Path, settings: Settings) -> None:
-    """Draw each group of which a picture is missing, and write what is missing of it."""
+def _draw_missing(
+    model: UnclipModel,
+    groups: Sequence[Sequence[Row]],
+    out: Path,
+    settings: Settings,
+    watch: Stopwatch,
+    progress: bool,
+) -> Iterator[None]:
+    """Draw each group of which a picture is missing, or was not written to its end, and write what is missing of it."""
     state = PartialState()
-    present = {entry.name for entry in os.scandir(out)}
+    present = _present(out)
     done = sum(row.file in present for group in groups for row in group)
     total = sum(map(len, groups))
     share = "" if state.num_processes == 1 else f" (process 1 of {state.num_processes})"
@@ -149,7 +171,7 @@ def _draw_missing(model: UnclipModel, groups: Sequence[tuple[Row, ...]], out: Pa
         initial=done,
         unit=" pictures",
         bar_format=SPEED,
-        disable=not state.is_main_process,
+        disable=not (progress and state.is_main_process),
     )
     with bar:
         size = max(map(len, groups), default=1)
@@ -157,11 +179,20 @@ def _draw_missing(model: UnclipModel, groups: Sequence[tuple[Row, ...]], out: Pa
             missing = {row.file for row in group} - present
             if not missing:
                 continue
+            start, before = watch.start(), size
             drawn, size = _draw(model, group, settings, size)
+            if size == before:
+                watch.stop(start, len(group))
             for row, picture in zip(group, drawn, strict=True):
                 if row.file in missing:
                     images.save(picture, out / row.file)
             bar.update(len(missing))
+            yield
+
+
+def _present(out: Path) -> set[str]:
+    """The pictures that are there and whole."""
+    return {entry.name for entry in os.scandir(out) if is_whole(Path(entry.path))} if out.is_dir() else set()
 
 
 def _draw(model: UnclipModel, group: Sequence[Row], settings: Settings, size: int) -> tuple[list[Image.Image], int]:
@@ -190,14 +221,17 @@ def _parts(model: UnclipModel, group: Sequence[Row], settings: Settings, size: i
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 when all pictures are there, 2 after one sentence about why not, 130 when stopped."""
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m evaluation.generation", description="Draw a prompt set into a folder; resumable."
     )
     prompt_sets.add_arguments(parser)
     parser.add_argument("--per-prompt", type=int, default=1, metavar="K", help="pictures of each prompt; default 1")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder; an interrupted one goes on")
+    parser.add_argument(
+        "--out", type=command.out_folder, required=True, metavar="DIR", help="an interrupted one goes on"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of picture 0; picture i has SEED + i; default 0")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, metavar="B", help="default: %(default)s")
+    parser.add_argument("--turns", help=argparse.SUPPRESS)  # evaluation.turns says when to draw; the name of its run
     add_arguments(parser)
     options = parser.parse_args(arguments)
     try:
@@ -212,11 +246,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"evaluation.generation: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("evaluation.generation: stopped; the same command goes on.", file=sys.stderr)
+        if options.turns is None:  # or whoever gives the turns was stopped too, and says so
+            print("evaluation.generation: stopped; the same command goes on.", file=sys.stderr)
         return 130
     state.destroy_process_group()
-    if state.is_main_process:
-        print(f"{options.out}: {manifest.pictures:,} pictures of {manifest.prompts}, {_guidance(manifest)}.")
+    if state.is_main_process and options.turns is None:
+        words = f"{options.out}: {manifest.pictures:,} pictures of {manifest.prompts}, {_guidance(manifest)}."
+        command.tell(lambda console: console.print(words, markup=False, highlight=False, soft_wrap=True))
     return 0
 
 
@@ -229,21 +265,57 @@ def _generate(options: argparse.Namespace, state: PartialState) -> Manifest:
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = chosen_settings(options, model)
     fresh = read_manifest(options.out) is None
-    manifest = generate(model, prompts, options.out, settings, options.seed, options.batch_size, options.compile)
-    if fresh and state.num_processes == 1:
-        write_cost(_cost(options.out, manifest), options.out)
+    run = (options.seed, options.batch_size, options.compile)
+    manifest = describe(model, prompts, options.out, settings, *run)
+    watch = Stopwatch(options.batch_size)
+    drawing = draw(model, manifest, options.out, settings, watch, progress=options.turns is None)
+    if options.turns is not None:
+        present = _present(options.out)
+        lacking = sum(not {row.file for row in group} <= present for group in manifest.groups)
+        _take_turns(drawing, lambda: _draw_again(model, manifest, settings, watch), lacking)
+    else:
+        for _ in drawing:
+            pass
+    if (fresh or (options.turns and watch.seconds)) and state.num_processes == 1 and not (options.out / COST).exists():
+        write_cost(_cost(watch, options.turns or ""), options.out)
     return manifest
 
 
-def _cost(folder: Path, manifest: Manifest) -> Cost:
-    """The median time from batch to batch, by the files' times: loading and warming up stand before the first."""
-    size = manifest.batch_size
-    whole = len(manifest.rows) // size
-    times = [(folder / manifest.rows[index * size].file).stat().st_mtime for index in range(whole)]
-    seconds = round(float(np.median(np.diff(times))) / size, 4) if whole > 1 else None
+def _take_turns(drawing: Iterator[None], again: Callable[[], None], lacking: int) -> None:
+    """Draw a group whenever a line comes on stdin, and say on stdout how many are left: see `evaluation.turns`.
+
+    The first turn warms up. Who has nothing left to draw draws again, unsaved, so that all are timed alike.
+    """
+    print(READY, lacking, flush=True)
+    for number, line in enumerate(sys.stdin):
+        if line.strip() == END:
+            for _ in drawing:
+                pass
+            return
+        if number == 0 or next(drawing, DONE) is DONE:
+            again()
+        print(READY, max(0, lacking - number), flush=True)
+    raise KeyboardInterrupt  # whoever gave the turns is gone
+
+
+def _draw_again(model: UnclipModel, manifest: Manifest, settings: Settings, watch: Stopwatch) -> None:
+    """The first group once more, for its time alone."""
+    start = watch.start()
+    list(_parts(model, manifest.groups[0], settings, len(manifest.groups[0])))
+    watch.stop(start, len(manifest.groups[0]))
+
+
+def _cost(watch: Stopwatch, turns: str) -> Cost:
+    seconds = [round(value, 5) for value in watch.seconds]
     # in kilobytes, on macOS in bytes
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-    return Cost(seconds_a_picture=seconds, peak_megabytes=round(peak, 1), processor=report.processor())
+    return Cost(
+        seconds_a_picture=float(np.median(seconds)) if seconds else None,
+        peak_megabytes=round(peak, 1),
+        processor=report.processor(),
+        batches=tuple(seconds),
+        turns=turns,
+    )
 
 
 def _guidance(manifest: Manifest) -> str:

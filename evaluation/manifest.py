@@ -1,10 +1,9 @@
-"""What a folder of drawn pictures says of itself: `manifest.json` how they were drawn, `prompts.jsonl` each one.
+"""What a folder of drawn pictures says of itself: `manifest.json` how they were drawn, `prompts.jsonl` each one."""
 
-And `cost.json` what one took, where that is known.
-"""
-
+import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote_to_bytes
 
 import pydantic
 
@@ -12,7 +11,11 @@ from evaluation.report import flat, write_text
 
 MANIFEST = "manifest.json"
 ROWS = "prompts.jsonl"
-COST = "cost.json"
+SIGNATURE, END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"  # of every PNG
+
+
+# What decides no picture, or is decided by a hash or the rows beside it.
+TOLD = {"command", "threads", "checkpoint", "checkpoint_hash", "prompts", "prompts_sha256"}
 
 
 class _Strict(pydantic.BaseModel):
@@ -30,7 +33,9 @@ class Row(_Strict):
 
     @property
     def reference_path(self) -> Path | None:
-        return Path(self.reference) if self.reference else None
+        """The real picture, None where there is none, or where it is not on this machine."""
+        path = as_path(self.reference)
+        return path if path is not None and path.is_file() else None
 
 
 class Manifest(_Strict):
@@ -42,6 +47,8 @@ class Manifest(_Strict):
         seed: of the first picture; picture i has seed + i.
         picture_size: pixels a side. batch_size: pictures that were drawn together, since a matrix product of
             another size rounds otherwise; threads: of the CPU, for the same reason; all that go on use as many.
+        checkpoint: as it was named, prompts: the name of their source; what they are is told by the hashes, and they
+            may lie elsewhere for those who go on.
         command: of the run that began; another may go on, so long as it means the same.
     """
 
@@ -64,22 +71,46 @@ class Manifest(_Strict):
     command: str
     rows: tuple[Row, ...] = pydantic.Field(exclude=True, repr=False)
 
+    @property
+    def groups(self) -> list[tuple[Row, ...]]:
+        """The pictures that are drawn together."""
+        return [self.rows[first : first + self.batch_size] for first in range(0, len(self.rows), self.batch_size)]
+
     def difference(self, other: "Manifest") -> str:
         """The first thing that decides the pictures and differs, as "seed is 0 there, but 7 here"; "" if none does."""
-        free = {"command", "threads"}
-        there, here = (dict(flat(manifest.model_dump(exclude=free))) for manifest in (self, other))
+        if self.checkpoint_hash != other.checkpoint_hash:
+            there, here = (f"{one.checkpoint} ({one.checkpoint_hash[:12]}…)" for one in (self, other))
+            return f"checkpoint is {there} there, but {here} here"
+        there, here = (dict(flat(manifest.model_dump(exclude=TOLD))) for manifest in (self, other))
         for name in there | here:
             if there.get(name) != here.get(name):
                 return f"{name} is {there.get(name, 'not known')} there, but {here.get(name, 'not known')} here"
+        for row, (theirs, ours) in enumerate(zip(self.rows, other.rows, strict=True), 1):
+            for name in ("id", "caption"):
+                if (old := getattr(theirs, name)) != (new := getattr(ours, name)):
+                    return f"the {name} of prompt {row} is {old!r} there, but {new!r} here"
         return ""
 
 
-class Cost(_Strict):
-    """Of a picture: seconds (None where too few batches were drawn to tell), and the process's peak memory in MB."""
+def as_text(path: Path) -> str:
+    """The path, or where its bytes are no Unicode its file:// address, which JSON can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.absolute().as_uri()
+    return str(path)
 
-    seconds_a_picture: float | None
-    peak_megabytes: float
-    processor: str = ""
+
+def as_path(text: str) -> Path | None:
+    """The inverse of `as_text`; None for ""."""
+    if not text:
+        return None
+    return Path(os.fsdecode(unquote_to_bytes(text[7:])) if text.startswith("file://") else text)
+
+
+def readable(text: str) -> str:
+    """The text with what is no Unicode spelt out, as JSON can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -103,11 +134,12 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
 
 
-def read_cost(folder: Path) -> Cost | None:
-    """What drawing the folder took; None unless one process drew it in one go."""
-    file = folder / COST
-    return Cost.model_validate_json(file.read_bytes()) if file.is_file() else None
-
-
-def write_cost(cost: Cost, folder: Path) -> None:
-    write_text(folder / COST, cost.model_dump_json() + "\n")
+def is_whole(picture: Path) -> bool:
+    """Whether a PNG is there from its beginning to its end: a full disk or a torn copy leaves less, or nothing."""
+    try:
+        with picture.open("rb") as file:
+            begins = file.read(len(SIGNATURE)) == SIGNATURE
+            file.seek(-len(END), os.SEEK_END)
+            return begins and file.read() == END
+    except OSError:
+        return False

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.images import open_picture
 from dalle2.model import UnclipModel
-from dalle2.settings import Settings
+from dalle2.settings import Settings, check_seed
+from evaluation import command, recognition, report
 from evaluation import prompts as prompt_sets
-from evaluation import recognition, report
 from evaluation.bootstrap import mean_interval, paired_bootstrap
 from evaluation.clip_score import AMONG
 from evaluation.prompts import Prompt, PromptSet
@@ -34,11 +34,14 @@ NONE = "the text embedding, no prior"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, write the reports; exits with 2 and one sentence when something is wrong."""
+    """Measure, write the reports, print; exits with 2 and one sentence when something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with command.sentences(parser.prog):
+        command.keep(options.report, (options.prompts,))
+        check_seed(options.seed)
         prompts = prompt_sets.chosen_prompts(options)
+        check_seed(options.seed + len(prompts.prompts) - 1)
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
         settings = chosen_settings(options, model)
         kinds = (settings.prior.kind,) if options.prior else model.priors
@@ -58,11 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tuple(measures),
             report.provenance(device=str(model.device), **facts),
         )
-        report.show(found)
-        for path in options.report:
-            report.write(found, path)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+        report.deliver(found, options.report)
 
 
 def measure(
@@ -150,18 +149,16 @@ def _mean(name: str, values: np.ndarray, better: str, seed: int) -> Measure:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m evaluation.prior",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     prompt_sets.add_arguments(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of prompt 0; prompt i has SEED + i; default 0")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--seed", type=command.whole, default=0, help="of prompt 0; prompt i has SEED + i; default 0")
+    parser.add_argument("--batch-size", type=command.positive, default=32, help="default 32")
     add_arguments(parser)
-    parser.add_argument(
-        "--report", action="append", default=[], metavar="FILE", help=".json .csv .md .html; repeatable"
-    )
+    command.add_report(parser)
     return parser
 
 

@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dalle2.images import open_picture
-from evaluation import backgrounds, copies, fid, recognition, scenes
+from evaluation import backgrounds, copies, cost, fid, recognition, scenes
 from evaluation.assignments import colours
 from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
 from evaluation.contestants import Contestant
 from evaluation.emoji_set import EmojiSet, Pair
 from evaluation.enlargement import open_drawer, psnr_and_bicubic
 from evaluation.features import space_of
-from evaluation.report import Measure
 from evaluation.scores import Score, of_values, ratio
 from evaluation.statistics import Moments, Statistics
 
@@ -211,9 +210,9 @@ def speed(drawn: Sequence[Contestant]) -> tuple[list[Score], list[str]]:
         if contestant.cost is None or contestant.cost.seconds_a_picture is None:
             notes.append(f"The speed of {name} is not known: its pictures were not drawn in one go, or are too few.")
             continue
-        seconds = Measure(f"seconds a picture, {name}", contestant.cost.seconds_a_picture, n - size, "lower")
-        memory = Measure(f"peak memory, {name}", contestant.cost.peak_megabytes, n, "lower")
-        found += [Score(seconds, unit="s", how=how), Score(memory, unit="MB")]
+        for one, unit, told in zip(cost.measures(contestant.cost, n, size), ("s", "MB"), (how, ""), strict=True):
+            measure = dataclasses.replace(one, name=f"{one.name.removesuffix(' in MB')}, {name}")
+            found.append(Score(measure, unit=unit, how=told))
     return found, notes
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evaluation import webpage
+from evaluation import command, webpage
 
 PACKAGES = ("torch", "diffusers", "transformers", "torchmetrics", "numpy", "scipy", "pillow")
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
@@ -163,21 +164,28 @@ def write(report: Report, path: str | Path) -> Path:
     return write_text(path, formats[path.suffix.lower()]())
 
 
+def deliver(report: Report, files: Iterable[Path]) -> None:
+    """Write the report to all files, then print it: see `command.deliver`."""
+    command.deliver([partial(write, report, file) for file in files], partial(show, report))
+
+
 def write_text(path: Path, text: str) -> Path:
-    """Write to a temporary name beside `path`, then rename."""
+    """Write to a temporary name beside `path`, then rename.
+
+    What is no Unicode, as bytes in a file's name, is written as JSON would have it ("\\udce9").
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+        unfinished.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     return path
 
 
-def show(report: Report, console: Console | None = None) -> None:
+def show(report: Report, console: Console) -> None:
     """Print the table, with the warnings underneath."""
-    console = console or Console()
     print_table(console, report.title, COLUMNS, report.rows())
     for warning in report.warnings:
         console.print(f"[yellow]Note:[/yellow] {escape(warning)}", highlight=False)

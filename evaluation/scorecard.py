@@ -14,21 +14,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from rich.console import Console
 from tqdm import tqdm
 
 from dalle2.images import open_picture, save
-from evaluation import copies, report, sheets
+from evaluation import command, copies, report, sheets
 from evaluation.assignments import MEANINGS, assign
 from evaluation.bench import Bench
 from evaluation.clip import JUDGES, Clip, conditioned, default_judge
-from evaluation.contestants import Contestant, open_contestant
+from evaluation.contestants import Contestant, open_contestants
 from evaluation.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.features import ClipFeatures
 from evaluation.manifest import read_manifest
 from evaluation.questions import NEEDS, QUESTIONS, enlarged, speed
-from evaluation.scores import COLUMNS, Score, Scorecard
+from evaluation.scores import Score, Scorecard, deliver
 
 NUM = 736  # the whole test split
 LEAST = 8
@@ -41,19 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, measure, write; exits with 2 and one sentence when something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with command.sentences(parser.prog, goes_on=True):
+        files = [command.report_file(str(options.out / f"scorecard{suffix}")) for suffix in (".json", ".md")]
         card = _score(options)
-        report.write_text(options.out / "scorecard.json", card.to_json())
-        report.write_text(options.out / "scorecard.md", card.to_markdown())
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, f"{parser.prog}: stopped; the same command goes on.\n")
-    console = Console()
-    report.print_table(console, f"Scorecard of {card.contestant}", COLUMNS, [score.row() for score in card.scores])
-    for note in card.notes:
-        console.print(f"Note: {note}", style="yellow", markup=False, highlight=False)
-    print(options.out / "scorecard.md")
+        deliver(card, f"Scorecard of {card.contestant}", *files)
 
 
 def _score(options: argparse.Namespace) -> Scorecard:
@@ -65,13 +54,18 @@ def _score(options: argparse.Namespace) -> Scorecard:
     name, checkpoint = options.contestant, _checkpoint(options.contestant)
     emoji = read_emoji_set(options.data)
     trained, notes = _trained(checkpoint, emoji)
+    if options.draft:
+        _checkpoint(options.draft)
     clip = Clip(options.clip, options.device)
+    clip.require()
     network = ClipFeatures(clip.source, options.device)
-    drawn = {
-        what: _draw(name, what, options, emoji, trained)
-        for what in MEANINGS
-        if any(what in NEEDS[part] for part in parts)
-    }
+    needed = [what for what in MEANINGS if any(what in NEEDS[part] for part in parts)]
+    # The draft is only timed, beside the contestant's own single pictures.
+    drawn = {what: _draw([name], what, options, emoji, trained)[0] for what in needed if what != "single"}
+    timed = [name, *([options.draft] if options.draft else [])]
+    singles = _draw(timed, "single", options, emoji, trained) if "single" in needed else []
+    if singles:
+        drawn["single"] = singles[0]
     bench = Bench(emoji, trained, clip, network, drawn, options.seed, options.workers, sys.stderr.isatty())
     scores: list[Score] = []
     for part in tqdm(parts, desc="measuring", unit="part", disable=not sys.stderr.isatty()):
@@ -80,11 +74,7 @@ def _score(options: argparse.Namespace) -> Scorecard:
         elif part == "upsampler":
             scores += enlarged(name, emoji, options.num, options.seed, options.device)
         else:
-            timed = [drawn[what] for what in ("single", "unseen") if what in drawn]
-            if options.draft:
-                _checkpoint(options.draft)
-                timed.append(_draw(options.draft, "single", options, emoji, trained))
-            found, told = speed(timed)
+            found, told = speed([*singles, *([drawn["unseen"]] if "unseen" in drawn else [])])
             scores, notes = scores + found, notes + told
     facts = _facts(name, drawn)
     if shared := conditioned(clip, checkpoint):
@@ -121,10 +111,12 @@ def _trained(checkpoint: str, emoji: EmojiSet) -> tuple[tuple[Pair, ...], list[s
     return trained, [f"Trained on {known:,} of {every:,} concepts: test pairs of the others count as unseen concepts."]
 
 
-def _draw(name: str, what: str, options: argparse.Namespace, emoji: EmojiSet, trained: Sequence[Pair]) -> Contestant:
+def _draw(
+    names: Sequence[str], what: str, options: argparse.Namespace, emoji: EmojiSet, trained: Sequence[Pair]
+) -> list[Contestant]:
     task = assign(what, emoji, trained, options.num, options.out / "prompts", options.batch_size)
     arguments = [*task.arguments, "--seed", str(options.seed), "--device", options.device]
-    return open_contestant(name, options.out / "pictures" / what, arguments, with_prompts=True)
+    return open_contestants({name: name for name in names}, options.out / "pictures" / what, arguments, True)
 
 
 def _facts(name: str, drawn: Mapping[str, Contestant]) -> dict[str, object]:
@@ -153,7 +145,7 @@ def _sheets(bench: Bench, out: Path) -> tuple[str, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m evaluation.scorecard",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -162,15 +154,13 @@ def _parser() -> argparse.ArgumentParser:
         "contestant", nargs="?", default="emoji", help='as emoji, "emoji --steps 4", runs/b; default: emoji'
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what dalle2.datasets.emoji built")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="pictures and tables; goes on")
+    words = "pictures and tables; goes on, and replaces its tables"
+    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
     parser.add_argument("--num", type=int, default=NUM, metavar="N", help=f"of unseen pairs; default {NUM}")
     parser.add_argument("--only", nargs="+", choices=tuple(NEEDS), metavar="PART", help=f"of {', '.join(NEEDS)}")
     parser.add_argument("--draft", metavar="CONTESTANT", help="the speed of this one too")
-    parser.add_argument("--seed", type=int, default=0, help="of picture 0, of other captions, of intervals; default 0")
     parser.add_argument("--clip", help=f"the judge: folder or hub id; default: the embedded {default_judge()}")
-    parser.add_argument("--batch-size", type=int, default=8, help="default 8")
-    parser.add_argument("--workers", type=int, help="processes that open pictures; default: as many as cores, up to 8")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    command.add_arguments(parser, "of picture 0, of other captions, of intervals", batch_size=8)
     return parser
 
 

@@ -3,10 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from rich.console import Console
 
+from evaluation import command, report
 from evaluation.bootstrap import mean_interval, ratio_interval
 from evaluation.report import ARROWS, Measure, flat, markdown_table
 
@@ -68,6 +71,19 @@ class Scorecard:
         facts = [(name, _one_line(value)) for name, value in self.provenance.items()]
         lines += ["### Provenance", "", *markdown_table(("fact", "value"), facts)]
         return "\n".join(lines) + "\n"
+
+
+def deliver(card: Scorecard, title: str, *files: Path) -> None:
+    """Write the card to a .json and an .md, then print it under the title."""
+    writes = {".json": card.to_json, ".md": card.to_markdown}
+
+    def show(console: Console) -> None:
+        report.print_table(console, title, COLUMNS, [score.row() for score in card.scores])
+        for note in card.notes:
+            console.print(f"Note: {note}", style="yellow", markup=False, highlight=False)
+        console.print(str(files[-1]), markup=False, highlight=False, soft_wrap=True)
+
+    command.deliver([lambda file=file: report.write_text(file, writes[file.suffix]()) for file in files], show)
 
 
 def of_values(

@@ -18,13 +18,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
 from dalle2.images import open_picture, square
 from dalle2.settings import Step
-from evaluation import report
+from evaluation import command, report
 from evaluation.bootstrap import mean_interval
 from evaluation.folder import canonical, find_pictures
 from evaluation.lpips import Lpips
@@ -45,16 +44,11 @@ Pair = tuple[Image.Image, Image.Image]  # what is measured, what it should be
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, write the reports; exits with 2 and one sentence when something is wrong."""
+    """Measure, write the reports, print; exits with 2 and one sentence when something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        result = _measure(options)
-        report.show(result)
-        for path in options.report:
-            report.write(result, path)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+    with command.sentences(parser.prog):
+        report.deliver(_measure(options), options.report)
 
 
 def pair_by_name(images: Path, reference: Path) -> list[tuple[Path, Path]]:
@@ -242,26 +236,27 @@ def _sample(files: list, options: argparse.Namespace) -> list:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.ssim_psnr", description=__doc__.split("\n")[0][32:])
+    parser = command.Parser(prog="python -m evaluation.ssim_psnr", description=__doc__.split("\n")[0][32:])
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="the pictures to measure; their names pair them")
     parser.add_argument("--reference", type=Path, required=True, metavar="FOLDER", help="what they should look like")
     parser.add_argument(
         "--mode", choices=tuple(MODES), help="; ".join(f"{name}: {text}" for name, text in MODES.items())
     )
     parser.add_argument("--checkpoint", help="what draws in the other modes; default: the embedded checkpoint")
-    parser.add_argument("--size", type=int, help="in pairs: short side to SIZE, centre crop; default: as they are")
+    parser.add_argument(
+        "--size", type=command.positive, help="in pairs: short side to SIZE, centre crop; default: as they are"
+    )
     parser.add_argument(
         "--at", choices=("picture", "decoder"), default="picture", help="at whose size; default picture"
     )
-    parser.add_argument("--steps", type=int, help="of the inversion, there and back; default: the checkpoint's")
-    parser.add_argument("--refinements", type=int, default=1, help="of each inverted step; 0 is plain; default 1")
+    parser.add_argument("--steps", type=command.positive, help="of the inversion, both ways; default: the checkpoint's")
+    parser.add_argument(
+        "--refinements", type=command.whole, default=1, help="of each inverted step; 0 is plain; default 1"
+    )
     parser.add_argument("--lpips-weights", type=Path, metavar="FILE", help="torchvision's AlexNet or VGG16 state dict")
     parser.add_argument("--num", type=int, help="measure so many, chosen by the seed; default: all")
-    parser.add_argument("--seed", type=int, default=0, help="of --num, of the first picture, of intervals; default 0")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--report", action="append", default=[], metavar="FILE", help=".json .csv .md .html; repeatable"
-    )
+    command.add_arguments(parser, "of --num, of the first picture, of intervals", batch_size=None, workers=False)
+    command.add_report(parser)
     return parser
 
 

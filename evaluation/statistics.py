@@ -32,9 +32,15 @@ class FeatureSpace:
     size: int = 0
 
     def require(self, other: "FeatureSpace", what: str) -> None:
-        """ValueError unless both are the same: distances between two spaces mean nothing."""
-        for key, own in asdict(self).items():
-            if own != (theirs := getattr(other, key)):
+        """ValueError unless both are the same: distances between two spaces mean nothing.
+
+        The network is known by its weights; what it is called, or where it lies, may differ.
+        """
+        if self.sha256 != other.sha256:
+            own, theirs = (f"{space.network} (weights {space.sha256[:12]}…)" for space in (self, other))
+            raise ValueError(f"{what} were taken with {theirs}, the pictures with {own}: take both alike.")
+        for key in ("resize", "size"):
+            if (own := getattr(self, key)) != (theirs := getattr(other, key)):
                 own, theirs = (value or "as they are" for value in (own, theirs))
                 raise ValueError(f"{what} were taken with {key} {theirs}, the pictures with {own}: take both alike.")
 

@@ -16,20 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from rich.console import Console
 from tqdm import tqdm
 
 from dalle2.images import open_picture, read_record, save
 from dalle2.model import UnclipModel
 from dalle2.settings import RETRACING_STEPS, Settings
 from dalle2.settings import STRENGTHS as WAYS
-from evaluation import recognition, report, sheets
+from evaluation import command, recognition, report, sheets
 from evaluation.clip import Clip, conditioned, default_judge
 from evaluation.emoji_set import EmojiSet, Pair, embed, read_emoji_set, training_subgroups
 from evaluation.enlargement import open_drawer
 from evaluation.features import ClipFeatures
-from evaluation.scores import COLUMNS, Score, Scorecard, of_values
+from evaluation.manifest import is_whole
+from evaluation.scores import Score, Scorecard, deliver, of_values
 
 STYLE = "fluent color"
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
@@ -46,19 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, measure, write; exits with 2 and one sentence when something is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
+    with command.sentences(parser.prog, goes_on=True):
+        files = [command.report_file(str(options.out / f"text_diff{suffix}")) for suffix in (".json", ".md")]
         card = _measure(options)
-        report.write_text(options.out / "text_diff.json", card.to_json())
-        report.write_text(options.out / "text_diff.md", card.to_markdown())
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, f"{parser.prog}: stopped; the same command goes on.\n")
-    console = Console()
-    report.print_table(console, card.contestant, COLUMNS, [score.row() for score in card.scores])
-    for note in card.notes:
-        console.print(f"Note: {note}", style="yellow", markup=False, highlight=False)
-    print(options.out / "text_diff.md")
+        deliver(card, card.contestant, *files)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +126,11 @@ def _measure(options: argparse.Namespace) -> Scorecard:
     strengths = _strengths(options.strengths)
     emoji = read_emoji_set(options.data)
     pairs = _pairs(emoji, options)
+    clip = Clip(options.clip, options.device)
+    clip.require()
     model, settings = open_drawer([options.checkpoint, "--device", options.device, "--dtype", options.dtype])
     settings = settings.rewording(options.steps)
     _draw(model, settings, pairs, strengths, options)
-    clip = Clip(options.clip, options.device)
     wanted = [emoji.by_id[_id(pair, options.style)] for pair in pairs]
     real, untouched = (_embed(side, clip, model.picture_size, options) for side in (wanted, pairs))
     files = {s: [_file(options.out, pair, s) for pair in pairs] for s in strengths}
@@ -207,7 +198,7 @@ def _draw(
         missing = []
         for strength in strengths:
             file = _file(options.out, pair, strength)
-            if not file.is_file():
+            if not is_whole(file):
                 missing.append(strength)
             elif other := [key for key, value in expected.items() if read_record(file).get(key) != value]:
                 raise ValueError(f"{file} was drawn before with other {other[0]}: choose another --out.")
@@ -262,25 +253,26 @@ def _strengths(text: str) -> tuple[float, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m evaluation.text_diff",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", nargs="?", default="emoji", help="name, folder or hub id; default: emoji")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what dalle2.datasets.emoji built")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="pictures and tables; goes on")
+    words = "pictures and tables; goes on, and replaces its tables"
+    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
     parser.add_argument("--num", type=int, default=100, metavar="N", help="real test pictures; default 100")
     parser.add_argument("--style", default=STYLE, help=f"what they are moved toward; default: {STYLE}")
     parser.add_argument("--way", choices=WAYS, default="prior", help="prior, or slerp, the paper's; default: prior")
     default = ",".join(f"{strength:g}" for strength in STRENGTHS)
     parser.add_argument("--strengths", default=default, help=f"from 0 to 1, with commas; default {default}")
-    parser.add_argument("--steps", type=int, help=f"of the decoder, there and back; default {RETRACING_STEPS}")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice, of picture 0, of intervals; default 0")
+    parser.add_argument(
+        "--steps", type=command.positive, help=f"of the decoder, there and back; default {RETRACING_STEPS}"
+    )
+    command.add_arguments(parser, "of the choice, of picture 0, of intervals", batch_size=None)
     parser.add_argument("--clip", help=f"the judge: folder or hub id; default: the embedded {default_judge()}")
-    parser.add_argument("--workers", type=int, help="processes that open pictures; default: as many as cores, up to 8")
     parser.add_argument("--dtype", default="float32", help="what the networks compute in; default float32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser
 
 

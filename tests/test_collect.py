@@ -9,7 +9,7 @@ from test_compare import drawn
 
 from evaluation import collect, report
 from evaluation.collect import Collection, read_part
-from evaluation.manifest import Cost, write_cost
+from evaluation.cost import Cost, write_cost
 from evaluation.report import Measure, Report
 
 REPORTS = Path(collect.__file__).parent / "reports"

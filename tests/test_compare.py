@@ -15,8 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from dalle2 import images
 from evaluation import compare, comparison_page
 from evaluation.comparison import Comparison, Point, count_votes, pareto
-from evaluation.contestants import Contestant, open_contestant
-from evaluation.manifest import COST, Manifest, Row, write_manifest
+from evaluation.contestants import Contestant, open_contestant, open_contestants
+from evaluation.cost import COST
+from evaluation.manifest import Manifest, Row, write_manifest
 
 CAPTIONS = ["a cat", "a dog face", "<b>a face</b> & more", "a cat face"]
 
@@ -167,11 +168,11 @@ def test_the_sweep_draws_those_whose_guidance_is_open(
 ) -> None:
     real, near, far = folders
 
-    def opened(name: str, out: Path, *others: object) -> Contestant:
-        drawn = open_contestant(str(far if name.endswith("8") else near), out, *others)
-        return dataclasses.replace(drawn, name=name)
+    def opened(ways: dict[str, str], out: Path, given: list[str], with_prompts: bool, *_: object) -> list[Contestant]:
+        folders = {name: str(far if name.endswith("8") else near) for name in ways}
+        return open_contestants(folders, out, given, with_prompts)
 
-    monkeypatch.setattr(compare, "open_contestant", opened)
+    monkeypatch.setattr(compare, "open_contestants", opened)
     given = ("emoji", "emoji --guidance 3", "--prompts", "any", "--guidance-sweep", 1, "4,8")
     found = run(tmp_path, tiny_checkpoint, *given, "--reference", real)
     distances = {point.name: point.distance for point in found.sweep}

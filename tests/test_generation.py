@@ -244,7 +244,7 @@ def test_stopping_is_no_crash(
         (["--batch-size", "2"], "batch_size is 3 there, but 2 here"),
         (["--steps", "2"], "settings.prior.num_inference_steps is 3 there, but 2 here"),
         (["--dtype", "bfloat16"], "dtype is float32 there, but bfloat16 here"),
-        (["--num", "10"], "prompts_sha256 is "),
+        (["--num", "10"], "the id of prompt 1 is 'p0' there, but 'p"),
         (["--per-prompt", "2"], "pictures is 10 there, but 20 here"),
     ],
 )
@@ -265,7 +265,9 @@ def test_folders_that_are_not_ours(
     Image.new("RGB", (4, 4)).save(foreign / "a.png")
     assert "pictures without a manifest" in refused(arguments(prompts_file, tiny_checkpoint, foreign), capsys)
     assert [file.name for file in foreign.iterdir()] == ["a.png"]
-    assert "is a file" in refused(arguments(prompts_file, tiny_checkpoint, foreign / "a.png"), capsys)
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments(prompts_file, tiny_checkpoint, foreign / "a.png"))
+    assert stopped.value.code == 2 and "is a file: name a folder" in capsys.readouterr().err
     damaged = shutil.copytree(unbroken, tmp_path / "damaged")
     (damaged / MANIFEST).write_text("{}")
     assert "cannot be read" in refused(arguments(prompts_file, tiny_checkpoint, damaged), capsys)

@@ -22,10 +22,11 @@ from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
 from evaluation.bootstrap import ratio_interval
 from evaluation.clip import Clip
 from evaluation.contestants import Contestant
+from evaluation.cost import Cost
 from evaluation.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.enlargement import open_drawer, psnr_and_bicubic
 from evaluation.features import ClipFeatures
-from evaluation.manifest import Cost, Manifest, Row, read_manifest, write_manifest
+from evaluation.manifest import Manifest, Row, read_manifest, write_manifest
 from evaluation.prompts import read_prompts
 from evaluation.questions import NEEDS, QUESTIONS, speed
 from evaluation.scores import Scorecard, of_values

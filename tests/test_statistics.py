@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -184,11 +185,21 @@ def test_a_failed_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("network", "other"), ("sha256", "1" * 64), ("resize", "legacy-tf"), ("size", 256)]
+    ("key", "value", "said"),
+    [
+        ("sha256", "1" * 64, f"tiny (weights {'1' * 12}…)"),
+        ("resize", "legacy-tf", "resize legacy-tf"),
+        ("size", 256, "size 256"),
+    ],
 )
-def test_two_spaces_do_not_mix(key: str, value: object) -> None:
+def test_two_spaces_do_not_mix(key: str, value: object, said: str) -> None:
     other = dataclasses.replace(SPACE, **{key: value})
     SPACE.require(dataclasses.replace(SPACE), "These")
-    with pytest.raises(ValueError, match=f"These were taken with {key} {value}, the pictures with"):
+    with pytest.raises(ValueError, match=re.escape(f"These were taken with {said}, the pictures with")):
         SPACE.require(other, "These")
     assert json.loads(json.dumps(dataclasses.asdict(other)))[key] == value
+
+
+def test_the_same_weights_elsewhere_are_the_same_space() -> None:
+    one = FeatureSpace("clip:/a/judge", "0" * 64, "its own")
+    one.require(dataclasses.replace(one, network="clip:/b/judge/"), "These")
