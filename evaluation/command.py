@@ -6,6 +6,7 @@ was computed is written before it is printed; and printing cannot fail.
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -145,10 +146,10 @@ def tell(show: Callable[[Console], None]) -> None:
     All of it in one piece, so that `| head` and its like have it before they close. Where nobody reads the output at
     all it goes to the terminal by way of stderr.
     """
-    console = Console()
-    with console.capture() as captured:
-        show(console)
-    text = captured.get()
+    page = _Page(getattr(sys.stdout, "encoding", None) or "utf-8")
+    there = Console()
+    show(Console(file=page, force_terminal=there.is_terminal, width=there.width))
+    text = page.getvalue()
     try:
         sys.stdout.write(_encodable(text, sys.stdout.encoding))
         sys.stdout.flush()
@@ -156,6 +157,16 @@ def tell(show: Callable[[Console], None]) -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # what Python flushes at its end
         sys.stderr.write(_encodable(text, sys.stderr.encoding))
+
+
+class _Page(io.StringIO):
+    """Text that waits to be printed; the encoding tells rich whether it may draw frames."""
+
+    encoding = "utf-8"
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self.encoding = encoding
 
 
 def _encodable(text: str, encoding: str | None) -> str:

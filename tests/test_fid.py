@@ -150,7 +150,7 @@ def test_saved_statistics_give_the_same_numbers(
     sized = refused("--images", drawn, "--reference", stats, *network, "--size", 16, capsys=capsys)
     assert "taken with size as they are, the pictures with 16" in sized
     other = refused("--images", drawn, "--reference", stats, "--network", "judge", capsys=capsys)
-    assert "were taken with network" in other
+    assert "were taken with clip:" in other and "(weights " in other
 
 
 def test_num_chooses_by_the_seed(
