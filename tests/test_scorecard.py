@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from dalle2 import images
 from dalle2.datasets.scenes import OPPOSITE
 from dalle2.model import UnclipModel
-from evaluation import backgrounds, contestants, copies, generation, paraphrases, recognition, scenes, scorecard, sheets
+from evaluation import backgrounds, copies, generation, paraphrases, recognition, scenes, scorecard, sheets, turns
 from evaluation.assignments import MEANINGS, assign, colours
 from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
 from evaluation.bootstrap import ratio_interval
@@ -26,7 +26,7 @@ from evaluation.cost import Cost
 from evaluation.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.enlargement import open_drawer, psnr_and_bicubic
 from evaluation.features import ClipFeatures
-from evaluation.manifest import Manifest, Row, read_manifest, write_manifest
+from evaluation.manifest import Manifest, Row, write_manifest
 from evaluation.prompts import read_prompts
 from evaluation.questions import NEEDS, QUESTIONS, speed
 from evaluation.scores import Scorecard, of_values
@@ -349,12 +349,13 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Drawing without a process of its own, and the command lines that were drawn."""
     drawn: list[list[str]] = []
 
-    def draw(name: str, arguments: list[str], folder: Path) -> Manifest:
-        drawn.append(arguments)
-        assert generation.main(arguments) == 0
-        return read_manifest(folder)
+    def draw(arguments: dict[str, list[str]]) -> None:
+        for given in arguments.values():
+            drawn.append(given)
+            assert generation.main(given) == 0
 
-    monkeypatch.setattr(contestants, "_draw", draw)
+    monkeypatch.setattr(turns, "draw_in_turns", draw)
+    monkeypatch.setattr(turns, "draw_one_by_one", draw)
     return drawn
 
 
