@@ -57,6 +57,7 @@ class Choices(gr.HTML):
             open=False,
             render=render,
         )
+        self.manner = manner
 
     def api_info(self) -> dict[str, Any]:
         return {

@@ -223,9 +223,10 @@ class Desk:
 
         Inputs and outputs are without the checkpoint, which comes last, and the progress line.
         """
+        manner = next((choices.manner for choices in inputs if isinstance(choices, Choices)), FREE)
         begun = bench.draw.click(None, None, bench.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(
-            accelerated(endpoint),
+            accelerated(endpoint, self.studio, manner),
             [*inputs, self.checkpoint],
             [*outputs, bench.status],
             api_name=endpoint.__name__,

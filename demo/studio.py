@@ -238,6 +238,20 @@ class Studio:
         _check_bounds(settings)
         return settings
 
+    def steps(
+        self,
+        chosen: str | Mapping[str, Mapping[str, object]],
+        count: int,
+        checkpoint: str | None = None,
+        manner: Manner = FREE,
+    ) -> int:
+        """How many network steps so many pictures take with these settings; Refusal when there is no such thing."""
+        settings = self.settings(chosen, checkpoint, manner)
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise Refusal(f"Ask for 1 to {MAX_PICTURES} pictures, not {count!r}.")
+        rows = [getattr(settings, "decoder" if name == "inversion" else name) for name in manner.stages]
+        return count * sum(row.num_inference_steps * row.times * row.candidates for row in rows)
+
     def draw(
         self,
         task: Task,

@@ -21,6 +21,8 @@ from rich.table import Table
 from demo.ranking import QUESTIONS, WINNERS, rank
 
 HEADER = ("question", "a", "b", "winner")
+FILE = "votes.sqlite3"
+BUCKET = Path("/data")  # where a Space mounts its bucket, the only place there that outlives a restart
 BUSY_SECONDS = 30  # how long a vote waits while another one is written
 # No identifier of a visitor; the prompt stays NULL without consent.
 SCHEMA = f"""
@@ -35,6 +37,14 @@ CREATE TABLE IF NOT EXISTS votes (
     prompt TEXT
 )
 """
+
+
+def usual_file() -> Path:
+    """Where the page keeps votes: in what VOTES_FILE names, else on a Space in its bucket, else in this folder."""
+    if named := os.environ.get("VOTES_FILE"):
+        return Path(named)
+    mounted = "SPACE_ID" in os.environ and BUCKET.is_dir() and os.access(BUCKET, os.W_OK)
+    return BUCKET / FILE if mounted else Path(FILE)
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,38 @@
 Everywhere else, and without the package, nothing changes.
 """
 
-from collections.abc import Callable, Iterator
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 
+from demo.studio import FREE, RETRACING, Manner, Refusal, Studio
+
 try:
     import spaces
 except ImportError:
     spaces = None
 
+# What is asked for comes off the visitor's daily minutes only as far as it is used, but a shorter wish is served
+# sooner, and a longer drawing is cut off. So the share of one step is a generous guess: nobody has measured it there.
+BEGINNING_SECONDS = 5
+STEP_SECONDS = 0.05  # one network step of one picture
+MOST_SECONDS = 120
 
-def accelerated(endpoint: Callable[..., Iterator[tuple]]) -> Callable[..., Iterator[tuple]]:
+
+def accelerated(
+    endpoint: Callable[..., Iterator[tuple]], studio: Studio, manner: Manner = FREE
+) -> Callable[..., Iterator[tuple]]:
     """The endpoint with a GPU where one has to be asked for; else the endpoint itself.
 
     ZeroGPU runs it in a process of its own. What goes there must be picklable, and a request is not: the endpoint
     gets one with only what it reads of it, the visitor's language.
     """
-    task = spaces.GPU(endpoint) if spaces else endpoint
+    task = spaces.GPU(endpoint, duration=duration(endpoint, studio, manner)) if spaces else endpoint
     if task is endpoint:
         return endpoint
 
@@ -31,6 +43,32 @@ def accelerated(endpoint: Callable[..., Iterator[tuple]]) -> Callable[..., Itera
         yield from task(*(_light(value) if isinstance(value, gr.Request) else value for value in arguments))
 
     return called
+
+
+def duration(endpoint: Callable[..., Any], studio: Studio, manner: Manner) -> Callable[..., int]:
+    """What says, from the endpoint's own arguments, for how many seconds it needs a GPU: by pictures and steps."""
+    signature = inspect.signature(endpoint)
+
+    def seconds(*arguments: Any, **named: Any) -> int:
+        asked = signature.bind_partial(*arguments, **named)
+        asked.apply_defaults()
+        needed = BEGINNING_SECONDS + STEP_SECONDS * _steps(asked.arguments, studio, manner)
+        return math.ceil(min(needed, MOST_SECONDS))
+
+    return seconds
+
+
+def _steps(asked: Mapping[str, Any], studio: Studio, manner: Manner) -> int:
+    """The network steps of all pictures; 0 for what will be refused, which needs no GPU."""
+    pictures = asked.get("count", asked.get("frames", 1))
+    how = RETRACING if asked.get("keep_composition") else manner
+    ways = [(asked.get("settings", "default"), asked.get("checkpoint"))]
+    if "other_settings" in asked:  # two contestants
+        ways.append((asked["other_settings"], asked.get("other_checkpoint")))
+    try:
+        return sum(studio.steps(settings, pictures, checkpoint, how) for settings, checkpoint in ways)
+    except Refusal:
+        return 0
 
 
 def _light(request: gr.Request) -> SimpleNamespace:

@@ -4,7 +4,6 @@ Until the vote the page has neither records nor names: who is A and who is B is 
 """
 
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -20,9 +19,8 @@ from demo.language import Both, refused
 from demo.ranking import QUESTIONS, rank
 from demo.status import progress, status
 from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, words
-from demo.votes import Vote, Votes
+from demo.votes import Vote, Votes, usual_file
 
-VOTES_FILE = "votes.sqlite3"
 MAX_A_SIDE = 4
 PAIR_SECONDS = 1800  # for so long a visitor may think before voting
 ANSWERS = (("A", "a"), ("A = B", "tie"), ("B", "b"))
@@ -50,7 +48,7 @@ log = logging.getLogger(__name__)
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoints `/compare`, `/vote`, `/reveal` and `/standings`.
 
-    The votes lie in the file that the environment variable VOTES_FILE names, else in votes.sqlite3 of this folder.
+    The votes lie in `demo.votes.usual_file`.
     """
     if not desk.studio.can("text_to_image"):
         return
@@ -106,7 +104,7 @@ def build(desk: Desk) -> None:
             table = gr.HTML()
             export = gr.DownloadButton(say("All votes as CSV", "下载全部投票 (CSV)"), size="sm")
         pair = gr.State(None, time_to_live=PAIR_SECONDS)
-    votes = Votes(os.environ.get("VOTES_FILE", VOTES_FILE))
+    votes = Votes(usual_file())
 
     inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint]
     desk.draws(bench, _comparing(desk, slider.GRADIO_CACHE), inputs, [*boards, slider, pair, seed])
