@@ -58,6 +58,24 @@ def test_ends() -> None:
     assert not any(values.any() for values in (far.precision, far.recall, far.density, far.coverage))
 
 
+@pytest.mark.parametrize("dim", [513, 2048])
+def test_copies_lie_in_each_other_s_balls_of_radius_zero(dim: int) -> None:
+    """Collapsed or memorised pictures: distances of copies are 0 but for rounding, and so are the radii."""
+    for seed in range(20):
+        kinds = features(3, dim, seed, scale=3, shift=1)
+        found = measure(kinds[np.arange(19) % 3], kinds[np.arange(31) % 3])
+        assert found.precision.all() and found.recall.all(), seed
+        assert not found.density.any() and not found.coverage.any(), seed  # no border counts as inside
+
+
+def test_the_border_is_outside_for_density_whatever_the_order() -> None:
+    for seed in range(20):
+        rows = features(31, 513, seed, shift=1)
+        found = measure(rows, rows[np.random.default_rng(seed).permutation(31)])
+        assert found.density.mean() == pytest.approx(1, abs=1e-12), seed
+        assert found.coverage.all()
+
+
 def test_too_few_pictures() -> None:
     measure(features(6), features(6))
     with pytest.raises(ValueError, match="at least 6 pictures"):
