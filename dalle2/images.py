@@ -60,6 +60,11 @@ def open_picture(source: str | Path | bytes | BinaryIO, more: Sequence[str] = ()
     return to_rgb(_open(source, more))
 
 
+def open_rgba(source: str | Path | bytes | BinaryIO) -> Image.Image:
+    """As `open_picture`, but RGBA with straight alpha."""
+    return to_rgba(_open(source))
+
+
 def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """A mask as `to_mask` wants it, from a file in either convention; errors as of `open_picture`.
 

@@ -1,8 +1,10 @@
 """Captioned pictures as training batches: the emoji set, or any other `datasets` source with captions."""
 
+import hashlib
 import itertools
+import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dalle2.datasets.caption_columns import captions_of
 from dalle2.datasets.captions import draw_caption
 from dalle2.datasets.lexicon import Lexicon
+from dalle2.datasets.picture_columns import described, open_cell
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.scenes import Scene, caption, countable, draw_scene, paint
 
@@ -45,6 +49,7 @@ class PicturesInMemory:
     Args:
         records: rows without their pictures. pictures: uint8 (n, 4, size, size), straight alpha.
         image_captions: the captions of a source that the emoji builder did not write, one list a picture.
+        fingerprint: of what was read, wherever it lay; "" where it is not known.
     """
 
     def __init__(
@@ -52,7 +57,9 @@ class PicturesInMemory:
         records: Sequence[Mapping[str, Any]],
         pictures: torch.Tensor,
         image_captions: list[list[str]] | None,
+        fingerprint: str = "",
     ) -> None:
+        self.fingerprint = fingerprint
         self.records, self.rgba, self.image_captions = records, pictures, image_captions
         concepts = [row["concept"] if image_captions is None else index for index, row in enumerate(records)]
         styles = [row["style"] if image_captions is None else "" for row in records]
@@ -199,8 +206,11 @@ class PicturesInMemory:
 class PicturesInStream:
     """An endless stream of a source too large for memory, shuffled through a buffer."""
 
-    def __init__(self, rows: datasets.IterableDataset, size: int, columns: tuple[str, str], seed: int) -> None:
+    def __init__(
+        self, rows: datasets.IterableDataset, size: int, columns: tuple[str, str], seed: int, where: str, folder: Path
+    ) -> None:
         self.rows, self.size, self.columns, self.seed = rows, size, columns, seed
+        self.where, self.folder = where, folder
         self.styles: list[str] = []
         self._iterator: Iterator[Mapping[str, Any]] | None = None
         self._position = 0
@@ -215,8 +225,12 @@ class PicturesInStream:
         image_column, caption_column = self.columns
         pictures, captions, facts = [], [], []
         for slot in range(randomness.batch_size)[randomness.slots]:
-            pictures.append(_square(rows[slot][image_column], self.size))
-            captions.append(randomness.text(slot).choice(_captions(rows[slot][caption_column])))
+            cell, said = rows[slot][image_column], rows[slot][caption_column]
+            # A shuffled stream does not number its rows.
+            name = described(cell)
+            where, named = (self.where, f" ({name})") if name else (f"{self.where}, the row of {said!r}", "")
+            captions.append(randomness.text(slot).choice(captions_of(said, f"{where}{named}")))
+            pictures.append(_square(open_cell(cell, where, self.folder)[0], self.size))
             facts.append((first + slot, 0, _pack(WHITE), -1, -1))
         whites = torch.tensor([WHITE] * len(pictures))
         return Batch(composite(torch.stack(pictures), whites), captions, torch.tensor(facts))
@@ -261,18 +275,23 @@ def load_pictures(
         rows = rows.filter(lambda subgroup: subgroup in subgroups, input_columns="subgroup")
         if not streaming and not len(rows):
             raise ValueError(f"The split {split!r} of {source} has no picture of the subgroups {', '.join(subgroups)}.")
+    if isinstance((rows.features or {}).get(columns[0]), datasets.Image):
+        rows = rows.cast_column(columns[0], datasets.Image(decode=False))  # opened here, as everywhere
+    where, folder = f"{source}, split {split!r}", Path(source)
     if {"concept", "style", "captions", columns[0]} <= set(names):
         records = [dict(row) for row in rows.remove_columns(columns[0])]
-        pictures = torch.stack([_square(row[columns[0]], size) for row in rows.select_columns(columns[0])])
+        pictures, digests = _opened(rows.select_columns(columns[0]), columns[0], size, where, folder)
+        fingerprint = _fingerprint(digests, records)
         records, pictures = _by_neighbourhood(records, pictures)
-        return PicturesInMemory(records, pictures, None)
+        return PicturesInMemory(records, pictures, None, fingerprint)
     if missing := [column for column in columns if column not in names]:
         raise ValueError(f"The source {source} has no column {missing[0]!r}: it has {', '.join(names)}.")
     if streaming:
-        return PicturesInStream(rows, size, columns, seed)
-    pictures = torch.stack([_square(row[columns[0]], size) for row in rows])
-    captions = [_captions(row[columns[1]]) for row in rows.select_columns(columns[1])]
-    return PicturesInMemory([{} for _ in captions], pictures, captions)
+        return PicturesInStream(rows, size, columns, seed, where, folder)
+    said = enumerate(rows.select_columns(columns[1]))
+    captions = [captions_of(row[columns[1]], f"{where}, row {number}") for number, row in said]
+    pictures, digests = _opened(rows.select_columns(columns[0]), columns[0], size, where, folder)
+    return PicturesInMemory([{} for _ in captions], pictures, captions, _fingerprint(digests, captions))
 
 
 def composite(rgba: torch.Tensor, grounds: torch.Tensor) -> torch.Tensor:
@@ -308,22 +327,35 @@ def _by_neighbourhood(
     return [records[index] for index in order], pictures[torch.tensor(order)]
 
 
+def _opened(
+    rows: Iterable[Mapping[str, Any]], column: str, size: int, where: str, folder: Path
+) -> tuple[torch.Tensor, list[bytes]]:
+    """The pictures of all rows, uint8 (n, 4, size, size), and a digest of each."""
+    pictures, digests = [], []
+    for number, row in enumerate(rows):
+        picture, digest = open_cell(row[column], f"{where}, row {number}", folder)
+        pictures.append(_square(picture, size))
+        digests.append(digest)
+    if not pictures:
+        raise ValueError(f"{where} holds no rows.")
+    return torch.stack(pictures), digests
+
+
+def _fingerprint(digests: Sequence[bytes], words: Sequence[object]) -> str:
+    """SHA-256 over all pictures, as their files are, and what is said of them, in the source's order."""
+    text = json.dumps(words, ensure_ascii=True, sort_keys=True, default=str)
+    return hashlib.sha256(b"".join(digests) + text.encode()).hexdigest()
+
+
 def _square(picture: Image.Image, size: int) -> torch.Tensor:
-    """A picture, its middle square scaled to `size` by area averaging -> uint8 (4, size, size)."""
+    """An RGBA picture, its middle square scaled to `size` by area averaging -> uint8 (4, size, size)."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.convert("RGBA").crop((left, top, left + side, top + side))
+    square = picture.crop((left, top, left + side, top + side))
     if side != size:
         resampling = Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC
         square = square.resize((size, size), resampling)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)
-
-
-def _captions(value: str | list[str]) -> list[str]:
-    captions = [value] if isinstance(value, str) else list(value)
-    if not captions:
-        raise ValueError("A picture of the source has an empty list of captions.")
-    return captions
 
 
 def _pack(colour: tuple[int, int, int]) -> int:
