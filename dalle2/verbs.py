@@ -56,6 +56,7 @@ class Verbs(ABC):
     checkpoint: str  # what `load` was given
     styles: tuple[str, ...]
     examples: tuple[str, ...]  # prompts
+    subject: Mapping[str, str]  # language -> the one kind of thing that it draws; {} for pictures of all kinds
     phrases: Phrases | None = None  # the words to describe pictures by
     picture_size: int  # pixels a side
     device: torch.device
@@ -139,12 +140,8 @@ class Verbs(ABC):
         seeds: Sequence[Seed],
         settings: Settings | None = None,
         on_step: OnStep | None = None,
-        side: int | None = None,
     ) -> torch.Tensor:
-        """Square pixels (n, 3, s, s) of any size -> (n, 3, side, side), both in [-1, 1]: the upsampler alone.
-
-        `side` is the model's own picture size unless given; its networks are convolutions, and so have no size.
-        """
+        """Square pixels (n, 3, s, s) of any size -> (n, 3, size, size), both in [-1, 1]: the upsampler alone."""
         raise self._unable("enhancement")
 
     def attend(

@@ -12,9 +12,16 @@ from typing import Any
 
 from PIL import Image
 
+from demo.language import Both
 from demo.studio import PRESETS, STAGES, Refusal, Studio
 from demo.votes import Vote, Votes
 
+QUALITIES = {
+    "draft": Both("Draft", "草图"),
+    "fast": Both("Fast", "快速"),
+    "default": Both("Default", "标准"),
+    "best": Both("Best", "精细"),
+}
 Captioned = tuple[Image.Image, str]
 
 log = logging.getLogger(__name__)
@@ -22,9 +29,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Side:
-    """What one contestant drew: its name, and its pictures with their records."""
+    """What one contestant drew: its name, which votes are counted by, what people read, its pictures with records."""
 
     name: str
+    label: Both
     pictures: tuple[Image.Image, ...]
 
     def unsigned(self, letter: str) -> list[Captioned]:
@@ -34,9 +42,10 @@ class Side:
             picture.info = {}
         return [(picture, f"{letter} {index + 1}") for index, picture in enumerate(bare)]
 
-    def signed(self, letter: str) -> list[Captioned]:
-        """The pictures with their records and the contestant's name."""
-        return [(picture, f"{letter}: {self.name}") for picture in self.pictures]
+    def signed(self, title: str) -> list[Captioned]:
+        """The pictures with their records, under this title."""
+        many = len(self.pictures) > 1
+        return [(picture, f"{title} {i + 1}" if many else title) for i, picture in enumerate(self.pictures)]
 
     def sheet(self) -> Image.Image:
         """All pictures in one, two in a row, without a record."""
@@ -98,6 +107,15 @@ def contestant(studio: Studio, settings: str | Mapping[str, Mapping[str, object]
     against = [f"against {chosen.negative_prompt}"] if chosen.negative_prompt else []
     how = preset or ", ".join([_stage(name, values[name]) for name in STAGES] + against)
     return f"{checkpoint}@{studio.model(checkpoint).checkpoint_hash[:6]} {how}"
+
+
+def label(studio: Studio, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> Both:
+    """The contestant in words: its quality, and its checkpoint where there are several."""
+    chosen = studio.settings(settings, checkpoint)
+    preset = next((name for name in PRESETS if studio.settings(name, checkpoint) == chosen), None)
+    how = QUALITIES[preset] if preset else Both("settings of its own", "自定设置")
+    where = f" ({checkpoint})" if len(studio.checkpoints) > 1 else ""
+    return Both(how.en + where, how.zh + where)
 
 
 def _stage(name: str, values: Mapping[str, Any]) -> str:

@@ -1,12 +1,21 @@
-// The canvas holds the strokes in colour; the mask made of them goes to the server whenever a stroke has ended.
+// The canvas holds the strokes in colour; the mask made of them goes to the server whenever one has ended.
 const canvas = element.querySelector("canvas");
-const strokes = canvas.getContext("2d");
-const COLOUR = "#137570";
-let last = null;
+const strokes = canvas.getContext("2d", { willReadFrequently: true });
+const COLOUR = "#137570", UNDONE = 20; // as many strokes can be undone
+const read = name => Number(element.querySelector(`[name="${name}"]`).value);
+let last = null, erases = false, made = 0;
+const before = []; // what the canvas held before each stroke
 
-function clear() {
-  strokes.clearRect(0, 0, canvas.width, canvas.height);
-  props.value = null;
+function keep() {
+  before.push(strokes.getImageData(0, 0, canvas.width, canvas.height));
+  if (before.length > UNDONE) before.shift();
+  show();
+}
+
+function show() {
+  element.querySelector('[data-do="undo"]').disabled = !before.length;
+  for (const name of ["paint", "erase"])
+    element.querySelector(`[data-do="${name}"]`).setAttribute("aria-pressed", erases === (name === "erase"));
 }
 
 function at(event) {
@@ -14,10 +23,15 @@ function at(event) {
   return [(event.clientX - box.left) / box.width * canvas.width, (event.clientY - box.top) / box.height * canvas.height];
 }
 
+function ink() {
+  const how = erases ? "destination-out" : "source-over";
+  Object.assign(strokes, { globalCompositeOperation: how, strokeStyle: COLOUR, fillStyle: COLOUR, lineCap: "round", lineJoin: "round" });
+}
+
 function stroke(event) {
   const place = at(event);
-  Object.assign(strokes, { strokeStyle: COLOUR, lineCap: "round", lineJoin: "round" });
-  strokes.lineWidth = Number(element.querySelector("input").value);
+  ink();
+  strokes.lineWidth = read("size");
   strokes.beginPath();
   strokes.moveTo(...last);
   strokes.lineTo(...place);
@@ -26,6 +40,11 @@ function stroke(event) {
 }
 
 async function hand_over() {
+  const mine = ++made; // an earlier mask that arrives later does not count
+  if (!strokes.getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)) {
+    props.value = null;
+    return;
+  }
   const mask = new OffscreenCanvas(canvas.width, canvas.height);
   const black = mask.getContext("2d");
   black.drawImage(canvas, 0, 0);
@@ -34,11 +53,35 @@ async function hand_over() {
     black.fillRect(0, 0, mask.width, mask.height);
   }
   const file = new File([await mask.convertToBlob()], "mask.png", { type: "image/png" });
-  props.value = { ...await upload(file), orig_name: "mask.png", meta: { _type: "gradio.FileData" } };
+  const sent = await upload(file);
+  if (mine === made) props.value = { ...sent, orig_name: "mask.png", meta: { _type: "gradio.FileData" } };
 }
+
+const tools = {
+  paint() { erases = false; show(); },
+  erase() { erases = true; show(); },
+  undo() {
+    strokes.putImageData(before.pop(), 0, 0);
+    show();
+    hand_over();
+  },
+  clear() {
+    keep();
+    strokes.clearRect(0, 0, canvas.width, canvas.height);
+    hand_over();
+  },
+  rectangle() {
+    keep();
+    ink();
+    const [left, top, width, height] = ["left", "top", "width", "height"].map(name => read(name) / 100);
+    strokes.fillRect(left * canvas.width, top * canvas.height, width * canvas.width, height * canvas.height);
+    hand_over();
+  },
+};
 
 canvas.addEventListener("pointerdown", event => {
   canvas.setPointerCapture(event.pointerId);
+  keep();
   last = at(event);
   stroke(event);
 });
@@ -49,7 +92,13 @@ for (const end of ["pointerup", "pointercancel"])
     last = null;
   });
 
-element.addEventListener("click", event => {
-  if (event.target.dataset.do === "clear") clear();
+element.addEventListener("click", event => tools[event.target.dataset.do]?.());
+element.addEventListener("input", event => {
+  if (event.target.name === "zoom") element.querySelector(".over").style.width = `${read("zoom") * 100}%`;
 });
-watch("picture", clear);
+watch("picture", () => {
+  strokes.clearRect(0, 0, canvas.width, canvas.height);
+  before.length = 0;
+  show();
+  hand_over();
+});

@@ -28,6 +28,7 @@ DELIVER = """() => {
   const ways = %s, parcel = window.parcel, way = ways.find(way => way.name === parcel.way);
   const look = path => path.split(".").reduce((value, key) => value?.[key], parcel);
   const now = way.widgets.map(widget => "is" in widget ? widget.is : look(widget.from) ?? null);
+  Object.assign(parcel, {tab: way.tab, press: way.press});
   return [
     {__type__: "update", selected: way.tab},
     ...ways.flatMap(other => other.widgets.map((_, i) => other === way ? now[i] : {__type__: "update"})),
@@ -43,7 +44,8 @@ class Way:
 
     `widgets` are pairs of a widget and where its new value lies in the parcel {image, caption, record}, as
     "record.seed", or a constant that is not a string. With `task`, only results of that task can go there. What is
-    `near` or has a task is a button of its own; the others share a menu.
+    `near` is a button of its own; the others share a menu. `press` is the class of the tab's button that is pressed
+    on arrival, "" for none.
     """
 
     name: str
@@ -52,12 +54,12 @@ class Way:
     widgets: Sequence[tuple[gr.components.Component, Any]]
     task: str | None = None
     near: bool = False
+    press: str = ""
 
     def to_page(self) -> dict[str, Any]:
         """For the templates and scripts."""
         widgets = [{"from": place} if isinstance(place, str) else {"is": place} for _, place in self.widgets]
-        near = self.near or self.task is not None
-        here = {"name": self.name, "tab": self.tab, "task": self.task, "near": near, "widgets": widgets}
+        here = {name: getattr(self, name) for name in ("name", "tab", "task", "near", "press")} | {"widgets": widgets}
         return here | self.words._asdict()
 
 
@@ -89,19 +91,6 @@ class OwnPicture(gr.Image):
         return payload.path if payload else None
 
 
-class WholeNumber(gr.Number):
-    """A number that a broken one reaches the studio as, which refuses it; gr.Number would round it in silence."""
-
-    def get_block_name(self) -> str:
-        return "number"  # what draws it in the browser
-
-    def get_config(self, cls: type | None = None) -> dict[str, Any]:
-        return super().get_config(gr.Number)
-
-    def preprocess(self, payload: float | None) -> float | int | None:
-        return int(payload) if isinstance(payload, float) and payload.is_integer() else payload
-
-
 @dataclass(frozen=True)
 class Bench:
     """A task's buttons and progress line, and its options as they come in an endpoint's arguments."""
@@ -109,6 +98,7 @@ class Bench:
     draw: gr.Button
     stop: gr.Button
     status: Status
+    sheet: gr.Button | None = None
 
 
 class Desk:
@@ -141,16 +131,25 @@ class Desk:
         """The column of what may stay as it is; on a phone it comes below the pictures."""
         return gr.Column(elem_classes="options")
 
-    def bench(self, en: str = "Draw", zh: str = "开始绘制") -> Bench:
-        """Draw, Stop and the progress line, below what is asked for."""
+    def bench(self, en: str = "Draw", zh: str = "开始绘制", sheet: bool = False) -> Bench:
+        """Draw, Stop and the progress line, below what is asked for; with `sheet`, a button for all styles at once."""
         with gr.Row(elem_classes="buttons"):
             draw = gr.Button(self.say(en, zh), variant="primary", elem_classes="draw")
+            all_styles = gr.Button(self.say("In all styles", "全部风格"), elem_classes="sheet") if sheet else None
             stop = gr.Button(self.say("Stop", "停止"), variant="stop", elem_classes="stop")
-        return Bench(draw, stop, Status(status("idle", HINT)))
+        return Bench(draw, stop, Status(status("idle", HINT)), all_styles)
 
-    def pictures(self, film: bool = False) -> Pictures:
-        """A place for results, from where they can be handed on."""
-        pictures = Pictures(film, files=self.files)
+    def pictures(
+        self, film: bool = False, captioned: bool = False, walls: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Pictures:
+        """A place for results, from where they can be handed on; a film that is `captioned` names each frame.
+
+        `walls` are what is shown of each checkpoint, by language, before there is a result: {url, record}.
+        """
+        pictures = Pictures(film, captioned=captioned, walls=walls, checkpoint=self.checkpoint.value, files=self.files)
+        if walls:
+            js = f"checkpoint => ({{__type__: 'update', props: {{...{json.dumps(pictures.props)}, checkpoint}}}})"
+            self.checkpoint.change(None, self.checkpoint, pictures, js=js, **HERE)
         self.sends(pictures)
         return pictures
 
@@ -169,7 +168,7 @@ class Desk:
     def seed(self) -> tuple[gr.Number, gr.Checkbox]:
         """The seed, and whether to take a random one instead."""
         with gr.Row(elem_classes="seeds"):
-            seed = WholeNumber(0, label=self.say("Seed", "种子"), precision=0)
+            seed = gr.Number(0, label=self.say("Seed", "种子"), precision=0)
             random = gr.Checkbox(True, label=self.say("Random seed", "随机种子"), elem_classes="random-seed")
         return seed, random
 
@@ -217,13 +216,14 @@ class Desk:
 
     def connect(self) -> None:
         """After all tabs are built: each result can go each way."""
-        # What goes for all results comes first.
-        ways = sorted(self._ways, key=lambda way: way.task is not None)
+        # What goes for results of one task comes first: it is about the picture itself.
+        ways = sorted(self._ways, key=lambda way: way.task is None)
         offered = [way.to_page() for way in ways]
         widgets = [widget for way in ways for widget, _ in way.widgets]
         for component in self._senders:
             component.props["ways"] = offered
-            component.send(None, None, [self.tabs, *widgets], js=DELIVER % json.dumps(offered), **HERE)
+            sent = component.send(None, None, [self.tabs, *widgets], js=DELIVER % json.dumps(offered), **HERE)
+            sent.then(None, None, None, js="() => window.arrive(window.parcel.tab, window.parcel.press)", **HERE)
 
     def draws(
         self,
@@ -256,17 +256,18 @@ def answers(
     caption: str,
     request: gr.Request | None,
     named: Callable[[Mapping[str, Any]], str] | None = None,
+    numbered: str = "{} {}",
 ) -> Iterator[Answer]:
     """What an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
 
-    `named` finds a finished picture's own caption in its record. A Refusal ends it with its sentence in the progress
-    line, and as the API's error.
+    Of several pictures each has the caption `numbered`; `named` finds a finished one's own in its record. A Refusal
+    ends it with its sentence in the progress line, and as the API's error.
     """
     shown: Sequence[Image.Image] = ()
     try:
         for drawing in drawings():
             # Pictures that the page has already are not sent again.
-            fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption, named)
+            fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption, named, numbered)
             shown = drawing.pictures
             yield fresh, drawing.seeds[0], progress(drawing, request)
     except Refusal as refusal:
@@ -277,11 +278,11 @@ def answers(
 
 
 def _captioned(
-    drawing: Drawing, caption: str, named: Callable[[Mapping[str, Any]], str] | None
+    drawing: Drawing, caption: str, named: Callable[[Mapping[str, Any]], str] | None, numbered: str
 ) -> list[tuple[Image.Image, str]]:
     if named and drawing.finished:
         return [(picture, named(read_record(picture))) for picture in drawing.pictures]
     return [
-        (picture, f"{caption}, {index + 1}" if len(drawing.pictures) > 1 else caption)
+        (picture, numbered.format(caption, index + 1) if len(drawing.pictures) > 1 else caption)
         for index, picture in enumerate(drawing.pictures)
     ]

@@ -1,9 +1,23 @@
-"""Waiting for the turn: a fair line of bounded length, and how long a turn takes from experience."""
+"""Waiting for the turn: a fair line of bounded length, and how long turns take, from those of late."""
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-SMOOTHING = 0.3  # the share of the newest measurement in an estimate
+SMOOTHING = 0.5  # the share of the newest measurement in an estimate
+# A batch of n pictures takes about as long as OVERHEAD + n of what one more picture adds, until both are known.
+OVERHEAD = 1.5
+REST = ""  # the stage after the last step: saving, signing, and whatever tells of no steps
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for, as far as its time depends on it: its kind, (stage, steps) in order, and pictures."""
+
+    kind: str
+    stages: tuple[tuple[str, int], ...]
+    pictures: int
 
 
 class Line:
@@ -15,12 +29,12 @@ class Line:
         self.places: list[Place] = []
         self.changed = threading.Condition()
 
-    def join(self) -> "Place | None":
-        """A place at the end of the line, or None when it is full."""
+    def join(self, turn: "Turn | None" = None) -> "Place | None":
+        """A place at the end of the line for this turn, or None when the line is full."""
         with self.changed:
             if len(self.places) >= self._room:
                 return None
-            place = Place(self)
+            place = Place(self, turn)
             self.places.append(place)
             return place
 
@@ -28,13 +42,20 @@ class Line:
 class Place:
     """One visitor's place in a line."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, line: Line, turn: "Turn | None" = None) -> None:
+        self._line, self._turn = line, turn
 
     def ahead(self) -> int:
         """How many come before this one; 0 is the turn."""
         with self._line.changed:
             return self._line.places.index(self)
+
+    def seconds_left(self) -> float | None:
+        """Until one's own pictures are there: all turns before, and one's own; None without experience of one."""
+        with self._line.changed:
+            turns = [place._turn for place in self._line.places[: self._line.places.index(self) + 1]]
+        left = [turn.left() if turn else None for turn in turns]
+        return None if None in left else sum(left)
 
     def wait(self, seconds: float) -> None:
         """Return when the turn has come, or after so many seconds."""
@@ -49,31 +70,91 @@ class Place:
 
 
 class Pace:
-    """How long steps and turns have taken of late, and so how long the rest will take."""
+    """How long stages have taken of late, by the kind of job, and so how long another will take."""
 
-    def __init__(self) -> None:
-        self._step: dict[str, float] = {}  # a stage's seconds for a step of one picture
-        self._turn: float | None = None  # seconds
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        # (kind, stage) -> pictures at once -> seconds a step
+        self._known: dict[tuple[str, str], dict[int, float]] = {}
 
-    def step(self, stage: str, seconds: float) -> None:
-        """One step of one picture has taken so long."""
-        self._step[stage] = _blend(self._step.get(stage), seconds)
+    def learn(self, job: Job, stage: str, seconds: float) -> None:
+        """A step of this stage of this job has taken so long, on average."""
+        known = self._known.setdefault((job.kind, stage), {})
+        old = known.get(job.pictures, seconds)
+        known[job.pictures] = (1 - SMOOTHING) * old + SMOOTHING * seconds
 
-    def turn(self, seconds: float) -> None:
-        """A whole turn has taken so long."""
-        self._turn = _blend(self._turn, seconds)
-
-    def left(self, stages: Sequence[tuple[str, int, int]], pictures: int) -> float | None:
-        """The seconds of the steps to come, from (name, done, total) of each stage; None without experience."""
-        rest = [(name, total - done) for name, done, total in stages if total > done]
-        if any(name not in self._step for name, _ in rest):
+    def seconds(self, job: Job, done: Mapping[str, int]) -> float | None:
+        """What is still to come of a job of which so many steps of each stage are done; None without experience."""
+        total = self._of(job, REST) or 0.0
+        if not job.stages and self._of(job, REST) is None:
             return None
-        return sum(self._step[name] * steps for name, steps in rest) * pictures
+        for stage, steps in job.stages:
+            rest = steps - done.get(stage, 0)
+            step = self._of(job, stage)
+            if rest and step is None:
+                return None
+            total += rest * (step or 0.0)
+        return total
 
-    def turns(self, count: int) -> float | None:
-        """The seconds of so many turns; None without experience."""
-        return None if self._turn is None else self._turn * count
+    def _of(self, job: Job, stage: str) -> float | None:
+        """Seconds a step, from jobs of the same kind, else of any; of the same number of pictures, else scaled."""
+        known = self._known.get((job.kind, stage))
+        if not known:
+            if stage == REST:
+                return None
+            known = next((rates for (_, name), rates in self._known.items() if name == stage), None)
+            if not known:
+                return None
+        near = sorted(known, key=lambda pictures: abs(pictures - job.pictures))[:2]
+        if len(near) == 1 or near[0] == job.pictures:
+            return known[near[0]] * (OVERHEAD + job.pictures) / (OVERHEAD + near[0])
+        slope = (known[near[1]] - known[near[0]]) / (near[1] - near[0])
+        least = known[near[0]] * min(1.0, job.pictures / near[0])
+        return max(known[near[0]] + slope * (job.pictures - near[0]), least)
 
 
-def _blend(old: float | None, new: float) -> float:
-    return new if old is None else (1 - SMOOTHING) * old + SMOOTHING * new
+@dataclass
+class Turn:
+    """One job: it waits, then runs and is measured."""
+
+    job: Job
+    pace: Pace
+    _done: dict[str, int] = field(default_factory=dict)
+    _found: dict[str, float] = field(default_factory=dict)
+    _begun: float | None = None
+    _stage_begun: float = 0.0
+    _last: float = 0.0
+
+    def begin(self) -> None:
+        """It has the turn now."""
+        self._begun = self._stage_begun = self._last = self.pace.clock()
+
+    def step(self, stage: str, index: int) -> None:
+        """Step `index`, counted from 1, of this stage is done."""
+        self._last = self.pace.clock()
+        self._done[stage] = index
+        if index == dict(self.job.stages).get(stage):
+            self._found[stage] = (self._last - self._stage_begun) / index
+            self._stage_begun = self._last
+
+    def end(self) -> None:
+        """The whole job is done: others can be told by it how long theirs will take."""
+        for stage, seconds in self._found.items():
+            self.pace.learn(self.job, stage, seconds)
+        self.pace.learn(self.job, REST, self.pace.clock() - self._last)
+
+    def left(self) -> float | None:
+        """Seconds to the end, by experience and by how fast this turn has been so far; None without experience."""
+        whole = self.pace.seconds(self.job, {})
+        if whole is None or self._begun is None:
+            return whole
+        rest = self.pace.seconds(self.job, self._done)
+        # What is known of others counts as a fifth of a turn beside what this one has shown itself.
+        known = 0.2 * whole + 1e-9
+        factor = (self._last - self._begun + known) / (whole - rest + known)
+        return max(rest * factor - (self.pace.clock() - self._last), 0.0)
+
+
+def job_of(kind: str, stages: Sequence[tuple[str, int, int]], pictures: int) -> Job:
+    """A job from (stage, steps done, steps in all)."""
+    return Job(kind, tuple((name, total) for name, _, total in stages), pictures)

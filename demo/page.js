@@ -1,6 +1,8 @@
 () => {
   // Enter in a prompt, Ctrl+Enter anywhere, and Esc press the buttons of the tab that is to be seen.
-  const press = name => [...document.querySelectorAll(`button.${name}`)].find(button => button.offsetParent)?.click();
+  const shown = selector => [...document.querySelectorAll(selector)].find(element => element.offsetParent);
+  const press = name => shown(`button.${name}`)?.click();
+  const frames = async number => { for (let i = 0; i < number; i++) await new Promise(requestAnimationFrame); };
   document.addEventListener("keydown", event => {
     // While a Chinese word is put together, Enter only ends it.
     const prompt = event.target instanceof HTMLTextAreaElement && !event.shiftKey && !event.isComposing;
@@ -9,8 +11,66 @@
       if (event.target.closest(".choices")) event.target.blur(); // what is written there counts from then on
       press("draw");
     }
-    if (event.key === "Escape" && !document.querySelector("dialog[open]")) press("stop");
+    if (event.key === "Escape" && !document.querySelector("dialog[open], :popover-open")) press("stop");
+    // Arrows move among the tabs, of which the open one alone is reached by the tabulator.
+    const tab = event.target.closest?.("[role=tab]");
+    const steps = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+    if (tab && event.key in steps) {
+      event.preventDefault();
+      const tabs = [...tab.closest("[role=tablist]").querySelectorAll("[role=tab]")], last = tabs.length - 1;
+      const to = tabs.indexOf(tab) + steps[event.key];
+      const next = tabs[to > last ? (event.key === "End" ? last : 0) : to < 0 ? (event.key === "Home" ? 0 : last) : to];
+      next.focus();
+      next.click();
+    }
   }, true);
+
+  // Where a picture was sent: once the tab is there its button is pressed, if the way says so, and has the focus.
+  window.arrive = async (tab, name) => {
+    const panel = `#tab-${tab}`;
+    for (let i = 0; i < 300 && !shown(panel)?.querySelector("button.draw"); i++) await frames(1);
+    await frames(6); // a tab that was never open takes its first values in the first frames that show it
+    const top = document.querySelector("#tabs");
+    if (top.getBoundingClientRect().top < 0) top.scrollIntoView();
+    const button = shown(`${panel} button.${name || "draw"}`);
+    button?.focus({ preventScroll: true });
+    if (name) button?.click();
+  };
+
+  // Draw and Stop take turns, and who has the one that goes gets the other.
+  let focused = null;
+  document.addEventListener("focusin", event => { focused = event.target; });
+  function follow() {
+    for (const tab of document.querySelectorAll("[role=tab]")) {
+      const open = tab.getAttribute("aria-selected") === "true";
+      if (open && tab.tabIndex) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
+      if (tab.tabIndex !== (open ? 0 : -1)) tab.tabIndex = open ? 0 : -1;
+    }
+    if (!focused?.matches("button.draw, button.stop, button.sheet") || focused.offsetParent) return;
+    if (document.activeElement === document.body || document.activeElement === focused)
+      [...focused.closest(".task")?.querySelectorAll("button.stop, button.draw") ?? []].find(other => other.offsetParent)?.focus();
+  }
+  const changes = { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "aria-selected"] };
+  new MutationObserver(follow).observe(document.body, changes);
+
+  document.addEventListener("input", ({ target }) => {
+    if (target.matches?.("input.ours")) target.style.setProperty("--fill", (target.value - target.min) / (target.max - target.min));
+  });
+
+  // While something is drawn the server is asked whether it lives: Gradio leaves the line as it was when it does not.
+  const LOOK = 2000; // milliseconds
+  const LOST = navigator.language.startsWith("zh")
+    ? "与服务器的连接断开了：请等它恢复后再画一次。" : "The server cannot be reached: wait until it is back, then draw again.";
+  async function lives() {
+    try { return (await fetch("favicon.ico", { cache: "no-store" })).status < 502; } catch { return false; }
+  }
+  setInterval(async () => {
+    if (!document.querySelector(".status.working, .status.waiting") || await lives() || await lives()) return;
+    for (const line of document.querySelectorAll(".status.working, .status.waiting")) {
+      line.className = "status refused";
+      line.querySelector("p").textContent = LOST;
+    }
+  }, LOOK);
 
   // What is drawn is kept in this browser: a thumbnail and the record, so many as fit its storage easily.
   const ENTRIES = 60, SIDE = 128;

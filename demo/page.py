@@ -1,13 +1,15 @@
 """The frame around the tabs: title, theme, keys. What a visitor can do lies in `tabs/`."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demo import theme
-from demo.desk import Desk
+from demo import samples, theme
+from demo.desk import HERE, Desk
+from demo.language import Both
 from demo.studio import MAX_UPLOAD_BYTES, Studio
 
 # The tabs in the order in which they stand; each is a file.
@@ -16,8 +18,13 @@ TABS = (
     *("compare", "history", "about"),
 )
 
-TITLE = """<h1>Open DALL·E 2</h1><p>${navigator.language.startsWith("zh")
-  ? "写下想看的画面，再变化、混合、过渡。" : "Say what you would like to see, then vary it, mix it, morph it."}</p>"""
+TITLE = """${(() => {
+  const zh = navigator.language.startsWith("zh"), said = drawn[checkpoint];
+  const what = said ? `<strong>${zh ? said.zh : said.en}</strong> ` : "";
+  const how = zh ? "写下想看的画面，再变化、混合、过渡。"
+    : "Say what you would like to see, then vary, mix or morph it.";
+  return `<h1>Open DALL·E 2</h1><p>${what}${how}</p>`;
+})()}"""
 
 # Above the line of the studio, which refuses with a sentence, this one only bounds memory.
 WAITING_EVENTS = 200
@@ -29,7 +36,14 @@ def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
     with gr.Blocks(title="Open DALL·E 2", analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
         desk = Desk(studio, page)
         with gr.Row(elem_id="head"):
-            gr.HTML("", html_template=TITLE, js_on_load=None, elem_id="title")
+            title = gr.HTML(
+                "",
+                html_template=TITLE,
+                js_on_load=None,
+                elem_id="title",
+                drawn={name: _drawn(studio.model(name)) for name in studio.checkpoints},
+                checkpoint=studio.checkpoints[0],
+            )
             desk.checkpoint = gr.Dropdown(
                 list(studio.checkpoints),
                 value=studio.checkpoints[0],
@@ -37,7 +51,9 @@ def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
                 visible=len(studio.checkpoints) > 1,
                 elem_id="checkpoint",
             )
-        with gr.Tabs(elem_id="tabs") as desk.tabs:
+        js = f"checkpoint => ({{__type__: 'update', props: {{...{json.dumps(title.props)}, checkpoint}}}})"
+        desk.checkpoint.change(None, desk.checkpoint, title, js=js, **HERE)
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as desk.tabs:
             for name in TABS:
                 import_module(f"demo.tabs.{name}").build(desk)
         desk.connect()
@@ -48,6 +64,7 @@ def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
         "css_paths": [theme.STYLES],
         "favicon_path": Path(__file__).with_name("favicon.svg"),
         "js": Path(__file__).with_name("page.js").read_text(encoding="utf-8"),
+        "app_kwargs": {"routes": samples.routes(studio)},
         "i18n": desk.say.translations(),
         "footer_links": ["api"],
         "run_history": False,  # would keep prompts in the browser without being asked
@@ -55,3 +72,19 @@ def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
         "_frontend": False,  # else a machine too busy to answer itself within three seconds would not start the page
         "ssr_mode": False,  # Spaces set it: then Gradio's own styles would come after ours and win
     }
+
+
+def _drawn(model: Any) -> dict[str, str] | None:
+    """What the checkpoint draws, where that is not pictures of all kinds: its subject, its styles, its size."""
+    if not model.subject:
+        return None
+    side, many = model.picture_size, len(model.styles)
+    en, zh = model.subject.get("en", ""), model.subject.get("zh") or model.subject.get("en", "")
+    styles = Both(f" in {_number(many)} styles", f"，{many} 种风格") if many > 1 else Both("", "")
+    return Both(
+        f"Draws {en}{styles.en}, {side} × {side} pixels.", f"只画{zh}{styles.zh}，{side} × {side} 像素。"
+    )._asdict()
+
+
+def _number(many: int) -> str:
+    return ("two", "three", "four", "five", "six", "seven", "eight", "nine")[many - 2] if many < 10 else str(many)

@@ -1,13 +1,17 @@
 // What a picture's buttons do. "send" leaves a parcel for the page, which the desk's listener delivers.
 const pictures = () => props.value || [];
 
+let large = 0;
+
 function enlarge(index) {
+  large = index;
   const figure = element.querySelectorAll("figure")[index];
   const caption = document.createElement("p");
   caption.textContent = pictures()[index].caption;
   const ways = figure.querySelector(".ways")?.cloneNode(true);
   element.querySelector(".large").replaceChildren(figure.querySelector("img").cloneNode(), caption, ...(ways ? [ways] : []));
-  element.querySelector("dialog").showModal();
+  const dialog = element.querySelector("dialog");
+  if (!dialog.open) dialog.showModal();
 }
 
 // A film runs there and back again, as its GIF does, until it is stopped or another one comes.
@@ -35,7 +39,37 @@ function link(record) {
   return address.href;
 }
 
+// The menu of other tabs lies over everything, below its button or, where there is no room, above it.
+function open_menu(button) {
+  const menu = button.nextElementSibling;
+  menu.showPopover();
+  const at = button.getBoundingClientRect(), { width, height } = menu.getBoundingClientRect();
+  const below = at.bottom + 4 + height <= innerHeight;
+  menu.style.left = `${Math.max(8, Math.min(at.left, innerWidth - width - 8))}px`;
+  menu.style.top = `${Math.max(8, below ? at.bottom + 4 : at.top - 4 - height)}px`;
+  menu.querySelector("button").focus();
+}
+
+element.addEventListener("toggle", event => {
+  if (!event.target.matches(".menu")) return;
+  event.target.previousElementSibling.setAttribute("aria-expanded", event.newState === "open");
+}, true);
+
+element.addEventListener("keydown", event => {
+  const menu = event.target.closest(".menu");
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!menu && step && event.target.closest("dialog") && pictures()[large + step]) enlarge(large + step);
+  if (!menu) return;
+  const entries = [...menu.querySelectorAll("button")], now = entries.indexOf(event.target);
+  const to = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: -1 }[event.key];
+  if (event.key === "Tab") menu.hidePopover(); // its button has the focus again, and passes it on
+  if (to === undefined) return;
+  event.preventDefault();
+  entries.at(to % entries.length).focus();
+});
+
 function send(way, index) {
+  element.querySelector(".menu:popover-open")?.hidePopover();
   element.querySelector("dialog").close();
   window.parcel = { way, ...pictures()[index] };
   trigger("send");
@@ -52,6 +86,13 @@ element.addEventListener("click", event => {
       return enlarge(index);
     case "close":
       return dialog.close();
+    case "sample": {
+      const { checkpoint, walls } = props, language = navigator.language.startsWith("zh") ? "zh" : "en";
+      window.parcel = { way: "sample", record: walls[checkpoint][language][index].record };
+      return trigger("send");
+    }
+    case "menu":
+      return open_menu(button);
     case "play":
       return play(!props.playing);
     case "link":
@@ -61,13 +102,6 @@ element.addEventListener("click", event => {
     case "send":
       return send(button.dataset.way, index);
   }
-});
-
-element.addEventListener("change", event => {
-  const { value, dataset } = event.target;
-  if (!event.target.matches(".ways select") || !value) return;
-  event.target.value = "";
-  send(value, Number(dataset.index));
 });
 
 element.addEventListener("input", event => {

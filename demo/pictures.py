@@ -1,6 +1,6 @@
 """Results: a grid of pictures, each with what can be done with it in one click. A component that all tabs share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,14 @@ class Pictures(gr.HTML):
     # Gradio makes another one, not rendered, for every update, with the same arguments. It would forget the files of
     # that one, so each notes them in the one set `files`, which the desk has shown to Gradio.
     def __init__(
-        self, film: bool = False, empty: Both = EMPTY, files: set[str] | None = None, render: bool = True
+        self,
+        film: bool = False,
+        empty: Both = EMPTY,
+        captioned: bool = False,
+        walls: Mapping[str, Mapping[str, Any]] | None = None,
+        checkpoint: str = "",
+        files: set[str] | None = None,
+        render: bool = True,
     ) -> None:
         super().__init__(
             None,
@@ -50,11 +57,16 @@ class Pictures(gr.HTML):
             elem_classes="pictures",
             apply_default_css=False,
             film=film,
+            captioned=captioned,
+            walls=walls or {},
+            checkpoint=checkpoint,
             shown=0,
             playing=False,
             ways=[],  # what can be done with a picture; the desk fills it in when all tabs are there
             empty=empty._asdict(),
         )
+        # Gradio asks for every argument, and takes one that nobody has set for an event that our script names.
+        self.checkpoint = checkpoint
         self._files = set() if files is None else files
 
     def preprocess(self, payload: Album | None) -> list[str]:

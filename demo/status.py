@@ -8,12 +8,12 @@ import gradio as gr
 from demo.language import Both
 from demo.studio import Drawing
 
-HINT = Both("Ctrl + Enter draws, Esc stops.", "Ctrl + Enter 开始，Esc 停止。")
+HINT = Both("Enter draws, Esc stops.", "Enter 开始，Esc 停止。")
 DONE = Both("Done.", "完成。")
 STOPPED = Both("Stopped.", "已停止。")
 STAGE = {
     "prior": Both("Understanding", "理解"),
-    "inversion": Both("Retracing", "回溯"),
+    "inversion": Both("Inverting", "反演"),
     "decoder": Both("Drawing", "绘制"),
     "upsampler": Both("Sharpening", "放大"),
 }
@@ -81,7 +81,7 @@ def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, A
         return status("waiting", say(line), stages)
     running = [(name, done, total) for name, done, total in stages if done]
     if not running:
-        return status("working", say(Both("Beginning", "开始")) + estimate, stages)
+        return status("working", say(Both("Starting", "开始")) + estimate, stages)
     name, done, total = running[-1]
     return status(
         "working", say(Both(f"{name}: step {done} of {total}", f"{name}：第 {done}/{total} 步")) + estimate, stages

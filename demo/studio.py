@@ -4,6 +4,7 @@ The only room of the page that knows dalle2. It knows nothing of Gradio.
 """
 
 import dataclasses
+import json
 import logging
 import random
 import threading
@@ -34,7 +35,7 @@ from dalle2.settings import (
     check_prompt,
     check_seed,
 )
-from demo.line import Line, Pace, Place
+from demo.line import Line, Pace, Place, Turn, job_of
 
 __all__ = [
     "ENHANCING",
@@ -102,11 +103,12 @@ class Manner:
     """How a task goes about it: which stages run, in this order, and what the settings are adapted to.
 
     `adapted` is "retracing", "rewording", "repainting" (see `Settings`) or "", which leaves them as the checkpoint has
-    them.
+    them. Tasks of one `kind` and manner take equally long.
     """
 
     stages: tuple[str, ...] = STAGES
     adapted: str = ""
+    kind: str = ""
 
     def from_picture(self) -> "Manner":
         """The same where the content comes from a picture, so that the prior has nothing to do."""
@@ -159,9 +161,15 @@ class Drawing:
 class Studio:
     """The models of one machine, and its one turn."""
 
-    def __init__(self, *models: UnclipModel, cards: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *models: UnclipModel,
+        cards: Mapping[str, str] | None = None,
+        folders: Mapping[str, Path] | None = None,
+    ) -> None:
         self._models = {model.checkpoint: model for model in models}
         self._cards = cards or {}
+        self._folders = folders or {}
         self._line = Line(WAITING_VISITORS)
         self._pace = Pace()
 
@@ -172,18 +180,19 @@ class Studio:
         ValueError says what is wrong with one.
         """
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        models, cards = [], {}
+        models, cards, folders = [], {}, {}
         for source in checkpoints or (EMBEDDED.name,):
             model = load(source, device)
             folder = EMBEDDED if model.checkpoint == EMBEDDED.name else Path(source).expanduser()
             if folder.is_dir():
                 # Records and pages are public, and where the server keeps its files is nobody's business.
                 model.checkpoint = folder.resolve().name
+                folders[model.checkpoint] = folder
             cards[model.checkpoint] = _card(folder)
             models.append(model)
         if len(cards) < len(models):
             raise ValueError("Two checkpoints have the same name: give each a folder of another name.")
-        return cls(*models, cards=cards)
+        return cls(*models, cards=cards, folders=folders)
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -204,6 +213,18 @@ class Studio:
     def card(self, checkpoint: str) -> str:
         """The checkpoint's model card, Markdown without its front matter; "" when it has none."""
         return self._cards.get(checkpoint, "")
+
+    def samples(self, checkpoint: str) -> tuple[Path, Mapping[str, Any]] | None:
+        """The checkpoint's folder of samples with its index; None without one, or when other weights drew it."""
+        index = self._folders.get(checkpoint, Path()) / "samples" / "index.json"
+        if checkpoint not in self._folders or not index.is_file():
+            return None
+        values = json.loads(index.read_text(encoding="utf-8"))
+        # A click must draw the picture that it shows.
+        if values["checkpoint_hash"] == self.model(checkpoint).checkpoint_hash:
+            return index.parent, values
+        log.warning("%s is of other weights and is not shown: run python -m benchmarks.wall", index.parent)
+        return None
 
     def settings(
         self,
@@ -277,7 +298,9 @@ class Studio:
         # The way back takes the decoder's steps.
         rows = {name: getattr(chosen, "decoder" if name == "inversion" else name) for name in manner.stages}
         stages = tuple((name, 0, stage.num_inference_steps) for name, stage in rows.items())
-        yield from self._stream(Drawing(seeds, stages), lambda on_step: task(model, seeds, chosen, on_step))
+        kind = f"{model.checkpoint} {manner.kind or manner.adapted} {' '.join(manner.stages)}"
+        turn = Turn(job_of(kind, stages, len(seeds)), self._pace)
+        yield from self._stream(Drawing(seeds, stages), turn, lambda on_step: task(model, seeds, chosen, on_step))
 
     def describe(self, picture: Image.Image, num: int, checkpoint: str | None = None) -> Iterator[Drawing]:
         """The captions that are nearest to the picture, when it is our turn; Refusal as by `draw`."""
@@ -286,32 +309,33 @@ class Studio:
         def task(_: OnStep) -> list[tuple[str, float]]:
             return [(one.caption, one.score) for one in model.caption([picture], num)[0]]
 
-        yield from self._stream(Drawing((), ()), task, "captions")
+        turn = Turn(job_of(f"{model.checkpoint} captions", (), 1), self._pace)
+        yield from self._stream(Drawing((), ()), turn, task, "captions")
 
     def _stream(
-        self, drawing: Drawing, task: Callable[[OnStep], Sequence[Any]], result: str = "pictures"
+        self, drawing: Drawing, turn: Turn, task: Callable[[OnStep], Sequence[Any]], result: str = "pictures"
     ) -> Iterator[Drawing]:
         """Wait for the turn, then run the task in a thread; what it reports comes out, at least every TICK_SECONDS.
 
         `result` is the drawing's field for what the task returns.
         """
-        place = self._line.join()
+        place = self._line.join(turn)
         if place is None:
             raise Refusal("Many visitors are waiting already: please try again in a minute.")
         try:
             while ahead := place.ahead():
-                yield dataclasses.replace(drawing, ahead=ahead, seconds_left=self._pace.turns(ahead))
+                yield dataclasses.replace(drawing, ahead=ahead, seconds_left=place.seconds_left())
                 place.wait(TICK_SECONDS)
             news: SimpleQueue[Drawing | Exception] = SimpleQueue()
             closed = threading.Event()
-            work = (drawing, task, result, news.put, closed, place)
+            work = (drawing, turn, task, result, news.put, closed, place)
             threading.Thread(target=self._work, args=work, daemon=True).start()
         except BaseException:
             place.leave()
             raise
         try:
             while not drawing.finished:
-                yield drawing
+                yield dataclasses.replace(drawing, seconds_left=turn.left())
                 drawing = _newest(news, drawing)
             yield drawing
         finally:
@@ -321,6 +345,7 @@ class Studio:
     def _work(
         self,
         drawing: Drawing,
+        turn: Turn,
         task: Callable[[OnStep], Sequence[Any]],
         result: str,
         tell: Callable[[Drawing | Exception], None],
@@ -328,10 +353,10 @@ class Studio:
         place: Place,
     ) -> None:
         preview_due = 0.0
-        begun = last = time.monotonic()
+        turn.begin()
 
         def on_step(step: Step) -> None:
-            nonlocal drawing, preview_due, last
+            nonlocal drawing, preview_due
             if closed.is_set():
                 raise Cancelled
             shown: Sequence[Image.Image] = ()
@@ -339,16 +364,12 @@ class Studio:
                 shown = step.pictures()
                 preview_due = time.monotonic() + PREVIEW_SECONDS if shown else 0.0
             drawing = drawing.after(step, shown)
-            now = time.monotonic()
-            self._pace.step(step.stage, (now - last) / len(drawing.seeds))
-            last = now
-            left = self._pace.left(drawing.stages, len(drawing.seeds))
-            drawing = dataclasses.replace(drawing, seconds_left=left)
+            turn.step(step.stage, step.index)
             tell(drawing)
 
         try:
             found = {result: tuple(task(on_step))}
-            self._pace.turn(time.monotonic() - begun)
+            turn.end()
             tell(dataclasses.replace(drawing, **found, seconds_left=0.0, finished=True))
         except Cancelled:
             pass

@@ -46,10 +46,8 @@ def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sa
         manifest = read_manifest(images)
         if manifest is None:
             raise ValueError(f"{images} has no manifest that tells its captions: name their source with --prompts.")
-        notes = [*measured_pictures(images).notes]
+        notes = measured_pictures(images).notes
         rows = _sample(list(manifest.rows), num, seed)
-        if manifest.left_behind:
-            notes.append(manifest.left_behind)
         return Pairs(tuple(Pair(images / row.file, row.caption, row.reference_path) for row in rows), tuple(notes))
     chosen = read_prompts(prompts, num, seed, sampling)
     found = look_into(images)

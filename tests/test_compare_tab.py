@@ -103,7 +103,9 @@ def test_the_names_after_the_vote_are_those_of_the_pictures(
         assert [record["seed"] for record in records] == [7, 8]
         expected = studio.settings(name.split()[-1], studio.checkpoints[0]).to_dict()
         assert all(record["settings"] == expected for record in records)
-        assert name in after[-1]["text"]
+        said = name.split()[-1].capitalize()
+        assert f"{said} (sample)" in after[-1]["text"]
+        assert all(f": {said} (sample)" in shown["caption"] for shown in signed)
 
 
 def test_before_the_vote_nothing_tells_which_is_which(client: Client, studio: Studio) -> None:
@@ -122,7 +124,7 @@ def test_before_the_vote_nothing_tells_which_is_which(client: Client, studio: St
 
 def test_checkpoints_draw_the_same_prompt_and_random_seeds(client: Client) -> None:
     draw(client, random_seed=True, count=2, other_checkpoint="rival", other_settings="default")
-    a, b, _ = client.predict(api_name="/reveal")
+    a, b, *_ = client.predict(api_name="/reveal")
     ours, theirs = ([images.read_record(shown["image"]) for shown in album] for album in (a, b))
     assert {record["checkpoint"] for record in (*ours, *theirs)} == {"sample", "rival"}
     for one, other in zip(ours, theirs, strict=True):
@@ -135,7 +137,7 @@ def test_both_sides_get_either_place(client: Client) -> None:
     first = set()
     for seed in range(16):
         draw(client, seed=seed)
-        a, _, _ = client.predict(api_name="/reveal")
+        a, *_ = client.predict(api_name="/reveal")
         first.add(images.read_record(a[0]["image"])["settings"]["decoder"]["num_inference_steps"])
         if len(first) == 2:
             return
@@ -252,7 +254,7 @@ def test_a_visitor_votes_blind_and_then_learns_which_is_which(browser: Browser, 
         panel = page.locator("#tab-compare")
         expect(panel.locator(".ballot")).to_be_hidden()
         panel.get_by_label("Prompt", exact=True).fill("a cat")
-        choose(page, "Pictures a side", 2)
+        choose(page, "Pictures per side", 2)
         button(page, "draw").click()
         expect(panel.locator(".status.done")).to_be_visible()
         expect(panel.locator(".sides figure img")).to_have_count(4)
@@ -263,10 +265,19 @@ def test_a_visitor_votes_blind_and_then_learns_which_is_which(browser: Browser, 
         panel.locator(".caption-match").get_by_label("A = B", exact=True).check()
         panel.locator(".diversity").get_by_label("A", exact=True).check()
         panel.get_by_role("button", name="Vote, then").click()
-        expect(panel.locator(".status p")).to_contain_text("A is ")
+        told = panel.locator(".results .status p")  # where the vote was
+        expect(told).to_contain_text("A is ")
+        expect(told).to_be_focused()
+        expect(told).to_be_in_viewport()
+        a, b = (name.split(": ")[1] for name in panel.locator(".side h2").all_inner_texts())
+        assert told.inner_text() == f"Thank you. A is {a}, B is {b}."
         expect(panel.locator(".ballot")).to_be_hidden()
         expect(panel.locator(".standings tbody tr")).to_have_count(6)
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") == 390
+        table = panel.locator(".standings section").first
+        assert table.evaluate("section => section.scrollWidth <= section.clientWidth")
+        button(page, "draw").click()  # a new pair is nameless again
+        expect(panel.locator(".side h2")).to_have_text(["A", "B"])
     given = [(vote.question, vote.winner, vote.prompt) for vote in votes.read()]
     assert given == [("photorealism", "b", None), ("caption match", "tie", None), ("diversity", "a", None)]

@@ -38,7 +38,7 @@ from demo.studio import Studio
 # What programs may call; each is called by a test of its tab.
 ENDPOINTS = {
     *("/text_to_image", "/settings_of_picture", "/variations", "/interpolate", "/mix", "/text_diff", "/inpaint"),
-    *("/outpaint", "/enhance", "/explain", "/describe", "/compare", "/vote", "/reveal", "/standings"),
+    *("/outpaint", "/enhance", "/explain", "/describe", "/compare", "/vote", "/reveal", "/standings", "/in_all_styles"),
 }
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
@@ -46,7 +46,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 @needs_chromium
 def test_a_prompt_becomes_a_picture_with_its_record(page: Page, tmp_path: Path) -> None:
     choose(page, "Number of pictures", 2)
-    page.get_by_label("Prompt").fill("a cat <b>face</b>")
+    page.get_by_label("Prompt", exact=True).fill("a cat <b>face</b>")
     expect(page.locator("#counter")).to_have_text("17 / 1,000")
     pictures = draw(page)
     expect(pictures).to_have_count(2)
@@ -68,7 +68,7 @@ def test_a_prompt_becomes_a_picture_with_its_record(page: Page, tmp_path: Path) 
 def test_a_prompt_is_never_run_as_a_program(page: Page) -> None:
     prompt = "${document.title = 'taken'} `{{value}}` <img src=x onerror=\"document.title='taken'\">"
     choose(page, "Number of pictures", 1)
-    page.get_by_label("Prompt").fill(prompt)
+    page.get_by_label("Prompt", exact=True).fill(prompt)
     pictures = draw(page)
     assert pictures.locator("img").get_attribute("alt") == prompt
     pictures.locator(".open").click()
@@ -96,7 +96,7 @@ def test_previews_of_both_drawing_stages_stream_onto_the_page(page: Page) -> Non
     )
     choose(page, "Number of pictures", 1)
     choose_steps(page, 100)  # long enough for several previews a stage, however fast the machine
-    page.get_by_label("Prompt").fill("a cat face")
+    page.get_by_label("Prompt", exact=True).fill("a cat face")
     draw(page)
     seen = set(page.evaluate("[...seen]"))
     assert {"Drawing 16", "Sharpening 32"} <= seen, seen
@@ -108,10 +108,10 @@ def test_previews_of_both_drawing_stages_stream_onto_the_page(page: Page) -> Non
 def test_a_long_run_is_stopped_by_the_button_and_by_escape(page: Page, way: str) -> None:
     choose(page, "Number of pictures", 8)
     choose_steps(page, 100)
-    page.get_by_label("Prompt").fill("a cat face")
-    page.get_by_label("Prompt").press("Enter" if way == "button" else "Control+Enter")
+    page.get_by_label("Prompt", exact=True).fill("a cat face")
+    page.get_by_label("Prompt", exact=True).press("Enter" if way == "button" else "Control+Enter")
     expect(page.locator(".status.working .stage").first).to_be_visible()
-    expect(page.get_by_label("Prompt")).to_have_value("a cat face")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat face")
     expect(button(page, "draw")).to_have_count(0)
     button(page, "stop").click() if way == "button" else page.keyboard.press("Escape")
     expect(page.locator(".status p")).to_have_text("Stopped.")
@@ -120,7 +120,7 @@ def test_a_long_run_is_stopped_by_the_button_and_by_escape(page: Page, way: str)
     # The turn is free again, and nothing of the stopped run comes back.
     choose(page, "Number of pictures", 1)
     choose_steps(page, 2)
-    page.get_by_label("Prompt").fill("a dog")
+    page.get_by_label("Prompt", exact=True).fill("a dog")
     pictures = draw(page)
     expect(pictures).to_have_count(1)
     assert pictures.locator("img").get_attribute("alt") == "a dog"
@@ -139,7 +139,7 @@ def test_a_chosen_seed_draws_the_same_picture_twice(page: Page) -> None:
     page.get_by_label("Random seed").uncheck()
     page.get_by_label("Seed", exact=True).fill("7")
     choose(page, "Number of pictures", 1)
-    page.get_by_label("Prompt").fill("a cat face")
+    page.get_by_label("Prompt", exact=True).fill("a cat face")
     addresses = [draw(page).locator("img").get_attribute("src") for _ in range(2)]
     assert page.get_by_label("Seed", exact=True).input_value() == "7"
     assert addresses[0] == addresses[1]  # Gradio names its files by their content
@@ -148,24 +148,25 @@ def test_a_chosen_seed_draws_the_same_picture_twice(page: Page) -> None:
 @needs_chromium
 def test_examples_and_styles_fill_the_prompt(page: Page) -> None:
     page.locator("#examples").get_by_role("button", name="a cat face", exact=True).click()
-    expect(page.get_by_label("Prompt")).to_have_value("a cat face")
+    expect(page.locator(".status.done")).to_be_visible()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat face")
     expect(page.locator("#counter")).to_have_text("10 / 1,000")
     page.locator("#styles").get_by_role("button", name="noto", exact=True).click()
-    expect(page.get_by_label("Prompt")).to_have_value("a cat face, noto style")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat face, noto style")
     for typed, expected in (
         ("a cat face, noto style", "a cat face, twemoji style"),
         ("a cat , ", "a cat, twemoji style"),
         ("一只猫，noto风格", "一只猫，twemoji风格"),
     ):
-        page.get_by_label("Prompt").fill(typed)
+        page.get_by_label("Prompt", exact=True).fill(typed)
         page.locator("#styles").get_by_role("button", name="twemoji", exact=True).click()
-        expect(page.get_by_label("Prompt")).to_have_value(expected)
+        expect(page.get_by_label("Prompt", exact=True)).to_have_value(expected)
 
 
 @needs_chromium
 def test_a_full_queue_is_told_and_leaves_the_page_usable(page: Page) -> None:
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}))
-    page.get_by_label("Prompt").fill("a cat face")
+    page.get_by_label("Prompt", exact=True).fill("a cat face")
     button(page, "draw").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("busy")
     expect(page.locator(".status p")).to_have_text("Stopped.")
@@ -182,9 +183,9 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address:
         assert page.evaluate("document.body.classList.contains('dark')") == (scheme == "dark")
         # There is no pointer that could hover: a tap leads to what can be done with a picture.
         choose(page, "Number of pictures", 1)
-        page.get_by_label("Prompt").fill("a cat face")
+        page.get_by_label("Prompt", exact=True).fill("a cat face")
         pictures = draw(page)
-        pictures.get_by_role("button", name="Use it").tap()
+        pictures.get_by_role("button", name="Actions").tap()
         expect(page.locator("dialog[open]").get_by_role("button", name="Vary")).to_be_visible()
         page.keyboard.press("Escape")
         for name in TABS:
@@ -196,12 +197,12 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address:
 def test_a_chinese_browser_gets_a_chinese_page(browser: Browser, address: str) -> None:
     with visiting(browser, address, locale="zh-CN") as page:
         expect(button(page, "draw")).to_have_text("开始绘制")
-        expect(page.locator(".status p")).to_have_text("Ctrl + Enter 开始，Esc 停止。")
+        expect(page.locator(".status p")).to_have_text("Enter 开始，Esc 停止。")
         expect(page.get_by_role("tab", name="变体", exact=True)).to_be_visible()
         expect(page.get_by_role("button", name="精细")).to_be_visible()
         button(page, "draw").click()
         expect(page.locator(".status.refused")).to_have_text("描述是空的：请写出想画什么。")
-        page.get_by_label("描述").fill("一只猫")
+        page.get_by_label("描述", exact=True).fill("一只猫")
         pictures = draw(page)
         expect(page.locator(".status p")).to_have_text("完成。")
         pictures.first.hover()
@@ -214,7 +215,7 @@ def test_no_tab_has_serious_barriers(browser: Browser, address: str, scheme: str
     with visiting(browser, address, color_scheme=scheme, locale="en-US") as page:
         choose(page, "Number of pictures", 1)
         choose_steps(page, 2)
-        page.get_by_label("Prompt").fill("a cat face")
+        page.get_by_label("Prompt", exact=True).fill("a cat face")
         draw(page)
         for name in TABS:
             open_tab(page, name.capitalize())
@@ -239,7 +240,7 @@ def test_behind_a_proxy_the_page_lives_under_a_prefix(
         visiting(browser, address, locale="en-US") as page,
     ):
         choose(page, "Number of pictures", 1)
-        page.get_by_label("Prompt").fill("a cat face")
+        page.get_by_label("Prompt", exact=True).fill("a cat face")
         picture = draw(page).locator("img")
         assert picture.evaluate("async picture => (await picture.decode(), picture.naturalWidth)") == 32
         send(page, "Vary")
@@ -256,17 +257,20 @@ def test_a_page_outlives_its_server(browser: Browser, tiny_checkpoint: Path, tmp
         context.set_default_timeout(SECONDS * 1000)
         page = context.new_page()
         page.goto(address)
-        page.get_by_label("Prompt").fill("a cat face")
+        page.get_by_label("Prompt", exact=True).fill("a cat face")
         expect(button(page, "stop")).to_have_count(0)
         choose(page, "Number of pictures", 8)
         choose_steps(page, 100)
         button(page, "draw").click()
         expect(page.locator(".status.working .stage").first).to_be_visible()
     # The server has gone in the middle of a drawing: the page says so, and begins anew when it is back.
-    expect(page.get_by_test_id("toast-body")).to_contain_text("Connection to the server was lost")
+    expect(page.locator(".status.refused")).to_have_text(
+        "The server cannot be reached: wait until it is back, then draw again."
+    )
+    expect(button(page, "draw")).to_be_visible()
     with launched(Studio.open(str(tiny_checkpoint)), tmp_path / "second", port):
         expect(page.locator(".status.idle")).to_be_visible()
-        expect(page.get_by_label("Prompt")).to_have_value("a cat face")
+        expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat face")
         choose(page, "Number of pictures", 1)
         expect(draw(page)).to_have_count(1)
         context.close()
@@ -303,7 +307,6 @@ def test_the_api_takes_presets_and_settings(client: Client) -> None:
         ({"prompt": " "}, "The prompt is empty"),
         ({"prompt": "x" * 10_000}, "at most 1,000 are allowed"),
         ({"seed": -1, "random_seed": False}, "A seed must be a whole number"),
-        ({"seed": 1.5, "random_seed": False}, "not 1.5"),
         ({"seed": MAX_SEED + 1, "random_seed": False}, "A seed must be a whole number"),
         ({"count": 900}, "8"),
         ({"settings": {"prior": {"num_inference_steps": 100_000}}}, "100"),

@@ -46,18 +46,18 @@ def own(page: Page, photo: Path) -> None:
 @needs_chromium
 def test_a_result_is_restyled_by_words(page: Page) -> None:
     choose(page, "Number of pictures", 1)
-    page.get_by_label("Prompt").fill("a cat face")
+    page.get_by_label("Prompt", exact=True).fill("a cat face")
     draw(page)
     send(page, "Restyle")
     assert shown(page)
     page.get_by_label("What it should become").fill("a dog")
-    choose(page, "Number of strengths", 3)
+    choose(page, "Number of pictures", 3)
     strengths = draw(page)
     expect(strengths).to_have_count(3)
     captions = strengths.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
     assert captions == ["Strength 0", "Strength 0.5", "Strength 1"]
-    page.get_by_label("Turned, as in the paper").check()
-    expect(page.get_by_label("number input for Greatest strength")).to_have_value("0.5")
+    page.get_by_label("Text diff by slerp, as in the paper").check()
+    expect(page.get_by_label("number input for Maximum strength")).to_have_value("0.5")
 
 
 @needs_chromium
@@ -109,14 +109,14 @@ def test_a_picture_is_extended_and_enlarged(page: Page, photo: Path) -> None:
 @needs_chromium
 def test_each_question_is_answered(page: Page, photo: Path) -> None:
     open_tab(page, "Explain")
-    page.get_by_label("Prompt").filter(visible=True).fill("a cat")
+    page.get_by_label("Prompt", exact=True).filter(visible=True).fill("a cat")
     expect(draw(page)).to_have_count(7)  # four steps of the decoder, three of the upsampler
-    page.get_by_label("Where did each word look?").check()
+    page.get_by_label("Which part of the picture belongs to which word?").check()
     pictures = draw(page)
     captions = pictures.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
     assert captions == ["a cat", "a", "cat"]
-    page.get_by_label("What does the embedding of a picture hold?").check()
-    expect(page.get_by_label("Prompt").filter(visible=True)).to_have_count(0)
+    page.get_by_label("What do the principal components of its embedding add?").check()
+    expect(page.get_by_label("Prompt", exact=True).filter(visible=True)).to_have_count(0)
     own(page, photo)
     expect(draw(page)).to_have_count(10)
 
@@ -126,7 +126,7 @@ def test_the_composition_is_kept_and_its_settings_come_back(page: Page, photo: P
     open_tab(page, "Variations")
     own(page, photo)
     page.get_by_label("Keep the composition").check()
-    choose(page, "Freedom: 0 is the same picture", 0.25)
+    choose(page, "Amount of change (eta): 0 reproduces the picture", 0.25)
     choose(page, "Number of pictures", 1)
     page.get_by_role("button", name="Fast", exact=True).filter(visible=True).click()
     page.locator(".choices summary >> visible=true").click()
@@ -135,7 +135,7 @@ def test_the_composition_is_kept_and_its_settings_come_back(page: Page, photo: P
     page.get_by_label("Keep the composition").uncheck()
     send(page, "Reuse settings")
     expect(page.get_by_label("Keep the composition")).to_be_checked()
-    expect(page.get_by_label("number input for Freedom: 0 is the same picture")).to_have_value("0.25")
+    expect(page.get_by_label("number input for Amount of change (eta): 0 reproduces the picture")).to_have_value("0.25")
 
 
 def test_the_api_restyles_and_keeps_the_composition(client: Client, photo: Path) -> None:
@@ -185,7 +185,7 @@ def test_the_api_explains(client: Client, photo: Path) -> None:
 @needs_chromium
 def test_a_picture_is_told_in_words(page: Page, photo: Path) -> None:
     choose(page, "Number of pictures", 1)
-    page.get_by_label("Prompt").fill("a cat face")
+    page.get_by_label("Prompt", exact=True).fill("a cat face")
     draw(page)
     send(page, "Describe")
     assert shown(page)

@@ -17,7 +17,7 @@ from dalle2 import images
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, OnStep, Settings
 from demo import studio as rooms
-from demo.line import Pace
+from demo.line import Job, Line, Pace, Turn
 from demo.studio import RETRACING, Drawing, Refusal, Studio, open_picture, read_record, words
 
 
@@ -200,18 +200,83 @@ def test_the_time_left_comes_from_experience(model: UnclipModel) -> None:
     assert estimates[-1] == 0 and all(estimate is None or estimate >= 0 for estimate in estimates)
 
 
-def test_pace_adds_up_the_steps_to_come() -> None:
-    pace = Pace()
-    stages = (("prior", 2, 3), ("decoder", 0, 4), ("upsampler", 0, 0))
-    assert pace.left(stages, 2) is None and pace.turns(3) is None
-    pace.step("prior", 1.0)
-    assert pace.left(stages, 2) is None
-    pace.step("decoder", 0.5)
-    assert pace.left(stages, 2) == 2 * (1 * 1.0 + 4 * 0.5)
-    pace.turn(4.0)
-    assert pace.turns(3) == 12.0
-    pace.turn(14.0)
-    assert pace.turns(1) == pytest.approx(7.0)
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run(turn: Turn, clock: Clock, pictures: int, slow: float = 1.0, until: int | None = None) -> None:
+    """Do a job's steps: each takes 0.3 s and 0.2 s more for each picture, and a second is lost at the end."""
+    turn.begin()
+    steps = [(stage, index + 1) for stage, total in turn.job.stages for index in range(total)]
+    for stage, index in steps[:until]:
+        clock.now += slow * (0.3 + 0.2 * pictures)
+        turn.step(stage, index)
+    if until is None:
+        clock.now += slow
+        turn.end()
+
+
+def seconds(pictures: int, steps: int = 9) -> float:
+    return steps * (0.3 + 0.2 * pictures) + 1
+
+
+def test_the_time_left_is_right_within_a_third_and_includes_one_s_own_drawing() -> None:
+    clock, line = Clock(), Line(5)
+    pace = Pace(clock)
+    stages = (("prior", 4), ("decoder", 5))
+
+    def turn(pictures: int, kind: str = "free") -> Turn:
+        return Turn(Job(kind, stages, pictures), pace)
+
+    assert turn(4).left() is None  # nobody knows yet
+    run(turn(1), clock, 1)
+    run(turn(8), clock, 8)
+    for pictures in (1, 2, 4, 8):
+        assert turn(pictures).left() == pytest.approx(seconds(pictures), rel=0.3)
+    early, late = turn(8), turn(8)
+    line.join(early)
+    place = line.join(late)
+    assert place.ahead() == 1
+    assert place.seconds_left() == pytest.approx(2 * seconds(8), rel=0.1)
+    run(early, clock, 8, until=5)
+    before = place.seconds_left()
+    assert before == pytest.approx(seconds(8, 4) + seconds(8), rel=0.15)
+    clock.now += 1.0  # it moves between the steps as well
+    assert place.seconds_left() == pytest.approx(before - 1.0)
+
+
+def test_a_slow_turn_is_told_to_be_slow_and_kinds_are_told_apart() -> None:
+    clock = Clock()
+    pace, stages = Pace(clock), (("prior", 4), ("decoder", 5))
+    run(Turn(Job("free", stages, 4), pace), clock, 4)
+    slow = Turn(Job("free", stages, 4), pace)
+    run(slow, clock, 4, slow=3, until=6)
+    assert slow.left() == pytest.approx(3 * seconds(4, 3), rel=0.3)
+    run(Turn(Job("restyled", stages, 4), pace), clock, 4, slow=6)
+    assert Turn(Job("restyled", stages, 4), pace).left() == pytest.approx(6 * seconds(4), rel=0.1)
+    assert Turn(Job("free", stages, 4), pace).left() == pytest.approx(seconds(4), rel=0.1)
+    without = Turn(Job("captions", (), 1), pace)
+    assert without.left() is None
+    without.begin()
+    clock.now += 8
+    without.end()
+    assert Turn(Job("captions", (), 1), pace).left() == pytest.approx(8)
+
+
+def test_a_visitor_in_the_line_is_told_when_the_own_pictures_come(model: UnclipModel) -> None:
+    studio = Studio(model)
+    list(text_to_image(studio, "a cat", 7, 1))
+    early, late = (text_to_image(studio, "a cat", 7, 1) for _ in range(2))
+    (begun := next(early)), (told := next(late))
+    assert told.ahead == 1 and told.seconds_left > begun.seconds_left * 1.5 > 0
+    early.close()
+    late.close()
 
 
 def test_a_random_seed_is_in_range_and_told(studio: Studio) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def photo(tmp_path: Path) -> Path:
 def drawn(page: Page, prompt: str = "a cat face") -> None:
     """Two pictures on the first tab."""
     choose(page, "Number of pictures", 2)
-    page.get_by_label("Prompt").fill(prompt)
+    page.get_by_label("Prompt", exact=True).fill(prompt)
     expect(draw(page)).to_have_count(2)
 
 
@@ -73,22 +74,47 @@ def test_a_result_is_varied_in_one_click(page: Page) -> None:
     send(page, "Vary", 1)
     expect(page.get_by_role("tab", name="Variations", exact=True)).to_have_attribute("aria-selected", "true")
     assert shown(page) == source
-    choose(page, "Number of pictures", 3)
-    expect(draw(page)).to_have_count(3)
+    expect(page.locator(".status.done >> visible=true")).to_be_visible()  # drawn without another click
+    expect(page.locator(".pictures figure >> visible=true")).to_have_count(4)
+    expect(button(page, "draw")).to_be_focused()
     send(page, "Vary")  # a variation of the variation
-    assert shown(page) != source
+    expect(page.locator(".own-picture img >> visible=true")).not_to_have_attribute("src", re.compile(re.escape(source)))
+    expect(page.locator(".status.done >> visible=true")).to_be_visible()
+
+
+@needs_chromium
+def test_a_result_is_sent_on_by_keyboard(page: Page) -> None:
+    drawn(page)
+    picture = page.locator(".pictures figure >> visible=true").first
+    menu = picture.get_by_role("button", name="Use in…")
+    menu.press("Enter")
+    entry = page.locator(".menu:popover-open button")
+    expect(entry.first).to_be_focused()
+    expect(menu).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("Escape")
+    expect(menu).to_be_focused()
+    expect(page.get_by_role("tab", name="Create", exact=True)).to_have_attribute("aria-selected", "true")
+    menu.press("Enter")
+    for _ in range(30):
+        if page.locator(":focus").inner_text() == "Retouch":
+            break
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert shown(page)
+    expect(page.get_by_role("tab", name="Retouch", exact=True)).to_have_attribute("aria-selected", "true")
+    expect(button(page, "draw")).to_be_focused()
 
 
 @needs_chromium
 def test_two_results_are_interpolated_and_filmed(page: Page, tmp_path: Path) -> None:
     drawn(page)
-    send(page, "Interpolate from here", 0)
+    send(page, "Interpolate from it", 0)
     open_tab(page, "Create")
-    send(page, "Interpolate to here", 1)
+    send(page, "Interpolate to it", 1)
     assert shown(page, 0) != shown(page, 1)
-    page.get_by_role("button", name="More ends").click()
+    page.get_by_role("button", name="Add C and D").click()
     settle(page)
-    page.get_by_label("or a prompt for C").fill("a dog")
+    page.get_by_label("Prompt for C, instead of a picture").fill("a dog")
     choose(page, "Number of frames", 5)
     frames = draw(page)
     expect(frames).to_have_count(5)
@@ -117,9 +143,9 @@ def test_two_results_are_interpolated_and_filmed(page: Page, tmp_path: Path) -> 
 @needs_chromium
 def test_results_are_mixed(page: Page) -> None:
     drawn(page)
-    send(page, "Mix, as the first", 0)
+    send(page, "Mix: first picture", 0)
     assert shown(page)  # the tab is there, and what is typed from now on stays
-    page.get_by_label("And a prompt, if you like").fill("a dog")
+    page.get_by_label("Prompt (optional)").fill("a dog")
     choose(page, "Number of pictures", 1)
     expect(draw(page)).to_have_count(1)
 
@@ -129,10 +155,10 @@ def test_settings_are_taken_over_from_a_result(page: Page) -> None:
     choose_steps(page, 5)
     drawn(page, "a cat")
     seed = int(page.get_by_label("Seed", exact=True).input_value())
-    page.get_by_label("Prompt").fill("a dog")
+    page.get_by_label("Prompt", exact=True).fill("a dog")
     choose_steps(page, 9)
     send(page, "Reuse settings", 1)
-    expect(page.get_by_label("Prompt")).to_have_value("a cat")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat")
     expect(page.get_by_label("Seed", exact=True)).to_have_value(str(seed + 1))
     expect(page.get_by_label("Random seed")).not_to_be_checked()
     steps = page.locator('.choices input[data-stage="decoder"][data-key="num_inference_steps"]').first
@@ -149,7 +175,7 @@ def test_settings_are_read_from_a_picture_file(page: Page, tmp_path: Path, quick
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Load settings from a picture").click()
     chooser.value.set_files(images.save(picture, tmp_path / "cat.png"))
-    expect(page.get_by_label("Prompt")).to_have_value("a loaded cat")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a loaded cat")
     expect(page.get_by_label("Seed", exact=True)).to_have_value("77")
     expect(page.get_by_label("Random seed")).not_to_be_checked()
 
@@ -205,7 +231,7 @@ def test_the_history_stays_in_this_browser(page: Page, browser: Browser, address
     expect(entries.first).to_contain_text("a private cat")
     seed = entries.nth(1).locator("small").inner_text().split()[-1]
     entries.nth(1).get_by_role("button", name="Reuse settings").click()
-    expect(page.get_by_label("Prompt")).to_have_value("a private cat")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a private cat")
     expect(page.get_by_label("Seed", exact=True)).to_have_value(seed)
     with visiting(browser, address, locale="en-US") as stranger:
         open_tab(stranger, "History")
@@ -228,7 +254,7 @@ def test_a_shared_link_brings_prompt_seed_and_settings(browser: Browser, address
         seed = int(page.get_by_label("Seed", exact=True).input_value()) + 1
     assert link.startswith(address)
     with visiting(browser, address, link.removeprefix(address), locale="en-US") as page:
-        expect(page.get_by_label("Prompt")).to_have_value("a shared cat & dog")
+        expect(page.get_by_label("Prompt", exact=True)).to_have_value("a shared cat & dog")
         expect(page.get_by_label("Seed", exact=True)).to_have_value(str(seed))
         expect(page.get_by_label("Random seed")).not_to_be_checked()
         steps = page.locator('.choices input[data-stage="prior"][data-key="num_inference_steps"]').first
@@ -239,7 +265,7 @@ def test_a_shared_link_brings_prompt_seed_and_settings(browser: Browser, address
 @pytest.mark.parametrize("query", ["seed=x&settings=nonsense&checkpoint=../../etc", "settings=%7B%22prior%22%3A3%7D"])
 def test_a_broken_link_does_no_harm(browser: Browser, address: str, query: str) -> None:
     with visiting(browser, address, f"/?prompt=a+cat&{query}", locale="en-US") as page:
-        expect(page.get_by_label("Prompt")).to_have_value("a cat")
+        expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat")
         button(page, "draw").click()
         expect(page.locator(".status.done, .status.refused").first).to_be_visible()
 
@@ -271,8 +297,9 @@ def test_several_checkpoints_can_be_chosen(
         page.get_by_label("Checkpoint").click()
         page.get_by_role("option", name="inks").click()
         page.locator("#examples").get_by_role("button", name="a mountain", exact=True).click()
+        expect(page.locator(".status.done")).to_be_visible()
         page.locator("#styles").get_by_role("button", name="ink", exact=True).click()
-        expect(page.get_by_label("Prompt")).to_have_value("a mountain, ink style")
+        expect(page.get_by_label("Prompt", exact=True)).to_have_value("a mountain, ink style")
         choose(page, "Number of pictures", 1)
         page.locator(".choices summary >> visible=true").click()
         page.get_by_label("Kind").filter(visible=True).select_option("Linear")

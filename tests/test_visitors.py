@@ -131,7 +131,7 @@ def test_who_closes_the_page_frees_the_turn_within_a_step(
     studio.left.clear()
     steps = gated.steps
     with visiting(browser, address, locale="en-US") as page:
-        page.get_by_label("Prompt").fill("a cat")
+        page.get_by_label("Prompt", exact=True).fill("a cat")
         button(page, "draw").click()
         gated.allowed.release(2)
         wait_until(lambda: gated.steps == steps + 2)

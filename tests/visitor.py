@@ -181,13 +181,8 @@ def button(page: Page, kind: str) -> Locator:
 
 
 def open_tab(page: Page, name: str) -> None:
-    """Open the tab with this label; on a phone it may be folded into a menu."""
-    expect(page.get_by_role("tab").first).to_be_visible()
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if not tab.count():
-        page.get_by_role("button", name="More tabs").click()
-        tab = page.locator(".overflow-dropdown button", has_text=name)
-    tab.click()
+    """Open the tab with this label."""
+    page.get_by_role("tab", name=name, exact=True).click()
     # A tab is built when it is first opened; one opened meanwhile would be lost.
     expect(page.locator(f"#tab-{name.lower()} .block").first).to_be_visible()
     settle(page)
@@ -224,6 +219,7 @@ def choose_steps(page: Page, steps: int) -> None:
         slider = page.locator(f'.choices input[data-stage="{stage}"][data-key="num_inference_steps"] >> visible=true')
         slider.evaluate(
             """(slider, steps) => {
+              slider.max = Math.max(slider.max, steps);
               slider.value = steps;
               for (const kind of ["input", "change"]) slider.dispatchEvent(new Event(kind, {bubbles: true}));
             }""",
@@ -232,11 +228,14 @@ def choose_steps(page: Page, steps: int) -> None:
 
 
 def send(page: Page, way: str, index: int = 0) -> None:
-    """Press a button that lies over the foot of a result, or choose from the menu beside it."""
+    """Press a button below a result, or choose from the menu beside it."""
     picture = page.locator(".pictures figure >> visible=true").nth(index)
     picture.hover()
     named = picture.get_by_role("button", name=way, exact=True)
-    named.click() if named.count() else picture.get_by_label("Use in another tab").select_option(way)
+    if not named.count():
+        picture.get_by_role("button", name="Use in…").click()
+        named = page.get_by_role("menuitem", name=way, exact=True).filter(visible=True)
+    named.click()
     settle(page)
 
 

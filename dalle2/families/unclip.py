@@ -53,6 +53,8 @@ def load(folder: CheckpointFolder, source: str, device: torch.device, compile: b
 def save(model: "Unclip", folder: str | Path, dtype: torch.dtype | None = None) -> Path:
     """Write the model as a checkpoint folder, its weights in `dtype` or as they are; see `layout.write`."""
     description = {"settings": model.settings.to_dict(), "styles": model.styles, "examples": model.examples}
+    if model.subject:
+        description["subject"] = model.subject
     for kind in model.priors:
         model.prior(kind)  # read what nobody asked for yet
     return layout.write(model.parts, folder, description, dtype, model.phrases)
@@ -76,6 +78,7 @@ class Unclip(UnclipModel):
         self.settings = KARLO_SETTINGS
         self.styles: tuple[str, ...] = ()
         self.examples: tuple[str, ...] = ()
+        self.subject: dict[str, str] = {}
         self.picture_size = parts.super_res_last.config.sample_size
         self.priors = tuple(kind for kind, name in layout.PRIORS.items() if fingerprint.folder.has(name))
         self.capabilities = frozenset(
@@ -95,13 +98,17 @@ class Unclip(UnclipModel):
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Take over the checkpoint's own defaults, styles and example prompts (its dalle2.json)."""
-        known = ("settings", "styles", "examples", "recipe")  # the recipe is for those who train on
+        known = ("settings", "styles", "examples", "subject", "recipe")  # the recipe is for those who train on
         if unknown := sorted(set(description) - set(known)):
             raise ValueError(f"{unknown[0]!r} is unknown; known are {', '.join(known)}.")
         if "settings" in description:
             self.settings = Settings.from_dict(description["settings"])
         self.styles = tuple(description.get("styles", ()))
         self.examples = tuple(description.get("examples", ()))
+        subject = description.get("subject", {})
+        if not isinstance(subject, dict) or not all(isinstance(words, str) for words in subject.values()):
+            raise ValueError('\'subject\' must be a table of languages, as {"en": "emoji"}.')
+        self.subject = dict(subject)
 
     def speak(self, phrases: Phrases | None) -> None:
         """Describe pictures by these words."""
@@ -212,11 +219,9 @@ class Unclip(UnclipModel):
         seeds: Sequence[Seed],
         settings: Settings | None = None,
         on_step: OnStep | None = None,
-        side: int | None = None,
     ) -> torch.Tensor:
         chosen = (settings or self.settings).upsampler
-        stage = self._upsampler(small.to(self.device), side)
-        return stage.draw(chosen, generators(seeds), self.device, on_step).cpu()
+        return self._upsampler(small.to(self.device)).draw(chosen, generators(seeds), self.device, on_step).cpu()
 
     @torch.no_grad()
     def invert(
@@ -318,10 +323,10 @@ class Unclip(UnclipModel):
         shape = (decoder.config.in_channels, size, size)
         return Stage("decoder", network, conditions, self.parts.decoder_scheduler.config, shape)
 
-    def _upsampler(self, small: torch.Tensor, side: int | None = None) -> Stage:
+    def _upsampler(self, small: torch.Tensor) -> Stage:
         """The stage that enlarges (n, 3, s, s): one network for most steps, one for the last."""
         first, last = self.parts.super_res_first, self.parts.super_res_last
-        size = side or self.picture_size
+        size = self.picture_size
         # In float32 also because this resize does not exist in half precision on a CPU.
         large = torch.nn.functional.interpolate(small, size=(size, size), mode="bicubic", antialias=True)
 

@@ -242,8 +242,8 @@ class Recipe(_Strict):
 
     The text tower is trained further, and the two other priors are trained, where the recipe has a table for them, be
     it an empty one.
-    `settings` becomes the checkpoint's default sampling settings and `examples` its prompts, in
-    `dalle2.json`.
+    `settings` becomes the checkpoint's default sampling settings, `examples` its prompts, and `subject`, by language,
+    the one kind of thing that it draws, in `dalle2.json`.
     """
 
     seed: pydantic.NonNegativeInt = 0
@@ -258,6 +258,7 @@ class Recipe(_Strict):
     upsampler: Upsampler = Upsampler()
     settings: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
     examples: tuple[str, ...] = ()
+    subject: dict[str, str] = pydantic.Field(default_factory=dict)
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -210,6 +210,7 @@ class Training:
             "settings": self.recipe.settings,
             "styles": getattr(self.pictures(self.recipe.data.split), "styles", []),
             "examples": self.recipe.examples,
+            "subject": self.recipe.subject,
             "recipe": self.recipe.model_dump(mode="json"),
         }
         layout.write(layout.Parts(**parts), checkpoint, description, torch.float16, self._phrases())
@@ -267,9 +268,8 @@ class Training:
                     stage.save(temporary)
                 temporary.rename(final)
             except Exception as error:  # the libraries that write have exceptions of their own
-                raise OSError(f"{final} could not be written (is the disk full?): {error}") from error
-            finally:
                 shutil.rmtree(temporary, ignore_errors=True)
+                raise OSError(f"{final} could not be written (is the disk full?): {error}") from error
             for stage in stages:
                 (self.run.folder / "snapshots" / f"{stage.name}.pt").unlink(missing_ok=True)
         accelerator.wait_for_everyone()

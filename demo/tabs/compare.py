@@ -3,9 +3,10 @@
 Until the vote the page has neither records nor names: who is A and who is B is known to the server alone.
 """
 
+import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from html import escape
 from typing import Any
@@ -13,16 +14,25 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils
 
-from demo.blind import Pair, Side, contestant, keep, shuffled
+from demo.blind import Pair, Side, contestant, keep, label, shuffled
 from demo.desk import HERE, Desk, Way
 from demo.language import Both, refused
+from demo.pictures import Pictures
 from demo.ranking import QUESTIONS, rank
-from demo.status import progress, status
-from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, words
+from demo.status import Status, progress, status
+from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Studio, words
 from demo.votes import Vote, Votes, usual_file
 
 MAX_A_SIDE = 4
 PAIR_SECONDS = 1800  # for so long a visitor may think before voting
+LETTERS = "AB"
+# The ballot has gone, and with it the focus: the answer is looked at.
+LOOK = """() => {
+  const line = document.querySelector("#tab-compare .results .status p");
+  line.tabIndex = -1;
+  line.focus();
+  document.querySelector("#tab-compare .sides").scrollIntoView({block: "nearest"});
+}"""
 ANSWERS = (("A", "a"), ("A = B", "tie"), ("B", "b"))
 ASKED = {
     "photorealism": Both("Which is more photorealistic?", "哪边更像真实照片？"),
@@ -65,7 +75,8 @@ def build(desk: Desk) -> None:
                 bench = desk.bench("Draw both", "绘制双方")
             with gr.Column(elem_classes="results"):
                 with gr.Row(elem_classes="sides"):
-                    boards = [_board(desk, letter) for letter in "AB"]
+                    titles, boards = zip(*(_board(desk, letter) for letter in LETTERS), strict=True)
+                answer = Status(status("idle", ""))
                 slider = gr.ImageSlider(
                     label=say("A at the left, B at the right: move the line", "左边是 A，右边是 B：拖动分界线"),
                     format="png",
@@ -84,7 +95,7 @@ def build(desk: Desk) -> None:
                         reveal_button = gr.Button(say("Show without a vote", "不投票，直接揭晓"))
             with desk.options():
                 count = gr.Slider(
-                    1, MAX_A_SIDE, value=1, step=1, label=say("Pictures a side", "每边图片数"), buttons=[]
+                    1, MAX_A_SIDE, value=1, step=1, label=say("Pictures per side", "每边图片数"), buttons=[]
                 )
                 seed, random_seed = desk.seed()
                 with gr.Accordion(say(*FIRST)):
@@ -109,27 +120,43 @@ def build(desk: Desk) -> None:
     inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint]
     desk.draws(bench, _comparing(desk, slider.GRADIO_CACHE), inputs, [*boards, slider, pair, seed])
     # A new pair, new answers.
-    bench.draw.click(None, None, questions, js=f"() => Array({len(questions)}).fill(null)", **HERE)
-    shown = [*boards, pair, bench.status]
+    fresh = json.dumps([None] * len(questions) + [_title(letter) for letter in LETTERS] + [status("idle", "")])
+    bench.draw.click(None, None, [*questions, *titles, answer], js=f"() => {fresh}", **HERE)
+    shown = [*boards, *titles, pair, answer]
     voted = vote_button.click(
         _voting(votes), [pair, *questions, consent], shown, api_name="vote", show_progress="hidden"
     )
-    reveal_button.click(reveal, pair, shown, api_name="reveal", show_progress="hidden")
-    count_up = _standings(votes, export.GRADIO_CACHE)
+    revealed = reveal_button.click(reveal, pair, shown, api_name="reveal", show_progress="hidden")
+    for told in (voted, revealed):
+        told.success(None, None, None, js=LOOK, **HERE)
+    count_up = _standings(votes, desk.studio, export.GRADIO_CACHE)
     tab.select(count_up, None, [table, export], api_name="standings", show_progress="hidden")
     voted.success(count_up, None, [table, export], api_visibility="private", show_progress="hidden")
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     desk.takes(Way("compare", "compare", Both("Compare", "比较"), known, task="text_to_image"))
 
 
-def _board(desk: Desk, letter: str) -> gr.HTML:
+def _board(desk: Desk, letter: str) -> tuple[gr.HTML, Pictures]:
     with gr.Column(min_width=140, elem_classes="side"):
-        gr.HTML(f"<h2>{letter}</h2>")
-        return desk.pictures()
+        return gr.HTML(_title(letter)), desk.pictures()
+
+
+def _title(text: str) -> str:
+    return f"<h2>{escape(text)}</h2>"
 
 
 def _question(desk: Desk, question: str) -> gr.Radio:
-    return gr.Radio(ANSWERS, label=desk.say(*ASKED[question]), elem_classes=question.replace(" ", "-"))
+    label = desk.say(*asked(desk.studio)[question])
+    return gr.Radio(ANSWERS, label=label, elem_classes=question.replace(" ", "-"))
+
+
+def asked(studio: Studio) -> dict[str, Both]:
+    """The questions in words; what is not photographs is asked for likeness to the real thing."""
+    subject = studio.model().subject
+    if not subject:
+        return ASKED
+    en, zh = subject["en"], subject.get("zh", subject["en"])
+    return ASKED | {"photorealism": Both(f"Which looks more like real {en}?", f"哪边更像真正的{zh}？")}
 
 
 def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
@@ -153,7 +180,7 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
         `/reveal`, in the same session, tell which is which.
         """
         try:
-            asked = words(prompt)
+            wanted = words(prompt)
             ways = [(settings, checkpoint), (other_settings, other_checkpoint)]
             names = [contestant(studio, *way) for way in ways]
             if names[0] == names[1]:
@@ -164,7 +191,7 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
             for which, name, way in zip((FIRST, SECOND), names, ways, strict=True):
                 drawings = studio.draw(
                     lambda model, seeds, chosen, on_step: model.text_to_image(
-                        [asked] * len(seeds), seeds, chosen, on_step
+                        [wanted] * len(seeds), seeds, chosen, on_step
                     ),
                     start,
                     count,
@@ -175,8 +202,8 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
                     for drawing in drawings:
                         yield *[gr.skip()] * 5, _of_one(which, drawing, request)
                 start = drawing.seeds[0]  # the second one gets the same, also when it is random
-                sides.append(Side(name, drawing.pictures))
-            drawn = shuffled(sides, asked, start)
+                sides.append(Side(name, label(studio, *way), drawing.pictures))
+            drawn = shuffled(sides, wanted, start)
             sheets = (drawn.a.sheet(), drawn.b.sheet())
             slides = tuple(processing_utils.save_pil_to_cache(sheet, cache, format="png") for sheet in sheets)
             desk.files.update(slides)  # Gradio would not delete what its slider keeps
@@ -208,7 +235,7 @@ def _voting(votes: Votes) -> Callable[..., tuple]:
     ) -> tuple:
         """Vote once on the pair that `/compare` drew in this session: "a", "b", "tie" or nothing for each question.
 
-        Answers with A's and B's pictures, now signed with their records, and a sentence that names both.
+        Answers with A's and B's pictures, now with their records, both names as HTML, and a sentence with them.
         The prompt is kept only if `keep_prompt`.
         """
         given = dict(zip(QUESTIONS, (photorealism, caption_match, diversity), strict=True))
@@ -229,18 +256,21 @@ def reveal(pair: Pair | None, request: gr.Request = None) -> tuple:
 
 
 def _revealed(pair: Pair, thanks: str, request: gr.Request | None) -> tuple:
-    """Both boards with records and names, no pair to vote on any more, and the sentence."""
-    told = Both(f"A is {pair.a.name}, B is {pair.b.name}.", f"A 是 {pair.a.name}，B 是 {pair.b.name}。")
-    return pair.a.signed("A"), pair.b.signed("B"), None, status("idle", thanks + told.for_visitor(request))
+    """Both boards with records, their names, no pair to vote on any more, and the sentence."""
+    a, b = pair.a.label, pair.b.label
+    told = Both(f"A is {a.en}, B is {b.en}.", f"A 是{a.zh}，B 是{b.zh}。")
+    titles = [f"{letter}: {one.for_visitor(request)}" for letter, one in zip(LETTERS, (a, b), strict=True)]
+    boards = [side.signed(title) for side, title in zip((pair.a, pair.b), titles, strict=True)]
+    return *boards, *map(_title, titles), None, status("idle", thanks + told.for_visitor(request))
 
 
-def _standings(votes: Votes, cache: str) -> Callable[..., tuple[str, str]]:
+def _standings(votes: Votes, studio: Studio, cache: str) -> Callable[..., tuple[str, str]]:
     def standings(request: gr.Request = None) -> tuple[str, Any]:
         """The ranking of each question as an HTML table, and all votes as a CSV file."""
         try:
             # Gradio empties its cache in time.
             file = processing_utils.save_bytes_to_cache(votes.to_csv().encode(), "votes.csv", cache)
-            return _tables(votes.read(), request), file
+            return _tables(votes.read(), asked(studio), request), file
         except (OSError, ValueError, sqlite3.Error) as error:
             log.error("The votes in %s cannot be read", votes.file, exc_info=error)
             sentence = refused("The votes cannot be read now: the server's log says why.", request)
@@ -249,7 +279,7 @@ def _standings(votes: Votes, cache: str) -> Callable[..., tuple[str, str]]:
     return standings
 
 
-def _tables(votes: Sequence[Vote], request: gr.Request | None) -> str:
+def _tables(votes: Sequence[Vote], said: Mapping[str, Both], request: gr.Request | None) -> str:
     """The ranking of each question, as HTML."""
 
     def cells(tag: str, texts: Sequence[str]) -> str:
@@ -260,6 +290,7 @@ def _tables(votes: Sequence[Vote], request: gr.Request | None) -> str:
         rows = "".join(cells("td", place.cells()) for place in rank(votes, question))
         head = cells("th", [column.for_visitor(request) for column in COLUMNS])
         table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
-        said = table if rows else f"<p>{NO_VOTES.for_visitor(request)}</p>"
-        sections.append(f"<section><h3>{ASKED[question].for_visitor(request)}</h3>{said}</section>")
+        shown = table if rows else f"<p>{NO_VOTES.for_visitor(request)}</p>"
+        heading = escape(said[question].for_visitor(request))
+        sections.append(f"<section><h3>{heading}</h3>{shown}</section>")
     return "".join(sections)

@@ -1,13 +1,16 @@
 """The tab "create": a prompt becomes pictures."""
 
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gradio as gr
 
-from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, answers
-from demo.language import refused
+from demo import samples, styles
+from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, Way, answers
+from demo.language import Both, refused
+from demo.picks import Picks
 from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, read_record, words
 
 # How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.
@@ -29,14 +32,6 @@ FROM_LINK = """(...now) => {
   ];
 }"""
 
-# The prompt with the style at its end, in the place of another one that stood there, in the words of its language.
-IN_STYLE = """(prompt, style, styles) => {
-  const ends = styles.flatMap(name => [`, ${name} style`, `，${name}风格`]);
-  const end = ends.find(end => prompt.endsWith(end)) ?? "";
-  const bare = prompt.slice(0, prompt.length - end.length).replace(/[\\s,，]+$/, "");
-  return /\\p{Script=Han}/u.test(bare) ? `${bare}，${style}风格` : `${bare}, ${style} style`;
-}"""
-
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoints `/text_to_image` and `/settings_of_picture`."""
@@ -46,8 +41,9 @@ def build(desk: Desk) -> None:
     with desk.tab("create", "Create", "创作"), desk.task():
         with desk.asking():
             prompt = _prompt(desk)
-            bench = desk.bench()
-        pictures = desk.pictures()
+            styled = any(len(desk.studio.model(name).styles) > 1 for name in desk.studio.checkpoints)
+            bench = desk.bench(sheet=styled)
+        pictures = desk.pictures(walls=samples.walls(desk.studio))
         with desk.options():
             _examples(desk, prompt)
             count = desk.count()
@@ -86,8 +82,66 @@ def build(desk: Desk) -> None:
                 checkpoint,
             )
 
-        yield from answers(draw, prompt.strip() if isinstance(prompt, str) else "", request)
+        yield from answers(draw, prompt.strip() if isinstance(prompt, str) else "", request, numbered="{}, {}")
 
+    desk.draws(bench, text_to_image, [prompt, seed, random_seed, count, settings], [pictures, seed])
+    if styled:
+        in_all_styles = _in_all_styles(desk)
+        sheet = dataclasses.replace(bench, draw=bench.sheet)
+        desk.draws(sheet, in_all_styles, [prompt, seed, random_seed, settings], [pictures, seed])
+    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    desk.reuses("text_to_image", "create", known)
+    # A picture of the wall is drawn as it is; "sample" is the task of no picture, so that no menu offers this way.
+    desk.takes(Way("sample", "create", Both("Draw it", "画出来"), known, task="sample", press="draw"))
+    if styled:
+        all_styles = Both("All styles", "全部风格")
+        desk.takes(Way("all-styles", "create", all_styles, known, "text_to_image", near=True, press="sheet"))
+    loaded = [prompt, seed, random_seed, settings]
+    upload.upload(_settings_of_picture(desk), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
+    linked = [*loaded, desk.checkpoint]
+    js = FROM_LINK % (MAX_PROMPT_CHARACTERS, json.dumps(desk.studio.checkpoints))
+    desk.page.load(None, linked, linked, js=js, **HERE)
+
+
+def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
+    first = desk.studio.checkpoints[0]
+
+    def in_all_styles(
+        prompt: str,
+        seed: int | None = 0,
+        random_seed: bool = True,
+        settings: Any = "default",
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[Answer]:
+        """Draw a prompt once in each style of the checkpoint, all from one seed; answers as `/text_to_image`.
+
+        A style that the prompt names at its end gives way.
+        """
+
+        def draw() -> Iterator[Drawing]:
+            asked, offered = words(prompt), desk.studio.model(checkpoint).styles
+            if not offered:
+                raise Refusal(f"The checkpoint {checkpoint} has no styles of its own: name one in the prompt.")
+            prompts = [words(styles.restyled(asked, style, offered)) for style in offered]
+            yield from desk.studio.draw(
+                lambda model, seeds, *how: model.text_to_image(prompts, seeds[:1] * len(prompts), *how),
+                None if random_seed else seed,
+                len(prompts),
+                settings,
+                checkpoint,
+                most=len(prompts),
+            )
+
+        def named(record: Mapping[str, Any]) -> str:
+            return str(record["prompt"])
+
+        yield from answers(draw, prompt.strip() if isinstance(prompt, str) else "", request, named, "{}, {}")
+
+    return in_all_styles
+
+
+def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any]]:
     def settings_of_picture(picture: str, request: gr.Request = None) -> tuple[str, int, bool, Any]:
         """Read the record of a PNG that this program drew: its prompt, seed, False (not random), and settings."""
         try:
@@ -99,14 +153,7 @@ def build(desk: Desk) -> None:
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
-    desk.draws(bench, text_to_image, [prompt, seed, random_seed, count, settings], [pictures, seed])
-    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    desk.reuses("text_to_image", "create", known)
-    loaded = [prompt, seed, random_seed, settings]
-    upload.upload(settings_of_picture, upload, loaded, api_name="settings_of_picture", show_progress="hidden")
-    linked = [*loaded, desk.checkpoint]
-    js = FROM_LINK % (MAX_PROMPT_CHARACTERS, json.dumps(desk.studio.checkpoints))
-    desk.page.load(None, linked, linked, js=js, **HERE)
+    return settings_of_picture
 
 
 def _prompt(desk: Desk) -> gr.Textbox:
@@ -122,34 +169,18 @@ def _prompt(desk: Desk) -> gr.Textbox:
     )
     counter = gr.HTML(f"0 / {MAX_PROMPT_CHARACTERS:,}", elem_id="counter")
     prompt.change(None, prompt, counter, js=COUNT, **HERE)
-    offered = {name: desk.studio.model(name).styles for name in desk.studio.checkpoints}
-    _chips(desk, desk.say("Style", "风格"), offered, "styles", prompt, IN_STYLE)
+    offered = samples.styles(desk.studio)
+    picks = Picks(offered, desk.checkpoint.value, Both("Style", "风格"), True, "styles")
+    picks.follow(desk.checkpoint, HERE)
+    picks.pick(None, [prompt, desk.checkpoint], prompt, js=styles.toggle(offered), **HERE)
+    prompt.change(None, [prompt, desk.checkpoint], picks, js=styles.chosen(offered), **HERE)
     return prompt
 
 
 def _examples(desk: Desk, prompt: gr.Textbox) -> None:
-    """Prompts that this checkpoint can draw; a click puts one into the box."""
-    offered = {name: desk.studio.model(name).examples for name in desk.studio.checkpoints}
-    _chips(desk, desk.say("Try one of these", "试试这些"), offered, "examples", prompt, "(_, picked) => picked")
-
-
-def _chips(
-    desk: Desk, label: Any, offered: Mapping[str, Sequence[str]], elem_id: str, prompt: gr.Textbox, put: str
-) -> None:
-    """Texts to pick from, those of the chosen checkpoint; `put` makes a new prompt of (prompt, picked, all texts).
-
-    All of it happens in the browser: a click counts at once, also while the server is busy.
-    """
-    chips = gr.Dataset(
-        components=[gr.Textbox(visible=False)],
-        samples=[[text] for text in offered[desk.checkpoint.value]],
-        label=label,
-        samples_per_page=100,
-        visible=any(offered.values()),
-        elem_id=elem_id,
-    )
-    texts = json.dumps(offered)
-    pick = f"(prompt, index, checkpoint) => (all => ({put})(prompt, all[index], all))({texts}[checkpoint])"
-    chips.click(None, [prompt, chips, desk.checkpoint], prompt, js=pick, **HERE)
-    show = f"checkpoint => ({{__type__: 'update', samples: {texts}[checkpoint].map(text => [text])}})"
-    desk.checkpoint.change(None, desk.checkpoint, chips, js=show, **HERE)
+    """Prompts that this checkpoint can draw; a click draws one."""
+    offered = {name: [{"name": text} for text in desk.studio.model(name).examples] for name in desk.studio.checkpoints}
+    picks = Picks(offered, desk.checkpoint.value, Both("Try one of these", "试试这些"), elem_id="examples")
+    picks.follow(desk.checkpoint, HERE)
+    picked = picks.pick(None, None, prompt, js="() => window.picked", **HERE)
+    picked.then(None, None, None, js="() => window.arrive('create', 'draw')", **HERE)

@@ -1,5 +1,6 @@
 """The tab "explain": how a picture comes about, step by step, word by word, or axis by axis of its embedding."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,10 +10,10 @@ from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both, refused
 from demo.status import STAGE, progress, status
 from demo.studio import (
-    FREE,
     FROM_PICTURE,
     MAX_PROMPT_CHARACTERS,
     Drawing,
+    Manner,
     Refusal,
     open_picture,
     words,
@@ -21,9 +22,9 @@ from demo.studio import (
 MAX_CAPTIONS = 20
 AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 ASKED = {
-    "steps": Both("How does it form, step by step?", "它如何一步步成形？"),
-    "attention": Both("Where did each word look?", "每个词看向哪里？"),
-    "dimensions": Both("What does the embedding of a picture hold?", "图片的嵌入里有什么？"),
+    "steps": Both("What is predicted at each denoising step?", "每个去噪步骤预测出什么？"),
+    "attention": Both("Which part of the picture belongs to which word?", "每个词对应图片的哪里？"),
+    "dimensions": Both("What do the principal components of its embedding add?", "嵌入的各主成分带来什么？"),
 }
 NEEDS = {"steps": "text_to_image", "attention": "attention", "dimensions": "variations"}
 # A question about a picture asks for one, the others for a prompt.
@@ -69,7 +70,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
             picture = OwnPicture(say("Picture", "图片"))
             picture.visible = able[0] == "dimensions"
             bench = desk.bench("Explain", "解释")
-        pictures = desk.pictures(film=True)
+        pictures = desk.pictures(film=True, captioned=True)
         with desk.options():
             seed, random_seed = desk.seed()
             settings = desk.choices()
@@ -103,7 +104,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
                     settings,
                     checkpoint,
                     most=len(AXES),
-                    manner=FROM_PICTURE,
+                    manner=dataclasses.replace(FROM_PICTURE, kind=question),
                 )
                 return
             if question not in ("steps", "attention"):
@@ -115,7 +116,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
                 1,
                 settings,
                 checkpoint,
-                manner=FREE,
+                manner=Manner(kind=question),
             )
 
         yield from answers(draw, Both("Picture", "图片").for_visitor(request), request, lambda r: _named(r, request))
@@ -182,4 +183,10 @@ def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:
             return f"{STAGE[record['stage']].for_visitor(request)}, {Both('step', '第').for_visitor(request)} {index}"
         case "attention":
             return record["word"] or record["prompt"]
-    return Both(f"{record['axes']} axes", f"{record['axes']} 个主轴").for_visitor(request)
+    return _components(record["axes"]).for_visitor(request)
+
+
+def _components(count: int) -> Both:
+    if count == 0:
+        return Both("The mean embedding", "平均嵌入")
+    return Both("1 component" if count == 1 else f"{count} components", f"{count} 个主成分")

@@ -22,16 +22,16 @@ def build(desk: Desk) -> None:
             picture = OwnPicture(say("Picture", "图片"))
             prompt = gr.Textbox(
                 "",
-                label=say("What the whole should show, if you like", "整张图应是什么（可选）"),
-                placeholder=say("Without words it is painted in the picture's own spirit", "不写则按原图风格补画"),
+                label=say("Prompt for the whole picture (optional)", "整张图的描述（可选）"),
+                placeholder=say("Leave empty to follow the picture", "留空则按原图补画"),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             bench = desk.bench("Extend", "扩展")
         pictures = desk.pictures()
         with desk.options():
-            share = _part(say("How much of the side the picture covers", "图片占边长的比例"), SHARE, 0.2, 0.9)
-            across = _part(say("Where it stands, left to right", "左右位置"), 0.5)
-            down = _part(say("Where it stands, top to bottom", "上下位置"), 0.5)
+            share = _part(say("Size of the picture in the new one", "原图在新图中的大小"), SHARE, 0.2, 0.9)
+            across = _part(say("Horizontal position", "水平位置"), 0.5)
+            down = _part(say("Vertical position", "垂直位置"), 0.5)
             count = desk.count()
             seed, random_seed = desk.seed()
             settings = desk.choices(manner=REPAINTING)

@@ -12,9 +12,10 @@ from PIL import Image
 from demo import film
 from demo.desk import Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, Drawing, Refusal, open_picture, words
+from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, Drawing, Manner, Refusal, open_picture, words
 
 DEFAULT_FRAMES = 8
+INTERPOLATING = Manner(kind="interpolation")
 
 
 def build(desk: Desk) -> None:
@@ -31,7 +32,7 @@ def build(desk: Desk) -> None:
             prompts.append(
                 gr.Textbox(
                     "",
-                    label=say(f"or a prompt for {name}", f"或 {name} 的描述"),
+                    label=say(f"Prompt for {name}, instead of a picture", f"{name} 的描述（代替图片）"),
                     max_length=MAX_PROMPT_CHARACTERS,
                 )
             )
@@ -41,7 +42,7 @@ def build(desk: Desk) -> None:
             with gr.Row(elem_classes="sources"):
                 end("A")
                 end("B")
-            with gr.Accordion(say("More ends", "更多端点"), open=False), gr.Row(elem_classes="sources"):
+            with gr.Accordion(say("Add C and D", "添加 C 和 D"), open=False), gr.Row(elem_classes="sources"):
                 end("C")
                 end("D")
             bench = desk.bench()
@@ -91,6 +92,7 @@ def build(desk: Desk) -> None:
                 settings,
                 checkpoint,
                 most=MAX_FRAMES,
+                manner=INTERPOLATING,
             ):
                 if drawing.finished:
                     result.extend(drawing.pictures)
@@ -105,8 +107,8 @@ def build(desk: Desk) -> None:
     desk.draws(bench, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     desk.reuses("interpolation", "interpolate", known)
-    desk.takes(Way("end-a", "interpolate", Both("Interpolate from here", "从这里过渡"), [(places[0], "image")]))
-    desk.takes(Way("end-b", "interpolate", Both("Interpolate to here", "过渡到这里"), [(places[1], "image")]))
+    desk.takes(Way("end-a", "interpolate", Both("Interpolate from it", "从这张过渡"), [(places[0], "image")]))
+    desk.takes(Way("end-b", "interpolate", Both("Interpolate to it", "过渡到这张"), [(places[1], "image")]))
 
 
 def _films(frames: list[Image.Image], cache: str, noted: set[str]) -> tuple[gr.DownloadButton, gr.DownloadButton]:

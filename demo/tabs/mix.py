@@ -25,7 +25,7 @@ def build(desk: Desk) -> None:
                 other_weight = _weight(say("Weight of the second", "第二张的权重"), 0.5)
             prompt = gr.Textbox(
                 "",
-                label=say("And a prompt, if you like", "再加一句描述（可选）"),
+                label=say("Prompt (optional)", "描述（可选）"),
                 placeholder=say("What else it should show", "还要有什么"),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
@@ -74,8 +74,8 @@ def build(desk: Desk) -> None:
     desk.draws(bench, mix, inputs, [pictures, seed])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     desk.reuses("mix", "mix", known)
-    desk.takes(Way("mix-first", "mix", Both("Mix, as the first", "混合：第一张"), [(one, "image")]))
-    desk.takes(Way("mix-second", "mix", Both("Mix, as the second", "混合：第二张"), [(other, "image")]))
+    desk.takes(Way("mix-first", "mix", Both("Mix: first picture", "混合：第一张"), [(one, "image")]))
+    desk.takes(Way("mix-second", "mix", Both("Mix: second picture", "混合：第二张"), [(other, "image")]))
 
 
 def _weight(label: Any, value: float) -> gr.Slider:

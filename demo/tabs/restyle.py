@@ -12,6 +12,7 @@ from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, REWORDING, STRENGTHS,
 
 DEFAULT_FRAMES = 6
 STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}
+LANDSCAPES = Both("a summer landscape", "夏天的风景"), Both("a winter landscape", "冬天的风景")
 
 
 def build(desk: Desk) -> None:
@@ -20,37 +21,39 @@ def build(desk: Desk) -> None:
         return
     say, first = desk.say, desk.studio.checkpoints[0]
     usual = "prior" if "diffusion" in desk.studio.model(first).priors else "slerp"
+    styles = desk.studio.model(first).styles
+    before, after = [_in_style(style) for style in (styles[0], styles[-1])] if len(styles) > 1 else LANDSCAPES
     with desk.tab("restyle", "Restyle", "改写"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
             new = gr.Textbox(
                 "",
                 label=say("What it should become", "变成什么"),
-                placeholder=say("a winter landscape", "冬天的风景"),
+                placeholder=say(*after),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             old = gr.Textbox(
                 "",
-                label=say("What it is now, if you like", "现在是什么（可选）"),
-                placeholder=say("a summer landscape", "夏天的风景"),
+                label=say("What it is now (optional)", "现在是什么（可选）"),
+                placeholder=say(*before),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             bench = desk.bench("Restyle", "改写")
-        pictures = desk.pictures(film=True)
+        pictures = desk.pictures(film=True, captioned=True)
         with desk.options():
             way = gr.Radio(
                 [
-                    (say("Told anew by the prior", "由先验重述"), "prior"),
-                    (say("Turned, as in the paper", "如论文：转向"), "slerp"),
+                    (say("Invert the prior, change the text", "反演先验，换成新文本"), "prior"),
+                    (say("Text diff by slerp, as in the paper", "文本差值（slerp，论文方法）"), "slerp"),
                 ],
                 value=usual,
-                label=say("Way", "方式"),
+                label=say("Method", "方法"),
             )
             strongest = gr.Slider(
-                0.05, 1, value=STRONGEST[usual], step=0.05, label=say("Greatest strength", "最大强度"), buttons=[]
+                0.05, 1, value=STRONGEST[usual], step=0.05, label=say("Maximum strength", "最大强度"), buttons=[]
             )
             count = gr.Slider(
-                2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of strengths", "强度级数"), buttons=[]
+                2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of pictures", "图片数量"), buttons=[]
             )
             seed, random_seed = desk.seed()
             settings = desk.choices(manner=REWORDING)
@@ -98,6 +101,10 @@ def build(desk: Desk) -> None:
     known = [(new, "record.new"), (old, "record.old"), (way, "record.way"), (seed, "record.seed"), (random_seed, False)]
     desk.reuses("text_diff", "restyle", [*known, (settings, "record.settings")])
     desk.takes(Way("restyle", "restyle", Both("Restyle", "改写"), [(picture, "image")]))
+
+
+def _in_style(style: str) -> Both:
+    return Both(f"{style} style", f"{style}风格")
 
 
 def _strengths(strongest: float, count: int) -> list[float]:

@@ -21,15 +21,15 @@ def build(desk: Desk) -> None:
     say, first = desk.say, desk.studio.checkpoints[0]
     with desk.tab("retouch", "Retouch", "修改"), desk.task():
         with desk.asking():
-            picture = OwnPicture(say("Picture: then paint over what shall change", "图片：然后涂抹要改变的部分"))
+            picture = OwnPicture(say("Picture: then mark what should change", "图片：然后标出要改变的部分"))
             brush = Brush()
             prompt = gr.Textbox(
                 "",
-                label=say("What the whole should show, if you like", "整张图应是什么（可选）"),
-                placeholder=say("Without words it is painted in the picture's own spirit", "不写则按原图风格补画"),
+                label=say("Prompt for the whole picture (optional)", "整张图的描述（可选）"),
+                placeholder=say("Leave empty to follow the picture", "留空则按原图补画"),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
-            bench = desk.bench("Paint", "补画")
+            bench = desk.bench("Repaint", "重画")
         pictures = desk.pictures()
         with desk.options():
             count = desk.count()

@@ -22,7 +22,7 @@ def build(desk: Desk) -> None:
             picture = OwnPicture(say("Picture", "图片"))
             prompt = gr.Textbox(
                 "",
-                label=say("Prompt, if you like", "描述（可选）"),
+                label=say("Prompt (optional)", "描述（可选）"),
                 placeholder=say("What the picture shows", "图片里有什么"),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
@@ -38,7 +38,7 @@ def build(desk: Desk) -> None:
                 1,
                 value=DEFAULT_ETA,
                 step=0.05,
-                label=say("Freedom: 0 is the same picture", "自由度：0 为原图"),
+                label=say("Amount of change (eta): 0 reproduces the picture", "变化程度（eta）：0 重现原图"),
                 buttons=[],
                 visible=False,
             )
@@ -81,4 +81,4 @@ def build(desk: Desk) -> None:
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(keep, "record.inverted"), (eta, "record.settings.decoder.eta")]
     desk.reuses("variations", "variations", known)
-    desk.takes(Way("vary", "variations", Both("Vary", "变体"), [(picture, "image")], near=True))
+    desk.takes(Way("vary", "variations", Both("Vary", "变体"), [(picture, "image")], near=True, press="draw"))

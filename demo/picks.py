@@ -1,0 +1,50 @@
+"""Things to pick from with a click, of the chosen checkpoint: texts as chips, or pictures with their names."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo.language import Both
+
+TEMPLATE = Path(__file__).with_name("picks.html").read_text(encoding="utf-8")
+BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
+
+
+class Picks(gr.HTML):
+    """Offers {name, url} of each checkpoint, `url` being a picture; texts, without one, in the visitor's language.
+
+    A click puts the name into the page's `window.picked` and triggers "pick". With `marks` the one that is its value
+    is marked as chosen.
+    """
+
+    def __init__(
+        self,
+        offered: Mapping[str, Sequence[Mapping[str, str]]],
+        checkpoint: str,
+        heading: Both,
+        marks: bool = False,
+        elem_id: str | None = None,
+        render: bool = True,
+    ) -> None:
+        super().__init__(
+            "",
+            html_template=TEMPLATE,
+            js_on_load=BEHAVIOUR,
+            elem_id=elem_id,
+            elem_classes="picks",
+            apply_default_css=False,
+            visible=any(offered.values()),
+            offered=offered,
+            checkpoint=checkpoint,
+            heading=heading._asdict(),
+            marks=marks,
+            render=render,
+        )
+
+    def follow(self, picker: gr.Dropdown, how: Mapping[str, Any]) -> None:
+        """Offer what belongs to the checkpoint of the picker; `how` are the listener's options."""
+        js = f"checkpoint => ({{__type__: 'update', props: {{...{json.dumps(self.props)}, checkpoint}}}})"
+        picker.change(None, picker, self, js=js, **how)

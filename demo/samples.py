@@ -1,0 +1,54 @@
+"""What a checkpoint shows of itself: small pictures in its folder `samples`, and their records in samples/index.json.
+
+`wall` are those of the first screen, by the visitor's language, and `styles` one of each style; `python -m
+benchmarks.wall` draws them.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from demo.studio import Studio
+
+
+def walls(studio: Studio) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Checkpoint -> language -> [{url, record}]; without those that have no samples."""
+    return {
+        checkpoint: {
+            language: [_shown(place, index, sample) for sample in wall] for language, wall in index["wall"].items()
+        }
+        for checkpoint, place, _, index in _found(studio)
+    }
+
+
+def styles(studio: Studio) -> dict[str, list[dict[str, str]]]:
+    """Checkpoint -> [{name, url, prompt}] of its styles; url and prompt are "" where there is no sample."""
+    offered = {
+        name: [{"name": style, "url": "", "prompt": ""} for style in studio.model(name).styles]
+        for name in studio.checkpoints
+    }
+    for checkpoint, place, _, index in _found(studio):
+        for style in offered[checkpoint]:
+            if sample := index["styles"].get(style["name"]):
+                style |= {"url": f"{place}/{sample['file']}", "prompt": sample["prompt"]}
+    return offered
+
+
+def routes(studio: Studio) -> list[Mount]:
+    """What serves the pictures, at addresses that do not tell where the server keeps them."""
+    return [Mount(f"/{place}", StaticFiles(directory=folder)) for _, place, folder, _ in _found(studio)]
+
+
+def _found(studio: Studio) -> Iterator[tuple[str, str, Path, Mapping[str, Any]]]:
+    """(checkpoint, address beside the page, folder, index) of each that has samples."""
+    for number, checkpoint in enumerate(studio.checkpoints):
+        if found := studio.samples(checkpoint):
+            yield checkpoint, f"samples/{number}", *found
+
+
+def _shown(place: str, index: Mapping[str, Any], sample: Mapping[str, Any]) -> dict[str, Any]:
+    record = {"prompt": sample["prompt"], "seed": sample["seed"], "settings": index["settings"]}
+    return {"url": f"{place}/{sample['file']}", "record": record}

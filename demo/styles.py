@@ -1,0 +1,41 @@
+"""A prompt in a style: the style stands at its end, in the words of the prompt's language."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+HAN = re.compile("[\u3400-\u9fff]")
+# The same as `restyled` in the browser. Picking the style that is there takes it off, and a style alone is shown on
+# what its sample shows.
+TOGGLE = """(prompt, style, offered) => {
+  const styles = offered.map(({name}) => name);
+  const ends = styles.map(name => [name, [`, ${name} style`, `，${name}风格`]]);
+  const [was, all] = ends.find(([_, all]) => all.some(end => prompt.endsWith(end))) ?? ["", []];
+  const end = all.find(end => prompt.endsWith(end)) ?? "";
+  const bare = prompt.slice(0, prompt.length - end.length).replace(/[\\s,，]+$/, "");
+  if (was === style) return bare;
+  if (!bare) return offered.find(({name}) => name === style)?.prompt || `${style} style`;
+  return /\\p{Script=Han}/u.test(bare) ? `${bare}，${style}风格` : `${bare}, ${style} style`;
+}"""
+# The style at the end of a prompt, or "".
+CHOSEN = """(prompt, offered) => {
+  const ends = name => [`, ${name} style`, `，${name}风格`].some(end => (prompt || '').endsWith(end));
+  return offered.find(({name}) => ends(name))?.name ?? '';
+}"""
+
+
+def toggle(offered: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
+    """JavaScript: (prompt, checkpoint) -> the prompt with the picked style put on or taken off."""
+    return f"(prompt, checkpoint) => ({TOGGLE})(prompt || '', window.picked, {json.dumps(offered)}[checkpoint])"
+
+
+def chosen(offered: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
+    """JavaScript: (prompt, checkpoint) -> the style that the prompt names at its end, or an empty text."""
+    return f"(prompt, checkpoint) => ({CHOSEN})(prompt, {json.dumps(offered)}[checkpoint])"
+
+
+def restyled(prompt: str, style: str, styles: Sequence[str]) -> str:
+    """The prompt in this style, in the place of another one of `styles` that stood at its end."""
+    ends = [end for name in styles for end in (f", {name} style", f"，{name}风格")]
+    bare = next((prompt.removesuffix(end) for end in ends if prompt.endswith(end)), prompt).rstrip(" ,，")
+    return f"{bare}，{style}风格" if HAN.search(bare) else f"{bare}, {style} style"
