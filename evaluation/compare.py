@@ -8,7 +8,6 @@ pictures and comparison.html, .md, .json and .csv; the same command goes on afte
 """
 
 import argparse
-import csv
 import dataclasses
 import shlex
 import sys
@@ -38,13 +37,14 @@ from evaluation.comparison import (
 )
 from evaluation.contestants import Contestant, open_contestants
 from evaluation.features import JUDGE, Network, extract, open_network, space_of
-from evaluation.folder import canonical, find_pictures
+from evaluation.folder import canonical, measured_pictures
 from evaluation.kernel_distance import kid
 from evaluation.manifest import MANIFEST, Manifest
 from evaluation.prompts import SAMPLINGS
 from evaluation.report import Measure
 from evaluation.sources import KINDS
 from evaluation.statistics import Moments, Statistics, frechet_distance, leave_groups_out
+from evaluation.tables import read_csv
 
 SCENES = 24
 SUFFIXES = (".html", ".md", ".json", ".csv")
@@ -157,7 +157,8 @@ def measure(contestant: Contestant, ruler: Ruler) -> Measured:
     values = {SCORE: 100 * scores.cosine}
     values |= {one.name: (scores.rank < k).astype(float) for k, one in _ranks(measures)}
     left_out: dict[str, Sequence[float]] = {}
-    told = clip_score.warnings_of(scores, ruler.clip, contestant.manifest.checkpoint)
+    told = measured_pictures(contestant.folder).notes
+    told += clip_score.warnings_of(scores, ruler.clip, contestant.manifest.checkpoint)
     if ruler.reference is not None:
         network = ruler.network
         features = extract(contestant.files, network, ruler.size, ruler.batch_size, ruler.workers, sys.stderr.isatty())
@@ -203,18 +204,15 @@ def scenes_of(contestants: Sequence[Measured], count: int = SCENES) -> tuple[Sce
 
 def read_votes(path: Path) -> tuple[VoteCount, ...]:
     """Votes as the page exports them, counted; ValueError names the first row that is none."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8.") from error
-    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        raise ValueError(f"{path} has no column {missing[0]!r}: votes have the columns {', '.join(COLUMNS)}.")
-    for number, row in enumerate(rows, 2):
+    rows = read_csv(path)
+    if not rows:
+        raise ValueError(f"{path} holds no votes: leave out --votes.")
+    for where, row in rows:
+        if missing := [name for name in COLUMNS if name not in row]:
+            raise ValueError(f"{path} has no column {missing[0]!r}: votes have the columns {', '.join(COLUMNS)}.")
         if row["winner"] not in ("a", "b", "tie") or not row["a"] or not row["b"] or row["a"] == row["b"]:
-            raise ValueError(f"{path}, row {number}: two different names and a winner of a, b or tie are needed.")
-    return count_votes(rows)
+            raise ValueError(f"{where}: two different names and a winner of a, b or tie are needed.")
+    return count_votes([row for _, row in rows])
 
 
 def _compare(options: argparse.Namespace) -> Comparison:
@@ -302,10 +300,11 @@ def _ruler(options: argparse.Namespace) -> tuple[Ruler, list[str]]:
         reference = Statistics.load(options.reference.expanduser())
         space_of(network, options.size).require(reference.space, f"The statistics in {options.reference}")
         return dataclasses.replace(ruler, reference=reference), told
-    paths = find_pictures(options.reference)
+    real = measured_pictures(options.reference)
+    paths = real.pictures
     if len(paths) < 2:
         raise ValueError(f"{options.reference} holds one picture: a distance needs two or more.")
-    return dataclasses.replace(ruler, reference=_statistics(paths, ruler)), told
+    return dataclasses.replace(ruler, reference=_statistics(paths, ruler)), told + real.notes
 
 
 def _with_their_own(ruler: Ruler, manifest: Manifest, options: argparse.Namespace) -> tuple[Ruler, list[str]]:

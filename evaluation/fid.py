@@ -4,6 +4,7 @@ One pass of the network gives the features that all of them share. Statistics ar
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from scipy.stats import t
 from evaluation import command, kernel_distance, manifold, report
 from evaluation.bootstrap import mean_interval
 from evaluation.features import ClipFeatures, Network, extract, open_network, space_of
-from evaluation.folder import find_pictures
+from evaluation.folder import measured_pictures
 from evaluation.inception import VARIABLE, Inception
 from evaluation.inception_score import SPLITS, inception_score
 from evaluation.manifest import read_manifest
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         made = [_measure_with(options, resize, unsaved) for resize in options.resize]
         if options.reference is not None:
             report.deliver(_report(options, made), options.report)
+        for note in _left_out(options) if options.reference is None else ():
+            print(f"Note: {note}", file=sys.stderr)
         if unsaved:  # told last: the disk that is full for statistics may still take the report
             raise unsaved[0]
 
@@ -168,6 +171,9 @@ def _settle(options: argparse.Namespace) -> None:
         raise ValueError("A jackknife needs two --groups or more, or 0 for no interval.")
     outputs = [*options.report, *([options.save_stats] if options.save_stats else [])]
     command.keep(outputs, (options.reference, options.inception_weights))
+    options.found = measured_pictures(options.images)
+    saved = options.reference is not None and Path(options.reference).suffix == ".npz"
+    options.real = None if saved or options.reference is None else measured_pictures(options.reference)
     if options.protocol is None:
         options.resize = options.resize or ["clean"]
         if options.network != "inception":
@@ -187,7 +193,7 @@ def _measure_with(
     Statistics that the disk did not take go to `unsaved`: what they would be measured for is still to come.
     """
     network = open_network(options.network, resize, options.inception_weights, options.device)
-    paths = find_pictures(options.images)
+    paths = options.found.pictures
     if options.num is not None:
         if not 2 <= options.num <= len(paths):
             raise ValueError(
@@ -196,12 +202,10 @@ def _measure_with(
         chosen = np.random.default_rng(options.seed).permutation(len(paths))[: options.num]
         paths = [paths[index] for index in sorted(chosen)]
     # Before the long part, so that what is not there, and statistics of another space, are refused at once.
-    reference, others = None, []
-    if options.reference is not None and Path(options.reference).suffix == ".npz":
+    reference = None
+    if options.reference is not None and options.real is None:
         reference = Statistics.load(Path(options.reference).expanduser())
         space_of(network, options.size).require(reference.space, f"The statistics in {options.reference}")
-    elif options.reference is not None:
-        others = find_pictures(options.reference)
     start = time.perf_counter()
     pictures = _statistics(paths, network, options)
     seconds = time.perf_counter() - start
@@ -213,7 +217,7 @@ def _measure_with(
     if options.reference is None:
         return [], [], {}
     if reference is None:
-        reference = _statistics(others, network, options)
+        reference = _statistics(options.real.pictures, network, options)
     facts = {
         "network": network.name,
         "weights_sha256": network.sha256,
@@ -251,7 +255,7 @@ def _report(options: argparse.Namespace, made: list[tuple[list[Measure], list[st
     manifest = read_manifest(Path(options.images))
     if manifest is not None:
         facts["generation"] = manifest.model_dump(mode="json")
-    told = [warning for _, warnings, _ in made for warning in warnings]
+    told = _left_out(options) + [warning for _, warnings, _ in made for warning in warnings]
     if options.protocol is not None:
         protocol = PROTOCOLS[options.protocol]
         facts["protocol"] = options.protocol
@@ -260,6 +264,10 @@ def _report(options: argparse.Namespace, made: list[tuple[list[Measure], list[st
     title = f"Distances of {Path(options.images).name} to {Path(options.reference).name}"
     measures = tuple(found for measures, _, _ in made for found in measures)
     return Report(title, measures, report.provenance(device=options.device, **facts), tuple(dict.fromkeys(told)))
+
+
+def _left_out(options: argparse.Namespace) -> list[str]:
+    return options.found.notes + ([] if options.real is None else options.real.notes)
 
 
 def _beside(protocol: Protocol, pictures: int, known_settings: bool) -> list[str]:

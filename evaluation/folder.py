@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from dalle2.images import open_picture
-from evaluation.manifest import read_manifest
+from evaluation.manifest import is_whole, read_manifest
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".avif")
 SUFFIXES += (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
@@ -60,7 +60,7 @@ def measured_pictures(folder: str | Path) -> Found:
     if manifest is None:
         return look_into(folder)
     drawn = {row.file: folder / row.file for row in manifest.rows}
-    if missing := [name for name, path in drawn.items() if not path.is_file()]:
+    if missing := [name for name, path in drawn.items() if not is_whole(path)]:
         raise ValueError(
             f"{folder} is not complete, {missing[0]} and {len(missing) - 1} more of {len(drawn):,} are missing: repeat "
             f"the command that drew it ({manifest.command})."
@@ -152,9 +152,12 @@ def _shown(name: str | Path) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def open_file(path: Path | bytes) -> Image.Image:
-    """A picture that is measured, RGB: see `images.open_picture`."""
-    return open_picture(path, MORE_FORMATS)
+def open_file(path: Path) -> Image.Image:
+    """A picture that is measured, as `images.open_picture` gives it; ValueError names the file."""
+    try:
+        return open_picture(path, MORE_FORMATS)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be measured: {error}") from error
 
 
 def canonical(picture: Image.Image, size: int | None) -> Image.Image:
@@ -202,7 +205,7 @@ class _Pictures(Dataset):
         """
         path = self.paths[index]
         try:
-            return self.prepare(canonical(open_file(path), self.size))
+            return self.prepare(canonical(open_picture(path, MORE_FORMATS), self.size))
         except (ValueError, OSError) as error:
             name = f"The picture {index}" if isinstance(path, bytes) else path
             return f"{name} cannot be measured: {error}"

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from evaluation.folder import SUFFIXES, look_into, measured_pictures
-from evaluation.manifest import Row, read_manifest
+from evaluation.manifest import Row, is_whole, read_manifest
 from evaluation.prompts import Sampling, read_prompts
 from evaluation.sources import Prompt
 
@@ -48,7 +48,14 @@ def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sa
             raise ValueError(f"{images} has no manifest that tells its captions: name their source with --prompts.")
         notes = measured_pictures(images).notes
         rows = _sample(list(manifest.rows), num, seed)
-        return Pairs(tuple(Pair(images / row.file, row.caption, row.reference_path) for row in rows), tuple(notes))
+        pairs = tuple(Pair(images / row.file, row.caption, row.reference_path) for row in rows)
+        named = {row.reference: pair.reference for row, pair in zip(rows, pairs, strict=True) if row.reference}
+        if gone := [name for name, path in named.items() if path is None]:
+            notes.append(
+                f"{len(gone):,} of the {len(named):,} real pictures of these prompts are not on this machine (as "
+                f"{gone[0]}), so there is no ceiling."
+            )
+        return Pairs(pairs, tuple(notes))
     chosen = read_prompts(prompts, num, seed, sampling)
     found = look_into(images)
     files = pair(chosen.prompts, found.pictures, images)
@@ -173,7 +180,7 @@ def _by_manifest(prompts: Sequence[Prompt], images: Path) -> list[list[Row]]:
     if not all(prompt.id in rows for prompt in prompts):
         return []
     drawn = [rows[prompt.id] for prompt in prompts]
-    if missing := [row.file for own in drawn for row in own if not (images / row.file).is_file()]:
+    if missing := [row.file for own in drawn for row in own if not is_whole(images / row.file)]:
         raise ValueError(f"{images} is not complete, {missing[0]} is missing: repeat the command that drew it.")
     return drawn
 

@@ -19,13 +19,13 @@ import torch
 from tqdm import tqdm
 
 from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
-from dalle2.images import open_picture
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings, check_seed
 from evaluation import command, recognition, report
 from evaluation import prompts as prompt_sets
 from evaluation.bootstrap import mean_interval, paired_bootstrap
 from evaluation.clip_score import AMONG
+from evaluation.folder import open_file
 from evaluation.prompts import Prompt, PromptSet
 from evaluation.report import Measure, Report
 from evaluation.statistics import Moments, frechet_distance
@@ -133,7 +133,7 @@ def _times(seconds: Mapping[str, float], n: int, batch_size: int) -> Iterator[Me
 
 
 def _true(model: UnclipModel, batch: Sequence[Prompt]) -> np.ndarray:
-    return model.embed_image([open_picture(prompt.reference) for prompt in batch]).numpy()
+    return model.embed_image([open_file(prompt.reference) for prompt in batch]).numpy()
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

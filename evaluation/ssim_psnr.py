@@ -12,8 +12,9 @@ the very picture often beats a drawing.
 """
 
 import argparse
-import itertools
+import math
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,11 +22,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dalle2.images import open_picture, square
+from dalle2.images import square
 from dalle2.settings import Step
 from evaluation import command, report
 from evaluation.bootstrap import mean_interval
-from evaluation.folder import canonical, find_pictures
+from evaluation.folder import Found, canonical, measured_pictures, open_file
 from evaluation.lpips import Lpips
 from evaluation.manifest import read_manifest
 from evaluation.report import Measure, Report
@@ -51,25 +52,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.deliver(_measure(options), options.report)
 
 
-def pair_by_name(images: Path, reference: Path) -> list[tuple[Path, Path]]:
+def pair_by_name(images: Found, reference: Found) -> list[tuple[Path, Path]]:
     """The files of both folders whose names are the same but for their endings; ValueError when one has no partner."""
-    sides = []
-    for folder in (images, reference):
-        named: dict[str, Path] = {}
-        for path in find_pictures(folder):
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in named:
-                raise ValueError(f"{path} and {named[name].name} pair with the same picture: remove one.")
-            named[name] = path
-        sides.append(named)
-    left, right = sides
-    for named, others, folder in ((left, right, reference), (right, left, images)):
+    left, right = (_by_name(found) for found in (images, reference))
+    for named, others, folder in ((left, right, reference.folder), (right, left, images.folder)):
         if alone := sorted(set(named) - set(others)):
             raise ValueError(
-                f"{folder} has no partner for {len(alone):,} pictures, the first is {alone[0]}: both folders must hold "
-                "the same names."
+                f"{folder} has no partner for {len(alone):,} pictures, the first is {named[alone[0]]}: both folders "
+                "must hold the same names."
             )
     return [(left[name], right[name]) for name in sorted(left)]
+
+
+def _by_name(found: Found) -> dict[str, Path]:
+    """The pictures by their paths without endings, accents written one way: a Mac writes them another."""
+    named: dict[str, Path] = {}
+    for path in found.pictures:
+        name = unicodedata.normalize("NFC", path.relative_to(found.folder).with_suffix("").as_posix())
+        if name in named:
+            raise ValueError(f"{path} and {named[name].name} pair with the same picture: remove one.")
+        named[name] = path
+    return named
 
 
 def measure(pairs: Iterator[Pair], total: int, lpips: Lpips | None = None, seed: int = 0) -> list[Measure]:
@@ -112,10 +115,8 @@ def _measures(
     better = "" if suffix else "higher"
     window = f"Gaussian {WINDOW}, sigma {SIGMA}, border left out"
     yield _mean(f"SSIM{suffix}", [one.ssim for one in likenesses], better, {} if suffix else {"window": window}, seed)
-    if likenesses[0].ms_ssim is not None:
-        yield _mean(
-            f"MS-SSIM{suffix}", [one.ms_ssim for one in likenesses if one.ms_ssim is not None], better, {}, seed
-        )
+    if large := [one.ms_ssim for one in likenesses if one.ms_ssim is not None]:
+        yield _mean(f"MS-SSIM{suffix}", large, better, {}, seed)
     same = sum(one.identical for one in likenesses)
     details = {} if suffix else {"mean": "over pictures"}
     if same:
@@ -127,7 +128,14 @@ def _measures(
 
 
 def _mean(name: str, values: list[float], better: str, details: dict, seed: int) -> Measure:
-    return Measure(name, float(np.mean(values)), len(values), better, mean_interval(values, seed), details)
+    return Measure(
+        name,
+        float(np.mean(values)),
+        len(values),
+        better,
+        mean_interval(values, seed) if len(values) > 1 else None,
+        details,
+    )
 
 
 def _flat(picture: Image.Image) -> Image.Image:
@@ -146,19 +154,23 @@ def _measure(options: argparse.Namespace) -> Report:
     facts: dict[str, object] = {"mode": mode, "meaning": MODES[mode], "reference": str(options.reference)}
     told: list[str] = []
     if mode == "pairs":
-        files = _sample(pair_by_name(options.images, options.reference), options)
-        told += _same_prompts(options.images, options.reference, facts)
-        pairs = (tuple(canonical(open_picture(path), options.size) for path in both) for both in files)
+        sides = measured_pictures(options.images), measured_pictures(options.reference)
+        files = _sample(pair_by_name(*sides), options)
+        told += sides[0].notes + sides[1].notes + _same_prompts(options.images, options.reference, facts)
+        pairs = (tuple(canonical(open_file(path), options.size) for path in both) for both in files)
     else:
-        files = _sample(find_pictures(options.reference), options)
+        real = measured_pictures(options.reference)
+        files = _sample(real.pictures, options)
+        told += real.notes
         pairs = _redrawn(files, mode, options, facts)
-    first, pairs = _peek(pairs)
-    if min(first[1].size) < LEAST:
-        told.append(f"MS-SSIM is left out: its five scales need pictures of {LEAST} pixels a side.")
+    real_files = [both[1] for both in files] if mode == "pairs" else files
+    sizes: list[tuple[int, int]] = []
+    pairs = _noted(pairs, real_files, sizes)
     if lpips is None:
         told.append("LPIPS is left out: name torchvision's AlexNet or VGG16 weights with --lpips-weights FILE.")
     measures = measure(pairs, len(files), lpips, options.seed)
-    facts |= {"pictures": len(files), "size": "×".join(map(str, first[1].size)), "seed": options.seed}
+    told += _too_small(real_files, sizes)
+    facts |= {"pictures": len(files), "size": _size(sizes), "seed": options.seed}
     title = f"{(options.images or options.reference).name}: {MODES[mode]}"
     return Report(title, tuple(measures), report.provenance(device=options.device, **facts), tuple(told))
 
@@ -193,7 +205,7 @@ def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: d
 
     def draw() -> Iterator[Pair]:
         for start in range(0, len(files), MANY):
-            real = [canonical(open_picture(path), size) for path in files[start : start + MANY]]
+            real = [canonical(open_file(path), size) for path in files[start : start + MANY]]
             seeds = [options.seed + start + index for index in range(len(real))]
             if mode == "upsampler":
                 made = enlarged(model, real, seeds)
@@ -217,12 +229,32 @@ def _keep(step: Step, small: list[Image.Image]) -> None:
         small += step.pictures()
 
 
-def _peek(pairs: Iterator[Pair]) -> tuple[Pair, Iterator[Pair]]:
-    first = next(iter(pairs))
-    return first, itertools.chain([first], pairs)
+def _noted(pairs: Iterator[Pair], files: Sequence[Path], sizes: list[tuple[int, int]]) -> Iterator[Pair]:
+    """The pairs, their sizes noted; ValueError names one of two sizes."""
+    for file, (picture, real) in zip(files, pairs, strict=True):
+        if picture.size != real.size:
+            mine, other = ("×".join(map(str, one.size)) for one in (real, picture))
+            raise ValueError(f"{file} has {mine} pixels, and its partner {other}: bring both to one --size.")
+        sizes.append(real.size)
+        yield picture, real
 
 
-def _sample(files: list, options: argparse.Namespace) -> list:
+def _too_small(files: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> list[str]:
+    """Of which pictures there is no MS-SSIM."""
+    small = [file for file, size in zip(files, sizes, strict=True) if min(size) < LEAST]
+    if not small:
+        return []
+    which = "all" if len(small) == len(files) else f"{len(small):,} of {len(files):,} pictures (as {small[0].name})"
+    return [f"MS-SSIM is left out for {which}: its five scales need {LEAST} pixels a side."]
+
+
+def _size(sizes: Sequence[tuple[int, int]]) -> str:
+    """ "256×256", or the smallest and the largest where they differ."""
+    ends = {min(sizes, key=math.prod), max(sizes, key=math.prod)}
+    return " to ".join(f"{width}×{height}" for width, height in sorted(ends, key=math.prod))
+
+
+def _sample(files: Sequence, options: argparse.Namespace) -> list:
     if options.num is None:
         chosen = files
     elif not 2 <= options.num <= len(files):

@@ -218,9 +218,11 @@ def test_votes_in_either_order_are_one_pair() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("question,left,right,winner\n", "no column 'a'"),
-        ("question,a,b,winner\nq,x,y,x\n", "row 2"),
-        ("question,a,b,winner\nq,x,x,a\n", "row 2"),
+        ("question,left,right,winner\nq,x,y,a\n", "no column 'a'"),
+        ("question,a,b,winner\nq,x,y,x\n", "line 2"),
+        ("question,a,b,winner\nq,x,x,a\n", "line 2"),
+        ("question,a,b,winner\nq,x,y,a\nq,x,y\n", "line 3 has 3 values for 4 columns"),
+        ("question,a,b,winner\n", "holds no votes"),
     ],
 )
 def test_malformed_votes_are_refused(tmp_path: Path, text: str, said: str) -> None:

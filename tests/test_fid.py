@@ -20,6 +20,7 @@ from evaluation.features import ClipFeatures, extract, open_network, space_of
 from evaluation.fid import main, measure, warnings_of
 from evaluation.folder import find_pictures
 from evaluation.kernel_distance import cmmd, kid
+from evaluation.manifest import Manifest, Row, write_manifest
 from evaluation.statistics import FeatureSpace, Moments, Statistics, frechet_distance
 
 ROOT = Path(__file__).parent.parent
@@ -151,6 +152,44 @@ def test_saved_statistics_give_the_same_numbers(
     assert "taken with size as they are, the pictures with 16" in sized
     other = refused("--images", drawn, "--reference", stats, "--network", "judge", capsys=capsys)
     assert "were taken with clip:" in other and "(weights " in other
+
+
+def test_what_is_left_out_is_told_on_both_sides(
+    folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    drawn, real = tmp_path / "drawn", tmp_path / "real"
+    drawn.mkdir()
+    real.mkdir()
+    (drawn / "class0").symlink_to(folders[0])
+    (drawn / "x.heic").touch()
+    (real / "class0").symlink_to(folders[1])
+    (real / "gone.png").symlink_to(tmp_path / "nowhere")
+    network = ("--network", f"clip:{tiny_checkpoint}")
+    linked = run("--images", drawn, "--reference", real, *network, tmp_path=tmp_path)
+    assert values(linked) == values(run("--images", folders[0], "--reference", folders[1], *network, tmp_path=tmp_path))
+    assert {
+        "Not measured of drawn: files ending in .heic: 1 (as x.heic).",
+        "Not measured of real: links to nothing: 1 (as gone.png).",
+    } <= set(linked["warnings"])
+    main(["--images", str(drawn), "--save-stats", str(tmp_path / "stats.npz"), *network, "--workers", "0"])
+    assert "files ending in .heic: 1" in capsys.readouterr().err
+
+
+def test_an_unfinished_generation_is_refused(
+    folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    for path in find_pictures(folders[0])[:3]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    rows = [Row(file=path.name, id=path.stem, caption="a", seed=0) for path in find_pictures(folders[0])]
+    numbers = {"pictures": len(rows), "seed": 0, "picture_size": 8, "batch_size": 1, "compiled": False, "threads": 1}
+    words = dict.fromkeys(("prompts", "prompts_sha256", "checkpoint", "checkpoint_hash", "device", "dtype"), "")
+    write_manifest(
+        Manifest(**numbers, **words, sampling={}, settings={}, versions={}, command="again", rows=tuple(rows)), tmp_path
+    )
+    for sides in ((tmp_path, folders[1]), (folders[1], tmp_path)):
+        arguments = ("--images", sides[0], "--reference", sides[1], "--network", f"clip:{tiny_checkpoint}")
+        told = refused(*arguments, capsys=capsys)
+        assert "is not complete" in told and f"and {len(rows) - 4} more of {len(rows)} are missing" in told
 
 
 def test_num_chooses_by_the_seed(

@@ -1,6 +1,7 @@
 """SSIM, MS-SSIM, PSNR and LPIPS against second implementations; pairs, anchors and the modes that draw."""
 
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,13 +116,58 @@ def test_the_anchors(folders: tuple[Path, Path], run: Run) -> None:
     assert found["SSIM (anchor, unrelated picture)"]["value"] == pytest.approx(np.mean(unrelated))
 
 
+@pytest.mark.parametrize("order", [(200, 200, 100, 100), (100, 100, 200, 200), (100, 200, 100, 100)])
+def test_ms_ssim_is_of_the_pictures_that_are_large_enough(tmp_path: Path, run: Run, order: tuple[int, ...]) -> None:
+    large = []
+    for index, side in enumerate(order):
+        pair = noisy_pair(side, side)
+        for name, picture in zip("ab", pair, strict=True):
+            images.save(picture, tmp_path / name / f"{index}.png")
+        large += [compare(*pair).ms_ssim] if side == 200 else []
+    found = run("--images", tmp_path / "a", "--reference", tmp_path / "b")
+    assert found["MS-SSIM"]["n"] == len(large)
+    assert found["MS-SSIM"]["value"] == pytest.approx(np.mean(large))
+    read = json.loads((tmp_path / "report.json").read_text())
+    (told,) = (warning for warning in read["warnings"] if "MS-SSIM" in warning)
+    small = order.index(100)
+    assert told.startswith(f"MS-SSIM is left out for {4 - len(large)} of 4 pictures (as {small}.png)")
+    assert read["provenance"]["size"] == "100×100 to 200×200"
+
+
+def test_accents_pair_and_what_is_left_out_is_told(tmp_path: Path, run: Run) -> None:
+    for folder, form in (("a", "NFC"), ("b", "NFD")):
+        for name in ("café", "naïve"):
+            images.save(noisy_pair(20, 20)[0], tmp_path / folder / f"{unicodedata.normalize(form, name)}.png")
+    (tmp_path / "b" / "photo.heic").touch()
+    assert run("--images", tmp_path / "a", "--reference", tmp_path / "b")["SSIM"]["n"] == 2
+    warnings = json.loads((tmp_path / "report.json").read_text())["warnings"]
+    assert "Not measured of b: files ending in .heic: 1 (as photo.heic)." in warnings
+
+
+@pytest.mark.parametrize(("side", "said"), [(30, "30×30 pixels, and its partner 20×20"), (0, "not a picture")])
+def test_the_file_of_a_pair_that_cannot_be_compared_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], side: int, said: str
+) -> None:
+    for folder in "ab":
+        for name in ("0.png", "1.png"):
+            images.save(noisy_pair(20, 20)[0], tmp_path / folder / name)
+    if side:
+        images.save(noisy_pair(side, side)[0], tmp_path / "b" / "0.png")
+    else:
+        (tmp_path / "b" / "0.png").write_text("words")
+    with pytest.raises(SystemExit):
+        ssim_psnr.main(["--images", str(tmp_path / "a"), "--reference", str(tmp_path / "b")])
+    error = capsys.readouterr().err
+    assert str(tmp_path / "b" / "0.png") in error and said in error
+
+
 def test_a_picture_without_a_partner_is_named(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     a, b = folders
     (b / "1.BMP").unlink()
     with pytest.raises(SystemExit) as stopped:
         ssim_psnr.main(["--images", str(a), "--reference", str(b)])
     assert stopped.value.code == 2
-    assert "no partner for 1 pictures, the first is 1" in capsys.readouterr().err
+    assert f"no partner for 1 pictures, the first is {a / '1.png'}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mode", ["reconstruction", "inversion", "upsampler"])
