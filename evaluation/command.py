@@ -31,6 +31,13 @@ class Refused(argparse.ArgumentTypeError, ValueError):
 class Parser(argparse.ArgumentParser):
     """Argparse's, whose errors are one sentence on one line."""
 
+    def parse_args(self, *given: object) -> argparse.Namespace:
+        """As argparse's; a path that the system refuses even to look at, as one too long, is such an error too."""
+        try:
+            return super().parse_args(*given)
+        except OSError as error:
+            self.error(str(error))
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
@@ -69,6 +76,17 @@ def whole(text: str) -> int:
 def positive(text: str) -> int:
     """A number that is 1 or more."""
     return _number(text, 1)
+
+
+def guidance(text: str) -> str:
+    """A guidance scale, or two of them: kept as it is, for the command line of generation."""
+    try:
+        values = [float(value) for value in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2) or not np.isfinite(values).all():
+        raise Refused(f"a scale is given as 4, or as 4,8 for prior and decoder, not as {text!r}.")
+    return text
 
 
 def device(text: str) -> str:

@@ -333,7 +333,8 @@ def _swept(options: argparse.Namespace, ruler: Ruler) -> dict[str, list[Contesta
     if ruler.reference is None:
         raise ValueError("A guidance sweep needs real pictures: name some with --reference.")
     return {
-        name: _open({name: name for name in (f"{way} --guidance {scale}" for scale in options.guidance_sweep)}, options)
+        # one after another: so many at once would take the memory, and their times are not asked for
+        name: [_open({at: at}, options)[0] for at in (f"{way} --guidance {scale}" for scale in options.guidance_sweep)]
         for name, way in zip(_distinct(options.contestants), options.contestants, strict=True)
         if "--guidance" not in way and not Path(shlex.split(way)[0], MANIFEST).is_file()
     }
@@ -420,7 +421,12 @@ def _parser() -> argparse.ArgumentParser:
         "--size", type=command.positive, help="before distances: short side to SIZE, centre crop; default: as they are"
     )
     parser.add_argument(
-        "--guidance-sweep", nargs="+", default=[], metavar="G", help="draw also at these, each as 4 or 4,8 (--guidance)"
+        "--guidance-sweep",
+        nargs="+",
+        default=[],
+        type=command.guidance,
+        metavar="G",
+        help="draw also at these, each as 4 or 4,8 (--guidance)",
     )
     parser.add_argument("--votes", type=Path, metavar="FILE.csv", help=f"human votes: {', '.join(COLUMNS)}")
     parser.add_argument("--log-with", choices=("tensorboard", "wandb"), help="hand the measures to a tracker as well")

@@ -71,7 +71,10 @@ def measures(cost: Cost | None, pictures: int, batch_size: int) -> list[Measure]
 def read_cost(folder: Path) -> Cost | None:
     """What drawing the folder took; None where nobody measured it from its beginning to its end."""
     file = folder / COST
-    return Cost.model_validate_json(file.read_bytes()) if file.is_file() else None
+    try:
+        return Cost.model_validate_json(file.read_bytes()) if file.is_file() else None
+    except pydantic.ValidationError as error:
+        raise ValueError(f"{file} is damaged: remove it, and the times are not known.") from error
 
 
 def write_cost(cost: Cost, folder: Path) -> None:

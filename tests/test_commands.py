@@ -126,6 +126,8 @@ def test_a_folder_without_permission_is_told_first(tmp_path: Path) -> None:
         ("compare", ["--network", "clip:NOPE"], "There is no CLIP at NOPE"),
         ("compare", ["--seed", "-1"], "it must be 0 or more, not -1"),
         ("compare", ["--votes", "NOPE"], "NOPE"),
+        ("compare", ["--guidance-sweep", "2", "much"], "not as 'much'"),
+        ("fid", ["--report", "x" * 300 + "/" + "y" * 300 + ".json"], "File name too long"),
         ("compare", ["--out", __file__], "is a file: name a folder"),
         ("scorecard", ["--out", __file__], "is a file: name a folder"),
         ("text_diff", ["--out", __file__], "is a file: name a folder"),

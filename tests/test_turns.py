@@ -138,6 +138,9 @@ def test_an_old_cost_is_still_read(tmp_path: Path) -> None:
     seconds, memory = cost.measures(read_cost(tmp_path), 12, 4)
     assert (seconds.name, seconds.value, seconds.n, seconds.interval) == (SECONDS, 0.25, 12, None)
     assert memory.value == 512.0
+    (tmp_path / "cost.json").write_text("{")
+    with pytest.raises(ValueError, match="is damaged: remove it"):
+        read_cost(tmp_path)
 
 
 @pytest.fixture
