@@ -258,6 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _generate(options: argparse.Namespace, state: PartialState) -> Manifest:
     prompts = prompt_sets.chosen_prompts(options).repeated(options.per_prompt)
+    for note in prompts.notes if state.is_main_process else ():
+        print(f"Note: {note}", file=sys.stderr)
     if options.protocol and options.per_prompt != 1:
         raise ValueError(f"{options.protocol} draws one picture of each prompt: leave out --per-prompt.")
     if options.device is None or (options.device == "cuda" and state.num_processes > 1):

@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"The priors of {model.checkpoint} on {prompts.name}",
             tuple(measures),
             report.provenance(device=str(model.device), **facts),
+            prompts.notes,
         )
         report.deliver(found, options.report)
 

@@ -57,7 +57,7 @@ def read_prompts(source: str, num: int | None = None, seed: int = 0, sampling: S
     """
     if num is not None and num < 1:
         raise ValueError(f"--num must be 1 or more, not {num}.")
-    name, found = read_source(source)
+    name, found, notes = read_source(source)
     if not found:
         raise ValueError(f"{source} has no prompts.")
     if repeated := next((id for id, count in Counter(prompt.id for prompt in found).items() if count > 1), None):
@@ -69,7 +69,7 @@ def read_prompts(source: str, num: int | None = None, seed: int = 0, sampling: S
         chosen = heapq.nsmallest(num, chosen, key=lambda prompt: _lot(seed, sampling, prompt))
     chosen, told = settle_references(chosen)
     facts = {"of": sampling, "meaning": SAMPLINGS[sampling], "seed": seed, "captions_in_source": len(found)}
-    return PromptSet(name, tuple(chosen), facts, (told,) if told else ())
+    return PromptSet(name, tuple(chosen), facts, (*notes, *filter(None, (told,))))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

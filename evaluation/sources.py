@@ -13,8 +13,8 @@ from typing import Any
 from dalle2.datasets.caption_columns import captions_of, clean_caption
 from dalle2.datasets.captions import canonical_caption
 from dalle2.datasets.emoji import TEST_SPLIT
-from evaluation.folder import find_pictures
-from evaluation.manifest import read_manifest
+from evaluation.folder import look_into
+from evaluation.manifest import as_path, read_manifest
 from evaluation.tables import CAPTION, read_json, read_table, read_text
 
 # The columns of a list or of a hub's set that are taken unless others are named, in small or capital letters.
@@ -50,8 +50,8 @@ class Prompt:
     numbered: bool = False
 
 
-def read_source(source: str) -> tuple[str, list[Prompt]]:
-    """The source's name, without the way to it, and all its prompts; see `KINDS` for what a source is.
+def read_source(source: str) -> tuple[str, list[Prompt], list[str]]:
+    """The source's name, without the way to it, all its prompts, and what was left out; see `KINDS` for what it is.
 
     A list or a hub's set names its columns after a #, as in `list.csv#caption=text,id=number`. A set of the hub
     also takes `config=` and `revision=` there. ValueError says what is wrong with the source.
@@ -62,18 +62,18 @@ def read_source(source: str) -> tuple[str, list[Prompt]]:
         raise ValueError(f"Columns are named for lists and for sets of the hub only, not for {place}.")
     match kind:
         case "coco" if rest:
-            return _coco(Path(rest).expanduser())
+            return *_coco(Path(rest).expanduser()), []
         case "karpathy" if rest:
-            return _karpathy(rest)
+            return *_karpathy(rest), []
         case "hub" if rest:
-            return _hub(rest, columns)
+            return *_hub(rest, columns), []
         case "emoji":
-            return _emoji(Path(rest).expanduser() if rest else None)
+            return *_emoji(Path(rest).expanduser() if rest else None), []
     path = Path(place).expanduser()
     if path.suffix.lower() in LISTS and path.is_file():
-        return path.name, _list(path, columns)
+        return path.name, _list(path, columns), []
     if path.is_dir():
-        return path.resolve().name, _folder(path)
+        return path.resolve().name, *_folder(path)
     raise ValueError(f"There are no prompts at {source!r}: give {KINDS}.")
 
 
@@ -260,19 +260,19 @@ def _name(value: object, where: str, column: str) -> str:
     return text
 
 
-def _folder(folder: Path) -> list[Prompt]:
+def _folder(folder: Path) -> tuple[list[Prompt], list[str]]:
     """Pictures with captions: drawn by `generation`, or with a metadata file, or each with a .txt beside it."""
     if manifest := read_manifest(folder):
         # a table by id, for a prompt may have been drawn several times
         drawn = {row.id: row for row in manifest.rows}.values()
-        return [Prompt(row.id, row.caption, row.reference_path, row.reference) for row in drawn]
+        return [Prompt(row.id, row.caption, as_path(row.reference), row.reference) for row in drawn], []
     lists = [folder / name for name in METADATA if (folder / name).is_file()]
     if len(lists) > 1:
         raise ValueError(f"{folder} holds {lists[0].name} and {lists[1].name}: keep the one that is right.")
     if lists:
-        return _list(lists[0], {})
-    prompts = []
-    for file in find_pictures(folder):
+        return _list(lists[0], {}), []
+    prompts, found = [], look_into(folder)
+    for file in found.pictures:
         text = file.with_suffix(".txt")
         if not text.is_file():
             raise ValueError(
@@ -281,7 +281,7 @@ def _folder(folder: Path) -> list[Prompt]:
             )
         name = file.relative_to(folder).as_posix()
         prompts.append(Prompt(name, clean_caption(read_text(text), str(text)), file, name))
-    return prompts
+    return prompts, found.notes
 
 
 def _with_references(prompts: list[Prompt], folder: Path) -> list[Prompt]:

@@ -245,6 +245,8 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.png has no caption: write it into a\.txt"):
         read_prompts(str(tmp_path))
     (tmp_path / "sub" / "a.txt").write_text("an ant")
+    (tmp_path / "c.heic").touch()
+    assert read_prompts(str(tmp_path)).notes[0].endswith("files ending in .heic: 1 (as c.heic).")
     found = read_prompts(str(tmp_path)).prompts
     assert [(p.id, p.caption, p.reference) for p in found] == [
         ("b.PNG", "a bee", tmp_path / "b.PNG"),
