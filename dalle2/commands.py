@@ -5,11 +5,13 @@ Pictures are drawn one after another, not as a batch, so that `--from` draws eac
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 from dalle2 import images
 from dalle2.arguments import chosen_settings, open_checkpoint
@@ -18,7 +20,10 @@ from dalle2.model import UnclipModel
 from dalle2.output import Progress
 from dalle2.settings import STAGES, OnStep, Settings, Step
 from dalle2.tasks.captioning import check_num
+from dalle2.tasks.drawing import draw_understood
 from dalle2.tasks.redrawing import plan
+from dalle2.understanding.answer import literal
+from dalle2.understanding.sentences import sentence
 
 
 def run(options: argparse.Namespace) -> Iterator[Path | str]:
@@ -42,9 +47,14 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     files = options.destination.names(prompt, seeds)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = chosen_settings(options, model)
+    understood = literal(prompt) if options.literal else model.understand(prompt)
+    if not understood.known:
+        raise ValueError(f"{sentence(understood)} Draw one of what it knows, or the very words with --literal.")
+    if said := sentence(understood):
+        tqdm.write(said, file=sys.stderr)
     with _Progress(settings, len(seeds)) as progress:
         for seed, file in zip(seeds, files, strict=True):
-            picture = model.text_to_image([prompt], [seed], settings, progress.advance)[0]
+            picture = draw_understood(model, [understood], [seed], settings, progress.advance)[0]
             yield images.save(picture, file)
 
 

@@ -123,6 +123,8 @@ def _prompt_parser() -> Parser:
     parser.add_argument("--seed", type=whole, help=f"seed of the first picture, 0 to {MAX_SEED}; default: random")
     _add_out(parser)
     parser.add_argument("--from", dest="source", metavar="PICTURE.png", help="draw this picture again")
+    said = "draw the very words, without looking for what the checkpoint knows"
+    parser.add_argument("--literal", action="store_true", help=said)
     add_arguments(parser)
     return parser
 
@@ -214,7 +216,8 @@ def _check_prompt(options: argparse.Namespace) -> None:
     words = options.prompt
     if options.source is not None:
         given = ("n", "seed", "steps", "guidance", "negative_prompt", "scheduler", "prior")
-        clashing = [name for name in given if getattr(options, name) is not None] + ["draft"] * options.draft
+        clashing = [name for name in given if getattr(options, name) is not None]
+        clashing += [name for name in ("draft", "literal") if getattr(options, name)]
         if words or clashing:
             name = "the prompt" if words else clashing[0]
             raise ValueError(f"--from draws the picture as it was: leave out {name}, or leave out --from.")

@@ -16,6 +16,8 @@ from PIL import Image
 from dalle2 import images
 from dalle2.datasets.phrases import Phrases
 from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt, check_seed
+from dalle2.understanding.answer import Understanding, literal
+from dalle2.understanding.interpreter import Interpreter
 
 # A seed, or the generator of a picture that goes on where an earlier stage left it.
 Seed = int | torch.Generator
@@ -221,6 +223,16 @@ class Verbs(ABC):
                 "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.rewording()."
             )
         return settings
+
+    @property
+    def interpreter(self) -> Interpreter | None:
+        """What prompts are understood with; None where the checkpoint has no vocabulary."""
+        return None
+
+    def understand(self, prompt: str) -> Understanding:
+        """What the checkpoint takes the prompt for: the very words where it has no vocabulary."""
+        prompt = check_prompt(prompt)
+        return literal(prompt) if self.interpreter is None else self.interpreter.understand(prompt)
 
     def require(self, task: str) -> None:
         """ValueError, with what the checkpoint can do, unless it can do this."""

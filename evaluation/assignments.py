@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dalle2.understanding.interpreter import Interpreter
 from evaluation import scenes
 from evaluation.backgrounds import ASKED, on_background
 from evaluation.emoji_set import EmojiSet, Pair
 from evaluation.paraphrases import read_paraphrases
 from evaluation.report import write_text
 
+UNDERSTOOD = " understood"
 SINGLE = 9  # pictures drawn one at a time, the first of which is not timed
 MEANINGS = {
     "unseen": "pairs of the test split: NUM of them",
@@ -22,6 +24,8 @@ MEANINGS = {
     "scenes": "several of a thing, or one beside another, in a style that each was trained in: NUM / 4 of them",
     "colours": "seen pairs of things that come in several colours: NUM / 8 of them",
     "single": "unseen pairs, one at a time",
+    "chinese understood": "the same as chinese, after understanding",
+    "paraphrases understood": "the same as paraphrases, after understanding",
 }
 
 
@@ -40,21 +44,39 @@ class Assignment:
         return [word for name, value in pairs.items() for word in (f"--{name}", str(value))]
 
 
-def assign(what: str, emoji: EmojiSet, trained: Sequence[Pair], num: int, folder: Path, batch_size: int) -> Assignment:
+def assign(
+    what: str,
+    emoji: EmojiSet,
+    trained: Sequence[Pair],
+    num: int,
+    folder: Path,
+    batch_size: int,
+    interpreter: Interpreter | None = None,
+) -> Assignment:
     """Write the list of this name (see `MEANINGS`) into `folder`; ValueError where there is nothing to draw.
 
     An id is the pair's own in every list, so that the lot, which goes by ids, chooses the same pairs in the same order
     from the English and the Chinese captions.
     """
-    prompts = _prompts(what, emoji, trained)
+    prompts = words(what.removesuffix(UNDERSTOOD), emoji, trained)
+    if what.endswith(UNDERSTOOD):
+        prompts = asked(prompts, interpreter)
     if not prompts:
         raise ValueError(f"There is nothing to draw for {what} ({MEANINGS[what]}).")
     shares = {"chinese": num // 2, "backgrounds": num // 4, "scenes": num // 4, "colours": num // 8}
     shares |= {"paraphrases": len(prompts), "single": SINGLE}
+    shares |= {f"{name}{UNDERSTOOD}": share for name, share in shares.items()}
     lines = [json.dumps({"id": id, "caption": caption}, ensure_ascii=False) for id, caption in prompts.items()]
     count = min(len(prompts), max(1, shares.get(what, num)), len(emoji.test) if what == "seen" else len(prompts))
-    path = write_text(folder / f"{what}.jsonl", "\n".join(lines) + "\n")
+    path = write_text(folder / f"{what.replace(' ', '-')}.jsonl", "\n".join(lines) + "\n")
     return Assignment(path, count, 1 if what == "single" else batch_size)
+
+
+def asked(prompts: Mapping[str, str], interpreter: Interpreter | None) -> dict[str, str]:
+    """What the checkpoint is asked for each prompt, by its id; the very words where it does not understand them."""
+    if interpreter is None:
+        raise ValueError("The checkpoint has no vocabulary, so there is nothing to understand prompts with.")
+    return {id: interpreter.understand(prompt).asked or prompt for id, prompt in prompts.items()}
 
 
 def colours(trained: Sequence[Pair]) -> Mapping[str, str]:
@@ -62,8 +84,8 @@ def colours(trained: Sequence[Pair]) -> Mapping[str, str]:
     return {pair.id: ASKED[index % len(ASKED)] for index, pair in enumerate(trained)}
 
 
-def _prompts(what: str, emoji: EmojiSet, trained: Sequence[Pair]) -> dict[str, str]:
-    """Ids and captions."""
+def words(what: str, emoji: EmojiSet, trained: Sequence[Pair]) -> dict[str, str]:
+    """The prompts of a list, by their ids, as they are said."""
     match what:
         case "seen":
             return {pair.id: pair.caption for pair in trained}

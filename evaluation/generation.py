@@ -8,6 +8,7 @@ what an unbroken run, of one process or of several, would have written.
 """
 
 import argparse
+import dataclasses
 import datetime
 import os
 import resource
@@ -216,7 +217,8 @@ def _draw(model: UnclipModel, group: Sequence[Row], settings: Settings, size: in
 def _parts(model: UnclipModel, group: Sequence[Row], settings: Settings, size: int) -> Iterator[Image.Image]:
     for first in range(0, len(group), size):
         part = group[first : first + size]
-        yield from model.text_to_image([row.caption for row in part], [row.seed for row in part], settings)
+        captions, seeds = [row.caption for row in part], [row.seed for row in part]
+        yield from model.text_to_image(captions, seeds, settings, literal=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -232,6 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of picture 0; picture i has SEED + i; default 0")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, metavar="B", help="default: %(default)s")
     parser.add_argument("--turns", help=argparse.SUPPRESS)  # evaluation.turns says when to draw; the name of its run
+    understand = "draw what the checkpoint understands of each prompt; the very words where that is nothing"
+    parser.add_argument("--understand", action="store_true", help=understand)
     add_arguments(parser)
     options = parser.parse_args(arguments)
     try:
@@ -266,6 +270,8 @@ def _generate(options: argparse.Namespace, state: PartialState) -> Manifest:
         options.device = str(state.device)  # each process has a device of its own
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = chosen_settings(options, model)
+    if options.understand:
+        prompts = understood(prompts, model)
     fresh = read_manifest(options.out) is None
     run = (options.seed, options.batch_size, options.compile)
     manifest = describe(model, prompts, options.out, settings, *run)
@@ -281,6 +287,20 @@ def _generate(options: argparse.Namespace, state: PartialState) -> Manifest:
     if (fresh or (options.turns and watch.seconds)) and state.num_processes == 1 and not (options.out / COST).exists():
         write_cost(_cost(watch, options.turns or ""), options.out)
     return manifest
+
+
+def understood(prompts: PromptSet, model: UnclipModel) -> PromptSet:
+    """What the checkpoint is asked for these prompts; ValueError where it has no vocabulary."""
+    if model.interpreter is None:
+        raise ValueError(f"The checkpoint {model.checkpoint} has no vocabulary: leave out --understand.")
+    found = [model.understand(prompt.caption) for prompt in prompts.prompts]
+    if unknown := sum(not one.known for one in found):
+        print(f"{unknown:,} of {len(found):,} prompts are not understood: their very words are drawn.", file=sys.stderr)
+    asked = [
+        dataclasses.replace(prompt, caption=one.asked or prompt.caption)
+        for prompt, one in zip(prompts.prompts, found, strict=True)
+    ]
+    return dataclasses.replace(prompts, name=f"{prompts.name}, understood", prompts=tuple(asked))
 
 
 def _take_turns(drawing: Iterator[None], again: Callable[[], None], lacking: int) -> None:

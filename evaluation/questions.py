@@ -9,7 +9,7 @@ import numpy as np
 
 from dalle2.images import open_picture
 from evaluation import backgrounds, copies, cost, fid, recognition, scenes
-from evaluation.assignments import colours
+from evaluation.assignments import UNDERSTOOD, colours, words
 from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
 from evaluation.contestants import Contestant
 from evaluation.emoji_set import EmojiSet, Pair
@@ -18,6 +18,10 @@ from evaluation.features import space_of
 from evaluation.scores import Score, of_values, ratio
 from evaluation.statistics import Moments, Statistics
 
+HOW_PARAPHRASES = (
+    "seen pairs drawn from paraphrases.tsv, which are no label or tag of the concept in any language, judged against "
+    "the label's caption among 100"
+)
 ENLARGED = 100  # real pictures that the upsampler is tried on
 HOW_CAPTION = (
     "whether the picture's own caption, “LABEL, STYLE style”, is nearer to it than all of 99 others, drawn anew for "
@@ -114,24 +118,44 @@ def copied(bench: Bench) -> list[Score]:
 
 def chinese(bench: Bench) -> list[Score]:
     """R@1 of unseen pairs drawn from Chinese captions, and as a share of English."""
-    drawn, real = bench.recognised("chinese")
+    return _chinese(bench, "chinese", bench.recognised("chinese"))
+
+
+def _chinese(bench: Bench, what: str, recognised: tuple[np.ndarray, np.ndarray], told: str = "") -> list[Score]:
+    drawn, real = recognised
     english = bench.recognised("unseen")[0][: len(drawn)]  # the same pairs, seeds and other captions
-    chosen = bench.kinds("chinese") == PAIR
+    chosen = bench.kinds(what) == PAIR
     if not chosen.any():
         return []
+    name = "R@1, Chinese captions" + (", understood" if told else "")
     how = "unseen pairs drawn from “标签，STYLE风格”, judged against the English caption among the same 100 as English"
-    found = [of_values("R@1, Chinese captions", drawn[chosen], real[chosen], bench.seed, how=how)]
-    share = ratio("R@1, Chinese captions as a share of English", drawn[chosen], english[chosen], bench.seed)
-    return found + ([] if share is None else [Score(share, unit="%", how=how)])
+    found = [of_values(name, drawn[chosen], real[chosen], bench.seed, how=how + told)]
+    share = ratio(f"{name} as a share of English", drawn[chosen], english[chosen], bench.seed)
+    return found + ([] if share is None else [Score(share, unit="%", how=how + told)])
 
 
 def paraphrased(bench: Bench) -> list[Score]:
     """R@1 of pictures drawn from everyday paraphrases."""
-    how = (
-        "seen pairs drawn from paraphrases.tsv, which are no label or tag of the concept in any language, judged "
-        "against the label's caption among 100"
-    )
-    return [of_values("R@1, English paraphrases", *bench.recognised("paraphrases"), bench.seed, how=how)]
+    return [of_values("R@1, English paraphrases", *bench.recognised("paraphrases"), bench.seed, how=HOW_PARAPHRASES)]
+
+
+def understood(bench: Bench) -> list[Score]:
+    """The same two after understanding: of what it is asked, its R@1; what is not understood counts as wrong."""
+    what, told = f"paraphrases{UNDERSTOOD}", "; {} of {} are not understood, and count as wrong"
+    drawn, real, missed = _understood(bench, what)
+    how = HOW_PARAPHRASES + told.format(missed, len(drawn))
+    found = [of_values("R@1, English paraphrases, understood", drawn, real, bench.seed, how=how)]
+    what = f"chinese{UNDERSTOOD}"
+    drawn, real, missed = _understood(bench, what)
+    return found + _chinese(bench, what, (drawn, real), told.format(missed, len(drawn)))
+
+
+def _understood(bench: Bench, what: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Whether drawn and real pictures are recognised, and how many prompts are drawn by their very words."""
+    drawn, real = bench.recognised(what)
+    said = words(what.removesuffix(UNDERSTOOD), bench.emoji, bench.trained)
+    missed = np.array([row.caption == said[row.id] for row in bench.drawn[what].manifest.rows])
+    return drawn & ~missed, real, int(missed.sum())
 
 
 def on_backgrounds(bench: Bench) -> list[Score]:
@@ -223,6 +247,7 @@ QUESTIONS: dict[str, Callable[[Bench], list[Score]]] = {
     "copies": copied,
     "chinese": chinese,
     "paraphrases": paraphrased,
+    "understanding": understood,
     "backgrounds": on_backgrounds,
     "scenes": in_scenes,
     "colours": coloured,
@@ -235,6 +260,7 @@ NEEDS = {
     "copies": ("unseen",),
     "chinese": ("unseen", "chinese"),
     "paraphrases": ("paraphrases",),
+    "understanding": ("unseen", f"chinese{UNDERSTOOD}", f"paraphrases{UNDERSTOOD}"),
     "backgrounds": ("backgrounds",),
     "scenes": ("scenes",),
     "colours": ("colours",),

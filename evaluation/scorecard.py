@@ -17,10 +17,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dalle2.images import open_picture, save
+from dalle2.understanding.interpreter import Interpreter
 from evaluation import command, copies, report, sheets
 from evaluation.assignments import MEANINGS, assign
 from evaluation.bench import Bench
-from evaluation.clip import JUDGES, Clip, conditioned, default_judge
+from evaluation.clip import CHECKPOINTS, JUDGES, Clip, conditioned, default_judge
 from evaluation.contestants import Contestant, open_contestants
 from evaluation.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.features import ClipFeatures
@@ -56,12 +57,16 @@ def _score(options: argparse.Namespace) -> Scorecard:
     trained, notes = _trained(checkpoint, emoji)
     if options.draft:
         _checkpoint(options.draft)
+    interpreter = _interpreter(checkpoint, emoji)
+    if interpreter is None and "understanding" in parts:
+        parts.remove("understanding")
+        notes.append("The checkpoint has no vocabulary, so nothing is measured with understanding.")
     clip = Clip(options.clip, options.device)
     clip.require()
     network = ClipFeatures(clip.source, options.device)
     needed = [what for what in MEANINGS if any(what in NEEDS[part] for part in parts)]
     # The draft is only timed, beside the contestant's own single pictures.
-    drawn = {what: _draw([name], what, options, emoji, trained)[0] for what in needed if what != "single"}
+    drawn = {what: _draw([name], what, options, emoji, trained, interpreter)[0] for what in needed if what != "single"}
     timed = [name, *([options.draft] if options.draft else [])]
     singles = _draw(timed, "single", options, emoji, trained) if "single" in needed else []
     if singles:
@@ -97,6 +102,12 @@ def _checkpoint(contestant: str) -> str:
     return words[0]
 
 
+def _interpreter(checkpoint: str, emoji: EmojiSet) -> Interpreter | None:
+    """What the checkpoint understands prompts with; None where it has no vocabulary."""
+    folder = CHECKPOINTS / checkpoint if (CHECKPOINTS / checkpoint).is_dir() else Path(checkpoint).expanduser()
+    return Interpreter.of(folder, emoji.styles)
+
+
 def _trained(checkpoint: str, emoji: EmojiSet) -> tuple[tuple[Pair, ...], list[str]]:
     """The pairs that the checkpoint's recipe says it was trained on, and what must be said of them."""
     subgroups = training_subgroups(checkpoint)
@@ -112,11 +123,17 @@ def _trained(checkpoint: str, emoji: EmojiSet) -> tuple[tuple[Pair, ...], list[s
 
 
 def _draw(
-    names: Sequence[str], what: str, options: argparse.Namespace, emoji: EmojiSet, trained: Sequence[Pair]
+    names: Sequence[str],
+    what: str,
+    options: argparse.Namespace,
+    emoji: EmojiSet,
+    trained: Sequence[Pair],
+    interpreter: Interpreter | None = None,
 ) -> list[Contestant]:
-    task = assign(what, emoji, trained, options.num, options.out / "prompts", options.batch_size)
+    task = assign(what, emoji, trained, options.num, options.out / "prompts", options.batch_size, interpreter)
     arguments = [*task.arguments, "--seed", str(options.seed), "--device", options.device]
-    return open_contestants({name: name for name in names}, options.out / "pictures" / what, arguments, True)
+    folder = options.out / "pictures" / what.replace(" ", "-")
+    return open_contestants({name: name for name in names}, folder, arguments, True)
 
 
 def _facts(name: str, drawn: Mapping[str, Contestant]) -> dict[str, object]:

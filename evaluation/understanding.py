@@ -107,7 +107,9 @@ class _Remembering:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table; exits with 2 and one sentence when something is missing."""
     parser = argparse.ArgumentParser(
-        prog="python -m evaluation.understanding", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m evaluation.understanding",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", nargs="?", default="emoji", help="a folder with a vocabulary; default: emoji")
     parser.add_argument("--part", choices=PARTS, default=PARTS[0], help="of the list; default: choose")
@@ -125,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     encoder, asked = _Remembering(encoder), read_list(options.part)
     answered = []
     for threshold in options.threshold or THRESHOLDS:
-        answered.append(answer(Interpreter(vocabulary, STYLES, encoder, threshold), asked))
+        answered.append(answer(Interpreter(vocabulary, STYLES, lambda: encoder, threshold), asked))
     known = sum(bool(one.concepts) for one in asked)
     title = f"{options.part}: {known} prompts that can be drawn, {len(asked) - known} that cannot"
     print_table(Console(), title, COLUMNS, [one.row() for one in answered])

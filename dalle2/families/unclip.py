@@ -5,6 +5,7 @@ Prior, text projection, decoder and a two-part upsampler, on diffusers' and tran
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dalle2.families.stage import Stage, reporter
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.settings import OnStep, Settings, StageSettings, Step
+from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import Attention, Kept, Seed, generators
 
 KARLO_SETTINGS = Settings(
@@ -115,6 +117,11 @@ class Unclip(UnclipModel):
         self.phrases = phrases
         if phrases is not None and self.parts.image_encoder:
             self.capabilities |= {"captioning"}
+
+    @cached_property
+    def interpreter(self) -> Interpreter | None:
+        """What prompts are understood with, read when the first one comes; None where there is no vocabulary."""
+        return Interpreter.of(self._fingerprint.folder.path, self.styles)
 
     @property
     def checkpoint_hash(self) -> str:

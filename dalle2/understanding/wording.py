@@ -33,7 +33,7 @@ _QUALITY = re.compile(
     r"|magic|magical|majestic|elegant|classic|typical|famous|favou?rite|busy|fast|slow|strong|colou?rful|vanilla)\b\s*",
     re.I,
 )
-_SIGN = re.compile(r"^(?:.*\b)?(?:symbol|sign|emblem|token|piece|slice|kind|type|sort|pair|bunch|bowl|mug)s? of\s+", re.I)
+_SIGN = re.compile(r"^(?:.*\b)?(?:symbol|sign|emblem|token)s? of\s+", re.I)
 _AND = re.compile(r"\s+(?:and|&|und|et|y)\s+|[和与跟及、]")
 _PHOTO = re.compile(
     r"\b(?:(?:a|an|the)\s+)?(?:[\w-]+\s+)?(?:photo|photograph|snapshot)s?\s+(?:of|showing)\s+|"
@@ -42,14 +42,17 @@ _PHOTO = re.compile(
     re.I,
 )
 _MEDIUM = re.compile(
-    r",?\s*\b(?:as\s+)?(?:in\s+)?(?:(?:a|an|the)\s+)?(?:style\s+of\s+(?P<artist>[\w' -]+)|(?P<medium>oil painting|watercolou?r"
+    r",?\s*\b(?:as\s+)?(?:in\s+)?(?:(?:a|an|the)\s+)?(?:style\s+of\s+(?P<artist>[\w' -]+)"
+    r"|(?P<medium>oil painting|watercolou?r"
     r"(?: painting)?|pencil sketch|pixel art|anime|manga|cartoon|3d(?: render(?:ing)?)?|digital art|line art|clip ?art"
     r"|low[ -]poly|claymation|ukiyo-e|impressionist|cubist|art deco|vector art|concept art)(?:[ -]style)?)\b"
     r"(?:\s+of\s+(?=\w))?|，?(?P<chinese>油画|水彩画?|素描|像素画?|动漫|卡通|水墨画?)(?:风格)?的?",
     re.I,
 )
 _GROUND = re.compile(
-    r",?\s*\b(?:on|against|with|over|in front of)?\s*(?:an?\s+|the\s+)?(?P<colour>[a-z]+(?:[ -][a-z]+)?)\s+background\b", re.I
+    r",?\s*\b(?:on|against|with|over|in front of)?\s*(?:an?\s+|the\s+)?"
+    r"(?P<colour>[a-z]+(?:[ -][a-z]+)?)\s+background\b",
+    re.I,
 )
 _NUMBER = re.compile(
     r"^(?P<number>two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|several|many|multiple|a few|lots of"
@@ -100,6 +103,11 @@ class Wording:
         found = [self.subject, *_plainer(self.subject), *parts]
         found += [plainer for part in parts for plainer in _plainer(part)]
         return [text for text in dict.fromkeys(found) if re.search(r"\w", text)][:MOST_READINGS]
+
+    def signified(self) -> str:
+        """ "love", of which it is "a classic symbol"; "" where it is none."""
+        found = _SIGN.match(self.subject)
+        return self.subject[found.end() :] if found else ""
 
     def things(self) -> list[str]:
         """The things that an "and" joins; the subject alone where there is none."""
@@ -156,11 +164,13 @@ def _style_patterns(styles: tuple[str, ...]) -> list[tuple[re.Pattern, str]]:
     found = []
     for name in sorted(names, key=len, reverse=True):
         word = rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z0-9])"
-        said = rf"[,，;]?\s*(?:\b(?:in|drawn|painted|made)\s+)?(?:\b(?:the|an?|like)\s+)*(?:style\s+of\s+)?(?:画成|畫成)?{word}"
+        begins = (
+            r"[,，;]?\s*(?:\b(?:in|drawn|painted|made)\s+)?(?:\b(?:the|an?|like)\s+)*(?:style\s+of\s+)?(?:画成|畫成)?"
+        )
         ends = r"(?:[\s-]*(?:style|emoji style|风格|風格)(?:\s+emoji)?)"
         optional = "?" if name == names[name] or not name.isascii() else ""
         before = rf"[,，;]?\s*\b(?:in\s+)?(?:the\s+)?style\s+of\s+{word}"
-        found.append((re.compile(rf"{before}|{said}{ends}{optional}(?:\s+emoji\s+of|的)?", re.I), names[name]))
+        found.append((re.compile(rf"{before}|{begins}{word}{ends}{optional}(?:\s+emoji\s+of|的)?", re.I), names[name]))
     return found
 
 
@@ -190,7 +200,12 @@ def _nearest_background(name: str) -> str:
         wanted = ImageColor.getrgb(name.replace(" ", ""))
     except ValueError:
         return ""
-    return min(BACKGROUNDS, key=lambda known: sum((a - b) ** 2 for a, b in zip(BACKGROUNDS[known], wanted, strict=False)))
+    wanted = wanted[:3]  # without transparency
+
+    def distance(known: str) -> int:
+        return sum((a - b) ** 2 for a, b in zip(BACKGROUNDS[known], wanted, strict=True))
+
+    return min(BACKGROUNDS, key=distance)
 
 
 def _take(pattern: re.Pattern, text: str, kind: str, notes: list[Note]) -> str:
@@ -210,10 +225,10 @@ def _take_medium(text: str, notes: list[Note]) -> str:
 
 
 def _plainer(text: str) -> list[str]:
-    """The text without its colour, without its qualities, and without the sign that it is one of."""
+    """The text without its colour, without its qualities, without both."""
     colourless = _tidy(COLOUR.sub("", text))
     unqualified = _without_article(_tidy(_QUALITY.sub("", text)))
-    return [colourless, unqualified, _without_article(_tidy(COLOUR.sub("", unqualified))), _tidy(_SIGN.sub("", text))]
+    return [colourless, unqualified, _without_article(_tidy(COLOUR.sub("", unqualified)))]
 
 
 def _without_article(text: str) -> str:

@@ -1,0 +1,272 @@
+"""Prompts are taken for what the checkpoint knows, and what it does not know is offered for, not pretended."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dalle2 import images
+from dalle2.families import EMBEDDED
+from dalle2.sentence_encoder import WIDTH, SentenceEncoder
+from dalle2.understanding.answer import Understanding
+from dalle2.understanding.interpreter import THRESHOLD, Interpreter
+from dalle2.understanding.lookup import EVERYDAY
+from dalle2.understanding.sentences import NOTES, sentence
+from dalle2.understanding.vocabulary import VECTORS, WORDS, Vocabulary
+from dalle2.understanding.wording import bare, take_apart
+from evaluation.paraphrases import PARAPHRASES
+from evaluation.understanding import LIST, PARTS, STYLES, answer, read_list
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    found = Vocabulary.read(EMBEDDED)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def encoder() -> SentenceEncoder:
+    found = SentenceEncoder.installed()
+    if found is None:
+        pytest.skip("the sentence encoder is not installed: pip install -r requirements.txt")
+    return found
+
+
+@pytest.fixture(scope="module")
+def interpreter(vocabulary: Vocabulary, encoder: SentenceEncoder) -> Interpreter:
+    return Interpreter(vocabulary, STYLES, lambda: encoder)
+
+
+@pytest.mark.parametrize(
+    "prompt, asked",
+    [
+        ("a red heart, twemoji style", "a red heart, twemoji style"),
+        ("two hearts", "two hearts"),
+        ("Three O'Clock on a blue background", "Three O'Clock on a blue background"),
+        ("classic symbol of love, twemoji style", "red heart, twemoji style"),
+        ("a fluent color emoji of a kitten", "cat face, fluent color style"),
+        ("coffee against a gray background", "hot beverage on a grey background"),
+        ("coffee on a turquoise background", "hot beverage on a light blue background"),
+        ("please draw me a robot", "robot"),
+        ("elefant", "elephant"),
+        ("a drgon", "dragon"),
+        ("星星，twemoji风格", "star, twemoji style"),
+        ("蓝色背景上的猫", "cat on a blue background"),
+        ("快乐的狗", "dog"),
+        ("ein glücklicher Hund", "dog"),
+        ("собака, noto style", "dog, noto style"),
+        ("ねこ", "cat"),
+        ("❤️", "red heart"),
+        ("❤", "red heart"),
+        ("👍🏽", "thumbs up"),
+        ("👩🏿‍🚀", "woman astronaut"),
+        ("🏳️‍🌈", "rainbow flag"),
+        ("🍕 on a blue background, openmoji style", "pizza, openmoji style on a blue background"),
+    ],
+)
+def test_the_prior_is_asked_what_the_checkpoint_knows(interpreter: Interpreter, prompt: str, asked: str) -> None:
+    assert interpreter.understand(prompt).asked == asked
+
+
+@pytest.mark.parametrize(
+    "prompt, kinds",
+    [
+        ("a photo of a dog", {"photograph"}),
+        ("photorealistic dog, 4k", {"photograph"}),
+        ("一张狗的照片", {"photograph"}),
+        ("a dog in the style of Van Gogh", {"style"}),
+        ("an oil painting of a fox", {"style"}),
+        ("a cat on a city background", {"background"}),
+        ("two cats", {"number"}),
+        ("三只猫", {"number"}),
+        ("a dog left of a cat", {"place", "left"}),
+        ("a purple cat", {"colour"}),
+        ("a dog wearing a hat", {"left"}),
+        ("a cat and a dog", {"left"}),
+        ("🐶🐱", {"left"}),
+        ("a crab", {"untrained"}),
+    ],
+)
+def test_what_cannot_be_had_is_told_in_both_languages(interpreter: Interpreter, prompt: str, kinds: set[str]) -> None:
+    found = interpreter.understand(prompt)
+    assert found.known
+    assert {note.kind for note in found.notes} == kinds
+    for language, place in (("en", 0), ("zh", 1)):
+        for kind in kinds:
+            assert NOTES[kind][place].split("{}")[0] in sentence(found, language)
+
+
+def test_what_it_does_not_know_is_offered_for(interpreter: Interpreter) -> None:
+    found = interpreter.understand("Batman")
+    assert not found.known
+    assert {"bat", "superhero"} <= {near.label for near in found.nearest}
+    assert sentence(found).startswith("I do not know “Batman”; nearest: ")
+    assert sentence(found, "zh").startswith("我不认识“Batman”；最接近的是：")
+
+
+@pytest.mark.parametrize("prompt", ["asdfghjkl qwerty", "x" * 1000, "🇫🇷", "???!!!", "埃菲尔铁塔", "Barack Obama", "42"])
+def test_nonsense_and_strangers_are_not_pretended(interpreter: Interpreter, prompt: str) -> None:
+    found = interpreter.understand(prompt)
+    assert not found.known
+    assert len(sentence(found)) < 200
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["a wizard with a long beard, standing on a hill, " * 20, "a cat 狗 собака 🐶", "\u200d\ufe0f", "，。", "的", "A"],
+)
+def test_long_mixed_and_odd_prompts_behave(interpreter: Interpreter, prompt: str) -> None:
+    found = interpreter.understand(prompt.strip()[:1000])
+    assert isinstance(found, Understanding)
+    assert found.known or sentence(found)
+
+
+def test_every_label_is_asked_as_it_stands(interpreter: Interpreter) -> None:
+    changed = []
+    for entry in interpreter.vocabulary.entries:
+        prompt = f"{entry.label}, twemoji style"
+        found = interpreter.understand(prompt)
+        if found.asked != prompt or found.concept.label.lower() != entry.label.lower():
+            changed.append((prompt, found.asked, found.concept and found.concept.label))
+    assert changed == []
+
+
+def test_chinese_labels_are_asked_in_english(interpreter: Interpreter) -> None:
+    entries = interpreter.vocabulary.entries
+    found = [interpreter.understand(f"{entry.chinese}，noto风格") for entry in entries]
+    right = [
+        entry.label in (one.concept.label for one in [answered] if one.concept)
+        for entry, answered in zip(entries, found, strict=True)
+    ]
+    assert np.mean(right) > 0.97
+    assert all(answered.style == "noto" for answered in found)
+
+
+def test_the_held_out_prompts_are_understood_as_the_card_says(interpreter: Interpreter) -> None:
+    found = answer(interpreter, read_list("held out"))
+    assert found.right > 0.8
+    assert found.another < 0.1
+    assert found.pretended < 0.2
+
+
+def test_the_lists_are_large_and_share_nothing() -> None:
+    parts = [read_list(part) for part in PARTS]
+    prompts = [bare(one.prompt) or one.prompt for part in parts for one in part]
+    assert len(set(prompts)) > 0.98 * len(prompts)
+    assert sum(bool(one.concepts) for part in parts for one in part) >= 150
+    assert sum(not one.concepts for part in parts for one in part) >= 80
+
+
+def test_no_paraphrase_of_the_card_is_in_the_vocabulary_or_in_what_the_threshold_was_chosen_on(
+    vocabulary: Vocabulary,
+) -> None:
+    lines = [line.split("\t") for line in PARAPHRASES.read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+    paraphrases = {bare(line[2]) for line in lines[1:]}
+    assert len(paraphrases) > 100
+    known = {bare(word) for entry in vocabulary.entries for words in entry.words.values() for word in words}
+    known |= {bare(line.split("\t")[0]) for line in EVERYDAY.read_text(encoding="utf-8").splitlines()}
+    asked = {bare(one.prompt) for part in PARTS for one in read_list(part)}
+    popular = LIST.with_name("popular-prompts.csv").read_text(encoding="utf-8").splitlines()
+    asked |= {bare(line.partition(",")[2]) for line in popular}
+    assert paraphrases & (known | asked) == set()
+
+
+def test_known_words_need_no_encoder_and_others_are_taken_literally_which_is_told(vocabulary: Vocabulary) -> None:
+    def damaged() -> SentenceEncoder:
+        raise ValueError("damaged")
+
+    for encoder in (lambda: None, damaged):
+        alone = Interpreter(vocabulary, STYLES, encoder)
+        assert alone.understand("星星，twemoji风格").asked == "star, twemoji style"
+        found = alone.understand("classic symbol of love")
+        assert found.verbatim
+        assert sentence(found) == NOTES["encoder"][0]
+
+
+class Letters:
+    """An encoder that counts letters."""
+
+    words = frozenset({"cat", "dog"})
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.full((len(texts), WIDTH), 0.01, np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for letter in text.lower():
+                row[ord(letter) % WIDTH] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def records() -> list[dict]:
+    def record(code: str, label: str, tags: list[str], chinese: str) -> dict:
+        captions = [{"language": "en", "label": label, "tags": tags}, {"language": "zh", "label": chinese, "tags": []}]
+        return {"concept": code, "captions": captions, "paraphrases": ["a beast"]}
+
+    return [record("1f415", "dog", ["pet"], "狗"), record("1f408", "cat", [], "猫"), record("1f408", "cat", [], "猫")]
+
+
+def test_a_vocabulary_is_written_and_read_again(tmp_path: Path) -> None:
+    made = Vocabulary.of(records(), Letters(), {"1f408"})
+    made.write(tmp_path)
+    read = Vocabulary.read(tmp_path)
+    assert [(entry.code, entry.label, entry.chinese, entry.trained) for entry in read.entries] == [
+        ("1f408", "cat", "猫", False),
+        ("1f415", "dog", "狗", True),
+    ]
+    assert np.allclose(read.meanings, made.meanings, atol=0.01)
+    assert list(read.tags) == ["pet"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [WORDS, VECTORS]
+    assert Interpreter(read, ["noto"], Letters).understand("dgo, noto style").style == "noto"
+
+
+def test_a_damaged_vocabulary_is_told(tmp_path: Path) -> None:
+    Vocabulary.of(records(), Letters()).write(tmp_path)
+    (tmp_path / "other").mkdir()
+    Vocabulary.of(records()[:1], Letters()).write(tmp_path / "other")
+    (tmp_path / "other" / VECTORS).replace(tmp_path / VECTORS)
+    with pytest.raises(ValueError, match=r"is damaged .*vectors are of other words"):
+        Vocabulary.read(tmp_path)
+    (tmp_path / WORDS).write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"write it again with python -m dalle2.understanding"):
+        Vocabulary.read(tmp_path)
+    assert Vocabulary.read(tmp_path / "nothing") is None
+
+
+def test_a_damaged_encoder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is damaged"):
+        (tmp_path / "tokenizer.json").write_text("{}")
+        SentenceEncoder(tmp_path)
+
+
+def test_the_threshold_is_the_one_that_is_documented() -> None:
+    assert THRESHOLD == 0.64
+
+
+def test_styles_are_found_wherever_they_stand() -> None:
+    for prompt in ("in openmoji style, a dog", "an openmoji dog", "a dog drawn like openmoji", "狗，画成openmoji风格"):
+        wording = take_apart(prompt, STYLES)
+        assert (wording.subject in ("dog", "狗"), wording.style) == (True, "openmoji"), prompt
+
+
+def test_records_keep_what_was_said_and_what_was_asked() -> None:
+    from dalle2.families import load
+
+    model = load(EMBEDDED)
+    settings = model.settings.drafting()
+    found = model.text_to_image(["❤️", "a cat"], [1, 2], settings)
+    heart, cat = map(images.read_record, found)
+    assert (heart["prompt"], heart["asked"]) == ("❤️", "red heart")
+    assert "asked" not in cat
+    literal = model.text_to_image(["red heart"], [1], settings, literal=True)[0]
+    assert np.abs(np.asarray(literal, int) - np.asarray(found[0], int)).max() <= 1
+    again = model.redraw(heart)
+    assert np.abs(np.asarray(again, int) - np.asarray(found[0], int)).max() <= 1
+    assert images.read_record(again)["asked"] == "red heart"
+    old = {name: value for name, value in heart.items() if name != "asked"}
+    very_words = model.text_to_image(["❤️"], [1], settings, literal=True)[0]
+    assert np.array_equal(np.asarray(model.redraw(old)), np.asarray(very_words))
+    with pytest.raises(ValueError, match="I do not know “🇫🇷”"):
+        model.text_to_image(["🇫🇷"], [1], settings)
