@@ -136,14 +136,12 @@ def test_every_label_is_asked_as_it_stands(interpreter: Interpreter) -> None:
 
 
 def test_chinese_labels_are_asked_in_english(interpreter: Interpreter) -> None:
-    entries = interpreter.vocabulary.entries
-    found = [interpreter.understand(f"{entry.chinese}，noto风格") for entry in entries]
-    right = [
-        entry.label in (one.concept.label for one in [answered] if one.concept)
-        for entry, answered in zip(entries, found, strict=True)
-    ]
-    assert np.mean(right) > 0.97
-    assert all(answered.style == "noto" for answered in found)
+    changed = []
+    for entry in interpreter.vocabulary.entries:
+        found = interpreter.understand(f"{entry.chinese}，noto风格")
+        if found.asked != f"{entry.label}, noto style":
+            changed.append((entry.chinese, entry.label, found.asked))
+    assert changed == []
 
 
 def test_the_held_out_prompts_are_understood_as_the_card_says(interpreter: Interpreter) -> None:
