@@ -64,13 +64,7 @@ def _score(options: argparse.Namespace) -> Scorecard:
     clip = Clip(options.clip, options.device)
     clip.require()
     network = ClipFeatures(clip.source, options.device)
-    needed = [what for what in MEANINGS if any(what in NEEDS[part] for part in parts)]
-    # The draft is only timed, beside the contestant's own single pictures.
-    drawn = {what: _draw([name], what, options, emoji, trained, interpreter)[0] for what in needed if what != "single"}
-    timed = [name, *([options.draft] if options.draft else [])]
-    singles = _draw(timed, "single", options, emoji, trained) if "single" in needed else []
-    if singles:
-        drawn["single"] = singles[0]
+    drawn, singles = _draw_all(name, parts, options, emoji, trained, interpreter)
     bench = Bench(emoji, trained, clip, network, drawn, options.seed, options.workers, sys.stderr.isatty())
     scores: list[Score] = []
     for part in tqdm(parts, desc="measuring", unit="part", disable=not sys.stderr.isatty()):
@@ -120,6 +114,23 @@ def _trained(checkpoint: str, emoji: EmojiSet) -> tuple[tuple[Pair, ...], list[s
         raise ValueError(f"{checkpoint} was trained on none of this data set: its recipe names other subgroups.")
     known, every = (len({pair.concept for pair in pairs}) for pairs in (trained, emoji.train))
     return trained, [f"Trained on {known:,} of {every:,} concepts: test pairs of the others count as unseen concepts."]
+
+
+def _draw_all(
+    name: str,
+    parts: Sequence[str],
+    options: argparse.Namespace,
+    emoji: EmojiSet,
+    trained: Sequence[Pair],
+    interpreter: Interpreter | None,
+) -> tuple[dict[str, Contestant], list[Contestant]]:
+    """What the parts look at, by its name; and the single pictures that are timed, the draft's among them."""
+    needed = [what for what in MEANINGS if any(what in NEEDS[part] for part in parts)]
+    # The draft is only timed, beside the contestant's own single pictures.
+    drawn = {what: _draw([name], what, options, emoji, trained, interpreter)[0] for what in needed if what != "single"}
+    timed = [name, *([options.draft] if options.draft else [])]
+    singles = _draw(timed, "single", options, emoji, trained) if "single" in needed else []
+    return drawn | ({"single": singles[0]} if singles else {}), singles
 
 
 def _draw(
