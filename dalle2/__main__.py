@@ -44,7 +44,8 @@ def _beginning(options: argparse.Namespace) -> str:
     source = getattr(options, "captioner", None) or options.checkpoint or "emoji"
     match options.task:
         case None:
-            return f'Opening {source} to draw "{options.prompt}" …'
+            hint = f" (the task: {options.prompt} --help)" if options.prompt in parsers.TASKS else ""
+            return f'Opening {source} to draw "{options.prompt}"{hint} …'
         case "steps" | "attention":
             return f'Opening {source} for {options.task} of "{options.contents[0]}" …'
         case "interpolate" | "mix":

@@ -241,6 +241,8 @@ def _check_task(options: argparse.Namespace) -> None:
     match options.task:
         case "interpolate":
             options.contents = [_content(text) for text in options.contents]
+            if len(options.contents) < 2:
+                raise ValueError("An interpolation needs at least two ends, pictures or prompts.")
         case "mix":
             options.contents = [_part(text) for text in options.contents]
         case "steps" | "attention":

@@ -11,6 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from demo.choices import Choices, presets
+from demo.interface import described
 from demo.language import Both, Words, refused
 from demo.pictures import Pictures
 from demo.status import HINT, STOPPED, Status, progress, status
@@ -239,7 +240,7 @@ class Desk:
         manner = next((choices.manner for choices in inputs if isinstance(choices, Choices)), FREE)
         begun = bench.draw.click(None, None, bench.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(
-            accelerated(endpoint, self.studio, manner),
+            accelerated(described(endpoint), self.studio, manner),
             [*inputs, self.checkpoint],
             [*outputs, bench.status],
             api_name=endpoint.__name__,

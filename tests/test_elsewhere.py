@@ -11,11 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from gradio.utils import get_function_description
 from gradio_client import Client
 from visitor import launched
 
 from dalle2.model import UnclipModel
 from demo import votes, zero
+from demo.page import build
 from demo.studio import FREE, FROM_PICTURE, STAGES, Studio
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +94,18 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     assert kept(2, True) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 2 * (50 + 50 + 3))
     assert kept(2, False) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 2 * (4 + 3))
     assert zero.duration(both, Studio(model), FREE)(8) > seconds("a cat", 8)
+
+
+def test_every_endpoint_says_what_it_takes(model: UnclipModel) -> None:
+    """A Space publishes this to agents, who read the description of one endpoint at a time."""
+    page, _ = build(Studio(model))
+    told = {fn.api_name: get_function_description(fn.fn) for fn in page.fns.values() if fn.api_visibility == "public"}
+    assert {"text_to_image", "variations", "vote", "describe"} <= set(told)
+    for name, (description, arguments, _) in told.items():
+        assert len(description) > 40, name
+        unexplained = {argument for argument, text in arguments.items() if not text} - {"request", "pair"}
+        assert not unexplained, (name, unexplained)
+    assert "negative_prompt" in told["text_to_image"][1]["settings"]
 
 
 def test_on_a_space_votes_go_to_its_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from gradio import processing_utils
 
 from demo.blind import Pair, Side, contestant, keep, label, shuffled
 from demo.desk import HERE, Desk, Way
+from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
 from demo.ranking import QUESTIONS, rank
@@ -124,7 +125,7 @@ def build(desk: Desk) -> None:
     bench.draw.click(None, None, [*questions, *titles, answer], js=f"() => {fresh}", **HERE)
     shown = [*boards, *titles, pair, answer]
     voted = vote_button.click(
-        _voting(votes), [pair, *questions, consent], shown, api_name="vote", show_progress="hidden"
+        described(_voting(votes)), [pair, *questions, consent], shown, api_name="vote", show_progress="hidden"
     )
     revealed = reveal_button.click(reveal, pair, shown, api_name="reveal", show_progress="hidden")
     for told in (voted, revealed):

@@ -9,6 +9,7 @@ import gradio as gr
 
 from demo import samples, styles
 from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, Way, answers
+from demo.interface import described
 from demo.language import Both, refused
 from demo.picks import Picks
 from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, read_record, words
@@ -153,7 +154,7 @@ def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any]
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
-    return settings_of_picture
+    return described(settings_of_picture)
 
 
 def _prompt(desk: Desk) -> gr.Textbox:
