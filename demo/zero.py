@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.studio import FREE, RETRACING, Manner, Refusal, Studio
+from demo.studio import FREE, MAX_PICTURES, RETRACING, Manner, Refusal, Studio
 
 try:
     import spaces
@@ -60,7 +60,8 @@ def duration(endpoint: Callable[..., Any], studio: Studio, manner: Manner) -> Ca
 
 def _steps(asked: Mapping[str, Any], studio: Studio, manner: Manner) -> int:
     """The network steps of all pictures; 0 for what will be refused, which needs no GPU."""
-    pictures = asked.get("count", asked.get("frames", 1))
+    # A task that is not told how many, as all styles or all axes, draws about as many as a visitor may ask for.
+    pictures = asked.get("count", asked.get("frames", MAX_PICTURES))
     how = RETRACING if asked.get("keep_composition") else manner
     ways = [(asked.get("settings", "default"), asked.get("checkpoint"))]
     if "other_settings" in asked:  # two contestants

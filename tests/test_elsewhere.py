@@ -84,6 +84,11 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     for wrong in (["a cat", "many"], ["a cat", 1, "soon"], ["a cat", 1, "default", "none"]):
         assert seconds(*wrong) == zero.BEGINNING_SECONDS  # what the endpoint will refuse
 
+    def every(prompt: str, settings: object = "default") -> None:
+        """As all styles, which says no number."""
+
+    assert zero.duration(every, Studio(model), FREE)("a cat") == seconds("a cat", 8)
+
     def other(count: int, keep_composition: bool, settings: object = "default") -> None:
         """As variations."""
 
