@@ -191,9 +191,10 @@ def _encodable(text: str, encoding: str | None) -> str:
     """The text as the encoding can hold it: our own signs by plainer ones, names with their letters spelt out."""
     encoding = encoding or "utf-8"
     try:
-        return text.encode(encoding).decode(encoding)
+        "".join(map(chr, PLAINER)).encode(encoding)
     except UnicodeEncodeError:
-        return text.translate(PLAINER).encode(encoding, "backslashreplace").decode(encoding)
+        text = text.translate(PLAINER)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _number(text: str, least: int) -> int:

@@ -250,8 +250,9 @@ def _compare(options: argparse.Namespace) -> Comparison:
         "network_sha256": ruler.network.sha256,
         "resize": ruler.network.resize,
         "seed_of_resampling": ruler.seed,
-        "tests": "intervals by paired bootstrap, p-values by exchange within pairs; distances by jackknife",
-        "correction": "Holm, over all paired differences of this comparison",
+        "tests": "intervals by paired bootstrap, p-values by exchange within pairs; distances by jackknife; seconds by "
+        "the median over batches in turns and Wilcoxon's signed ranks",
+        "correction": "Holm, over all paired differences of this comparison but the seconds",
         "contestants": {
             contestant.name: contestant.manifest.model_dump(mode="json", exclude=SHARED) for contestant in contestants
         },

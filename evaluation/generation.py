@@ -111,7 +111,11 @@ def describe(
         except ValueError as error:
             raise ValueError(f"The prompt {prompt.id!r} of {prompts.name} cannot be drawn. {error}") from error
         reference = as_text(prompt.reference.resolve()) if prompt.reference else ""
-        rows.append(Row(file=f"{index:06d}.png", id=prompt.id, caption=caption, seed=seed + index, reference=reference))
+        rows.append(
+            Row(
+                file=f"{index:06d}.png", id=readable(prompt.id), caption=caption, seed=seed + index, reference=reference
+            )
+        )
     manifest = Manifest(
         prompts=readable(prompts.name),
         prompts_sha256=prompts.sha256,
@@ -332,7 +336,7 @@ def _cost(watch: Stopwatch, turns: str) -> Cost:
     # in kilobytes, on macOS in bytes
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
     return Cost(
-        seconds_a_picture=float(np.median(seconds)) if seconds else None,
+        seconds_a_picture=round(float(np.median(seconds)), 5) if seconds else None,
         peak_megabytes=round(peak, 1),
         processor=report.processor(),
         batches=tuple(seconds),
