@@ -141,7 +141,9 @@ def completed(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+    """Of a user's machine without GPUs, who knows none of accelerate's own variables."""
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
+    return theirs | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -245,6 +247,34 @@ def test_two_processes_train_as_one(trained: Path, recipe_file: Path, tmp_path: 
         one, two = weights(trained / stage), weights(out / stage)
         for name, value in one.items():
             torch.testing.assert_close(two[name], value, rtol=1e-3, atol=5e-4, msg=f"{stage} {name} differs")
+
+
+def test_processes_that_accelerate_does_not_start_are_missed(recipe_file: Path, tmp_path: Path) -> None:
+    launcher = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
+    launcher += ("--mixed_precision", "no", "--dynamo_backend", "no")
+    out = tmp_path / "one"
+    result = completed(command("-m", "dalle2.training", recipe_file, "--out", out, launcher=launcher))
+    assert result.returncode != 0
+    assert "Error: accelerate started one process, although it was asked for several: on CPUs too" in result.stderr
+    assert not out.exists()
+
+
+def test_ctrl_c_is_a_sentence_and_the_snapshot_stays(recipe_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stopped"
+    recipe_file.write_text(recipe_file.read_text().replace("steps = 6", "steps = 6000"))
+    arguments = command(recipe_file, "--out", out, "--stages", "clip")
+    process = subprocess.Popen(arguments, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+    snapshot = out / "snapshots" / "clip.pt"
+    deadline = time.monotonic() + 120
+    while not snapshot.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == f"Stopped. Finished stages and snapshots stay in {out}: --resume goes on."
+    assert "Traceback" not in said
+    assert torch.load(snapshot, weights_only=True)["step"] > 0
+    assert [file.name for file in (out / "snapshots").iterdir()] == ["clip.pt"]
 
 
 def test_the_command_refuses_in_one_sentence(recipe_file: Path, tmp_path: Path) -> None:

@@ -5,16 +5,16 @@ import sys
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from dalle2.datasets.packages import BuildError
 from dalle2.training.loop import Run
+from dalle2.training.processes import start
 from dalle2.training.recipe import STAGES, Recipe, read_recipe
 from dalle2.training.run import Training
 
 
 def main() -> int:
-    """Runs a recipe; errors that a user can mend are one sentence and exit code 1."""
+    """Runs a recipe; errors that a user can mend are one sentence and exit code 1; 130 when it was stopped."""
     parser = argparse.ArgumentParser(prog="python -m dalle2.training", description="Trains a checkpoint from a recipe.")
     parser.add_argument("recipe", help="TOML file, such as dalle2/training/recipes/emoji-cpu.toml")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run: snapshots, logs, checkpoint")
@@ -29,7 +29,7 @@ def main() -> int:
         if arguments.data:
             data = recipe.data.model_copy(update={"source": arguments.data})
             recipe = recipe.model_copy(update={"data": data})
-        accelerator = Accelerator(mixed_precision=recipe.precision)
+        accelerator = start(recipe.precision)
         if arguments.dry_run:
             from dalle2.training.estimate import estimate
 
@@ -45,6 +45,9 @@ def main() -> int:
     except (ValueError, OSError, FloatingPointError, BuildError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"Stopped. Finished stages and snapshots stay in {arguments.out}: --resume goes on.", file=sys.stderr)
+        return 130
     if accelerator.is_main_process:
         print(f"Checkpoint: {checkpoint}" if checkpoint else f"Finished {', '.join(stages)} in {arguments.out}.")
     return 0

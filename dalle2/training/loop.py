@@ -199,8 +199,9 @@ def write_snapshot(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, temporary)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        temporary.unlink(missing_ok=True)
         raise OSError(f"Cannot write the snapshot {path} (is the disk full?): {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _restore(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch: _Watch) -> int:

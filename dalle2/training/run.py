@@ -268,8 +268,9 @@ class Training:
                     stage.save(temporary)
                 temporary.rename(final)
             except Exception as error:  # the libraries that write have exceptions of their own
-                shutil.rmtree(temporary, ignore_errors=True)
                 raise OSError(f"{final} could not be written (is the disk full?): {error}") from error
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
             for stage in stages:
                 (self.run.folder / "snapshots" / f"{stage.name}.pt").unlink(missing_ok=True)
         accelerator.wait_for_everyone()
