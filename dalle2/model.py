@@ -1,6 +1,6 @@
 """`UnclipModel`: what a checkpoint becomes when it is loaded. Its verbs are in `verbs`, its tasks in `tasks`."""
 
-from dalle2.tasks import blending, captioning, drawing, editing, explaining, redrawing
+from dalle2.tasks import blending, captioning, drawing, editing, enlarging, explaining, redrawing
 from dalle2.verbs import Seed, Verbs, generators
 
 __all__ = ["Seed", "UnclipModel", "generators"]
@@ -18,6 +18,7 @@ class UnclipModel(Verbs):
     inpaint = editing.inpaint
     outpaint = editing.outpaint
     enhance = editing.enhance
+    enlarge = enlarging.enlarge
     dimensions = explaining.dimensions
     steps = explaining.steps
     attention = explaining.attention

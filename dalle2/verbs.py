@@ -142,8 +142,12 @@ class Verbs(ABC):
         seeds: Sequence[Seed],
         settings: Settings | None = None,
         on_step: OnStep | None = None,
+        side: int | None = None,
     ) -> torch.Tensor:
-        """Square pixels (n, 3, s, s) of any size -> (n, 3, size, size), both in [-1, 1]: the upsampler alone."""
+        """Square pixels (n, 3, s, s) of any size -> (n, 3, side, side), both in [-1, 1]: the upsampler alone.
+
+        `side` is the model's own picture size unless given; its networks are convolutions, and so have no size.
+        """
         raise self._unable("enhancement")
 
     def attend(

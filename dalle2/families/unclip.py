@@ -226,9 +226,11 @@ class Unclip(UnclipModel):
         seeds: Sequence[Seed],
         settings: Settings | None = None,
         on_step: OnStep | None = None,
+        side: int | None = None,
     ) -> torch.Tensor:
         chosen = (settings or self.settings).upsampler
-        return self._upsampler(small.to(self.device)).draw(chosen, generators(seeds), self.device, on_step).cpu()
+        stage = self._upsampler(small.to(self.device), side)
+        return stage.draw(chosen, generators(seeds), self.device, on_step).cpu()
 
     @torch.no_grad()
     def invert(
@@ -330,10 +332,10 @@ class Unclip(UnclipModel):
         shape = (decoder.config.in_channels, size, size)
         return Stage("decoder", network, conditions, self.parts.decoder_scheduler.config, shape)
 
-    def _upsampler(self, small: torch.Tensor) -> Stage:
+    def _upsampler(self, small: torch.Tensor, side: int | None = None) -> Stage:
         """The stage that enlarges (n, 3, s, s): one network for most steps, one for the last."""
         first, last = self.parts.super_res_first, self.parts.super_res_last
-        size = self.picture_size
+        size = side or self.picture_size
         # In float32 also because this resize does not exist in half precision on a CPU.
         large = torch.nn.functional.interpolate(small, size=(size, size), mode="bicubic", antialias=True)
 
