@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from dalle2 import images
+from dalle2 import formats, images
 from dalle2.arguments import chosen_settings, open_checkpoint
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
@@ -21,6 +21,7 @@ from dalle2.output import Progress
 from dalle2.settings import STAGES, OnStep, Settings, Step
 from dalle2.tasks.captioning import check_num
 from dalle2.tasks.drawing import draw_understood
+from dalle2.tasks.enlarging import check_side
 from dalle2.tasks.redrawing import plan
 from dalle2.understanding.answer import literal
 from dalle2.understanding.sentences import sentence
@@ -52,10 +53,11 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
         raise ValueError(f"{sentence(understood)} Draw one of what it knows, or the very words with --literal.")
     if said := sentence(understood):
         tqdm.write(said, file=sys.stderr)
+    _check_size(options, model)
     with _Progress(settings, len(seeds)) as progress:
         for seed, file in zip(seeds, files, strict=True):
             picture = draw_understood(model, [understood], [seed], settings, progress.advance)[0]
-            yield images.save(picture, file)
+            yield _write(picture, file, model, options)
 
 
 def _draw_again(options: argparse.Namespace) -> Path:
@@ -81,8 +83,29 @@ def _draw_again(options: argparse.Namespace) -> Path:
             "Name the right one with --checkpoint, "
             f"or give --checkpoint {source} to draw with this one all the same."
         )
+    _check_size(options, model)
     with _Progress(settings, 1) as progress:
-        return images.save(draw(model, progress.advance), file)
+        picture = draw(model, progress.advance)
+    return _write(picture, file, model, options)
+
+
+def _check_size(options: argparse.Namespace, model: UnclipModel) -> None:
+    """Told before anything is drawn; what is given to enhance is told of by the task itself."""
+    if options.size and options.task != "enhance":
+        model.require("enhancement")
+        check_side(options.size, model.picture_size, model.picture_size)
+
+
+def _write(picture: Image.Image, file: Path, model: UnclipModel, options: argparse.Namespace) -> Path:
+    """The file, in the size and form that the options ask for."""
+    if options.size and min(picture.size) < options.size:
+        picture = model.enlarge(picture, options.size)
+    match options.destination.form:
+        case "svg":
+            return formats.save_svg(picture, file)
+        case "transparent":
+            picture = formats.transparent(picture)
+    return images.save(picture, file)
 
 
 class _Progress(Progress):
@@ -103,6 +126,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     draw = _drawing(options, seeds)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = _settings(options, model)
+    _check_size(options, model)
     with Progress() as progress:
         pictures = draw(model, settings, progress.advance)
     if destination.film:
@@ -113,7 +137,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     else:
         numbers = seeds if len(pictures) == len(seeds) else range(len(pictures))
     for picture, name in zip(pictures, destination.names(options.task, numbers), strict=True):
-        yield images.save(picture, name)
+        yield _write(picture, name, model, options)
 
 
 def _captions(options: argparse.Namespace) -> list[str]:
@@ -169,11 +193,14 @@ def _stages(options: argparse.Namespace) -> list[str]:
     return ["prior", "decoder"] if prior else ["decoder"]
 
 
-def _drawing(
+def _drawing(  # noqa: C901  a case a task
     options: argparse.Namespace, seeds: list[int]
 ) -> Callable[[UnclipModel, Settings, OnStep], list[Image.Image]]:
     """The task, its files opened and its numbers read, waiting for the model."""
     name, seed, first = options.task, seeds[0], options.contents[0]
+    if name == "enhance" and options.size:
+        own = images.open_with_record(first)
+        return lambda model, *rest: [model.enlarge(own, options.size, seed, *rest)]
     match name:
         case "steps" | "attention":
             return lambda model, *rest: getattr(model, name)(first, seed, *rest)

@@ -5,9 +5,11 @@ Each form keeps the picture's record: PNGs in their text, an SVG in its `<metada
 
 import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -78,6 +80,19 @@ def to_svg(picture: Image.Image) -> str:
     )
     body = re.search(r"<svg[^>]*>(.*)</svg>", traced, re.DOTALL)[1]
     return f"{head}{body.strip()}</svg>\n"
+
+
+def save_svg(picture: Image.Image, path: Path) -> Path:
+    """Write the picture as SVG; the file appears whole or not at all."""
+    svg = to_svg(picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(svg, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
 
 
 def contact_sheet(pictures: Sequence[Image.Image]) -> Image.Image:

@@ -3,6 +3,7 @@
 Tensors hold pictures as (n, 3, height, width) float32; the networks' range is [-1, 1].
 """
 
+import contextlib
 import io
 import json
 import os
@@ -63,6 +64,14 @@ def open_picture(source: str | Path | bytes | BinaryIO, more: Sequence[str] = ()
 def open_rgba(source: str | Path | bytes | BinaryIO) -> Image.Image:
     """As `open_picture`, but RGBA with straight alpha."""
     return to_rgba(_open(source))
+
+
+def open_with_record(source: str | Path) -> Image.Image:
+    """As `open_picture`, but a PNG that carries a record keeps it."""
+    picture = open_picture(source)
+    with contextlib.suppress(ValueError):  # it may not be one of ours
+        write_record(picture, read_record(source))
+    return picture
 
 
 def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:

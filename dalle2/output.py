@@ -11,6 +11,7 @@ from tqdm import tqdm
 from dalle2.settings import Step
 
 FILMS = (".gif", ".mp4")
+FORMS = ("png", "transparent", "svg")
 # What ends a picture's name; any other ending, as of "runs/2024.05.01", belongs to a folder.
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg", ".pdf", *FILMS)
 
@@ -21,15 +22,23 @@ class Destination:
     A file of that name is replaced only with `overwrite`. In a folder there is always a free name.
     """
 
-    def __init__(self, out: str, overwrite: bool = False, films: Sequence[str] = ()) -> None:
-        """`films` are the endings of a name that is a film's and no picture's."""
+    def __init__(self, out: str, overwrite: bool = False, films: Sequence[str] = (), form: str | None = None) -> None:
+        """`films` are the endings of a name that is a film's and no picture's; `form` is one of FORMS.
+
+        Without a form the name's ending decides: .svg or .png.
+        """
         self.path = Path(out).expanduser()
         self.overwrite = overwrite
         suffix = self.path.suffix.lower()
         self.folder = out.endswith(("/", os.sep)) or self.path.is_dir() or suffix not in PICTURES
         self.film = not self.folder and suffix in films
-        if not self.folder and not self.film and suffix != ".png":
-            raise ValueError(f"Pictures are saved as PNG: let {self.path.name!r} end in .png, or name a folder.")
+        self.form = form or ("svg" if suffix == ".svg" and not self.folder else "png")
+        self.ending = ".svg" if self.form == "svg" else ".png"
+        if not self.folder and not self.film and suffix != self.ending:
+            kind = self.ending[1:].upper()
+            raise ValueError(
+                f"Pictures are saved as {kind}: let {self.path.name!r} end in {self.ending}, or name a folder."
+            )
         _check_writable(self.path if self.folder else self.path.parent)
         if not self.folder:
             _check_length(self.path)
@@ -43,11 +52,11 @@ class Destination:
             return [self.path] if len(numbers) == 1 else [self._numbered(number) for number in numbers]
         # Letters of every script may stand in a file name; 40 of them stay below 255 bytes in any.
         slug = re.sub(r"\W+", "-", words.lower()).strip("-")[:40].rstrip("-") or "picture"
-        names = [self.path / f"{slug}-{number}.png" for number in numbers]
+        names = [self.path / f"{slug}-{number}{self.ending}" for number in numbers]
         addition = 1
         while not self.overwrite and any(map(os.path.lexists, names)):
             addition += 1
-            names = [self.path / f"{slug}-{number}-{addition}.png" for number in numbers]
+            names = [self.path / f"{slug}-{number}-{addition}{self.ending}" for number in numbers]
         return names
 
     def refuse_overwriting(self, numbers: Sequence[int] | None) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from dalle2.arguments import DTYPES, add_arguments, stage_changes
-from dalle2.output import FILMS, Destination
-from dalle2.settings import MAX_SEED, STRENGTHS, check_negative_prompt, check_prompt, check_seed
+from dalle2.output import FILMS, FORMS, Destination
+from dalle2.settings import MAX_SEED, SIZES, STRENGTHS, check_negative_prompt, check_prompt, check_seed
 
 TASKS: dict[str, str] = {
     "variations": "pictures with the content of PICTURE; with --eta also its composition",
@@ -65,8 +65,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         _check_prompt(options)
     else:
         _check_task(options)
-    options.destination = Destination(options.out, options.overwrite, FILMS if task == "interpolate" else ())
+    films = FILMS if task == "interpolate" else ()
+    options.destination = Destination(options.out, options.overwrite, films, options.format)
     one = task is not None and options.strip
+    if (one or options.destination.film) and (options.size or options.destination.form != "png"):
+        raise ValueError(
+            "--size and --format are for single pictures: leave them out, or leave out --strip or the film."
+        )
     pictures = options.seeds[:1] if one else None if task in SERIES else options.seeds
     options.destination.refuse_overwriting(pictures)
     return options
@@ -133,6 +138,9 @@ def _add_out(parser: Parser) -> None:
     where = "a name ending in .png, or a folder, new or not; default: the current folder, in files named by"
     parser.add_argument("-o", "--out", default=".", metavar="DIR_OR_FILE", help=f"{where} prompt or task, and seed")
     parser.add_argument("--overwrite", action="store_true", help="replace files that have the name already")
+    parser.add_argument("--size", type=whole, choices=SIZES, help="pixels a side, by the upsampler once more")
+    forms = "default: png, or what the file's name ends in; transparent: a PNG without its even background"
+    parser.add_argument("--format", choices=FORMS, help=forms)
 
 
 def _add_own(parser: Parser, name: str) -> None:

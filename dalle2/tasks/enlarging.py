@@ -10,10 +10,9 @@ import torch
 from PIL import Image
 
 from dalle2 import images
-from dalle2.settings import OnStep, Settings
-from dalle2.verbs import Verbs, generators
+from dalle2.settings import SIZES, OnStep, Settings
+from dalle2.verbs import Verbs, generators, name_of
 
-SIZES = (512, 1024)  # pixels a side, offered where pictures are taken away
 FACTOR = 4  # that the upsampler learned
 LARGEST = 512  # pixels a side: beyond it the networks invent a grain, and a smooth resize is nearer to the truth
 PROJECTIONS = 2
@@ -27,14 +26,14 @@ def enlarge(
     settings: Settings | None = None,
     on_step: OnStep | None = None,
 ) -> Image.Image:
-    """The picture's middle square at `side` pixels, with its record, in which "size" is then `side`.
+    """The picture's middle square at `side` pixels; its record, if it has one, then says so as "size".
 
     ValueError unless `side` is larger than what the picture has, and the picture at most as large as the model's own.
     """
     model.require("enhancement")
     check_side(side, min(picture.size), model.picture_size)
     pixels = images.to_tensor([images.square(images.to_rgb(picture), min(picture.size))])
-    limit = min(side, max(LARGEST, model.picture_size))
+    limit = min(side, max(LARGEST, model.picture_size), FACTOR * model.picture_size)
     while pixels.shape[-1] < limit:
         pixels = _larger(model, pixels, min(pixels.shape[-1] * FACTOR, limit), seed, settings, on_step)
     (large,) = images.to_pictures(pixels)
@@ -42,7 +41,9 @@ def enlarge(
         large = large.resize((side, side), Image.Resampling.LANCZOS)
     if images.RECORD_KEY in picture.info:
         images.write_record(large, images.read_record(picture) | {"size": side})
-    return large
+        return large
+    details = {"picture": name_of(picture), "size": side}
+    return model.sign("enhancement", [large], [seed], settings, [details])[0]
 
 
 def check_side(side: int, own: int, most: int) -> int:

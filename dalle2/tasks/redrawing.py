@@ -7,6 +7,7 @@ from PIL import Image
 from dalle2.settings import OnStep, Settings, check_prompt, check_seed
 from dalle2.tasks.blending import interpolate, mix
 from dalle2.tasks.drawing import draw_understood
+from dalle2.tasks.enlarging import enlarge
 from dalle2.understanding.answer import Understanding
 from dalle2.verbs import Verbs
 
@@ -18,6 +19,14 @@ def redraw(model: Verbs, record: Mapping[str, object], on_step: OnStep | None = 
 
 def plan(record: Mapping[str, object]) -> Callable[[Verbs, OnStep | None], Image.Image]:
     """What draws the picture of this record, made before there is a model; ValueError says why there is nothing."""
+    draw, side = _plan(record), record.get("size")
+    if side is None:
+        return draw
+    return lambda model, on_step: enlarge(model, draw(model, on_step), side, on_step=on_step)
+
+
+def _plan(record: Mapping[str, object]) -> Callable[[Verbs, OnStep | None], Image.Image]:
+    """The same before the picture was enlarged."""
     settings, seed = Settings.from_dict(record["settings"]), check_seed(record["seed"])
     match record:
         case {"task": "text_to_image", "prompt": str(prompt)}:
