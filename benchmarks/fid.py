@@ -6,9 +6,9 @@ resizing; ours with each of the three. Batch size and threads are the same for a
 pictures, but for torch-fidelity, which takes two a core, at most four. The weights are random but well scaled, in the
 published form, so nothing is downloaded.
 
-Peers come by pip without their dependencies, and one that is absent is left out. They ask for torchvision: where it
-is not installed, a stand-in has the few names that they touch, and torch-fidelity's copies of torchvision's blocks
-make the Inception that pytorch-fid builds on.
+Peers come by `python -m benchmarks.peers` into a folder of their own, and one that is absent is left out. They ask
+for torchvision: where it is not installed, a stand-in has the few names that they touch, and torch-fidelity's copies
+of torchvision's blocks make the Inception that pytorch-fid builds on.
 """
 
 import argparse
@@ -35,13 +35,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from benchmarks import peers
 from evaluation.features import extract
 from evaluation.folder import find_pictures
 from evaluation.inception import BATCH_NORM_EPSILON, Inception, Trunk
 from evaluation.resizing import SIDE
 from evaluation.statistics import Moments, frechet_distance
 
-INSTALL = "pip install --no-deps pytorch-fid clean-fid torch-fidelity"
 PICTURES, REFERENCE = "drawn", "reference.npz"
 REFERENCES = 300  # pictures whose features the reference statistics are made of
 WEIGHTS, SCRIPT = "random.pth", "inception-2015-12-05.pt"
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.pictures < 2:
         parser.error(f"--pictures must be 2 or more, not {options.pictures}.")
-    peers = [peer for peer in PEERS if _is_present(peer)]
+    present = [peer for peer in PEERS if _is_present(peer)]
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(options.threads)  # read by numpy and torch in the contestants' processes
     torch.set_num_threads(options.threads)
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         draw(place / "others", REFERENCES, options.size, seed=1)
         mean, covariance = make_reference(place / "others", place / WEIGHTS, options.batch_size)
         np.savez(place / REFERENCE, mu=mean, sigma=covariance)
-        for contestant in [*peers, *OURS]:
+        for contestant in [*present, *OURS]:
             print(f"{contestant.name} ({contestant.resize}): ", end="", flush=True)
             found = _alone(contestant, place, options)
             if isinstance(found, str):
@@ -236,10 +236,10 @@ OURS = tuple(Contestant("ours", peer.resize, partial(_ours, resize=peer.resize))
 
 
 def _is_present(peer: Contestant) -> bool:
-    missing = [package for package in peer.packages if importlib.util.find_spec(package) is None]
-    if missing:
-        print(f"{peer.name} is left out, since {missing[0]} is not installed: {INSTALL}")
-    return not missing
+    absent = peers.missing(peer.packages)
+    if absent:
+        print(f"{peer.name} is left out, since {absent[0]} is not there: {peers.COMMAND} fetches it.")
+    return not absent
 
 
 def _alone(contestant: Contestant, place: Path, options: argparse.Namespace) -> Result | str:
@@ -263,6 +263,7 @@ def _serve(contestant: Contestant, place: Path, options: argparse.Namespace, pip
     # As in a run from the command line on Linux; a spawned process would spawn its workers too.
     multiprocessing.set_start_method("fork", force=True)
     if contestant in PEERS:
+        peers.enter()
         if importlib.util.find_spec("torchvision") is None:
             _stand_in_for_torchvision(place)
         if contestant.measure is _clean_fid:
@@ -361,9 +362,9 @@ def _write_torchscript(place: Path) -> None:
 def _report(results: dict[Contestant, Result], options: argparse.Namespace) -> None:
     """Each peer, then ours; how much faster ours is than the fastest of them, and how equal to its like."""
     pictures = options.pictures
-    peers = {contestant: result for contestant, result in results.items() if contestant in PEERS}
-    fastest = min((seconds for seconds, _, _ in peers.values()), default=None)
-    distances = {peer.resize: distance for peer, (_, distance, _) in peers.items()}
+    others = {contestant: result for contestant, result in results.items() if contestant in PEERS}
+    fastest = min((seconds for seconds, _, _ in others.values()), default=None)
+    distances = {peer.resize: distance for peer, (_, distance, _) in others.items()}
     threads = f"{options.threads} CPU threads, {options.workers} workers"
     table = Table(title=f"FID of {pictures:,} pictures of {options.size} pixels, {threads}, random weights")
     for column in ("contestant", "resize"):

@@ -310,13 +310,9 @@ def _ruler(options: argparse.Namespace) -> tuple[Ruler, list[str]]:
 
 def _with_their_own(ruler: Ruler, manifest: Manifest, options: argparse.Namespace) -> tuple[Ruler, list[str]]:
     """The ruler with the real pictures that the prompts themselves name, if all of them are on this machine."""
-    named = {row.reference for row in manifest.rows if row.reference}
+    if manifest.left_behind:
+        return ruler, [f"{manifest.left_behind} Name real pictures with --reference for distances."]
     paths = list(dict.fromkeys(filter(None, (row.reference_path for row in manifest.rows))))
-    if len(paths) < len(named):
-        return ruler, [
-            f"{len(named) - len(paths):,} of the {len(named):,} real pictures of these prompts are not on this "
-            "machine, so there are no distances and no ceiling: name real pictures with --reference for distances."
-        ]
     if len(paths) < 2:
         return ruler, ["There are no real pictures to measure against: name some with --reference for distances."]
     return dataclasses.replace(ruler, reference=_statistics(paths, ruler)), []

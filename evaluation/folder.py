@@ -1,6 +1,7 @@
 """A folder of pictures: which files count, in what order, and the loader whose workers open and prepare them."""
 
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -184,11 +185,23 @@ def batches(
     if batch_size < 1:
         raise ValueError(f"A batch holds at least one picture, not {batch_size}.")
     workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    loader = DataLoader(_Pictures(paths, prepare, size), batch_size, num_workers=workers, collate_fn=_stack)
+    pictures = _Pictures(paths, prepare, size)
+    loader = DataLoader(
+        pictures,
+        batch_size,
+        num_workers=workers,
+        collate_fn=_stack,
+        worker_init_fn=_leave_stopping if workers else None,
+    )
     for batch in loader:
         if isinstance(batch, str):
             raise ValueError(batch)
         yield batch
+
+
+def _leave_stopping(_: int) -> None:
+    """Ctrl-C reaches workers as well, whose tracebacks nobody needs: the main process ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Pictures(Dataset):

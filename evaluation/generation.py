@@ -3,8 +3,9 @@
     python -m evaluation.generation --prompts coco:COCO --num 30000 --checkpoint C --out pictures
     accelerate launch -m evaluation.generation …
 
-A run that was killed goes on with the same command: it draws what is missing, and every file is to the last byte
-what an unbroken run, of one process or of several, would have written.
+A run that was killed goes on with the same command: it draws what is missing or was not written to its end, and every
+file is to the last byte what an unbroken run, of one process or of several, would have written. Checkpoint and prompts
+may lie elsewhere by then; they are known by their hashes.
 """
 
 import argparse

@@ -76,6 +76,18 @@ class Manifest(_Strict):
         """The pictures that are drawn together."""
         return [self.rows[first : first + self.batch_size] for first in range(0, len(self.rows), self.batch_size)]
 
+    @property
+    def left_behind(self) -> str:
+        """What must be said where real pictures of these prompts are not on this machine; "" where none is missing."""
+        named = {row.reference: row for row in self.rows if row.reference}
+        absent = [text for text, row in named.items() if row.reference_path is None]
+        if not absent:
+            return ""
+        return (
+            f"{len(absent):,} of the {len(named):,} real pictures that the manifest names are not on this machine (the "
+            f"first is {absent[0]}): there is no ceiling, and no distance to them."
+        )
+
     def difference(self, other: "Manifest") -> str:
         """The first thing that decides the pictures and differs, as "seed is 0 there, but 7 here"; "" if none does."""
         if self.checkpoint_hash != other.checkpoint_hash:

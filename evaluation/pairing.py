@@ -46,16 +46,11 @@ def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sa
         manifest = read_manifest(images)
         if manifest is None:
             raise ValueError(f"{images} has no manifest that tells its captions: name their source with --prompts.")
-        notes = measured_pictures(images).notes
+        notes = [*measured_pictures(images).notes]
         rows = _sample(list(manifest.rows), num, seed)
-        pairs = tuple(Pair(images / row.file, row.caption, row.reference_path) for row in rows)
-        named = {row.reference: pair.reference for row, pair in zip(rows, pairs, strict=True) if row.reference}
-        if gone := [name for name, path in named.items() if path is None]:
-            notes.append(
-                f"{len(gone):,} of the {len(named):,} real pictures of these prompts are not on this machine (as "
-                f"{gone[0]}), so there is no ceiling."
-            )
-        return Pairs(pairs, tuple(notes))
+        if manifest.left_behind:
+            notes.append(manifest.left_behind)
+        return Pairs(tuple(Pair(images / row.file, row.caption, row.reference_path) for row in rows), tuple(notes))
     chosen = read_prompts(prompts, num, seed, sampling)
     found = look_into(images)
     files = pair(chosen.prompts, found.pictures, images)

@@ -11,7 +11,6 @@ Beside them stands what no prior at all would reach: the caption's own text embe
 
 import argparse
 import dataclasses
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -23,8 +22,9 @@ from dalle2.model import UnclipModel
 from dalle2.settings import Settings, check_seed
 from evaluation import command, recognition, report
 from evaluation import prompts as prompt_sets
-from evaluation.bootstrap import mean_interval, paired_bootstrap
+from evaluation.bootstrap import mean_interval, median_interval, paired_bootstrap
 from evaluation.clip_score import AMONG
+from evaluation.cost import Stopwatch
 from evaluation.folder import open_file
 from evaluation.prompts import Prompt, PromptSet
 from evaluation.report import Measure, Report
@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
         settings = chosen_settings(options, model)
         kinds = (settings.prior.kind,) if options.prior else model.priors
+        if absent := set(kinds) - set(model.priors):
+            has = ", ".join(model.priors)
+            raise ValueError(f"The checkpoint {model.checkpoint} has no {min(absent)} prior: it has {has}.")
         facts = {
             "checkpoint": model.checkpoint,
             "checkpoint_hash": model.checkpoint_hash,
@@ -85,21 +88,9 @@ def measure(
     model.require("variations")
     batches = [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
     true = np.concatenate([_true(model, batch) for batch in tqdm(batches, desc="pictures", unit="batch")])
-    rows, seconds = {}, {}
-    for kind in kinds:
-        own = dataclasses.replace(settings, prior=dataclasses.replace(settings.prior, kind=kind))
-        model.embed_prompt([chosen[0].caption], [seed], own)  # the first one also reads the weights
-        started = time.perf_counter()
-        drawn = [
-            model.embed_prompt([p.caption for p in batch], range(first, first + len(batch)), own).numpy()
-            for first, batch in zip(
-                range(seed, seed + len(chosen), batch_size), tqdm(batches, desc=kind, unit="batch"), strict=True
-            )
-        ]
-        seconds[kind] = (time.perf_counter() - started) / len(chosen)
-        rows[kind] = np.concatenate(drawn)
+    rows, watches = _drawn(model, batches, settings, kinds, seed)
     texts = np.concatenate([model.embed_text([prompt.caption for prompt in batch]).numpy() for batch in batches])
-    return [*_measures({**rows, NONE: texts}, true, seed), *_times(seconds, len(chosen), batch_size)]
+    return [*_measures({**rows, NONE: texts}, true, seed), *_times(watches)]
 
 
 def _measures(rows: Mapping[str, np.ndarray], true: np.ndarray, seed: int) -> Iterator[Measure]:
@@ -127,10 +118,37 @@ def _measures(rows: Mapping[str, np.ndarray], true: np.ndarray, seed: int) -> It
             yield _mean(f"cosine to another picture's embedding ({kind})", chance, "lower", seed)
 
 
-def _times(seconds: Mapping[str, float], n: int, batch_size: int) -> Iterator[Measure]:
-    for kind, value in seconds.items():
-        details = {"batch": min(batch_size, n)}
-        yield Measure(f"milliseconds a prompt ({kind})", 1000 * value, n, "lower", details=details)
+def _drawn(
+    model: UnclipModel, batches: Sequence[Sequence[Prompt]], settings: Settings, kinds: Sequence[str], seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, Stopwatch]]:
+    """Each kind's embeddings (n, dim), and how long its batches took: the kinds take turns, after one batch each."""
+    own = {kind: dataclasses.replace(settings, prior=dataclasses.replace(settings.prior, kind=kind)) for kind in kinds}
+    watches = {kind: Stopwatch(len(batches[0])) for kind in kinds}
+    rows: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+
+    def draw(kind: str, batch: Sequence[Prompt], first: int) -> np.ndarray:
+        start = watches[kind].start()
+        drawn = model.embed_prompt([p.caption for p in batch], range(first, first + len(batch)), own[kind]).numpy()
+        watches[kind].stop(start, len(batch))
+        return drawn
+
+    for kind in kinds:
+        draw(kind, batches[0], seed)  # reads the weights, and is not timed
+    first = seed
+    for batch in tqdm(batches, desc=", ".join(kinds), unit="batch"):
+        for kind in kinds:
+            rows[kind].append(draw(kind, batch, first))
+        first += len(batch)
+    return {kind: np.concatenate(drawn) for kind, drawn in rows.items()}, watches
+
+
+def _times(watches: Mapping[str, Stopwatch]) -> Iterator[Measure]:
+    """The medians of whole batches, told of a prompt."""
+    for kind, watch in watches.items():
+        values = [1000 * seconds for seconds in watch.seconds]
+        details = {"batch": watch.size, "timed batches": len(values)}
+        n, interval = watch.size * len(values), median_interval(values)
+        yield Measure(f"milliseconds a prompt ({kind})", float(np.median(values)), n, "lower", interval, details)
 
 
 def _true(model: UnclipModel, batch: Sequence[Prompt]) -> np.ndarray:

@@ -120,6 +120,7 @@ def test_a_folder_without_permission_is_told_first(tmp_path: Path) -> None:
         ("ssim_psnr", ["--lpips-weights", "NOPE"], "There are no LPIPS weights at NOPE"),
         ("prior", ["--seed", "-1"], "it must be 0 or more, not -1"),
         ("prior", ["--batch-size", "0"], "it must be 1 or more"),
+        ("prior", ["--prior", "linear"], "has no linear prior"),
         ("prior", ["--checkpoint", "/nowhere/at/all"], "/nowhere/at/all does not exist"),
         ("compare", ["--reference", "NOPE"], "There is no folder NOPE"),
         ("compare", ["--clip", "NOPE"], "There is no CLIP at NOPE"),

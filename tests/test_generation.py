@@ -113,6 +113,31 @@ def test_only_what_is_missing_is_drawn(
     assert_same(out, unbroken)
 
 
+def test_what_was_not_written_to_its_end_is_drawn_again(
+    unbroken: Path, model: UnclipModel, prompts_file: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(unbroken, tmp_path / "copy")
+    (out / "000003.png").write_bytes(b"")
+    (out / "000005.png").write_bytes((out / "000005.png").read_bytes()[:400])
+    (out / "000007.png").write_bytes(bytes(len((out / "000007.png").read_bytes())))  # as a machine that lost power
+    generate(model, read_prompts(str(prompts_file)), out, seed=SEED, batch_size=BATCH)
+    assert_same(out, unbroken)
+
+
+def test_the_same_checkpoint_and_list_at_other_places_go_on(
+    unbroken: Path, prompts_file: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(unbroken, tmp_path / "copy")
+    (out / "000002.png").unlink()
+    moved = shutil.copytree(tiny_checkpoint, tmp_path / "moved")
+    renamed = shutil.copy(prompts_file, tmp_path / "renamed.jsonl")
+    given = arguments(Path(renamed), moved, out)
+    given[given.index(str(moved))] = f"{moved}/"
+    assert main(given) == 0
+    with Image.open(out / "000002.png") as again, Image.open(unbroken / "000002.png") as first:
+        assert again.tobytes() == first.tobytes()  # the record beside the pixels tells where the checkpoint lay
+
+
 def test_killed_and_resumed(unbroken: Path, prompts_file: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     given = arguments(prompts_file, tiny_checkpoint, out)

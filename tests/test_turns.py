@@ -13,7 +13,9 @@ from evaluation.bootstrap import FEWEST, median_interval, paired_medians
 from evaluation.comparison import Comparison, Measured, contests_of, speed_notes
 from evaluation.contestants import Contestant, open_contestants
 from evaluation.cost import SECONDS, Cost, Stopwatch, read_cost
-from evaluation.manifest import read_manifest
+from evaluation.manifest import as_path, as_text, read_manifest
+from evaluation.pairing import read_pairs
+from evaluation.prompts import read_prompts
 
 
 class Clock:
@@ -200,4 +202,16 @@ def test_real_pictures_that_stayed_behind_block_nothing(tmp_path: Path) -> None:
     file = folder / "prompts.jsonl"
     rows = [json.loads(line) | {"reference": f"/nowhere/{index}.png"} for index, line in enumerate(file.open())]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert {row.reference_path for row in read_manifest(folder).rows} == {None}
+    manifest = read_manifest(folder)
+    assert {row.reference_path for row in manifest.rows} == {None}
+    assert manifest.left_behind.startswith("12 of the 12 real pictures that the manifest names are not on this machine")
+    pairs = read_pairs(folder, None, None, 0, "captions")
+    assert {pair.reference for pair in pairs.pairs} == {None} and manifest.left_behind in pairs.notes
+    assert {prompt.reference for prompt in read_prompts(str(folder)).prompts} == {None}
+
+
+def test_paths_of_any_bytes_are_kept_in_json() -> None:
+    for path in (Path("/a/café.png"), Path("/a/caf\udce9 #1.png")):
+        text = as_text(path)
+        assert json.loads(json.dumps(text).encode()) == text and text.encode() and as_path(text) == path
+    assert as_path("") is None
