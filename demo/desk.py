@@ -92,6 +92,19 @@ class OwnPicture(gr.Image):
         return payload.path if payload else None
 
 
+class WholeNumber(gr.Number):
+    """A number that a broken one reaches the studio as, which refuses it; gr.Number would round it in silence."""
+
+    def get_block_name(self) -> str:
+        return "number"  # what draws it in the browser
+
+    def get_config(self, cls: type | None = None) -> dict[str, Any]:
+        return super().get_config(gr.Number)
+
+    def preprocess(self, payload: float | None) -> float | int | None:
+        return int(payload) if isinstance(payload, float) and payload.is_integer() else payload
+
+
 @dataclass(frozen=True)
 class Bench:
     """A task's buttons and progress line, and its options as they come in an endpoint's arguments."""
@@ -169,7 +182,7 @@ class Desk:
     def seed(self) -> tuple[gr.Number, gr.Checkbox]:
         """The seed, and whether to take a random one instead."""
         with gr.Row(elem_classes="seeds"):
-            seed = gr.Number(0, label=self.say("Seed", "种子"), precision=0)
+            seed = WholeNumber(0, label=self.say("Seed", "种子"), precision=0)
             random = gr.Checkbox(True, label=self.say("Random seed", "随机种子"), elem_classes="random-seed")
         return seed, random
 

@@ -307,6 +307,7 @@ def test_the_api_takes_presets_and_settings(client: Client) -> None:
         ({"prompt": " "}, "The prompt is empty"),
         ({"prompt": "x" * 10_000}, "at most 1,000 are allowed"),
         ({"seed": -1, "random_seed": False}, "A seed must be a whole number"),
+        ({"seed": 1.5, "random_seed": False}, "not 1.5"),
         ({"seed": MAX_SEED + 1, "random_seed": False}, "A seed must be a whole number"),
         ({"count": 900}, "8"),
         ({"settings": {"prior": {"num_inference_steps": 100_000}}}, "100"),
