@@ -23,7 +23,12 @@ from dalle2.datasets.scenes import Scene, caption, countable, draw_scene, paint
 
 WHITE = (255, 255, 255)
 _SHUFFLE_BUFFER = 2000
+_FIRST_ROWS = 32  # by which a stream is known again
 _MEMORY_SHARE = 0.25  # of what is free on a device, that a set may take
+
+
+class NoSuchSplit(ValueError):
+    """The source has no such split, or nothing in it."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,14 @@ class PicturesInStream:
         self._iterator: Iterator[Mapping[str, Any]] | None = None
         self._position = 0
 
+    @property
+    def fingerprint(self) -> str:
+        """As of `PicturesInMemory`, but of the stream's first rows alone."""
+        image_column, caption_column = self.columns
+        rows = list(itertools.islice(self.rows, _FIRST_ROWS))
+        digests = [open_cell(row[image_column], self.where, self.folder)[1] for row in rows]
+        return _fingerprint(digests, [row[caption_column] for row in rows])
+
     def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
         """The step's rows of the stream; a step out of turn (a resumed run) reads up to its place first."""
         first = randomness.step * randomness.batch_size
@@ -267,14 +280,17 @@ def load_pictures(
             keeps all.
 
     Raises:
-        ValueError: with a sentence when the source, the split or a column is missing.
+        NoSuchSplit: the source or the split is missing.
+        ValueError: a column is missing, or a row is broken.
     """
     rows = _open(source, split, streaming)
     names = rows.column_names or list(next(iter(rows)))
     if subgroups:
         rows = rows.filter(lambda subgroup: subgroup in subgroups, input_columns="subgroup")
         if not streaming and not len(rows):
-            raise ValueError(f"The split {split!r} of {source} has no picture of the subgroups {', '.join(subgroups)}.")
+            raise NoSuchSplit(
+                f"The split {split!r} of {source} has no picture of the subgroups {', '.join(subgroups)}."
+            )
     if isinstance((rows.features or {}).get(columns[0]), datasets.Image):
         rows = rows.cast_column(columns[0], datasets.Image(decode=False))  # opened here, as everywhere
     where, folder = f"{source}, split {split!r}", Path(source)
@@ -311,7 +327,7 @@ def _open(source: str, split: str, streaming: bool) -> datasets.Dataset | datase
             return datasets.load_dataset(source, split=split, streaming=streaming)
         return datasets.load_dataset(source, split=split, streaming=streaming)
     except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
-        raise ValueError(
+        raise NoSuchSplit(
             f"Cannot open the split {split!r} of {source}: {error} "
             "(the emoji set is built with `python -m dalle2.datasets.emoji --out data/emoji`)."
         ) from error

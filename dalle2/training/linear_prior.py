@@ -10,8 +10,9 @@ from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks.linear_prior import LinearPrior, features
 from dalle2.training.clip import Towers
-from dalle2.training.loop import Pictures, Run, write_snapshot
+from dalle2.training.loop import Pictures, Run
 from dalle2.training.recipe import PriorLinear
+from dalle2.training.resuming import check_shapes, read_snapshot, write_snapshot
 from dalle2.training.stage import Stage
 
 _HELD_OUT_BATCHES = 8
@@ -96,8 +97,8 @@ class LinearPriorStage(Stage):
         """
         snapshot = run.folder / "snapshots" / f"{self.name}.pt"
         trained, first = self._equations(), 0
-        if snapshot.exists():
-            state = torch.load(snapshot, weights_only=True)
+        if state := read_snapshot(snapshot):
+            check_shapes(snapshot, {"sums": state["sums"]}, {"sums": trained.sums})
             trained.sums, first = state["sums"], state["step"]
         while first < self.plan.steps:
             last = min(first + self.plan.snapshot_every, self.plan.steps)

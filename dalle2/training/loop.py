@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -17,6 +17,7 @@ from dalle2.datasets.pictures import Batch, PicturesInMemory, PicturesInStream
 from dalle2.datasets.randomness import Randomness
 from dalle2.training.optimizer import Optimizers
 from dalle2.training.recipe import Fit
+from dalle2.training.resuming import check_shapes, read_snapshot, write_snapshot
 from dalle2.training.stage import Stage
 
 Pictures = PicturesInMemory | PicturesInStream
@@ -191,25 +192,12 @@ def _keep(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch:
     write_snapshot(path, state)
 
 
-def write_snapshot(path: Path, state: dict[str, Any]) -> None:
-    """Writes a snapshot under a temporary name, then renames: a kill leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    try:
-        torch.save(state, temporary)
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise OSError(f"Cannot write the snapshot {path} (is the disk full?): {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _restore(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch: _Watch) -> int:
     """The step to go on with, after loading the snapshot if there is one."""
-    if not path.exists():
+    state, trained = read_snapshot(path), stage.trained()
+    if state is None:
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    trained = stage.trained()
+    check_shapes(path, state["trained"], trained)
     with torch.no_grad():
         for name, value in state["trained"].items():
             trained[name].copy_(value)

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
+from tqdm.auto import tqdm
 
 from dalle2.datasets.captions import all_texts
 from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.paraphrases import embed
 from dalle2.datasets.phrases import NAME, Phrases
-from dalle2.datasets.pictures import WHITE, Batch, PicturesInMemory, composite, load_pictures
+from dalle2.datasets.pictures import WHITE, Batch, NoSuchSplit, PicturesInMemory, composite, load_pictures
 from dalle2.datasets.scenes import scene_texts
 from dalle2.families import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
 from dalle2.settings import StageSettings
+from dalle2.training import resuming
 from dalle2.training.autoregressive_prior import AutoregressivePriorStage
 from dalle2.training.clip import ClipStage, Towers
 from dalle2.training.decoder import DecoderStage
@@ -50,10 +52,13 @@ class Training:
     def train(self, stages: Iterable[str] | None = None) -> Path | None:
         """Trains what is not finished; returns the checkpoint's folder once all stages are.
 
-        `stages` are some of the recipe's, all unless given; each needs the towers' folder.
+        `stages` are some of the recipe's, all unless given; each needs the towers' folder. ValueError when the folder
+        holds stages of another recipe or of other data.
         """
+        resuming.check(self.run.folder, self.recipe)
         for name in self.recipe.stages:
             if (stages is None or name in stages) and not (self.run.folder / name).exists():
+                self._begin(name)
                 getattr(self, f"_{name}")()
         if not all((self.run.folder / name).exists() for name in self.recipe.stages):
             return None
@@ -65,6 +70,16 @@ class Training:
             self._add_phrases(checkpoint)
         self.run.accelerator.wait_for_everyone()
         return checkpoint
+
+    def _begin(self, stage: str) -> None:
+        """Nothing is trained before it is clear that it goes with what was trained before."""
+        data = self.recipe.data
+        splits = {"pictures": data.split, "held_out": data.held_out_split}
+        fingerprints = {key: getattr(self.pictures(split), "fingerprint", "") for key, split in splits.items()}
+        resuming.check(self.run.folder, self.recipe, fingerprints)
+        self.run.accelerator.wait_for_everyone()
+        if self.run.accelerator.is_main_process:
+            resuming.keep(self.run.folder, stage, self.recipe, fingerprints)
 
     def pictures(self, split: str) -> Pictures | None:
         """A split at the largest size that any stage wants; None where the held-out split is missing."""
@@ -82,9 +97,11 @@ class Training:
                     self._pictures[split].learn(self._lexicon())
                 if isinstance(self._pictures[split], PicturesInMemory):
                     self._pictures[split].move(self.run.accelerator.device)
-            except ValueError:
+            except NoSuchSplit:
                 if split == data.split:
                     raise
+                if self.run.accelerator.is_main_process:
+                    tqdm.write(f"{data.source} has no split {split!r}: nothing watches for overfitting.")
                 self._pictures[split] = None
         return self._pictures[split]
 
