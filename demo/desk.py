@@ -27,7 +27,8 @@ END = f"now => ['waiting', 'working'].includes(now.state) ? {json.dumps(status('
 # Hands window.parcel, a result, to the widgets of the way that the visitor chose; the others stay as they are.
 DELIVER = """() => {
   const ways = %s, parcel = window.parcel, way = ways.find(way => way.name === parcel.way);
-  const look = path => path.split(".").reduce((value, key) => value?.[key], parcel);
+  const look = path => path[0] === "!" ? !look(path.slice(1))
+    : path.split(".").reduce((value, key) => value?.[key], parcel);
   const now = way.widgets.map(widget => "is" in widget ? widget.is : look(widget.from) ?? null);
   Object.assign(parcel, {tab: way.tab, press: way.press});
   return [
@@ -44,9 +45,9 @@ class Way:
     """Where a result can go: to a tab, into its widgets.
 
     `widgets` are pairs of a widget and where its new value lies in the parcel {image, caption, record}, as
-    "record.seed", or a constant that is not a string. With `task`, only results of that task can go there. What is
-    `near` is a button of its own; the others share a menu. `press` is the class of the tab's button that is pressed
-    on arrival, "" for none.
+    "record.seed", or "!record.asked" for whether it lacks that, or a constant that is not a string. With `task`,
+    only results of that task can go there. What is `near` is a button of its own; the others share a menu. `press` is
+    the class of the tab's button that is pressed on arrival, "" for none.
     """
 
     name: str

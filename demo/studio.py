@@ -35,6 +35,9 @@ from dalle2.settings import (
     check_prompt,
     check_seed,
 )
+from dalle2.tasks.drawing import draw_understood
+from dalle2.understanding.answer import Understanding, literal
+from dalle2.understanding.sentences import sentence
 from demo.line import Line, Pace, Place, Turn, job_of
 
 __all__ = [
@@ -60,11 +63,14 @@ __all__ = [
     "Manner",
     "Refusal",
     "Studio",
+    "Understanding",
+    "draw_understood",
     "open_mask",
     "open_picture",
     "read_record",
     "reduced",
     "save_film",
+    "sentence",
     "words",
 ]
 
@@ -225,6 +231,18 @@ class Studio:
             return index.parent, values
         log.warning("%s is of other weights and is not shown: run python -m benchmarks.wall", index.parent)
         return None
+
+    def understands(self) -> bool:
+        """Whether any of the checkpoints looks for the meaning of prompts."""
+        return any(model.interpreter is not None for model in self._models.values())
+
+    def understand(self, prompt: str, checkpoint: str | None = None, very_words: bool = False) -> Understanding:
+        """What the checkpoint takes a prompt for; Refusal when it is none."""
+        said, model = words(prompt), self.model(checkpoint)
+        try:
+            return literal(said) if very_words else model.understand(said)
+        except ValueError as error:
+            raise Refusal(str(error)) from error
 
     def settings(
         self,

@@ -99,9 +99,9 @@ def test_only_what_is_missing_is_drawn(
     kept = {file: file.stat().st_mtime_ns for file in out.glob("*.png")}
     drawn = []
 
-    def watched(prompts: list[str], *others: object) -> list[Image.Image]:
+    def watched(prompts: list[str], *others: object, **how: object) -> list[Image.Image]:
         drawn.append(prompts)
-        return type(model).text_to_image(model, prompts, *others)
+        return type(model).text_to_image(model, prompts, *others, **how)
 
     monkeypatch.setattr(model, "text_to_image", watched)
     prompts = read_prompts(str(prompts_file))

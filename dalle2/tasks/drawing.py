@@ -50,7 +50,7 @@ def draw_understood(
     asked, noise = [one.asked for one in understood], generators(seeds)
     embeddings = model.embed_prompt(asked, noise, settings, on_step)
     pictures = model.decode(embeddings, noise, asked, settings, on_step)
-    details = [{"prompt": one.prompt} | ({} if one.verbatim else {"asked": one.asked}) for one in understood]
+    details = [{"prompt": one.prompt} | ({} if one.literal else {"asked": one.asked}) for one in understood]
     return model.sign("text_to_image", pictures, seeds, settings, details)
 
 

@@ -8,7 +8,7 @@ from dalle2.settings import OnStep, Settings, check_prompt, check_seed
 from dalle2.tasks.blending import interpolate, mix
 from dalle2.tasks.drawing import draw_understood
 from dalle2.tasks.enlarging import enlarge
-from dalle2.understanding.answer import Understanding
+from dalle2.understanding.answer import Understanding, literal
 from dalle2.verbs import Verbs
 
 
@@ -31,7 +31,8 @@ def _plan(record: Mapping[str, object]) -> Callable[[Verbs, OnStep | None], Imag
     match record:
         case {"task": "text_to_image", "prompt": str(prompt)}:
             # What was asked then is asked again; without it the words were taken as they are.
-            understood = Understanding(prompt, check_prompt(record.get("asked", check_prompt(prompt))))
+            asked, said = record.get("asked"), check_prompt(prompt)
+            understood = literal(said) if asked is None else Understanding(said, check_prompt(asked))
             return lambda model, on_step: draw_understood(model, [understood], [seed], settings, on_step)[0]
         case {"task": "mix", "parts": [*pairs]} if not _from_pictures(name for name, _ in pairs):
             parts = [(name, weight) for name, weight in pairs]

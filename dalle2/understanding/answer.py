@@ -41,6 +41,7 @@ class Understanding:
         style, background: of those that the checkpoint knows; "" where none is named.
         nearest: other concepts that may have been meant, the nearest first.
         notes: what cannot be had, or was left out.
+        literal: whether the words were taken as they are, without looking for what they mean.
     """
 
     prompt: str
@@ -50,6 +51,7 @@ class Understanding:
     background: str = ""
     nearest: tuple[Near, ...] = ()
     notes: tuple[Note, ...] = ()
+    literal: bool = False
 
     @property
     def known(self) -> bool:
@@ -69,4 +71,4 @@ class Understanding:
 
 def literal(prompt: str, notes: Iterable[Note] = ()) -> Understanding:
     """The prompt taken as it is."""
-    return Understanding(prompt, prompt, notes=tuple(notes))
+    return Understanding(prompt, prompt, notes=tuple(notes), literal=True)

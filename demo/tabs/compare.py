@@ -21,7 +21,8 @@ from demo.language import Both, refused
 from demo.pictures import Pictures
 from demo.ranking import QUESTIONS, rank
 from demo.status import Status, progress, status
-from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Studio, words
+from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Studio, draw_understood, words
+from demo.understood import understand
 from demo.votes import Vote, Votes, usual_file
 
 MAX_A_SIDE = 4
@@ -186,14 +187,13 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
             names = [contestant(studio, *way) for way in ways]
             if names[0] == names[1]:
                 raise Refusal("Both are the same: choose another quality, other settings or another checkpoint.")
+            found = [understand(studio, wanted, way[1], False, request) for way in ways]
             # The earlier pair goes, and with it the chance to vote on it.
             yield [], [], None, None, gr.skip(), status("working", "…")
             start, sides = None if random_seed else seed, []
-            for which, name, way in zip((FIRST, SECOND), names, ways, strict=True):
+            for which, name, way, one in zip((FIRST, SECOND), names, ways, found, strict=True):
                 drawings = studio.draw(
-                    lambda model, seeds, chosen, on_step: model.text_to_image(
-                        [wanted] * len(seeds), seeds, chosen, on_step
-                    ),
+                    lambda model, seeds, *how, one=one: draw_understood(model, [one] * len(seeds), seeds, *how),
                     start,
                     count,
                     *way,

@@ -8,11 +8,12 @@ from typing import Any
 import gradio as gr
 
 from demo import samples, styles
-from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, Way, answers
+from demo.desk import DEFAULT_PICTURES, HERE, Answer, Bench, Desk, Way, answers
 from demo.interface import described
 from demo.language import Both, refused
 from demo.picks import Picks
-from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, read_record, words
+from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Understanding, draw_understood, read_record, words
+from demo.understood import NotKnown, Understood, told, understand
 
 # How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.
 COUNT = f"""prompt => {{
@@ -44,11 +45,18 @@ def build(desk: Desk) -> None:
             prompt = _prompt(desk)
             styled = any(len(desk.studio.model(name).styles) > 1 for name in desk.studio.checkpoints)
             bench = desk.bench(sheet=styled)
+            _understood(desk, prompt, bench)
         pictures = desk.pictures(walls=samples.walls(desk.studio))
         with desk.options():
             _examples(desk, prompt)
             count = desk.count()
             seed, random_seed = desk.seed()
+            literal = gr.Checkbox(
+                False,
+                label=say("Draw the very words, without understanding them", "不去理解，按字面画"),
+                visible=desk.studio.understands(),
+                elem_id="literal",
+            )
             settings = desk.choices()
             upload = gr.UploadButton(
                 say("Load settings from a picture", "从图片读取设置"),
@@ -63,40 +71,43 @@ def build(desk: Desk) -> None:
         random_seed: bool = True,
         count: int = DEFAULT_PICTURES,
         settings: Any = "default",
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
         """Draw pictures from a prompt: their files, captions and records, the first one's seed, and the progress.
 
-        Previews come first, as they form; the last answer has the state "done". The seeds count up from picture
+        The progress says as `understanding` what the prompt was taken for; `literal` draws the very words. Previews
+        come first, as they form; the last answer has the state "done". The seeds count up from picture
         to picture. `settings` is "draft", "fast", "default", "best", or a table as in a record. Each PNG carries its
         record (prompt, seed, settings, checkpoint) in the text chunk "parameters".
         """
 
-        def draw() -> Iterator[Drawing]:
-            asked = words(prompt)
+        def draw(found: Understanding) -> Iterator[Drawing]:
             yield from desk.studio.draw(
-                lambda model, seeds, chosen, on_step: model.text_to_image([asked] * count, seeds, chosen, on_step),
+                lambda model, *how: draw_understood(model, [found] * count, *how),
                 None if random_seed else seed,
                 count,
                 settings,
                 checkpoint,
             )
 
-        yield from answers(draw, prompt.strip() if isinstance(prompt, str) else "", request, numbered="{}, {}")
+        yield from _answers(desk, draw, prompt, checkpoint, literal, request)
 
-    desk.draws(bench, text_to_image, [prompt, seed, random_seed, count, settings], [pictures, seed])
+    desk.draws(bench, text_to_image, [prompt, seed, random_seed, count, settings, literal], [pictures, seed])
     if styled:
         in_all_styles = _in_all_styles(desk)
         sheet = dataclasses.replace(bench, draw=bench.sheet)
-        desk.draws(sheet, in_all_styles, [prompt, seed, random_seed, settings], [pictures, seed])
+        desk.draws(sheet, in_all_styles, [prompt, seed, random_seed, settings, literal], [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    desk.reuses("text_to_image", "create", known)
+    # A record without what was asked is of the very words, as all were once.
+    as_then = [*known, (literal, "!record.asked")]
+    desk.reuses("text_to_image", "create", as_then)
     # A picture of the wall is drawn as it is; "sample" is the task of no picture, so that no menu offers this way.
     desk.takes(Way("sample", "create", Both("Draw it", "画出来"), known, task="sample", press="draw"))
     if styled:
         all_styles = Both("All styles", "全部风格")
-        desk.takes(Way("all-styles", "create", all_styles, known, "text_to_image", near=True, press="sheet"))
+        desk.takes(Way("all-styles", "create", all_styles, as_then, "text_to_image", near=True, press="sheet"))
     loaded = [prompt, seed, random_seed, settings]
     upload.upload(_settings_of_picture(desk), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
     linked = [*loaded, desk.checkpoint]
@@ -112,6 +123,7 @@ def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
         seed: int | None = 0,
         random_seed: bool = True,
         settings: Any = "default",
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
@@ -120,26 +132,61 @@ def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
         A style that the prompt names at its end gives way.
         """
 
-        def draw() -> Iterator[Drawing]:
-            asked, offered = words(prompt), desk.studio.model(checkpoint).styles
+        def draw(_: Understanding) -> Iterator[Drawing]:
+            said, offered = words(prompt), desk.studio.model(checkpoint).styles
             if not offered:
                 raise Refusal(f"The checkpoint {checkpoint} has no styles of its own: name one in the prompt.")
-            prompts = [words(styles.restyled(asked, style, offered)) for style in offered]
+            prompts = [styles.restyled(said, style, offered) for style in offered]
+            found = [understand(desk.studio, one, checkpoint, literal, request) for one in prompts]
             yield from desk.studio.draw(
-                lambda model, seeds, *how: model.text_to_image(prompts, seeds[:1] * len(prompts), *how),
+                lambda model, seeds, *how: draw_understood(model, found, seeds[:1] * len(found), *how),
                 None if random_seed else seed,
-                len(prompts),
+                len(found),
                 settings,
                 checkpoint,
-                most=len(prompts),
+                most=len(found),
             )
 
         def named(record: Mapping[str, Any]) -> str:
             return str(record["prompt"])
 
-        yield from answers(draw, prompt.strip() if isinstance(prompt, str) else "", request, named, "{}, {}")
+        yield from _answers(desk, draw, prompt, checkpoint, literal, request, named)
 
     return in_all_styles
+
+
+def _answers(
+    desk: Desk,
+    draw: Callable[[Understanding], Iterator[Drawing]],
+    prompt: str,
+    checkpoint: str,
+    literal: bool,
+    request: gr.Request | None,
+    named: Callable[[Mapping[str, Any]], str] | None = None,
+) -> Iterator[Answer]:
+    """As `desk.answers`; the progress says, as `understanding`, what the prompt was taken for (see `told`)."""
+    said: dict[str, Any] = {}
+
+    def drawings() -> Iterator[Drawing]:
+        try:
+            found = understand(desk.studio, prompt, checkpoint, literal, request)
+        except NotKnown as unknown:
+            said.update(told(unknown.understanding))
+            raise
+        said.update(told(found))
+        yield from draw(found)
+
+    caption = prompt.strip() if isinstance(prompt, str) else ""
+    for pictures, seed, line in answers(drawings, caption, request, named, "{}, {}"):
+        yield pictures, seed, line | {"understanding": said}
+
+
+def _understood(desk: Desk, prompt: gr.Textbox, bench: Bench) -> None:
+    """What the prompt was taken for, below the progress; a click on what else may have been meant draws that."""
+    line = Understood()
+    bench.status.change(None, bench.status, line, js="now => now.understanding ?? {}", **HERE)
+    picked = line.pick(None, None, prompt, js="() => window.picked", **HERE)
+    picked.then(None, None, None, js="() => window.arrive('create', 'draw')", **HERE)
 
 
 def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any]]:
