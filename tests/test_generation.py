@@ -182,9 +182,9 @@ def test_whoever_goes_on_uses_as_many_threads(
     (out / MANIFEST).write_text(begun.model_dump_json())
     (out / "000004.png").unlink()
 
-    def watched(*given: object) -> list[Image.Image]:
+    def watched(*given: object, **how: object) -> list[Image.Image]:
         seen.append(torch.get_num_threads())
-        return type(model).text_to_image(model, *given)
+        return type(model).text_to_image(model, *given, **how)
 
     monkeypatch.setattr(model, "text_to_image", watched)
     generate(model, read_prompts(str(prompts_file)), out, seed=SEED, batch_size=BATCH)
@@ -196,11 +196,11 @@ def test_memory_runs_out(
 ) -> None:
     sizes, limit = [], 2
 
-    def small(prompts: list[str], *others: object) -> list[Image.Image]:
+    def small(prompts: list[str], *others: object, **how: object) -> list[Image.Image]:
         sizes.append(len(prompts))
         if len(prompts) > limit:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return type(model).text_to_image(model, prompts, *others)
+        return type(model).text_to_image(model, prompts, *others, **how)
 
     monkeypatch.setattr(model, "text_to_image", small)
     prompts = read_prompts(str(prompts_file))
@@ -218,7 +218,7 @@ def test_memory_runs_out(
 def test_other_errors_are_not_taken_for_a_lack_of_memory(
     model: UnclipModel, prompts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **how: object) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     monkeypatch.setattr(model, "text_to_image", broken)

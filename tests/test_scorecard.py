@@ -16,8 +16,9 @@ from PIL import Image, ImageDraw
 from dalle2 import images
 from dalle2.datasets.scenes import OPPOSITE
 from dalle2.model import UnclipModel
+from dalle2.understanding.answer import Understanding
 from evaluation import backgrounds, copies, generation, paraphrases, recognition, scenes, scorecard, sheets, turns
-from evaluation.assignments import MEANINGS, assign, colours
+from evaluation.assignments import MEANINGS, UNDERSTOOD, assign, colours
 from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
 from evaluation.bootstrap import ratio_interval
 from evaluation.clip import Clip
@@ -283,6 +284,24 @@ def test_chinese_and_english_are_the_same_pairs_in_the_same_order(emoji: EmojiSe
         assign("paraphrases", emoji, emoji.train, 12, tmp_path, 8)
 
 
+def test_after_understanding_the_same_pairs_are_drawn_from_what_is_asked(emoji: EmojiSet, tmp_path: Path) -> None:
+    class Interpreter:
+        def understand(self, prompt: str) -> Understanding:
+            return Understanding(prompt, "" if prompt.startswith(f"东西{unknown}，") else f"{prompt}!")
+
+    english, said = (assign(what, emoji, emoji.train, 12, tmp_path, 8) for what in ("unseen", "chinese"))
+    before = read_prompts(str(said.list), said.num).prompts
+    unknown = emoji.by_id[before[0].id].label
+    told = assign(f"chinese{UNDERSTOOD}", emoji, emoji.train, 12, tmp_path, 8, Interpreter())
+    after = read_prompts(str(told.list), told.num).prompts
+    assert [prompt.id for prompt in after] == [prompt.id for prompt in before]
+    assert [prompt.id for prompt in read_prompts(str(english.list), 6).prompts] == [prompt.id for prompt in after]
+    changed = [one.caption != other.caption for one, other in zip(before, after, strict=True)]
+    assert not changed[0] and any(changed)  # what is not understood is drawn as it was said, and counts as wrong
+    with pytest.raises(ValueError, match="has no vocabulary"):
+        assign(f"chinese{UNDERSTOOD}", emoji, emoji.train, 12, tmp_path, 8)
+
+
 def test_every_need_can_be_drawn() -> None:
     assert {what for needs in NEEDS.values() for what in needs} == set(MEANINGS)
     assert set(NEEDS) == {*QUESTIONS, "upsampler", "speed"}
@@ -392,7 +411,8 @@ def test_the_command(
         assert grid.size == (8 * SIDE, 2 * SIDE) and nearest.width > 8 * SIDE
     again = run(data, tmp_path, tiny_checkpoint, contestant, "--only", "recognition")
     assert again["scores"] == [score for score in card["scores"] if score["drawn"]["name"].startswith("R@1 among")]
-    assert len(in_process) == len(MEANINGS) + 1 + 2
+    assert any("has no vocabulary" in note for note in card["notes"])  # so nothing is drawn after understanding
+    assert len(in_process) == sum(not what.endswith(UNDERSTOOD) for what in MEANINGS) + 1 + 2
 
 
 @pytest.mark.parametrize(
