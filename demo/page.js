@@ -62,7 +62,7 @@
   const LOST = navigator.language.startsWith("zh")
     ? "与服务器的连接断开了：请等它恢复后再画一次。" : "The server cannot be reached: wait until it is back, then draw again.";
   async function lives() {
-    try { return (await fetch("favicon.ico", { cache: "no-store" })).status < 502; } catch { return false; }
+    try { return (await fetch(location.pathname.replace(/\/?$/, "/favicon.ico"), { cache: "no-store" })).status < 502; } catch { return false; }
   }
   setInterval(async () => {
     if (!document.querySelector(".status.working, .status.waiting") || await lives() || await lives()) return;

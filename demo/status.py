@@ -25,7 +25,8 @@ TEMPLATE = """
     <div class="stage"><span>${stage.name}</span><progress value="${stage.done}" max="${stage.total}"
       aria-label="${stage.name}"></progress></div>`).join("")}
   </div>
-  <p role="status">${(value.text[navigator.language.slice(0, 2)] || value.text.en || value.text)
+  <p role="status" aria-live="${value.state === "working" ? "off" : "polite"}">
+    ${(value.text[navigator.language.slice(0, 2)] || value.text.en || value.text)
     .replace(/[&<>]/g, sign => `&#${sign.charCodeAt(0)};`)}</p>
 </div>
 """
@@ -70,7 +71,9 @@ def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, A
     def say(sentence: Both) -> str:
         return sentence.for_visitor(request)
 
-    stages = [(say(STAGE[name]), done, total) for name, done, total in drawing.stages if total]
+    # What was not needed after all, as the prior between two pictures, has no bar at the end.
+    needed = [row for row in drawing.stages if row[2] and (row[1] or not drawing.finished)]
+    stages = [(say(STAGE[name]), done, total) for name, done, total in needed]
     if drawing.finished:
         return status("done", say(DONE), stages)
     left = drawing.seconds_left

@@ -7,13 +7,14 @@ import dataclasses
 import json
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image, ImageOps
@@ -96,6 +97,13 @@ Task = Callable[[UnclipModel, Sequence[int], Settings, OnStep], Sequence[Image.I
 log = logging.getLogger(__name__)
 
 
+class Card(NamedTuple):
+    """What a checkpoint's card says: Markdown, and the name of the licence."""
+
+    text: str = ""
+    licence: str = ""
+
+
 class Refusal(Exception):
     """What a visitor asked cannot be done; the message is one sentence that says what to do."""
 
@@ -170,7 +178,7 @@ class Studio:
     def __init__(
         self,
         *models: UnclipModel,
-        cards: Mapping[str, str] | None = None,
+        cards: Mapping[str, Card] | None = None,
         folders: Mapping[str, Path] | None = None,
     ) -> None:
         self._models = {model.checkpoint: model for model in models}
@@ -218,7 +226,11 @@ class Studio:
 
     def card(self, checkpoint: str) -> str:
         """The checkpoint's model card, Markdown without its front matter; "" when it has none."""
-        return self._cards.get(checkpoint, "")
+        return self._cards.get(checkpoint, Card()).text
+
+    def licence(self, checkpoint: str) -> str:
+        """Of what it draws, as "CC BY-SA 4.0"; "" when its card names none."""
+        return self._cards.get(checkpoint, Card()).licence
 
     def samples(self, checkpoint: str) -> tuple[Path, Mapping[str, Any]] | None:
         """The checkpoint's folder of samples with its index; None without one, or when other weights drew it."""
@@ -506,13 +518,16 @@ def _seeds(first: int | None, count: int, most: int) -> tuple[int, ...]:
     return tuple(range(first, first + count))
 
 
-def _card(folder: Path) -> str:
-    """The folder's README.md without the front matter, and its LICENCES.md below."""
+def _card(folder: Path) -> Card:
+    """The folder's README.md without the front matter, which names the licence, and its LICENCES.md below."""
     files = [folder / name for name in ("README.md", "LICENCES.md")]
     texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+    front = ""
     if texts and texts[0].startswith("---\n"):
-        texts[0] = texts[0].partition("\n---\n")[2]
-    return "\n\n".join(texts)
+        front, _, texts[0] = texts[0].partition("\n---\n")
+    named = re.search(r"^license: *(\S+)", front, re.MULTILINE)
+    licence = re.sub(r"^CC-(.+)-(\d\.\d)$", r"CC \1 \2", named[1].upper()) if named else ""
+    return Card("\n\n".join(texts), licence)
 
 
 def _newest(news: SimpleQueue, drawing: Drawing) -> Drawing:

@@ -264,9 +264,8 @@ def test_a_page_outlives_its_server(browser: Browser, tiny_checkpoint: Path, tmp
         button(page, "draw").click()
         expect(page.locator(".status.working .stage").first).to_be_visible()
     # The server has gone in the middle of a drawing: the page says so, and begins anew when it is back.
-    expect(page.locator(".status.refused")).to_have_text(
-        "The server cannot be reached: wait until it is back, then draw again."
-    )
+    lost = "The server cannot be reached: wait until it is back, then draw again."
+    expect(page.locator(".status.refused p")).to_have_text(lost)
     expect(button(page, "draw")).to_be_visible()
     with launched(Studio.open(str(tiny_checkpoint)), tmp_path / "second", port):
         expect(page.locator(".status.idle")).to_be_visible()

@@ -8,7 +8,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Page, expect
-from visitor import button, choose, draw, needs_chromium, open_tab, send, shown
+from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab, send, shown
 
 from dalle2 import images
 from dalle2.model import UnclipModel
@@ -93,6 +93,63 @@ def test_what_is_painted_over_is_drawn_anew(page: Page, photo: Path) -> None:
     page.locator(".brush").get_by_role("button", name="Clear").click()
     button(page, "draw").click()
     expect(page.locator(".status.refused >> visible=true")).to_contain_text("Nothing is marked yet")
+
+
+MASK = """async (value) => {
+  const canvas = document.querySelector(".brush canvas");
+  const {data} = canvas.getContext("2d").getImageData(0, 0, 512, 512);
+  return data.filter((alpha, i) => i % 4 === 3 && alpha > 0).length / 512 / 512;
+}"""
+
+
+@needs_chromium
+def test_a_region_is_marked_by_keyboard_erased_and_undone(page: Page, photo: Path) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    open_tab(page, "Retouch")
+    own(page, photo)
+    brush, canvas = page.locator(".brush"), page.locator(".brush canvas")
+    expect(canvas).to_be_visible()
+    expect(button(page, "draw")).to_be_in_viewport(ratio=1)  # above the fold
+    brush.locator("summary").press("Enter")
+    for name, value in (("Left %", "50"), ("Top %", "0"), ("Width %", "50"), ("Height %", "100")):
+        brush.get_by_label(name).fill(value)
+    with page.expect_response("**/upload*"):
+        brush.get_by_role("button", name="Mark it").press("Enter")
+    assert page.evaluate(MASK) == 0.5
+    box = canvas.bounding_box()
+    brush.get_by_role("button", name="Eraser").click()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 10)
+    with page.expect_response("**/upload*"):
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] - 10)
+        page.mouse.up()
+    assert 0.3 < page.evaluate(MASK) < 0.47
+    with page.expect_response("**/upload*"):
+        brush.get_by_role("button", name="Undo").click()
+    assert page.evaluate(MASK) == 0.5
+    zoom = brush.get_by_label("Zoom")
+    zoom.press("End")
+    assert canvas.bounding_box()["width"] == pytest.approx(4 * box["width"], rel=0.02)
+    zoom.press("Home")
+    choose(page, "Number of pictures", 1)
+    choose_steps(page, 2)
+    expect(draw(page)).to_have_count(1)
+    brush.get_by_role("button", name="Undo").click()
+    expect(brush.get_by_role("button", name="Undo")).to_be_disabled()
+    button(page, "draw").click()
+    expect(page.locator(".status.refused >> visible=true")).to_contain_text("Nothing is marked yet")
+
+
+@needs_chromium
+def test_a_film_is_shown_whole_and_its_frames_named(page: Page) -> None:
+    open_tab(page, "Explain")
+    page.get_by_label("Which part of the picture belongs to which word?").check()
+    page.get_by_label("Prompt", exact=True).filter(visible=True).fill("a cat, dog")
+    pictures = draw(page)
+    large = pictures.first.locator("img").bounding_box()
+    assert large["width"] == pytest.approx(large["height"], abs=1)
+    names = page.locator(".film small >> visible=true")
+    expect(names).to_have_text(["a cat, dog", "a", "cat", "dog"])  # no comma
 
 
 @needs_chromium

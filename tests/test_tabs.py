@@ -273,7 +273,13 @@ def test_a_broken_link_does_no_harm(browser: Browser, address: str, query: str) 
 @needs_chromium
 def test_about_shows_the_card_and_this_page_s_own_address(page: Page, address: str) -> None:
     open_tab(page, "About")
+    expect(page.locator(".about .licence")).to_contain_text("names no licence")
+    height = page.locator("#tab-about").bounding_box()["height"]
+    assert height < 700  # the rest is folded
+    page.get_by_role("button", name="The card of").click()
     expect(page.locator(".block.card")).to_contain_text("came without a card")
+    for summary in page.locator(".about summary").all():
+        summary.click()
     example = page.locator(".about pre").nth(1).inner_text()
     assert f'Client("{address}")' in example
     found: dict[str, object] = {}
@@ -289,7 +295,7 @@ def test_several_checkpoints_can_be_chosen(
     description = {"settings": quick.to_dict(), "styles": ["ink"], "examples": ["a mountain"]}
     parts = dataclasses.replace(tiny.parts("sample", seed=1), prior_linear=LinearPrior(embedding_dim=32))
     other = layout.write(parts, tmp_path / "inks", description)
-    (other / "README.md").write_text("# Inks\n\nDraws with [ink](INK.md).\n")
+    (other / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Inks\n\nDraws with [ink](INK.md).\n")
     with (
         launched(Studio.open(str(tiny_checkpoint), str(other)), tmp_path / "page") as address,
         visiting(browser, address, locale="en-US") as page,
@@ -309,7 +315,9 @@ def test_several_checkpoints_can_be_chosen(
         assert kept[0]["record"]["checkpoint"] == "inks"
         assert kept[0]["record"]["settings"]["prior"]["kind"] == "linear"
         open_tab(page, "About")
-        expect(page.locator(".block.card").nth(1)).to_contain_text("Draws with ink.")
+        expect(page.locator(".about .licence")).to_contain_text("What inks draws is under CC BY 4.0")
+        page.get_by_role("button", name="The card of inks").click()
+        expect(page.locator(".block.card").filter(visible=True)).to_contain_text("Draws with ink.")
 
 
 def test_the_api_varies_mixes_and_interpolates(client: Client, photo: Path) -> None:

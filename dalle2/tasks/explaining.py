@@ -72,12 +72,17 @@ def attention(
     settings: Settings | None = None,
     on_step: OnStep | None = None,
 ) -> list[Image.Image]:
-    """The picture of the prompt, then for each word the same picture lit where the decoder read that word."""
+    """The picture of the prompt, then for each word the same picture lit where the decoder read that word.
+
+    Punctuation is read by the decoder as well, and not shown.
+    """
     model.require("attention")
     prompt = check_prompt(prompt)
     picture, looked = model.attend(prompt, seed, settings, on_step)
-    pictures = [picture, *(images.lit(picture, heat) for heat in looked.maps.numpy())]
-    details = [{"prompt": prompt, "word": word} for word in ("", *looked.words)]
+    maps = zip(looked.words, looked.maps.numpy(), strict=True)
+    shown = [(word, heat) for word, heat in maps if any(map(str.isalnum, word))]
+    pictures = [picture, *(images.lit(picture, heat) for _, heat in shown)]
+    details = [{"prompt": prompt, "word": word} for word in ("", *(word for word, _ in shown))]
     return model.sign("attention", pictures, [seed] * len(pictures), settings, details)
 
 

@@ -1,7 +1,9 @@
-"""The tab "about": the checkpoints' cards with their licences, running it at home, and the API."""
+"""The tab "about": what this is and under which licence; folded, running it at home, the API, and the cards."""
 
+import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -14,8 +16,17 @@ RELATIVE_LINK = re.compile(r"(?<!!)\[([^]]+)]\((?!https?:|#)[^)]+\)")
 def build(desk: Desk) -> None:
     """Lay out the tab; it has no endpoint."""
     with desk.tab("about", "About", "关于"), gr.Column(elem_classes="about"):
-        gr.HTML("", html_template=TEMPLATE, js_on_load=None, elem_classes="at-home")
+        space = os.environ.get("SPACE_ID", "")
+        gr.HTML(
+            "",
+            html_template=TEMPLATE,
+            js_on_load=None,
+            elem_classes="at-home",
+            licences=[{"checkpoint": each, "name": desk.studio.licence(each)} for each in desk.studio.checkpoints],
+            source=f"https://huggingface.co/spaces/{quote(space)}" if space else "",
+        )
         for checkpoint in desk.studio.checkpoints:
             # A card's relative links lead to files beside it, which the page does not serve.
             card = RELATIVE_LINK.sub(r"\1", desk.studio.card(checkpoint))
-            gr.Markdown(card or f"# {checkpoint}\n\nThis checkpoint came without a card.", elem_classes="card")
+            with gr.Accordion(desk.say(f"The card of {checkpoint}", f"{checkpoint} 的模型卡"), open=False):
+                gr.Markdown(card or f"# {checkpoint}\n\nThis checkpoint came without a card.", elem_classes="card")

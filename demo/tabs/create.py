@@ -18,7 +18,7 @@ from demo.understood import NotKnown, Understood, told, understand
 # How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.
 COUNT = f"""prompt => {{
   sessionStorage.setItem("prompt", prompt || "");
-  return `${{[...(prompt || '')].length}} / {MAX_PROMPT_CHARACTERS:,}`;
+  return `${{[...(prompt || '')].length.toLocaleString("en")}} / {MAX_PROMPT_CHARACTERS:,}`;
 }}"""
 # What a share link asks for, or the prompt that stood here before; widgets that neither names stay as they are.
 FROM_LINK = """(...now) => {

@@ -145,7 +145,7 @@ def _describe(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
             bench = desk.bench("Describe", "描述图片")
         with gr.Column(elem_classes="results"):
             captions = gr.Dataframe(
-                headers=["caption", "score"],
+                headers=["Caption", "Cosine similarity"],
                 datatype=["str", "number"],
                 label=say("The nearest captions", "最接近的描述"),
                 interactive=False,
