@@ -151,7 +151,7 @@ def _measure(options: argparse.Namespace) -> Report:
     clip = Clip(options.clip, options.device)
     clip.require()
     scores = score(pairs, clip, options.batch_size, options.workers, options.seed, sys.stderr.isatty())
-    manifest = read_manifest(options.images)
+    manifest = read_manifest(options.images.expanduser())
     checkpoint = options.checkpoint or (manifest.checkpoint if manifest else None)
     facts = {
         "images": str(options.images),

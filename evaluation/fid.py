@@ -252,7 +252,7 @@ def _report(options: argparse.Namespace, made: list[tuple[list[Measure], list[st
         "jackknife_groups": options.groups,
         "passes": {f"{done['network']} {done['resize']}": done for _, _, done in made},
     }
-    manifest = read_manifest(Path(options.images))
+    manifest = read_manifest(options.found.folder)
     if manifest is not None:
         facts["generation"] = manifest.model_dump(mode="json")
     told = _left_out(options) + [warning for _, warnings, _ in made for warning in warnings]

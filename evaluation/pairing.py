@@ -42,6 +42,7 @@ def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sa
 
     ValueError when a prompt has no picture, or more than one that may be its own.
     """
+    images = images.expanduser()
     if prompts is None:
         manifest = read_manifest(images)
         if manifest is None:

@@ -104,6 +104,8 @@ def _coco(path: Path) -> tuple[str, list[Prompt]]:
             f"{file} is no COCO caption file: it needs images with id and file_name, and annotations with id, "
             f"image_id and caption ({type(error).__name__}: {error})."
         ) from error
+    if len(names) < len(table["images"]):
+        raise ValueError(f"{file}: two pictures have one id, so it is not known whose a caption is.")
     if strays := [name for name, image, _ in captions if image not in names]:
         raise ValueError(
             f"{file}: {len(strays)} captions (the first is {strays[0]}) are of pictures that it does not list: "

@@ -156,7 +156,7 @@ def _measure(options: argparse.Namespace) -> Report:
     if mode == "pairs":
         sides = measured_pictures(options.images), measured_pictures(options.reference)
         files = _sample(pair_by_name(*sides), options)
-        told += sides[0].notes + sides[1].notes + _same_prompts(options.images, options.reference, facts)
+        told += sides[0].notes + sides[1].notes + _same_prompts(*(side.folder for side in sides), facts)
         pairs = (tuple(canonical(open_file(path), options.size) for path in both) for both in files)
     else:
         real = measured_pictures(options.reference)

@@ -303,6 +303,7 @@ def test_names_with_accents_are_found_whichever_way_they_are_written(tmp_path: P
         (lambda table: table.pop("annotations"), "no COCO caption file"),
         (lambda table: table["annotations"][0].pop("caption"), "no COCO caption file"),
         (lambda table: table["annotations"][0].update(image_id=1), r"1 captions .* pictures that it does not list"),
+        (lambda table: table["images"][0].update(id=table["images"][1]["id"]), "two pictures have one id"),
         (lambda table: table["annotations"][0].update(caption=" \n"), "has no caption"),
         (lambda table: table["annotations"][0].update(caption=None), "has no caption"),
         (lambda table: table["annotations"][0].update(id=table["annotations"][1]["id"]), "two prompts with the id"),
