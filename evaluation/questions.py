@@ -154,7 +154,7 @@ def _understood(bench: Bench, what: str) -> tuple[np.ndarray, np.ndarray, int]:
     """Whether drawn and real pictures are recognised, and how many prompts are drawn by their very words."""
     drawn, real = bench.recognised(what)
     said = words(what.removesuffix(UNDERSTOOD), bench.emoji, bench.trained)
-    missed = np.array([row.caption == said[row.id] for row in bench.drawn[what].manifest.rows])
+    missed = np.array([row.caption == said.get(row.id) for row in bench.drawn[what].manifest.rows])
     return drawn & ~missed, real, int(missed.sum())
 
 

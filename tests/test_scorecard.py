@@ -117,6 +117,7 @@ def real_bench(emoji: EmojiSet, tiny_checkpoint: Path, tmp_path_factory: pytest.
     made = [one.picture(one.answer, SIDE, random.Random(0)) for one in asked]
     drawn["scenes"] = as_drawn(folder / "scenes", asked, pictures=made)
     drawn["colours"] = as_drawn(folder / "colours", [pair for pair in emoji.train if pair.label in COLOURED])
+    drawn |= {f"{what}{UNDERSTOOD}": drawn[what] for what in ("chinese", "paraphrases")}
     clip = Clip(tiny_checkpoint)
     return Bench(emoji, emoji.train, clip, ClipFeatures(str(tiny_checkpoint)), drawn, workers=0)
 

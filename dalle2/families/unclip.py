@@ -59,7 +59,10 @@ def save(model: "Unclip", folder: str | Path, dtype: torch.dtype | None = None) 
         description["subject"] = model.subject
     for kind in model.priors:
         model.prior(kind)  # read what nobody asked for yet
-    return layout.write(model.parts, folder, description, dtype, model.phrases)
+    written = layout.write(model.parts, folder, description, dtype, model.phrases)
+    if model.interpreter is not None:
+        model.interpreter.vocabulary.write(written)
+    return written
 
 
 class Unclip(UnclipModel):

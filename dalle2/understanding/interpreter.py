@@ -11,7 +11,7 @@ import numpy as np
 from dalle2.datasets.phrases import on_background, styled
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.answer import Near, Note, Understanding, literal
-from dalle2.understanding.lookup import Lookup
+from dalle2.understanding.lookup import Lookup, is_unspaced
 from dalle2.understanding.meaning import Meaning
 from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import Wording, bare, take_apart
@@ -74,7 +74,7 @@ class Interpreter:
             )  # a label may count: "two hearts"
             found = self._drawn(prompt, dataclasses.replace(wording, notes=notes), number, 1.0)
             # What the checkpoint knows word by word stays as it was said.
-            verbatim = not notes and bare(wording.whole) in self._lookup.labels
+            verbatim = not notes and bare(wording.whole) in self._lookup.labels and not is_unspaced(prompt)
             return dataclasses.replace(found, asked=prompt) if verbatim else found
         if (number := self._lookup.exact(wording.subject)) is not None:
             return self._drawn(prompt, wording, number, 1.0)

@@ -112,13 +112,13 @@ class Lookup:
 
     def labelled(self, text: str) -> list[int]:
         """The concepts of which the text is the label in another language than English, Chinese first."""
-        words, wanted = self._unspaced if _UNSPACED.search(text) else self._spaced, bare(text)
+        words, wanted = self._unspaced if is_unspaced(text) else self._spaced, bare(text)
         found = self._plain_first(words.labels.get(wanted, ()))
         return sorted(found, key=lambda number: bare(self._entries[number].chinese) != wanted)
 
     def foreign(self, text: str) -> list[int]:
         """The concepts that a text in another language than English names, the likeliest first."""
-        if _UNSPACED.search(text):
+        if is_unspaced(text):
             # The noun stands last, behind what is said of it.
             parts = dict.fromkeys([text, re.split("[的の]", text.rstrip("的の"))[-1]])
             texts = [form for part in parts for form in (bare(part), bare(part).translate(_KATAKANA))]
@@ -201,6 +201,11 @@ class _Words(NamedTuple):
 
     labels: dict[str, list[int]]
     tags: dict[str, list[int]]
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether there is writing in it that sets no blanks between words, or Korean."""
+    return bool(_UNSPACED.search(text))
 
 
 def _joined(code: str) -> int:

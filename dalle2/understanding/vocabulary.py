@@ -84,9 +84,11 @@ class Vocabulary:
         labels = [entry.label for entry in entries]
         tagged = [f"{entry.label}: {', '.join(entry.words['en'][1:])}" for entry in entries]
         meanings = encoder.embed(labels) + encoder.embed(tagged)
-        for meaning, row in zip(meanings, rows.values(), strict=True):
-            if glosses := (row.get("paraphrases") or [])[:GLOSSES]:
-                meaning += GLOSS_WEIGHT * encoder.embed(glosses).mean(0)
+        glosses = [(row.get("paraphrases") or [])[:GLOSSES] for row in rows.values()]
+        said = iter(encoder.embed([gloss for of in glosses for gloss in of]))
+        for meaning, of in zip(meanings, glosses, strict=True):
+            if of:
+                meaning += GLOSS_WEIGHT * np.mean([next(said) for _ in of], axis=0)
         return cls(entries, _unit(meanings), encoder.embed(_tags(entries)))
 
     @classmethod
