@@ -23,10 +23,12 @@ from dalle2.datasets.pictures import PicturesInMemory, load_pictures
 from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
 from dalle2.training.augmentation import moved
+from dalle2.training.batches import ahead
 from dalle2.training.clip import Towers
 from dalle2.training.decoder import DecoderStage, shrink
-from dalle2.training.loop import Run, ahead, fit
-from dalle2.training.optimizer import Optimizers, learning_rate
+from dalle2.training.loop import Run, fit
+from dalle2.training.optimizer import Optimizers
+from dalle2.training.pace import learning_rate
 from dalle2.training.recipe import Decoder, Fit, Recipe, Text, Upsampler, read_recipe
 from dalle2.training.run import Training
 from dalle2.training.tokenizer import train_tokenizer
@@ -439,7 +441,7 @@ def test_muon_moves_the_kernels_themselves(memory_format: torch.memory_format) -
     optimizers = Optimizers(net, Fit(steps=10, optimizer="muon", learning_rate=0.1, warmup=0.0, weight_decay=0.0))
     net.norm(net.conv(torch.randn(2, 4, 5, 5))).square().mul(torch.randn(2, 6, 3, 3)).sum().backward()
     gradient = net.conv.weight.grad.detach().clone()
-    optimizers.step(0)
+    optimizers.step(0.1)
     moved = net.conv.weight.detach() - before["conv.weight"]
     # One step of Muon from rest is the orthogonal factor of the gradient, its sign turned.
     left, _, right = torch.linalg.svd(gradient.flatten(1), full_matrices=False)

@@ -1,10 +1,13 @@
 """Captioned pictures as training batches: the emoji set, or any other `datasets` source with captions."""
 
+import copy
 import hashlib
 import itertools
 import json
+import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from dalle2.datasets.caption_columns import captions_of
@@ -24,6 +28,7 @@ from dalle2.datasets.scenes import Scene, caption, countable, draw_scene, paint
 WHITE = (255, 255, 255)
 _SHUFFLE_BUFFER = 2000
 _FIRST_ROWS = 32  # by which a stream is known again
+_ROWS = 256  # at a time
 _MEMORY_SHARE = 0.25  # of what is free on a device, that a set may take
 
 
@@ -39,13 +44,29 @@ class Batch:
         pictures: (n, 3, size, size) in [-1, 1].
         captions: n texts.
         facts: (n, 5) integers: concept, style, background of the picture, then the style and the background
-            that its caption names (-1: names none). They decide which caption is true of which picture. A scene
-            is a concept of its own.
+            that its caption names (-1: names none), on the CPU. They decide which caption is true of which picture.
+            A scene is a concept of its own.
     """
 
     pictures: torch.Tensor
     captions: list[str]
     facts: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a batch shows and says, before it is made of pixels: small enough to come from another process.
+
+    Attributes:
+        indices: rows, or what a scene stands in for. scenes: what each row shows in place of its picture.
+        grounds: RGB. captions, facts: as in `Batch`.
+    """
+
+    indices: list[int]
+    scenes: list[Scene | None]
+    grounds: list[tuple[int, int, int]]
+    captions: list[str]
+    facts: list[tuple[int, ...]]
 
 
 class PicturesInMemory:
@@ -114,6 +135,25 @@ class PicturesInMemory:
     def __len__(self) -> int:
         return len(self.records)
 
+    def resize(self, size: int) -> None:
+        """From now on at `size` pixels a side, by area averaging; colours weigh as much as they cover."""
+        if size < self.rgba.shape[-1]:
+            self.rgba = torch.cat([_smaller(rows, size) for rows in self.rgba.split(_ROWS)])
+
+    def write(self, folder: Path) -> None:
+        """For `read`, which costs no decoding, and no memory that another process has spent already."""
+        folder.mkdir(parents=True)
+        np.save(folder / "rgba.npy", self.rgba.cpu().numpy())
+        words = {"records": self.records, "image_captions": self.image_captions, "fingerprint": self.fingerprint}
+        (folder / "words.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "PicturesInMemory":
+        """What `write` wrote."""
+        words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
+        pictures = torch.from_numpy(np.load(folder / "rgba.npy", mmap_mode="c"))
+        return cls(words["records"], pictures, words["image_captions"], words["fingerprint"])
+
     def move(self, device: torch.device) -> None:
         """To the device that trains, if it has room: moving each batch there would cost more than the training."""
         if device.type == "cuda" and self.rgba.nbytes < _MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]:
@@ -121,10 +161,20 @@ class PicturesInMemory:
 
     def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
         """The batch of a step: consecutive pictures of a shuffled epoch, or `per_concept` of each drawn concept."""
+        return self.render(self.draw(randomness, per_concept))
+
+    def draw(self, randomness: Randomness, per_concept: int = 1) -> Drawn:
+        """What `batch` shows; needs no pictures."""
         indices = self._grouped(randomness, per_concept) if per_concept > 1 else self._shuffled(randomness)
         draws = [randomness.text(slot) for slot in range(randomness.batch_size)]
         scenes = self._scenes(indices, draws)
-        return self.captioned(*(rows[randomness.slots] for rows in (indices, draws, scenes)))
+        return self._said(*(rows[randomness.slots] for rows in (indices, draws, scenes)))
+
+    def words(self) -> "PicturesInMemory":
+        """The same without pictures, for another process to `draw` from."""
+        others = copy.copy(self)
+        others.rgba = self.rgba.new_empty(0, *self.rgba.shape[1:], device="cpu")
+        return others
 
     def captioned(
         self, indices: Sequence[int], draws: Sequence[random.Random], scenes: Sequence[Scene | None]
@@ -134,9 +184,21 @@ class PicturesInMemory:
         Args:
             scenes: what a row shows in place of its picture, None for the picture.
         """
+        return self.render(self._said(indices, draws, scenes))
+
+    def render(self, drawn: Drawn) -> Batch:
+        """The batch in pixels, made where the pictures are."""
+        device = self.rgba.device
+        rgba = self.rgba[torch.tensor(drawn.indices).to(device, non_blocking=True)]
+        for slot, scene in enumerate(drawn.scenes):
+            if scene is not None:
+                rgba[slot] = paint(scene, self.rgba)
+        grounds = torch.tensor(drawn.grounds).to(device, non_blocking=True)
+        return Batch(composite(rgba, grounds), drawn.captions, torch.tensor(drawn.facts))
+
+    def _said(self, indices: Sequence[int], draws: Sequence[random.Random], scenes: Sequence[Scene | None]) -> Drawn:
         captions, facts, grounds = [], [], []
-        rgba = self.rgba[torch.as_tensor(indices, device=self.rgba.device)]
-        for slot, (index, draw, scene) in enumerate(zip(indices, draws, scenes, strict=True)):
+        for index, draw, scene in zip(indices, draws, scenes, strict=True):
             concept, style = self.concepts[index], self.style_numbers[index]
             if self.image_captions is not None:
                 captions.append(draw.choice(self.image_captions[index]))
@@ -145,14 +207,13 @@ class PicturesInMemory:
                 continue
             if scene is not None:
                 concept = self._number(scene)
-                rgba[slot] = paint(scene, self.rgba)
             said = draw_caption(self.records[index], draw) if scene is None else caption(scene, self.records, draw)
             ground = said.background or WHITE
             captions.append(said.text)
             grounds.append(ground)
             named_ground = -1 if said.background is None else _pack(ground)
             facts.append((concept, style, _pack(ground), style if said.style_named else -1, named_ground))
-        return Batch(composite(rgba, torch.tensor(grounds, device=rgba.device)), captions, torch.tensor(facts))
+        return Drawn(list(indices), list(scenes), grounds, captions, facts)
 
     def _scenes(self, indices: Sequence[int], draws: Sequence[random.Random]) -> list[Scene | None]:
         """The scenes of the global batch. Two things meet in one arrangement only: "a cat and a dog" is true of any."""
@@ -193,7 +254,8 @@ class PicturesInMemory:
             start = draw.randrange(len(self.members))
             concepts += [(start + step) % len(self.members) for step in range(8)]
         concepts = list(dict.fromkeys(concepts))[:wanted]
-        rest = [concept for concept in range(len(self.members)) if concept not in set(concepts)]
+        taken = set(concepts)
+        rest = [concept for concept in range(len(self.members)) if concept not in taken]
         concepts += draw.sample(rest, min(wanted - len(concepts), len(rest)))
         while len(concepts) < wanted:
             concepts.append(draw.randrange(len(self.members)))
@@ -310,6 +372,14 @@ def load_pictures(
     return PicturesInMemory([{} for _ in captions], pictures, captions, _fingerprint(digests, captions))
 
 
+def _smaller(rgba: torch.Tensor, size: int) -> torch.Tensor:
+    small = rgba.float()
+    small[:, :3] *= small[:, 3:] / 255
+    small = F.interpolate(small, (size, size), mode="area")
+    small[:, :3] *= 255 / small[:, 3:].clamp(min=1)
+    return small.round().clamp(0, 255).byte()
+
+
 def composite(rgba: torch.Tensor, grounds: torch.Tensor) -> torch.Tensor:
     """Pictures with alpha, uint8 (n, 4, h, w), over plain grounds (n, 3) in 0..255 -> (n, 3, h, w) in [-1, 1]."""
     alpha = rgba[:, 3:].float() / 255
@@ -347,14 +417,16 @@ def _opened(
     rows: Iterable[Mapping[str, Any]], column: str, size: int, where: str, folder: Path
 ) -> tuple[torch.Tensor, list[bytes]]:
     """The pictures of all rows, uint8 (n, 4, size, size), and a digest of each."""
-    pictures, digests = [], []
-    for number, row in enumerate(rows):
+
+    def opened(number: int, row: Mapping[str, Any]) -> tuple[torch.Tensor, bytes]:
         picture, digest = open_cell(row[column], f"{where}, row {number}", folder)
-        pictures.append(_square(picture, size))
-        digests.append(digest)
-    if not pictures:
+        return _square(picture, size), digest
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding a picture leaves Python's lock alone
+        found = list(threads.map(opened, itertools.count(), rows))
+    if not found:
         raise ValueError(f"{where} holds no rows.")
-    return torch.stack(pictures), digests
+    return torch.stack([picture for picture, _ in found]), [digest for _, digest in found]
 
 
 def _fingerprint(digests: Sequence[bytes], words: Sequence[object]) -> str:

@@ -16,6 +16,8 @@ class Randomness:
     Attributes:
         seed, stage, step: what the draws are a function of.
         batch_size: pictures a step over all processes. slots: the rows that this process keeps.
+        device: where numbers are drawn. A GPU has a generator of its own: what is drawn there never travels, and
+            nobody waits for it.
     """
 
     seed: int
@@ -23,9 +25,17 @@ class Randomness:
     step: int
     batch_size: int
     slots: slice = field(default_factory=lambda: slice(None))
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
-        self.generator = torch.Generator().manual_seed(self._mixed())
+        self.generator = torch.Generator(self.device).manual_seed(self._mixed())
+        on_cpu = self.device.type == "cpu"
+        self.host = self.generator if on_cpu else torch.Generator().manual_seed(self._mixed())
+
+    @property
+    def key(self) -> tuple[int, str, int, int, slice]:
+        """What another process needs to make the same draws."""
+        return self.seed, self.stage, self.step, self.batch_size, self.slots
 
     def seed_dropout(self) -> None:
         """Makes dropout, which draws from the global generator, a function of the step as well."""
@@ -33,19 +43,23 @@ class Randomness:
 
     def normal(self, *shape: int) -> torch.Tensor:
         """Standard normal numbers, (own slots, *shape)."""
-        return torch.randn(self.batch_size, *shape, generator=self.generator)[self.slots]
+        return torch.randn(self.batch_size, *shape, generator=self.generator, device=self.device)[self.slots]
 
     def uniform(self, *shape: int) -> torch.Tensor:
         """Uniform numbers in [0, 1), (own slots, *shape)."""
-        return torch.rand(self.batch_size, *shape, generator=self.generator)[self.slots]
+        return torch.rand(self.batch_size, *shape, generator=self.generator, device=self.device)[self.slots]
 
     def integers(self, high: int) -> torch.Tensor:
         """Uniform integers in [0, high), (own slots,)."""
-        return torch.randint(high, (self.batch_size,), generator=self.generator)[self.slots]
+        return torch.randint(high, (self.batch_size,), generator=self.generator, device=self.device)[self.slots]
+
+    def coins(self) -> torch.Tensor:
+        """Uniform numbers in [0, 1), (own slots,), on the CPU: for what decides over texts."""
+        return torch.rand(self.batch_size, generator=self.host)[self.slots]
 
     def shared(self) -> float:
         """One uniform number in [0, 1), the same for all slots and processes."""
-        return float(torch.rand((), generator=self.generator))
+        return float(torch.rand((), generator=self.host))
 
     def text(self, slot: int) -> random.Random:
         """The draws of words for one slot of the global batch."""

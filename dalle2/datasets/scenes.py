@@ -219,7 +219,7 @@ def paint(scene: Scene, pictures: torch.Tensor) -> torch.Tensor:
     """
     size = pictures.shape[-1]
     half = size // 2
-    things = pictures[list(scene.things)].float()
+    things = torch.stack([pictures[thing] for thing in scene.things]).float()
     things[:, :3] *= things[:, 3:] / 255  # colours weigh as much as they cover
     things = F.avg_pool2d(things, 2)
     things[:, :3] *= 255 / things[:, 3:].clamp(min=1)

@@ -101,7 +101,10 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
         """Text, buckets of the dot product (n,), first m codes (n, m) -> logits of m + 1 codes (n, m + 1, buckets)."""
         start, mask = self._start(text, dots), text[2]
         sequence = torch.cat([start, self.transformer.wte(codes)], dim=1)
-        live = F.pad(mask, (0, sequence.shape[1] - mask.shape[1]), value=True)
+        length = sequence.shape[1]
+        live = F.pad(mask, (0, length - mask.shape[1]), value=True)
+        # Of a mask with two dimensions GPT-2 asks whether all of it is true, for which a GPU has to stop.
+        live = live[:, None, None] & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
         hidden = self.transformer(inputs_embeds=sequence, attention_mask=live, use_cache=False).last_hidden_state
         return self._logits(hidden[:, start.shape[1] - 1 :])
 

@@ -17,7 +17,7 @@ def moved(pictures: torch.Tensor, chosen: torch.Tensor, mirrored: torch.Tensor, 
     """
     scale, turn, right, down = draws.to(pictures).unbind(1)
     zoom, turn = 2 ** (-scale * math.log2(1 + _SCALE)), turn * _TURN
-    sign = torch.where(mirrored.to(zoom.device), -1.0, 1.0)
+    sign = torch.where(mirrored.to(zoom.device, non_blocking=True), -1.0, 1.0)
     cos, sin = zoom * turn.cos(), zoom * turn.sin()
     # From places of the result to places of the source, both in [-1, 1].
     rows = (
@@ -26,4 +26,4 @@ def moved(pictures: torch.Tensor, chosen: torch.Tensor, mirrored: torch.Tensor, 
     )
     grid = F.affine_grid(torch.stack(rows, 1), list(pictures.shape), align_corners=False)
     warped = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
-    return torch.where(chosen.to(pictures.device)[:, None, None, None], warped, pictures)
+    return torch.where(chosen.to(pictures.device, non_blocking=True)[:, None, None, None], warped, pictures)

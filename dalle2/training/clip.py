@@ -112,16 +112,17 @@ class Towers(nn.Module):
         read = []
         for places in order.chunk(4):
             ids = self.tokenizer.pad({"input_ids": [rows[place] for place in places]}, return_tensors="pt").input_ids
-            read.append(self.text(ids.to(self.mean.device)).text_embeds)
-        return torch.cat(read)[order.argsort().to(self.mean.device)]
+            read.append(self.text(ids.to(self.mean.device, non_blocking=True)).text_embeds)
+        return torch.cat(read)[order.argsort().to(self.mean.device, non_blocking=True)]
 
     def read(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Texts -> embeddings (n, dim), token states (n, length, dim), mask of the live tokens (n, length)."""
         length = self.tokenizer.model_max_length
         tokens = self.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-        ids = tokens.input_ids.to(self.mean.device)
+        ids = tokens.input_ids.to(self.mean.device, non_blocking=True)
         output = self.text(ids)
-        return output.text_embeds, output.last_hidden_state, tokens.attention_mask.bool().to(ids.device)
+        mask = tokens.attention_mask.bool().to(ids.device, non_blocking=True)
+        return output.text_embeds, output.last_hidden_state, mask
 
 
 class ClipStage(Stage):
@@ -144,7 +145,9 @@ class ClipStage(Stage):
         pictures = batch.pictures.to(device)
         embeddings = self.towers.embed_pictures(pictures).float()
         texts = self.towers.embed_texts(batch.captions).float()
-        losses = contrast(embeddings, texts, batch.facts.to(device), self.log_scale.exp().clamp(max=100))
+        losses = contrast(
+            embeddings, texts, batch.facts.to(device, non_blocking=True), self.log_scale.exp().clamp(max=100)
+        )
         small = F.interpolate(pictures, (self.plan.thumbnail_size,) * 2, mode="area").flatten(1)
         thumbnail = F.mse_loss(self.thumbnail(embeddings), small)
         return losses | {

@@ -73,9 +73,9 @@ class DecoderStage(Stage):
         device = self.std.device
         pictures, mirrored = self._augmented(batch.pictures.to(device), randomness)
         clean = shrink(pictures, self.plan.picture_size)
-        blind = randomness.uniform() < self.plan.embedding_drop
+        blind = randomness.coins() < self.plan.embedding_drop
         # Guidance compares with a decoder that sees neither: where the embedding goes, the text goes too.
-        no_text = blind | mirrored | (randomness.uniform() < self.plan.text_drop)
+        no_text = blind | mirrored | (randomness.coins() < self.plan.text_drop)
         captions = ["" if drop else caption for drop, caption in zip(no_text.tolist(), batch.captions, strict=True)]
         with torch.no_grad():
             true = self.towers.embed_pictures(pictures).float()
@@ -83,7 +83,7 @@ class DecoderStage(Stage):
         embeddings = self._guessed(true, mirrored, batch, randomness)
         embeddings = embeddings + self.plan.embedding_noise * self.std * randomness.normal(len(self.std)).to(device)
         nothing = self.text_projection.learned_classifier_free_guidance_embeddings
-        embeddings = torch.where(blind[:, None].to(device), nothing[None], embeddings)
+        embeddings = torch.where(blind[:, None].to(device, non_blocking=True), nothing[None], embeddings)
         timesteps = randomness.integers(len(self.scheduler.alphas_cumprod)).to(device)
         noisy = self.scheduler.add_noise(clean, randomness.normal(*clean.shape[1:]).to(device), timesteps)
         predicted, variance = self.predict(noisy, timesteps, embeddings, texts)
@@ -111,8 +111,8 @@ class DecoderStage(Stage):
         """The pictures, a share of them moved, and which are mirrored, (n,): no caption is sure to be true of those."""
         if not (self.plan.augment and self.training):
             return pictures, torch.zeros(len(pictures), dtype=torch.bool)
-        chosen = randomness.uniform() < self.plan.augment
-        mirrored = chosen & (randomness.uniform() < 0.5)
+        chosen = randomness.coins() < self.plan.augment
+        mirrored = chosen & (randomness.coins() < 0.5)
         return moved(pictures, chosen, mirrored, randomness.uniform(4) * 2 - 1), mirrored
 
     def _guessed(
@@ -125,12 +125,13 @@ class DecoderStage(Stage):
         """
         if not (self.plan.prior_share and self.training):
             return embeddings
-        chosen = (randomness.uniform() < self.plan.prior_share) & ~mirrored & (batch.facts[:, 3] >= 0)
+        chosen = (randomness.coins() < self.plan.prior_share) & ~mirrored & (batch.facts[:, 3] >= 0)
         rows = chosen.nonzero()[:, 0]
         guesses = self.guesses([batch.captions[row] for row in rows.tolist()], randomness)
-        rows = rows.to(embeddings.device)
-        near = torch.cosine_similarity(guesses, embeddings[rows]) > _NEAR
-        return embeddings.index_copy(0, rows[near], guesses[near])
+        rows = rows.to(embeddings.device, non_blocking=True)
+        true = embeddings[rows]
+        near = torch.cosine_similarity(guesses, true) > _NEAR
+        return embeddings.index_copy(0, rows, torch.where(near[:, None], guesses, true))
 
     def _feature_distance(self, predicted: torch.Tensor, clean: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
         """Mean cosine distance of predicted and true small pictures to the picture tower, over the sharp ones."""

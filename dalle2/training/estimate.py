@@ -38,7 +38,7 @@ def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
         table.add_column(column, justify="left" if column == "stage" else "right")
     total, pictures = 0.0, _invented(max(recipe.upsampler.picture_size, recipe.clip.picture_size))
     pictures.move(accelerator.device)
-    for stage, plan in _stages(recipe):
+    for stage, plan in invented_stages(recipe):
         seconds = _seconds_a_step(stage.to(accelerator.device), plan, pictures, recipe.seed, accelerator)
         share = plan.batch_size // accelerator.num_processes
         hours = plan.steps * seconds / 3600
@@ -50,7 +50,20 @@ def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
         Console().print(table)
 
 
-def _stages(recipe: Recipe) -> list[tuple[Stage, Fit | PriorLinear]]:
+def rehearse(recipe: Recipe, stage: str, accelerator: Accelerator) -> None:
+    """One step of a stage of the recipe, on invented pictures: what it compiles is then compiled.
+
+    A network's code does not depend on its weights: the stage itself, made afterwards, finds the code.
+    """
+    found, plan = next((found, plan) for found, plan in invented_stages(recipe) if found.name == stage)
+    found.to(accelerator.device).compiled()
+    pictures = _invented(recipe.clip.picture_size)
+    pictures.move(accelerator.device)
+    _seconds_a_step(found, plan, pictures, recipe.seed, accelerator, steps=1)
+
+
+def invented_stages(recipe: Recipe) -> list[tuple[Stage, Fit | PriorLinear]]:
+    """All stages of a recipe with fresh weights and invented words and statistics, each with its plan."""
     alphabet = ["".join(letters) for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=2)]
     tokenizer = train_tokenizer(alphabet, recipe.clip.vocabulary, recipe.clip.context_length)
     towers = Towers.build(recipe.clip, tokenizer)
@@ -75,7 +88,7 @@ def _stages(recipe: Recipe) -> list[tuple[Stage, Fit | PriorLinear]]:
         (ClipStage(recipe.clip, towers), recipe.clip),
         *texts,
         *priors,
-        (DecoderStage(recipe.decoder, frozen, ones), recipe.decoder),
+        (DecoderStage(recipe.decoder.model_copy(update={"prior_share": 0.0}), frozen, ones), recipe.decoder),
         (first, upsampler),
         (last, upsampler.model_copy(update={"steps": upsampler.last_steps})),
     ]
@@ -87,15 +100,20 @@ def _invented(size: int) -> PicturesInMemory:
 
 
 def _seconds_a_step(
-    stage: Stage, plan: Fit | PriorLinear, pictures: PicturesInMemory, seed: int, accelerator: Accelerator
+    stage: Stage,
+    plan: Fit | PriorLinear,
+    pictures: PicturesInMemory,
+    seed: int,
+    accelerator: Accelerator,
+    steps: int = _STEPS,
 ) -> float:
     """Median seconds of a batch, its forward and backward pass, and its optimiser step."""
     share = plan.batch_size // accelerator.num_processes
     optimizer = torch.optim.AdamW(stage.trained().values(), fused=True)
     times = []
-    for step in range(_STEPS):
+    for step in range(steps):
         start = time.perf_counter()
-        randomness = Randomness(seed, stage.name, step, share)
+        randomness = Randomness(seed, stage.name, step, share, device=accelerator.device)
         batch = pictures.batch(randomness, stage.per_concept)
         with accelerator.autocast():
             losses = stage(batch, randomness)

@@ -37,6 +37,6 @@ class PriorGuesses(nn.Module):
         if not captions:
             return torch.empty(0, self.network.config.embedding_dim, device=self.network.device)
         text = Text(*self.towers.read([""] * len(captions) + captions))
-        seeds = torch.randint(2**62, (len(captions),), generator=randomness.generator).tolist()
+        seeds = torch.randint(2**62, (len(captions),), generator=randomness.host).tolist()
         noise = [torch.Generator().manual_seed(seed) for seed in seeds]
         return priors.diffuse(self.network, self.config, text, self.settings, noise, None).float()

@@ -1,5 +1,6 @@
 """Stage "prior_linear": the linear prior in closed form, by ridge regression of the picture on the text embedding."""
 
+import time
 from pathlib import Path
 
 import torch
@@ -9,8 +10,9 @@ from tqdm.auto import tqdm
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks.linear_prior import LinearPrior, features
+from dalle2.training.batches import Pictures
 from dalle2.training.clip import Towers
-from dalle2.training.loop import Pictures, Run
+from dalle2.training.loop import Run
 from dalle2.training.recipe import PriorLinear
 from dalle2.training.resuming import check_shapes, read_snapshot, write_snapshot
 from dalle2.training.stage import Stage
@@ -90,18 +92,22 @@ class LinearPriorStage(Stage):
             "cosine": torch.cosine_similarity(predicted, embeddings).mean(),
         }
 
-    def fit(self, pictures: Pictures, held_out: Pictures | None, run: Run) -> "LinearPriorStage":
+    def fit(
+        self, pictures: Pictures, held_out: Pictures | None, run: Run, until: float | None = None
+    ) -> "LinearPriorStage":
         """Solves for the weights; the ridge is the one with the least held-out error.
 
         Without held-out pictures it is the smallest one. A killed run goes on from the sums of its last snapshot.
+        Against the clock (`until`, as in `loop.fit`) it takes as many batches as there is time for, at least one.
         """
         snapshot = run.folder / "snapshots" / f"{self.name}.pt"
         trained, first = self._equations(), 0
         if state := read_snapshot(snapshot):
             check_shapes(snapshot, {"sums": state["sums"]}, {"sums": trained.sums})
             trained.sums, first = state["sums"], state["step"]
-        while first < self.plan.steps:
-            last = min(first + self.plan.snapshot_every, self.plan.steps)
+        every = self.plan.snapshot_every if until is None else 1
+        while first < self.plan.steps and (first == 0 or until is None or time.monotonic() < until):
+            last = min(first + every, self.plan.steps)
             trained.sums += self._sums(pictures, self.name, range(first, last), run)
             if run.accelerator.is_main_process:
                 write_snapshot(snapshot, {"sums": trained.sums, "step": last})

@@ -1,11 +1,14 @@
 """The one training loop: a stage, its pictures and a plan in, trained weights out; resumable to the bit."""
 
+import contextlib
+import itertools
+import json
 import math
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -13,16 +16,18 @@ from diffusers.training_utils import EMAModel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
-from dalle2.datasets.pictures import Batch, PicturesInMemory, PicturesInStream
+from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
+from dalle2.training.batches import Pictures, batches
 from dalle2.training.optimizer import Optimizers
+from dalle2.training.pace import StepPace, TimePace
 from dalle2.training.recipe import Fit
 from dalle2.training.resuming import check_shapes, read_snapshot, write_snapshot
 from dalle2.training.stage import Stage
 
-Pictures = PicturesInMemory | PicturesInStream
-T = TypeVar("T")
 _HELD_OUT_BATCHES = 4
+_LOG_EVERY = 10
+_LOOK_EVERY = 50  # steps of a GPU: to look at a number, it has to stop
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,13 @@ class Run:
         if batch_size % processes:
             raise ValueError(f"batch_size {batch_size} cannot be split over {processes} processes: make it a multiple.")
         share = batch_size // processes
-        return Randomness(self.seed, stage, step, batch_size, slice(index * share, (index + 1) * share))
+        slots = slice(index * share, (index + 1) * share)
+        return Randomness(self.seed, stage, step, batch_size, slots, self.accelerator.device)
 
 
-def fit(stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, run: Run) -> Stage:
+def fit(
+    stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, run: Run, until: float | None = None
+) -> Stage:
     """Trains a stage and returns it with the weights of its moving average.
 
     Each step is a function of the weights before it, the seed and its number, so a run that was killed and
@@ -50,83 +58,185 @@ def fit(stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, 
 
     Args:
         held_out: pictures that watch for overfitting; without them nothing stops early.
+        until: when it has to be done, on the clock of `pace`: it takes the steps that there is time for, and its
+            learning rate runs over that time. Unless given, `plan.steps` says when.
 
     Raises:
         FloatingPointError: when the loss is no longer finite.
     """
-    accelerator, device = run.accelerator, run.accelerator.device
-    stage.to(device)
-    parameters = list(stage.trained().values())
-    optimizer = Optimizers(stage, plan)
-    ema = EMAModel(parameters, decay=plan.ema_max, use_ema_warmup=True, power=plan.ema_power, foreach=True)
-    watch = _Watch(plan.patience)
-    snapshot = run.folder / "snapshots" / f"{stage.name}.pt"
-    first = _restore(snapshot, stage, optimizer, ema, watch)
-    if plan.compile:
-        stage.compiled()
-    network = accelerator.prepare(stage) if accelerator.num_processes > 1 else stage
-    writer = SummaryWriter(str(run.folder / "logs")) if accelerator.is_main_process else None
-    batches = _batches(stage, pictures, plan, run, first)
-    bar = tqdm(
-        batches if device.type == "cpu" else ahead(batches),  # a thread would take from the cores that train
-        initial=first,
-        total=plan.steps,
-        desc=stage.name,
-        disable=not accelerator.is_main_process,
-        mininterval=1,
-        smoothing=0.05,
-    )
-    for randomness, batch in bar:
-        step = randomness.step
-        stage.train()
-        randomness.seed_dropout()
-        with accelerator.autocast():
-            losses = network(batch, randomness)
-        accelerator.backward(losses["loss"])
-        losses = {name: value.detach() for name, value in losses.items()}
-        norm = torch.nn.utils.clip_grad_norm_(parameters, plan.clip_norm)
-        if not math.isfinite(float(norm)):
+    return _Fitting(stage, held_out, plan, run, until).train(pictures)
+
+
+class _Fitting:
+    """A stage, what moves it, and how far it is."""
+
+    def __init__(self, stage: Stage, held_out: Pictures | None, plan: Fit, run: Run, until: float | None) -> None:
+        self.stage, self.held_out, self.plan, self.run = stage.to(run.accelerator.device), held_out, plan, run
+        self.parameters = list(stage.trained().values())
+        self.optimizer = Optimizers(stage, plan)
+        self.ema = EMAModel(
+            self.parameters, decay=plan.ema_max, use_ema_warmup=True, power=plan.ema_power, foreach=True
+        )
+        self.watch, self.held_out_losses = _Watch(plan.patience), {}
+        self.first, progress = self._restore()
+        self.pace = StepPace(plan) if until is None else TimePace(plan, until, progress)
+        self.timed = until is not None
+        self.finite = torch.ones((), dtype=torch.bool, device=run.accelerator.device)
+        self.writer = SummaryWriter(str(run.folder / "logs")) if run.accelerator.is_main_process else None
+
+    def train(self, pictures: Pictures) -> Stage:
+        """All steps that are left."""
+        accelerator, done, ending = self.run.accelerator, self.first, False
+        if self.plan.compile:
+            self.stage.compiled()
+        network = accelerator.prepare(self.stage) if accelerator.num_processes > 1 else self.stage
+        look_every = 1 if accelerator.device.type == "cpu" else _LOOK_EVERY
+        with contextlib.closing(self._batches(pictures)) as steps:
+            bar = tqdm(
+                steps,
+                initial=done,
+                total=self.pace.total,
+                desc=self.stage.name,
+                disable=not accelerator.is_main_process,
+                mininterval=1,
+                smoothing=0.05,
+            )
+            for randomness, batch in bar:
+                losses = self._step(network, randomness, batch)
+                done = randomness.step + 1
+                ending = self.pace.over(done)
+                evaluates, keeps = ending or self.pace.evaluates(done), self.pace.keeps(done)
+                if done % look_every == 0 or evaluates or keeps:
+                    self._check(done)
+                if done % max(_LOG_EVERY, look_every) == 0:
+                    bar.set_postfix(loss=f"{float(losses['loss']):.4f}")
+                    _log(self.writer, self.stage.name, "train", losses, done)
+                if evaluates and not self._evaluated(done) and self.watch.exhausted():
+                    break
+                if keeps and accelerator.is_main_process:
+                    self._keep(done)
+                if ending:
+                    break
+        return self._ended(done)
+
+    def _batches(self, pictures: Pictures) -> Iterator[tuple[Randomness, Batch]]:
+        if self.pace.over(self.first):
+            return
+        numbers = itertools.count(self.first) if self.pace.total is None else range(self.first, self.pace.total)
+        steps = (self.run.randomness(self.stage.name, step, self.plan.batch_size) for step in numbers)
+        yield from batches(pictures, steps, self.stage.per_concept, self.run.accelerator.device)
+
+    def _step(self, network: torch.nn.Module, randomness: Randomness, batch: Batch) -> dict[str, torch.Tensor]:
+        """One step; nothing in it waits for a GPU."""
+        with self._measured("step"):
+            self.stage.train()
+            randomness.seed_dropout()
+            with self.run.accelerator.autocast():
+                losses = network(batch, randomness)
+            self.run.accelerator.backward(losses["loss"])
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.clip_norm)
+            self.finite &= norm.isfinite()
+            self.optimizer.step(self.pace.learning_rate(randomness.step))
+            self.ema.step(self.parameters)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _check(self, done: int) -> None:
+        if not self.finite:
             raise FloatingPointError(
-                f"The {stage.name} stage diverged at step {step}: lower its learning_rate and resume from the "
+                f"The {self.stage.name} stage diverged at step {done - 1}: lower its learning_rate and resume from the "
                 "last snapshot."
             )
-        optimizer.step(step)
-        ema.step(parameters)
-        done = step + 1
-        if done % 10 == 0:
-            bar.set_postfix(loss=f"{float(losses['loss']):.4f}")
-            _log(writer, stage.name, "train", losses, done)
-        if done % plan.evaluate_every == 0 or done == plan.steps:
-            ema.store(parameters)
-            ema.copy_to(parameters)
-            better = _evaluate(stage, held_out, plan, run, writer, done, watch)
-            ema.restore(parameters)
-            bar.set_postfix(loss=f"{float(losses['loss']):.4f}", held_out=f"{watch.last:.4f}")
-            if not better and watch.exhausted():
-                break
-        if done % plan.snapshot_every == 0 and accelerator.is_main_process:
-            _keep(snapshot, stage, optimizer, ema, watch, done)
-    if writer:
-        writer.close()
-    ema.copy_to(parameters)
-    return stage.eval()
 
+    def _evaluated(self, done: int) -> bool:
+        """Whether the average's held-out loss is the best so far."""
+        with self._measured("evaluation"), self._uncompiled():
+            self.ema.store(self.parameters)
+            self.ema.copy_to(self.parameters)
+            better = self._evaluate(done)
+            self.ema.restore(self.parameters)
+        return better
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items, the next one being made in a thread while one is used."""
-    items, end = iter(items), object()
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        following = thread.submit(next, items, end)
-        while (present := following.result()) is not end:
-            following = thread.submit(next, items, end)
-            yield present
+    def _uncompiled(self) -> contextlib.AbstractContextManager:
+        """Held-out batches are few: where time is short, compiling once more for them costs more than it saves."""
+        return torch.compiler.set_stance("force_eager") if self.timed else contextlib.nullcontext()
 
+    @contextlib.contextmanager
+    def _measured(self, what: Literal["step", "evaluation", "snapshot"]) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.pace.passed(what, time.monotonic() - began)
 
-def _batches(stage: Stage, pictures: Pictures, plan: Fit, run: Run, first: int) -> Iterator[tuple[Randomness, Batch]]:
-    """Each step's draws and batch, from step `first` on."""
-    for step in range(first, plan.steps):
-        randomness = run.randomness(stage.name, step, plan.batch_size)
-        yield randomness, pictures.batch(randomness, stage.per_concept)
+    @torch.no_grad()
+    def _evaluate(self, step: int) -> bool:
+        """Held-out loss with always the same pictures and noise; tells whether it is the best so far."""
+        if self.held_out is None:
+            return True
+        stage, run = self.stage.eval(), self.run
+        totals: dict[str, float] = {}
+        for index in range(_HELD_OUT_BATCHES):
+            randomness = run.randomness(f"{stage.name} held out", index, self.plan.batch_size)
+            batch = self.held_out.batch(randomness, stage.per_concept)
+            with run.accelerator.autocast():
+                losses = stage(batch, randomness)
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + float(value) / _HELD_OUT_BATCHES
+        averaged = run.accelerator.reduce({name: torch.tensor(value) for name, value in totals.items()}, "mean")
+        self.held_out_losses = {name: float(value) for name, value in averaged.items()}
+        _log(self.writer, stage.name, "held_out", averaged, step)
+        if self.writer and (picture := stage.samples(batch)) is not None:
+            self.writer.add_image(f"{stage.name}/samples", picture, step)
+        return self.watch.see(self.held_out_losses["loss"])
+
+    def _ended(self, done: int) -> Stage:
+        """The stage with its average's weights; a run against the clock may be killed before they are written."""
+        if self.timed:
+            if done > self.first:
+                self._keep(done, progress=1.0)
+            self._report(done)
+        if self.writer:
+            self.writer.close()
+        self.ema.copy_to(self.parameters)
+        return self.stage.eval()
+
+    def _keep(self, done: int, progress: float | None = None) -> None:
+        state = {
+            "step": done,
+            "progress": self.pace.progress(done) if progress is None else progress,
+            "trained": {name: parameter.detach() for name, parameter in self.stage.trained().items()},
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self.ema.state_dict(),
+            "watch": vars(self.watch),
+        }
+        with self._measured("snapshot"):
+            write_snapshot(self._snapshot, state)
+
+    def _report(self, done: int) -> None:
+        """What the clock made of the stage: no recipe tells it."""
+        report = {"steps": done, "pictures": done * self.plan.batch_size, "held_out": self.held_out_losses}
+        file = self.run.folder / "reports" / f"{self.stage.name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".tmp")
+        partial.write_text(json.dumps(report) + "\n", encoding="utf-8")
+        partial.replace(file)
+
+    @property
+    def _snapshot(self) -> Path:
+        return self.run.folder / "snapshots" / f"{self.stage.name}.pt"
+
+    def _restore(self) -> tuple[int, float]:
+        """The step to go on with and the share of the schedule behind it, from the snapshot if there is one."""
+        state, trained = read_snapshot(self._snapshot), self.stage.trained()
+        if state is None:
+            return 0, 0.0
+        check_shapes(self._snapshot, state["trained"], trained)
+        with torch.no_grad():
+            for name, value in state["trained"].items():
+                trained[name].copy_(value)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.ema.load_state_dict(state["ema"])
+        self.ema.to(next(iter(trained.values())).device)
+        vars(self.watch).update(state["watch"])
+        return state["step"], state.get("progress", 0.0)
 
 
 class _Watch:
@@ -145,35 +255,6 @@ class _Watch:
         return 0 < self.patience <= self.since
 
 
-@torch.no_grad()
-def _evaluate(
-    stage: Stage,
-    held_out: Pictures | None,
-    plan: Fit,
-    run: Run,
-    writer: SummaryWriter | None,
-    step: int,
-    watch: _Watch,
-) -> bool:
-    """Held-out loss with always the same pictures and noise; tells whether it is the best so far."""
-    if held_out is None:
-        return True
-    stage.eval()
-    totals: dict[str, float] = {}
-    for index in range(_HELD_OUT_BATCHES):
-        randomness = run.randomness(f"{stage.name} held out", index, plan.batch_size)
-        batch = held_out.batch(randomness, stage.per_concept)
-        with run.accelerator.autocast():
-            losses = stage(batch, randomness)
-        for name, value in losses.items():
-            totals[name] = totals.get(name, 0.0) + float(value) / _HELD_OUT_BATCHES
-    averaged = run.accelerator.reduce({name: torch.tensor(value) for name, value in totals.items()}, "mean")
-    _log(writer, stage.name, "held_out", averaged, step)
-    if writer and (picture := stage.samples(batch)) is not None:
-        writer.add_image(f"{stage.name}/samples", picture, step)
-    return watch.see(float(averaged["loss"]))
-
-
 def _log(writer: SummaryWriter | None, stage: str, kind: str, losses: dict[str, torch.Tensor], step: int) -> None:
     if writer:
         for name, value in losses.items():
@@ -181,28 +262,7 @@ def _log(writer: SummaryWriter | None, stage: str, kind: str, losses: dict[str, 
         writer.flush()
 
 
-def _keep(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch: _Watch, step: int) -> None:
-    state = {
-        "step": step,
-        "trained": {name: parameter.detach() for name, parameter in stage.trained().items()},
-        "optimizer": optimizer.state_dict(),
-        "ema": ema.state_dict(),
-        "watch": vars(watch),
-    }
-    write_snapshot(path, state)
-
-
-def _restore(path: Path, stage: Stage, optimizer: Optimizers, ema: EMAModel, watch: _Watch) -> int:
-    """The step to go on with, after loading the snapshot if there is one."""
-    state, trained = read_snapshot(path), stage.trained()
-    if state is None:
-        return 0
-    check_shapes(path, state["trained"], trained)
-    with torch.no_grad():
-        for name, value in state["trained"].items():
-            trained[name].copy_(value)
-    optimizer.load_state_dict(state["optimizer"])
-    ema.load_state_dict(state["ema"])
-    ema.to(next(iter(trained.values())).device)
-    vars(watch).update(state["watch"])
-    return state["step"]
+def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
+    """Stage -> the steps, pictures and held-out losses of a run against the clock, in the folder of the run."""
+    files = sorted((folder / "reports").glob("*.json"))
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}

@@ -62,7 +62,7 @@ def variational(
     """
     alphas = scheduler.alphas_cumprod.to(clean)
     at = alphas[timesteps][:, None, None, None]
-    previous = torch.where(timesteps > 0, alphas[(timesteps - 1).clamp(min=0)], torch.ones(()).to(clean))
+    previous = torch.where(timesteps > 0, alphas[(timesteps - 1).clamp(min=0)], clean.new_ones(()))
     previous = previous[:, None, None, None]
     beta = 1 - at / previous
     posterior = ((1 - previous) / (1 - at) * beta).clamp(min=1e-20)

@@ -1,6 +1,5 @@
-"""AdamW, or Muon for kernels and matrices with AdamW for the rest; the learning rate as a function of the step."""
+"""AdamW, or Muon for kernels and matrices with AdamW for the rest."""
 
-import math
 from typing import Any
 
 import torch
@@ -22,7 +21,6 @@ class Optimizers:
     """
 
     def __init__(self, stage: Stage, plan: Fit) -> None:
-        self.plan = plan
         trained = stage.trained()
         self._kernels: list[tuple[nn.Parameter, nn.Parameter]] = []
         if plan.optimizer == "muon":
@@ -49,12 +47,11 @@ class Optimizers:
                 )
             )
 
-    def step(self, step: int) -> None:
-        """Moves the weights by their gradients with the learning rate of this step, then drops the gradients."""
+    def step(self, rate: float) -> None:
+        """Moves the weights by their gradients with this learning rate, then drops the gradients."""
         for parameter, matrix in self._kernels:
             matrix.grad = _matrix(parameter.grad, parameter)
             parameter.grad = None
-        rate = learning_rate(self.plan, step)
         for optimizer in self._all:
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -67,14 +64,6 @@ class Optimizers:
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
         for optimizer, state in zip(self._all, states, strict=True):
             optimizer.load_state_dict(state)
-
-
-def learning_rate(plan: Fit, step: int) -> float:
-    """Linear warm-up, then cosine to zero: a function of the step alone, so there is no state to lose."""
-    warmup = max(1, round(plan.warmup * plan.steps))
-    if step < warmup:
-        return plan.learning_rate * (step + 1) / warmup
-    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, plan.steps - warmup)))
 
 
 def _matrix(values: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:

@@ -44,7 +44,7 @@ class PriorStage(Stage):
 
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
         device = self.network.clip_mean.device
-        dropped = (randomness.uniform() < self.plan.text_drop).tolist()
+        dropped = (randomness.coins() < self.plan.text_drop).tolist()
         captions = ["" if drop else caption for drop, caption in zip(dropped, batch.captions, strict=True)]
         with torch.no_grad():
             embeddings = self.towers.embed_pictures(batch.pictures.to(device)).float()

@@ -65,6 +65,8 @@ class Fit(_Strict):
         snapshot_every: steps between snapshots, from which `--resume` goes on exactly.
         compile: torch.compile the trained network (minutes of warm-up, then faster).
         start_from: checkpoint folder whose weights the stage starts with.
+        share: of a time budget (`--minutes`), in any unit: the stage has this much of the longest chain of stages that
+            need one another. Then `steps` counts for nothing, but that 0 is still none.
     """
 
     steps: pydantic.NonNegativeInt = 1000
@@ -81,6 +83,7 @@ class Fit(_Strict):
     snapshot_every: pydantic.PositiveInt = 250
     compile: bool = False
     start_from: str | None = None
+    share: pydantic.PositiveFloat = 0.5
 
 
 class Clip(Fit):
@@ -99,6 +102,7 @@ class Clip(Fit):
 
     learning_rate: pydantic.PositiveFloat = 1e-3
     weight_decay: pydantic.NonNegativeFloat = 0.1
+    share: pydantic.PositiveFloat = 0.15
     embedding_dim: pydantic.PositiveInt = 192
     context_length: pydantic.PositiveInt = 24
     vocabulary: pydantic.PositiveInt = 6000
@@ -126,6 +130,7 @@ class Text(Fit):
 
     learning_rate: pydantic.PositiveFloat = 1e-3
     weight_decay: pydantic.NonNegativeFloat = 0.1
+    share: pydantic.PositiveFloat = 0.15
     per_concept: pydantic.PositiveInt = 4
     temperature: pydantic.PositiveFloat = 0.05
     lexicon_texts: pydantic.NonNegativeInt = 0
@@ -171,13 +176,14 @@ class PriorLinear(_Strict):
 
     Attributes:
         ridges: penalties to choose from by the held-out error, in units of a feature's variance.
-        snapshot_every: steps between snapshots of the sums.
+        snapshot_every: steps between snapshots of the sums. share: as of the other stages; fewer batches do.
     """
 
     steps: pydantic.PositiveInt = 160
     batch_size: pydantic.PositiveInt = 256
     ridges: tuple[pydantic.PositiveFloat, ...] = pydantic.Field((1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1), min_length=1)
     snapshot_every: pydantic.PositiveInt = 40
+    share: pydantic.PositiveFloat = 0.1
 
 
 class Decoder(Fit):
@@ -243,11 +249,13 @@ class Recipe(_Strict):
     The text tower is trained further, and the two other priors are trained, where the recipe has a table for them, be
     it an empty one.
     `settings` becomes the checkpoint's default sampling settings, `examples` its prompts, and `subject`, by language,
-    the one kind of thing that it draws, in `dalle2.json`.
+    the one kind of thing that it draws, in `dalle2.json`. A time budget below `least_minutes`, which go for loading,
+    compiling and writing, is refused.
     """
 
     seed: pydantic.NonNegativeInt = 0
     precision: Literal["no", "bf16"] = "bf16"
+    least_minutes: pydantic.PositiveFloat = 1.0
     data: Data = Data()
     clip: Clip = Clip()
     text: Text | None = None
@@ -264,6 +272,20 @@ class Recipe(_Strict):
     def stages(self) -> tuple[str, ...]:
         """Of STAGES, those that the recipe has."""
         return tuple(name for name in STAGES if getattr(self, name) is not None)
+
+    def continued(self, checkpoint: str) -> "Recipe":
+        """The recipe of a run that goes on from a checkpoint's weights.
+
+        The towers stay: what reads their embeddings was trained on these.
+        """
+        names = [name for name in self.stages if name != "prior_linear"]
+        changes = {name: {"start_from": checkpoint} for name in names}
+        changes["clip"] |= {"steps": 0}
+        if self.text:
+            changes["text"] |= {"steps": 0, "vocabulary": 0, "lexicon_texts": 0}
+        return self.model_copy(
+            update={name: getattr(self, name).model_copy(update=change) for name, change in changes.items()}
+        )
 
     @pydantic.model_validator(mode="after")
     def _towers_have_what_they_need(self) -> "Recipe":

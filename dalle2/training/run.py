@@ -22,13 +22,15 @@ from dalle2.networks.text_projection import TextProjection
 from dalle2.settings import StageSettings
 from dalle2.training import resuming
 from dalle2.training.autoregressive_prior import AutoregressivePriorStage
+from dalle2.training.batches import Pictures
 from dalle2.training.clip import ClipStage, Towers
 from dalle2.training.decoder import DecoderStage
 from dalle2.training.guesses import PriorGuesses
 from dalle2.training.linear_prior import LinearPriorStage
-from dalle2.training.loop import Pictures, Run, fit
+from dalle2.training.loop import Run, fit, read_reports
 from dalle2.training.prior import PriorStage, embedding_statistics
 from dalle2.training.recipe import Fit, Recipe
+from dalle2.training.schedule import Schedule
 from dalle2.training.stage import Stage
 from dalle2.training.text import Lessons, TextStage
 from dalle2.training.tokenizer import train_tokenizer
@@ -42,11 +44,11 @@ class Training:
     """The stages of one recipe over one folder; each finished stage is a sub-folder named after it.
 
     Args:
-        recipe: what to train. run: where, with which processes.
+        recipe: what to train. run: where, with which processes. schedule: of a run against the clock.
     """
 
-    def __init__(self, recipe: Recipe, run: Run) -> None:
-        self.recipe, self.run = recipe, run
+    def __init__(self, recipe: Recipe, run: Run, schedule: Schedule | None = None) -> None:
+        self.recipe, self.run, self.schedule = recipe, run, schedule
         self._pictures: dict[str, Pictures | None] = {}
 
     def train(self, stages: Iterable[str] | None = None) -> Path | None:
@@ -58,8 +60,16 @@ class Training:
         resuming.check(self.run.folder, self.recipe)
         for name in self.recipe.stages:
             if (stages is None or name in stages) and not (self.run.folder / name).exists():
-                self._begin(name)
-                getattr(self, f"_{name}")()
+                self.train_stage(name)
+        return self.checkpoint()
+
+    def train_stage(self, name: str) -> None:
+        """One stage, which needs the folders of those before it; ValueError as `train`."""
+        self._begin(name)
+        getattr(self, f"_{name}")()
+
+    def checkpoint(self) -> Path | None:
+        """The checkpoint's folder, written unless it is there; None as long as a stage is not finished."""
         if not all((self.run.folder / name).exists() for name in self.recipe.stages):
             return None
         checkpoint = self.run.folder / "checkpoint"
@@ -85,32 +95,66 @@ class Training:
         """A split at the largest size that any stage wants; None where the held-out split is missing."""
         data = self.recipe.data
         if split not in self._pictures:
-            size = max(self.recipe.upsampler.picture_size, self.recipe.clip.picture_size)
-            columns = (data.image_column, data.caption_column)
             try:
-                self._pictures[split] = load_pictures(
-                    data.source, split, size, columns, data.streaming, self.recipe.seed, data.subgroups
-                )
+                pictures = self._read(split)
                 if data.scenes and split == data.split:
-                    self._pictures[split].compose(data.scenes)
-                if data.lexicon:
-                    self._pictures[split].learn(self._lexicon())
-                if isinstance(self._pictures[split], PicturesInMemory):
-                    self._pictures[split].move(self.run.accelerator.device)
+                    pictures.compose(data.scenes)
+                if isinstance(pictures, PicturesInMemory):
+                    pictures.move(self.run.accelerator.device)
             except NoSuchSplit:
                 if split == data.split:
                     raise
                 if self.run.accelerator.is_main_process:
                     tqdm.write(f"{data.source} has no split {split!r}: nothing watches for overfitting.")
-                self._pictures[split] = None
+                pictures = None
+            self._pictures[split] = pictures
         return self._pictures[split]
 
-    def _fit(self, stage: Stage, plan: Fit) -> Stage:
+    def _read(self, split: str) -> Pictures:
+        data, shared = self.recipe.data, self.shared / split
+        if self.schedule and shared.exists():
+            return PicturesInMemory.read(shared)
+        size = max(self.recipe.upsampler.picture_size, self.recipe.clip.picture_size)
+        columns = (data.image_column, data.caption_column)
+        pictures = load_pictures(data.source, split, size, columns, data.streaming, self.recipe.seed, data.subgroups)
+        if data.lexicon:
+            pictures.learn(self._lexicon())
+        return pictures
+
+    @property
+    def shared(self) -> Path:
+        """Where the processes of a run against the clock find the pictures, once they are there."""
+        return self.run.folder / "pictures"
+
+    def share_pictures(self) -> None:
+        """Decodes the pictures for all processes of a run; those that wait for them see all of them or none."""
+        partial = self.shared.with_name(".pictures.tmp")
+        for folder in (self.shared, partial):
+            shutil.rmtree(folder, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for split in {self.recipe.data.split, self.recipe.data.held_out_split}:
+            if isinstance(pictures := self.pictures(split), PicturesInMemory):
+                pictures.write(partial / split)
+        partial.rename(self.shared)
+
+    def shrink_pictures(self, stage: str) -> None:
+        """To the size that this stage looks at: a GPU then moves a sixteenth of the bytes in each step."""
+        recipe = self.recipe
+        sizes = {"upsampler": recipe.upsampler.picture_size, "decoder": recipe.decoder.picture_size}
+        for split in (recipe.data.split, recipe.data.held_out_split):
+            if isinstance(pictures := self.pictures(split), PicturesInMemory):
+                pictures.resize(max(sizes.get(stage, 0), recipe.clip.picture_size))
+
+    def _fit(self, stage: Stage, plan: Fit, until: float | None) -> Stage:
         data = self.recipe.data
-        return fit(stage, self.pictures(data.split), self.pictures(data.held_out_split), plan, self.run)
+        return fit(stage, self.pictures(data.split), self.pictures(data.held_out_split), plan, self.run, until)
+
+    def _until(self, stage: str, part: str | None = None) -> float | None:
+        """When this stage has to be done, asked before anything of it is made; None where only steps count."""
+        return None if self.schedule is None else self.schedule.until(stage, part)
 
     def _clip(self) -> None:
-        plan = self.recipe.clip
+        plan, until = self.recipe.clip, self._until("clip")
         torch.manual_seed(self.recipe.seed)
         if plan.start_from:
             towers = Towers.load(Path(plan.start_from)).requires_grad_(True)
@@ -119,10 +163,10 @@ class Training:
                 _texts(self.pictures(self.recipe.data.split)), plan.vocabulary, plan.context_length
             )
             towers = Towers.build(plan, tokenizer)
-        self._finish("clip", [self._fit(ClipStage(plan, towers), plan)])
+        self._finish("clip", [self._fit(ClipStage(plan, towers), plan, until)])
 
     def _text(self) -> None:
-        plan, towers = self.recipe.text, self._towers("clip")
+        until, plan, towers = self._until("text"), self.recipe.text, self._towers("clip")
         if plan.start_from:
             start = Towers.load(Path(plan.start_from))
             towers.text, towers.tokenizer = start.text.to(towers.mean.device), start.tokenizer
@@ -132,7 +176,7 @@ class Training:
             towers.text, towers.tokenizer = widened(towers, tokenizer, embed), tokenizer
         lessons = self._lessons(towers) if plan.lexicon_texts else None
         torch.manual_seed(self.recipe.seed)
-        self._finish("text", [self._fit(TextStage(plan, towers, lessons), plan)])
+        self._finish("text", [self._fit(TextStage(plan, towers, lessons), plan, until)])
 
     def _lessons(self, towers: Towers) -> Lessons:
         """What the lexicon teaches, about the training pictures as the picture tower sees them."""
@@ -148,7 +192,7 @@ class Training:
         return Lexicon.read(Path(self.recipe.data.lexicon))
 
     def _prior(self) -> None:
-        plan, towers = self.recipe.prior, self._towers()
+        until, plan, towers = self._until("prior"), self.recipe.prior, self._towers()
         mean, std = embedding_statistics(torch.cat([self._embed(towers, batch) for batch in self._sample()]))
         torch.manual_seed(self.recipe.seed)
         stage = PriorStage(plan, towers, mean, std)
@@ -156,17 +200,16 @@ class Training:
             start = PriorTransformer.from_pretrained(plan.start_from, subfolder="prior", dtype=torch.float32)
             kept = {"clip_mean": mean[None], "clip_std": std[None]}
             stage.network.load_state_dict(start.state_dict() | kept)
-        self._finish("prior", [self._fit(stage, plan)])
+        self._finish("prior", [self._fit(stage, plan, until)])
 
     def _prior_linear(self) -> None:
+        until, data = self._until("prior_linear"), self.recipe.data
         stage = LinearPriorStage(self.recipe.prior_linear, self._towers())
-        data = self.recipe.data
-        self._finish(
-            "prior_linear", [stage.fit(self.pictures(data.split), self.pictures(data.held_out_split), self.run)]
-        )
+        pictures, held_out = self.pictures(data.split), self.pictures(data.held_out_split)
+        self._finish("prior_linear", [stage.fit(pictures, held_out, self.run, until)])
 
     def _prior_autoregressive(self) -> None:
-        plan, towers = self.recipe.prior_autoregressive, self._towers()
+        until, plan, towers = self._until("prior_autoregressive"), self.recipe.prior_autoregressive, self._towers()
         with torch.no_grad():
             rows = [(self._embed(towers, batch), towers.embed_texts(batch.captions).cpu()) for batch in self._sample()]
         embeddings, texts = (torch.cat(parts) for parts in zip(*rows, strict=True))
@@ -178,10 +221,10 @@ class Training:
             )
             # Buckets keep the meaning that the weights know.
             stage.network.load_state_dict(start.state_dict())
-        self._finish("prior_autoregressive", [self._fit(stage, plan)])
+        self._finish("prior_autoregressive", [self._fit(stage, plan, until)])
 
     def _decoder(self) -> None:
-        plan, towers = self.recipe.decoder, self._towers()
+        until, plan, towers = self._until("decoder"), self.recipe.decoder, self._towers()
         std = embedding_statistics(torch.cat([self._embed(towers, batch) for batch in self._sample()]))[1]
         torch.manual_seed(self.recipe.seed)
         stage = DecoderStage(plan, towers, std, self._guesses(towers) if plan.prior_share else None)
@@ -192,7 +235,7 @@ class Training:
             ):
                 start = kind.from_pretrained(plan.start_from, subfolder=part, torch_dtype=torch.float32)
                 module.load_state_dict(start.state_dict())
-        self._finish("decoder", [self._fit(stage, plan)])
+        self._finish("decoder", [self._fit(stage, plan, until)])
 
     def _guesses(self, towers: Towers) -> PriorGuesses:
         """The finished prior, sampled as the checkpoint will recommend."""
@@ -204,15 +247,16 @@ class Training:
 
     def _upsampler(self) -> None:
         plan, small = self.recipe.upsampler, self.recipe.decoder.picture_size
+        middle, until = self._until("upsampler", "super_res_first"), self._until("upsampler")
         torch.manual_seed(self.recipe.seed)
         first = FirstUpsamplerStage(plan, small)
         if plan.start_from:
             first.network.load_state_dict(_upsampler_weights(plan.start_from, "super_res_first"))
-        first = self._fit(first, plan)
+        first = self._fit(first, plan, middle)
         last = LastUpsamplerStage(plan, small, first.network)
         if plan.start_from:
             last.network.load_state_dict(_upsampler_weights(plan.start_from, "super_res_last"))
-        last = self._fit(last, plan.model_copy(update={"steps": plan.last_steps}))
+        last = self._fit(last, plan.model_copy(update={"steps": plan.last_steps}), until)
         first.network.requires_grad_(True)
         self._finish("upsampler", [first, last])
 
@@ -230,6 +274,8 @@ class Training:
             "subject": self.recipe.subject,
             "recipe": self.recipe.model_dump(mode="json"),
         }
+        if reports := read_reports(self.run.folder):
+            description["training"] = reports  # against the clock, what the recipe cannot tell
         layout.write(layout.Parts(**parts), checkpoint, description, torch.float16, self._phrases())
 
     def _add_priors(self, checkpoint: Path) -> None:
@@ -296,7 +342,7 @@ class Training:
 class _Alone:
     """Stands in for the accelerator where each process does the same work."""
 
-    num_processes, process_index = 1, 0
+    num_processes, process_index, device = 1, 0, torch.device("cpu")
 
 
 def _upsampler_weights(checkpoint: str, part: str) -> dict[str, torch.Tensor]:

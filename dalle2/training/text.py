@@ -60,7 +60,7 @@ class Lessons(nn.Module):
                 captions.append(said.text)
                 texts.append(text)
                 styles.append(style if said.style_named else len(self.styles))
-        return captions, *(torch.tensor(rows, device=self.means.device) for rows in (texts, styles))
+        return captions, *(torch.tensor(rows).to(self.means.device, non_blocking=True) for rows in (texts, styles))
 
     def loss(
         self, said: torch.Tensor, texts: torch.Tensor, styles: torch.Tensor, scale: torch.Tensor
@@ -109,7 +109,7 @@ class TextStage(Stage):
             captions = [*captions, *further]
         texts = self.towers.embed_texts(captions).float()
         scale = self.log_scale.exp().clamp(max=100)
-        losses = contrast(pictures, texts[:count], batch.facts.to(device), scale)
+        losses = contrast(pictures, texts[:count], batch.facts.to(device, non_blocking=True), scale)
         losses["loss"] = losses["contrast"]
         if self.lessons:
             losses |= self.lessons.loss(F.normalize(texts[count:], dim=-1), *lesson, scale)

@@ -147,20 +147,23 @@ def pair(
     small = (small + (strength * randomness.normal(*small.shape[1:])).to(small)).clamp(-1, 1)
     low = enlarge(small, size)
     whole = randomness.shared() < plan.full_share
-    corners = (randomness.uniform(2) * (size - plan.crop + 1)).long().tolist()
+    corners = (randomness.uniform(2) * (size - plan.crop + 1)).long()
     if whole or plan.crop >= size:
         return clean, low
 
+    side = torch.arange(plan.crop, device=clean.device)
+    rows, columns = (corners.to(clean.device)[:, axis, None] + side for axis in (0, 1))
+    place = torch.arange(len(clean), device=clean.device)[:, None, None], rows[:, :, None], columns[:, None]
+
     def crop(batch: torch.Tensor) -> torch.Tensor:
-        side = plan.crop
-        return torch.stack([one[:, y : y + side, x : x + side] for one, (y, x) in zip(batch, corners, strict=True)])
+        return batch.permute(0, 2, 3, 1)[place].permute(0, 3, 1, 2).contiguous()
 
     return crop(clean), crop(low)
 
 
 def _blur(small: torch.Tensor, sigma: float = 0.6) -> torch.Tensor:
     """A Gaussian blur with a kernel of three pixels, the paper's corruption."""
-    side = torch.exp(torch.tensor(-0.5 / sigma**2))
-    kernel = torch.stack([side, torch.ones(()), side]) / (1 + 2 * side)
-    kernel = (kernel[:, None] * kernel[None]).to(small).expand(3, 1, 3, 3)
+    offsets = torch.arange(-1, 2, device=small.device, dtype=small.dtype)
+    kernel = torch.softmax(-0.5 / sigma**2 * offsets**2, 0)
+    kernel = (kernel[:, None] * kernel[None]).expand(3, 1, 3, 3)
     return F.conv2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
