@@ -68,7 +68,7 @@ def test_what_is_finished_or_begun_leaves_its_time_to_the_others(recipe: Recipe,
     recipe = recipe.model_copy(update={"decoder": decoder})
     (tmp_path / "clip").mkdir()
     (tmp_path / "snapshots").mkdir()
-    torch.save({"progress": 0.5}, tmp_path / "snapshots" / "decoder.pt")
+    torch.save({"step": 3, "progress": 0.5}, tmp_path / "snapshots" / "decoder.pt")
     schedule = Schedule.of(recipe, tmp_path, 0.0, 100.0)
     text = schedule.until("text", now=0.0)
     assert text == pytest.approx(100 * recipe.text.share / (recipe.text.share + 2.0 / 2))
