@@ -1,4 +1,4 @@
-"""The emoji set as drawings in place of pixels: a thirteenth of the bytes, for a machine without a network.
+"""The emoji set as drawings in place of pixels: a fraction of the bytes, for a machine without a network.
 
 `pack` needs the set and the packages that it was built from; `unpack` needs neither, and gives the same set.
 """
