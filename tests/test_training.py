@@ -32,7 +32,7 @@ from dalle2.training.pace import learning_rate
 from dalle2.training.recipe import Decoder, Fit, Recipe, Text, Upsampler, read_recipe
 from dalle2.training.run import Training
 from dalle2.training.tokenizer import train_tokenizer
-from dalle2.training.upsampler import FirstUpsamplerStage, enlarge, pair
+from dalle2.training.upsampler import FirstUpsamplerStage, border, enlarge, pair
 
 ROOT = Path(__file__).parent.parent
 RECIPE = """
@@ -549,6 +549,15 @@ def test_the_decoder_learns_from_moved_pictures_and_features(trained: Path, tmp_
     pictures, mirrored = stage._augmented(batch.pictures, Randomness(0, "decoder", 0, 8))
     assert 0 < (pictures != batch.pictures).flatten(1).any(1).sum() < 8 and mirrored.sum() < 8
     assert torch.equal(stage.eval()._augmented(batch.pictures, Randomness(0, "decoder", 0, 8))[0], batch.pictures)
+
+
+def test_the_border_of_whole_pictures_weighs_more() -> None:
+    plan = Upsampler(picture_size=32, crop=16, border_weight=20.0)
+    whole, crop = border(torch.zeros(1, 3, 32, 32), plan), border(torch.zeros(1, 3, 16, 16), plan)
+    assert (whole[:8] == 20).all() and (whole[:, -8:] == 20).all() and (whole[8:-8, 8:-8] == 1).all()
+    assert (crop == 1).all()  # what is cut out of a picture has no edge of its own
+    plain = Upsampler(picture_size=32, crop=16)
+    assert (border(torch.zeros(1, 3, 32, 32), plain) == 1).all()
 
 
 def test_an_upsampler_goes_on_from_both_of_its_networks(trained: Path, recipe_file: Path, tmp_path: Path) -> None:

@@ -230,6 +230,8 @@ class Upsampler(Fit):
         picture_size: pixels a side after upsampling. crop: side of the training crops.
         full_share: share of the steps that see whole pictures, whose flat areas crops rarely show.
         last_steps: steps of the last-step network, after `steps` of the first.
+        border_weight: how much more than others the pixels along the edge of a whole picture weigh: corners that were
+            seldom seen come out speckled.
         blur, noise: how often and how strongly low-resolution pictures are corrupted in training.
     """
 
@@ -238,6 +240,7 @@ class Upsampler(Fit):
     layers_per_block: pydantic.PositiveInt = 1
     crop: pydantic.PositiveInt = 64
     full_share: float = pydantic.Field(0.1, ge=0, le=1)
+    border_weight: float = pydantic.Field(1.0, ge=1)
     last_steps: pydantic.PositiveInt = 500
     blur: float = pydantic.Field(0.5, ge=0, le=1)
     noise: pydantic.NonNegativeFloat = 0.05
