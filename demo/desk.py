@@ -11,6 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from demo.choices import Choices, presets
+from demo.files import Page
 from demo.interface import described
 from demo.language import Both, Words, refused
 from demo.pictures import Pictures
@@ -119,14 +120,13 @@ class Bench:
 class Desk:
     """One page's studio, words and results; a tab's `build(desk)` lays itself out with it."""
 
-    def __init__(self, studio: Studio, page: gr.Blocks) -> None:
+    def __init__(self, studio: Studio, page: Page) -> None:
         self.studio = studio
         self.page = page
         self.say = Words()
         self.tabs: gr.Tabs
         self.checkpoint: gr.Dropdown
-        self.files: set[str] = set()  # what visitors had drawn: Gradio deletes it when it is old enough
-        page.temp_file_sets.append(self.files)
+        self.files = page.files  # what visitors uploaded and had drawn: Gradio deletes it when it is old enough
         self._ways: list[Way] = []
         self._senders: list[gr.HTML] = []
 
@@ -155,13 +155,27 @@ class Desk:
         return Bench(draw, stop, Status(status("idle", HINT)), all_styles)
 
     def pictures(
-        self, film: bool = False, captioned: bool = False, walls: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        film: bool = False,
+        captioned: bool = False,
+        walls: Mapping[str, Mapping[str, Any]] | None = None,
+        compared: bool = False,
     ) -> Pictures:
         """A place for results, from where they can be handed on; a film that is `captioned` names each frame.
 
+        `compared` lets a visitor draw the picture that the task started from over the result.
+
         `walls` are what is shown of each checkpoint, by language, before there is a result: {url, record}.
         """
-        pictures = Pictures(film, captioned=captioned, walls=walls, checkpoint=self.checkpoint.value, files=self.files)
+        pictures = Pictures(
+            film,
+            captioned=captioned,
+            walls=walls,
+            checkpoint=self.checkpoint.value,
+            compared=compared,
+            board=f"board-{len(self._senders)}",
+            files=self.files,
+        )
         if walls:
             js = f"checkpoint => ({{__type__: 'update', props: {{...{json.dumps(pictures.props)}, checkpoint}}}})"
             self.checkpoint.change(None, self.checkpoint, pictures, js=js, **HERE)
@@ -251,6 +265,10 @@ class Desk:
 
         Inputs and outputs are without the checkpoint, which comes last, and the progress line.
         """
+        own = [component for component in inputs if isinstance(component, OwnPicture)]
+        for board in (component for component in outputs if isinstance(component, Pictures)):
+            js = f"(...own) => {{ (window.sources ??= {{}})[{json.dumps(board.board)}] = own; }}"
+            bench.draw.click(None, own, None, js=js, **HERE)
         manner = next((choices.manner for choices in inputs if isinstance(choices, Choices)), FREE)
         begun = bench.draw.click(None, None, bench.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(

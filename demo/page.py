@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
-from demo import samples, theme
+from demo import downloads, samples, theme
+from demo.choices import presets
 from demo.desk import HERE, Desk
+from demo.door import TITLE as NAME
+from demo.door import Door
+from demo.files import Page
 from demo.language import Both
-from demo.studio import MAX_UPLOAD_BYTES, Studio
+from demo.studio import FREE, MAX_UPLOAD_BYTES, Studio
 
 # The tabs in the order in which they stand; each is a file.
 TABS = (
@@ -26,6 +31,8 @@ TITLE = """${(() => {
   return `<h1>Open DALL·E 2</h1><p>${what}${how}</p>`;
 })()}"""
 
+SCRIPTS = ("page.js", "sharing.js", "keeping.js")
+
 # Above the line of the studio, which refuses with a sentence, this one only bounds memory.
 WAITING_EVENTS = 200
 DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two hours
@@ -33,7 +40,7 @@ DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two ho
 
 def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
     """The whole page, and the arguments to launch it with, which Gradio wants only then."""
-    with gr.Blocks(title="Open DALL·E 2", analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
+    with Page(title=NAME, analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
         desk = Desk(studio, page)
         with gr.Row(elem_id="head"):
             title = gr.HTML(
@@ -56,6 +63,7 @@ def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as desk.tabs:
             for name in TABS:
                 import_module(f"demo.tabs.{name}").build(desk)
+        downloads.build(desk)
         desk.connect()
     # Closed to calls that would jump the queue.
     page.queue(max_size=WAITING_EVENTS, api_open=False)
@@ -63,8 +71,11 @@ def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
         "theme": theme.calm(),
         "css_paths": [theme.STYLES],
         "favicon_path": Path(__file__).with_name("favicon.svg"),
-        "js": Path(__file__).with_name("page.js").read_text(encoding="utf-8"),
-        "app_kwargs": {"routes": samples.routes(studio)},
+        "js": _scripts(studio),
+        "app_kwargs": {
+            "routes": samples.routes(studio),
+            "middleware": [Middleware(Door, files=page.files)],
+        },
         "i18n": desk.say.translations(),
         "footer_links": ["api"],
         "run_history": False,  # would keep prompts in the browser without being asked
@@ -88,3 +99,11 @@ def _drawn(model: Any) -> dict[str, str] | None:
 
 def _number(many: int) -> str:
     return ("two", "three", "four", "five", "six", "seven", "eight", "nine")[many - 2] if many < 10 else str(many)
+
+
+def _scripts(studio: Studio) -> str:
+    """What runs once when the page opens: each script is a function, and finds the presets of the checkpoints."""
+    folder = Path(__file__).parent
+    functions = [(folder / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
+    called = "".join(f"({function})();\n" for function in functions)
+    return f"() => {{\nwindow.presets = {json.dumps(presets(studio, FREE))};\n{called}}}"

@@ -1,6 +1,8 @@
 // What a picture's buttons do. "send" leaves a parcel for the page, which the desk's listener delivers.
 const pictures = () => props.value || [];
 
+const sources = () => window.sources?.[props.board] ?? [];
+
 let large = 0;
 
 function enlarge(index) {
@@ -28,15 +30,6 @@ function play(on) {
     if (props.shown + step < 0 || props.shown + step > last) step = -step;
     props.shown += step;
   }, FRAME);
-}
-
-function link(record) {
-  const address = new URL(location.pathname, location.origin);
-  address.searchParams.set("prompt", record.prompt);
-  address.searchParams.set("seed", record.seed);
-  address.searchParams.set("settings", JSON.stringify(record.settings));
-  address.searchParams.set("checkpoint", record.checkpoint);
-  return address.href;
 }
 
 // The menu of other tabs lies over everything, below its button or, where there is no room, above it.
@@ -71,7 +64,7 @@ element.addEventListener("keydown", event => {
 function send(way, index) {
   element.querySelector(".menu:popover-open")?.hidePopover();
   element.querySelector("dialog").close();
-  window.parcel = { way, ...pictures()[index] };
+  window.parcel = { way, ...pictures()[index], sources: sources() };
   trigger("send");
 }
 
@@ -96,24 +89,33 @@ element.addEventListener("click", event => {
     case "play":
       return play(!props.playing);
     case "link":
-      navigator.clipboard?.writeText(link(pictures()[index].record));
-      button.textContent = "✓";
-      return;
+      return window.sharing.share(pictures()[index].record, button);
+    case "take": {
+      element.querySelector(".menu:popover-open")?.hidePopover();
+      const taken = index < 0 ? pictures() : [pictures()[index]];
+      return window.dispatchEvent(new CustomEvent("take", { detail: { pictures: taken, form: button.dataset.form } }));
+    }
     case "send":
       return send(button.dataset.way, index);
   }
 });
 
 element.addEventListener("input", event => {
+  if (event.target.matches(".cut")) element.style.setProperty("--cut", `${event.target.value}%`);
   if (!event.target.matches(".scrub")) return;
   play(false);
   props.shown = Number(event.target.value);
 });
 
-// Finished pictures, and only they, carry records: the history tab, if there is one, keeps them in this browser.
+// Finished pictures, and only they, carry records: the history keeps them in this browser, with what they came from.
 watch("value", () => {
   if (props.playing) play(false);
   const finished = pictures().filter(picture => picture.record);
-  const kept = props.film ? finished.slice(finished.length / 2, finished.length / 2 + 1) : finished; // of a film, one frame
-  if (kept.length) window.dispatchEvent(new CustomEvent("drawn", { detail: kept }));
+  if (!finished.length) return;
+  element.style.setProperty("--cut", "0%");
+  const before = props.compared ? sources()[0]?.url ?? "" : "";
+  if (props.before !== before) props.before = before;
+  if (props.compared && props.film) props.shown = finished.length - 1; // the result, and not where it began
+  const detail = { pictures: finished, film: props.film, sources: sources() };
+  window.dispatchEvent(new CustomEvent("drawn", { detail }));
 });

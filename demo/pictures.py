@@ -9,6 +9,7 @@ from gradio import processing_utils
 from gradio.data_classes import FileData, GradioModel, GradioRootModel
 from PIL import Image
 
+from demo.files import Files
 from demo.language import Both
 from demo.studio import Refusal, read_record
 
@@ -38,20 +39,24 @@ class Pictures(gr.HTML):
 
     # Gradio makes another one, not rendered, for every update, with the same arguments. It would forget the files of
     # that one, so each notes them in the one set `files`, which the desk has shown to Gradio.
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         film: bool = False,
         empty: Both = EMPTY,
         captioned: bool = False,
         walls: Mapping[str, Mapping[str, Any]] | None = None,
         checkpoint: str = "",
-        files: set[str] | None = None,
+        compared: bool = False,
+        board: str = "",
+        files: Files | None = None,
+        visible: bool = True,
         render: bool = True,
     ) -> None:
         super().__init__(
             None,
             label="Pictures",  # in the API's description only
             render=render,
+            visible=visible,
             html_template=TEMPLATE,
             js_on_load=BEHAVIOUR,
             elem_classes="pictures",
@@ -60,14 +65,17 @@ class Pictures(gr.HTML):
             captioned=captioned,
             walls=walls or {},
             checkpoint=checkpoint,
+            compared=compared,
+            board=board,  # under which the page keeps what the pictures were made from
+            before="",
             shown=0,
             playing=False,
             ways=[],  # what can be done with a picture; the desk fills it in when all tabs are there
             empty=empty._asdict(),
         )
         # Gradio asks for every argument, and takes one that nobody has set for an event that our script names.
-        self.checkpoint = checkpoint
-        self._files = set() if files is None else files
+        self.checkpoint, self.compared, self.board = checkpoint, compared, board
+        self._files = Files() if files is None else files
 
     def preprocess(self, payload: Album | None) -> list[str]:
         """The files of the pictures."""

@@ -3,6 +3,7 @@
 The only room of the page that knows dalle2. It knows nothing of Gradio.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -17,9 +18,9 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from dalle2 import images
+from dalle2 import formats, images
 from dalle2.families import EMBEDDED, load
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
@@ -27,6 +28,7 @@ from dalle2.settings import (
     MAX_PROMPT_CHARACTERS,
     MAX_SEED,
     SCHEDULERS,
+    SIZES,
     STAGES,
     STRENGTHS,
     OnStep,
@@ -37,12 +39,14 @@ from dalle2.settings import (
     check_seed,
 )
 from dalle2.tasks.drawing import draw_understood
+from dalle2.tasks.enlarging import check_side
 from dalle2.understanding.answer import Understanding, literal
 from dalle2.understanding.sentences import sentence
 from demo.line import Line, Pace, Place, Turn, job_of
 
 __all__ = [
     "ENHANCING",
+    "FORMS",
     "FREE",
     "FROM_PICTURE",
     "MAX_CANDIDATES",
@@ -58,6 +62,7 @@ __all__ = [
     "RETRACING",
     "REWORDING",
     "SCHEDULERS",
+    "SIZES",
     "STAGES",
     "STRENGTHS",
     "Drawing",
@@ -65,11 +70,13 @@ __all__ = [
     "Refusal",
     "Studio",
     "Understanding",
+    "check_enlarging",
     "draw_understood",
+    "in_form",
     "open_mask",
+    "open_own",
     "open_picture",
     "read_record",
-    "reduced",
     "save_film",
     "sentence",
     "words",
@@ -82,6 +89,8 @@ MAX_STEPS = 100
 MAX_GUIDANCE = 20.0
 MAX_CANDIDATES = 4
 MAX_TIMES = 10  # that each step is taken
+# In which pictures can be taken away: of one picture, of several, of a film's frames.
+FORMS = ("png", "512", "1024", "transparent", "svg", "zip", "sheet", "strip", "gif", "mp4")
 MAX_UPLOAD_BYTES = 20_000_000
 WAITING_VISITORS = 30
 
@@ -459,12 +468,46 @@ def open_mask(path: str | None, picture: Image.Image) -> Image.Image:
     return whole
 
 
-def reduced(picture: Image.Image, side: int) -> Image.Image:
-    """The picture's middle square, at most `side` pixels large; Refusal unless that is a number from 1."""
-    if isinstance(side, bool) or not isinstance(side, int) or side < 1:
-        raise Refusal(f"A picture is made small to a whole number of pixels from 1, not {side!r}.")
-    side = min(side, *picture.size)
-    return ImageOps.fit(picture, (side, side), Image.Resampling.BOX)
+def open_own(path: str) -> Image.Image:
+    """As `open_picture`, but a picture that was drawn here keeps its record."""
+    picture = open_picture(path)
+    with contextlib.suppress(Refusal):
+        images.write_record(picture, read_record(path))
+    return picture
+
+
+def check_enlarging(model: UnclipModel, picture: Image.Image, side: int) -> None:
+    """Refusal unless the checkpoint can make the picture larger, to `side` pixels."""
+    try:
+        check_side(side, min(picture.size), model.picture_size)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+
+
+def in_form(named: Sequence[tuple[str, Image.Image]], form: str) -> tuple[str, bytes]:
+    """(name, picture) pairs -> a file's name and content; `form` is one of FORMS, those of one picture take the first.
+
+    Refusal for a form that there is not, or that does not suit the picture.
+    """
+    name, first = named[0]
+    pictures = [picture for _, picture in named]
+    try:
+        match form:
+            case "png" | "512" | "1024":
+                return f"{name}-{first.width}.png", formats.png(first)
+            case "transparent":
+                return f"{name}-transparent.png", formats.png(formats.transparent(first))
+            case "svg":
+                return f"{name}.svg", formats.to_svg(first).encode()
+            case "zip":
+                return "pictures.zip", formats.to_zip(named)
+            case "sheet":
+                return "contact-sheet.png", formats.png(formats.contact_sheet(pictures))
+            case "strip":
+                return f"{name}-strip.png", formats.png(images.strip(pictures))
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    raise Refusal(f"There is no form {form}: choose one of {', '.join(FORMS)}.")
 
 
 def read_record(picture: str | Image.Image) -> dict[str, object]:

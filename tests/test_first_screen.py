@@ -66,7 +66,7 @@ def client(address: str) -> Client:
 
 def records(page: Page) -> list[dict]:
     """Those of the pictures on the first tab, by their links."""
-    return page.evaluate("JSON.parse(localStorage.getItem('history') || '[]').map(entry => entry.record)")
+    return page.evaluate("keeping.all().then(entries => entries.map(entry => entry.frames[0].record))")
 
 
 @needs_chromium

@@ -38,7 +38,18 @@ from demo.studio import Studio
 # What programs may call; each is called by a test of its tab.
 ENDPOINTS = {
     *("/text_to_image", "/settings_of_picture", "/variations", "/interpolate", "/mix", "/text_diff", "/inpaint"),
-    *("/outpaint", "/enhance", "/explain", "/describe", "/compare", "/vote", "/reveal", "/standings", "/in_all_styles"),
+    *(
+        "/outpaint",
+        "/enhance",
+        "/download",
+        "/explain",
+        "/describe",
+        "/compare",
+        "/vote",
+        "/reveal",
+        "/standings",
+        "/in_all_styles",
+    ),
 }
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import tiny
+from conftest import QUICK
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -58,6 +59,9 @@ def photo(tmp_path: Path) -> Path:
     exif[0x010F] = "Camera of Jane"
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "photo.jpg", exif=exif)
     return tmp_path / "photo.jpg"
+
+
+DEFAULT = {"prompt": "a cat", "seed": 7, "checkpoint": "sample", "settings": QUICK.to_dict()}
 
 
 def drawn(page: Page, prompt: str = "a cat face") -> None:
@@ -238,8 +242,53 @@ def test_the_history_stays_in_this_browser(page: Page, browser: Browser, address
         expect(stranger.locator(".block.history")).to_contain_text("Nothing drawn yet.")
         assert "private cat" not in stranger.content()
     open_tab(page, "History")
+    entries.first.get_by_role("button", name="Star").click()
+    page.get_by_role("button", name="Starred only").click()
+    expect(entries).to_have_count(1)
+    page.get_by_role("button", name="Starred only").click()
+    for asked, found in (("private CAT", 2), ("dog", 0), ("", 2)):
+        page.get_by_label("Search the history").fill(asked)
+        page.get_by_label("Search the history").press("Enter")
+        expect(entries).to_have_count(found)
+    entries.first.get_by_role("button", name="Delete").click()
+    expect(entries).to_have_count(1)
+    page.get_by_role("button", name="Undo").click()
+    expect(entries).to_have_count(2)
+    entries.first.locator(".open").click()
+    expect(page.locator("dialog[open] img")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("button", name="Forget all").click()
+    expect(entries).to_have_count(2)
+    page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Forget all").click()
     expect(entries).to_have_count(0)
+
+
+@needs_chromium
+def test_the_history_keeps_what_a_variation_came_from(page: Page, photo: Path) -> None:
+    open_tab(page, "Variations")
+    page.locator(".own-picture input[type=file] >> nth=0").set_input_files(photo)
+    shown(page)
+    choose(page, "Number of pictures", 1)
+    draw(page)
+    page.reload()
+    open_tab(page, "History")
+    page.locator(".history figure").get_by_role("button", name="Reuse settings").click()
+    expect(page.get_by_role("tab", name="Variations", exact=True)).to_have_attribute("aria-selected", "true")
+    shown(page)
+    expect(draw(page)).to_have_count(4)
+
+
+@needs_chromium
+def test_an_older_history_is_taken_over(page: Page) -> None:
+    dot = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/%3E"
+    record = {"task": "text_to_image", "prompt": "an old cat", "seed": 7, "settings": {}}
+    entry = [{"caption": "an old cat", "record": record, "thumbnail": dot}]
+    page.evaluate("entries => localStorage.setItem('history', entries)", json.dumps(entry))
+    page.reload()
+    open_tab(page, "History")
+    expect(page.locator(".history figure")).to_contain_text("an old cat")
     assert page.evaluate("localStorage.getItem('history')") is None
 
 
@@ -252,13 +301,33 @@ def test_a_shared_link_brings_prompt_seed_and_settings(browser: Browser, address
         send(page, "Copy link", 1)
         link = page.evaluate("navigator.clipboard.readText()")
         seed = int(page.get_by_label("Seed", exact=True).input_value()) + 1
-    assert link.startswith(address)
+        assert page.evaluate("record => sharing.link(record)", DEFAULT).removeprefix(address) == "/?prompt=a+cat&seed=7"
+    assert link.startswith(address) and len(link) < 200
     with visiting(browser, address, link.removeprefix(address), locale="en-US") as page:
+        # The one picture is drawn at once.
+        expect(page.locator(".status.done >> visible=true")).to_be_visible()
+        expect(page.locator(".pictures figure >> visible=true")).to_have_count(1)
         expect(page.get_by_label("Prompt", exact=True)).to_have_value("a shared cat & dog")
         expect(page.get_by_label("Seed", exact=True)).to_have_value(str(seed))
         expect(page.get_by_label("Random seed")).not_to_be_checked()
         steps = page.locator('.choices input[data-stage="prior"][data-key="num_inference_steps"]').first
         expect(steps).to_have_value("6")
+
+
+@needs_chromium
+def test_a_link_is_copied_without_a_clipboard_and_only_then_said_so(page: Page) -> None:
+    drawn(page)
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    send(page, "Copy link")
+    copied = page.locator(".pictures figure >> visible=true").first.locator("[data-do=link]")
+    expect(copied).to_have_text("✓ Copied")
+    expect(copied).to_have_text("Copy link")  # after a moment
+    page.evaluate("document.execCommand = () => false")
+    said = []
+    page.once("dialog", lambda dialog: (said.append(dialog.default_value), dialog.dismiss()))
+    send(page, "Copy link")
+    assert "prompt=a+cat+face" in said[0]
+    expect(copied).to_have_text("Copy link")
 
 
 @needs_chromium
@@ -311,9 +380,10 @@ def test_several_checkpoints_can_be_chosen(
         page.get_by_label("Kind").filter(visible=True).select_option("Linear")
         draw(page)
         open_tab(page, "History")
-        kept = json.loads(page.evaluate("localStorage.getItem('history')"))
-        assert kept[0]["record"]["checkpoint"] == "inks"
-        assert kept[0]["record"]["settings"]["prior"]["kind"] == "linear"
+        expect(page.locator(".history figure")).to_have_count(1)
+        kept = page.evaluate("keeping.all().then(entries => entries[0].frames[0].record)")
+        assert kept["checkpoint"] == "inks"
+        assert kept["settings"]["prior"]["kind"] == "linear"
         open_tab(page, "About")
         expect(page.locator(".about .licence")).to_contain_text("What inks draws is under CC BY 4.0")
         page.get_by_role("button", name="The card of inks").click()

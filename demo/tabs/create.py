@@ -1,7 +1,6 @@
 """The tab "create": a prompt becomes pictures."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,15 +22,23 @@ COUNT = f"""prompt => {{
 # What a share link asks for, or the prompt that stood here before; widgets that neither names stay as they are.
 FROM_LINK = """(...now) => {
   const link = new URLSearchParams(location.search);
-  const read = (name, parse) => { try { return parse(link.get(name)); } catch { return null; } };
-  const settings = link.has("settings") ? read("settings", JSON.parse) : null;
+  const checkpoint = link.get("checkpoint") in window.presets ? link.get("checkpoint") : now[4];
+  const settings = link.has("settings") ? window.sharing.settings_of(link.get("settings"), checkpoint) : null;
+  const seed = /^[0-9]+$/.test(link.get("seed")) ? Number(link.get("seed")) : null;
   return [
     link.get("prompt")?.slice(0, %d) ?? (sessionStorage.getItem("prompt") || now[0]),
-    link.has("seed") && Number.isInteger(Number(link.get("seed"))) ? Number(link.get("seed")) : now[1],
+    seed ?? now[1],
     link.has("seed") ? false : now[2],
     settings ?? now[3],
-    %s.includes(link.get("checkpoint")) ? link.get("checkpoint") : now[4],
+    checkpoint,
+    seed !== null && link.get("prompt") ? 1 : now[5],
   ];
+}"""
+# A link to a picture shows that picture at once.
+DRAW_LINK = """() => {
+  const link = new URLSearchParams(location.search);
+  const asked = link.get("prompt") && /^[0-9]+$/.test(link.get("seed"));
+  if (asked) document.querySelector("#tab-create button.draw")?.click();
 }"""
 
 
@@ -110,9 +117,9 @@ def build(desk: Desk) -> None:
         desk.takes(Way("all-styles", "create", all_styles, as_then, "text_to_image", near=True, press="sheet"))
     loaded = [prompt, seed, random_seed, settings]
     upload.upload(_settings_of_picture(desk), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
-    linked = [*loaded, desk.checkpoint]
-    js = FROM_LINK % (MAX_PROMPT_CHARACTERS, json.dumps(desk.studio.checkpoints))
-    desk.page.load(None, linked, linked, js=js, **HERE)
+    linked = [*loaded, desk.checkpoint, count]
+    filled = desk.page.load(None, linked, linked, js=FROM_LINK % MAX_PROMPT_CHARACTERS, **HERE)
+    filled.then(None, None, None, js=DRAW_LINK, **HERE)
 
 
 def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:

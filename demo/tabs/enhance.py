@@ -7,7 +7,7 @@ import gradio as gr
 
 from demo.desk import Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import ENHANCING, Drawing, open_picture, reduced
+from demo.studio import ENHANCING, SIZES, Drawing, check_enlarging, open_picture
 
 
 def build(desk: Desk) -> None:
@@ -15,43 +15,38 @@ def build(desk: Desk) -> None:
     if not desk.studio.can("enhancement"):
         return
     say, first = desk.say, desk.studio.checkpoints[0]
-    most = desk.studio.model().picture_size - 1
-    side = (most + 1) // 4
+    drawn = [desk.studio.model(name).picture_size for name in desk.studio.checkpoints]
     with desk.tab("enhance", "Enhance", "放大"), desk.task():
         with desk.asking():
-            picture = OwnPicture(say("Small picture", "小图片"))
+            en = f"Picture, its shorter side at most {max(drawn)} pixels: the middle square is enlarged"
+            picture = OwnPicture(say(en, f"图片，短边最多 {max(drawn)} 像素：放大正中的方形"))
             bench = desk.bench("Enlarge", "放大")
-        pictures = desk.pictures()
+        pictures = desk.pictures(compared=True)
         with desk.options():
-            start = gr.Slider(
-                4,
-                most,
-                value=side,
-                step=1,
-                label=say("A larger one is first made so small, in pixels", "较大的图片先缩小到（像素）"),
-                buttons=[],
-            )
+            size = gr.Radio(list(SIZES), value=SIZES[0], label=say("Pixels a side", "边长（像素）"))
             seed, random_seed = desk.seed()
             settings = desk.choices(manner=ENHANCING)
 
     def enhance(
         picture: str,
-        start: int = side,
+        size: int = SIZES[0],
         seed: int | None = 0,
         random_seed: bool = True,
         settings: Any = "default",
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
-        """Enlarge the middle square of a small picture; one larger than `start` pixels is first made that small.
+        """Enlarge the middle square of a small picture to `size` pixels a side, by the upsampler alone.
 
+        The result is larger than what came in; a picture that the checkpoint could only make worse is refused.
         Answers as `/text_to_image`, with one picture.
         """
 
         def draw() -> Iterator[Drawing]:
-            small = reduced(open_picture(picture), start)
+            small = open_picture(picture)
+            check_enlarging(desk.studio.model(checkpoint), small, size)
             yield from desk.studio.draw(
-                lambda model, seeds, *how: model.enhance([small], seeds, *how),
+                lambda model, seeds, *how: [model.enlarge(small, size, seeds[0], *how)],
                 None if random_seed else seed,
                 1,
                 settings,
@@ -61,7 +56,9 @@ def build(desk: Desk) -> None:
 
         yield from answers(draw, Both("Enlarged", "放大").for_visitor(request), request)
 
-    desk.draws(bench, enhance, [picture, start, seed, random_seed, settings], [pictures, seed])
-    known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    desk.reuses("enhancement", "enhance", known)
-    desk.takes(Way("enhance", "enhance", Both("Enhance", "放大"), [(picture, "image")]))
+    desk.draws(bench, enhance, [picture, size, seed, random_seed, settings], [pictures, seed])
+    known = [(picture, "sources.0"), (size, "record.size"), (seed, "record.seed"), (random_seed, False)]
+    desk.reuses("enhancement", "enhance", [*known, (settings, "record.settings")])
+    # What a checkpoint has drawn is as large as it can take it here, unless another one draws larger pictures.
+    if max(drawn) > min(drawn):
+        desk.takes(Way("enhance", "enhance", Both("Enhance", "放大"), [(picture, "image")]))

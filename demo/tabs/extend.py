@@ -71,7 +71,7 @@ def build(desk: Desk) -> None:
     inputs = [picture, prompt, share, across, down, seed, random_seed, count, settings]
     desk.draws(bench, outpaint, inputs, [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    known += [(share, "record.share"), (across, "record.anchor.0"), (down, "record.anchor.1")]
+    known += [(picture, "sources.0"), (share, "record.share"), (across, "record.anchor.0"), (down, "record.anchor.1")]
     desk.reuses("outpainting", "extend", known)
     desk.takes(Way("extend", "extend", Both("Extend", "扩展"), [(picture, "image")]))
 

@@ -1,17 +1,101 @@
-// page.js keeps what is drawn; here it is shown, restored and forgotten.
-const read = () => { props.entries = JSON.parse(localStorage.getItem("history") || "[]"); };
+// keeping.js keeps what is drawn; here it is shown, sought, starred, taken away, sent on and forgotten.
+let kept = [], addresses = [];
+const find = id => kept.find(entry => entry.id === Number(id));
 
-element.addEventListener("click", event => {
+async function read() {
+  try { kept = await window.keeping.all(); } catch { kept = []; }
+  show();
+}
+
+function show() {
+  for (const address of addresses) URL.revokeObjectURL(address);
+  addresses = [];
+  const words = props.sought.toLowerCase().split(/\s+/).filter(Boolean);
+  const shown = kept.map(({ id, starred, small, frames }) => {
+    const { caption, record, name } = frames[Math.floor(frames.length / 2)];
+    const title = record.prompt || record.new || caption;
+    return { id, starred, small, record, name, title, about: title === caption ? "" : caption, count: frames.length };
+  }).filter(({ starred, title, about, record }) => (starred || !props.only_starred)
+    && words.every(word => `${title} ${about} ${record.task} ${record.seed}`.toLowerCase().includes(word)));
+  for (const entry of shown) {
+    const { frames } = find(entry.id);
+    entry.url = URL.createObjectURL(frames[Math.floor(frames.length / 2)].blob);
+    addresses.push(entry.url);
+  }
+  props.total = kept.length;
+  props.entries = shown;
+}
+
+function enlarge({ frames }) {
+  const picture = new Image(), caption = document.createElement("p"), parts = [picture, caption];
+  const turn = index => {
+    URL.revokeObjectURL(picture.src);
+    picture.src = URL.createObjectURL(frames[index].blob);
+    picture.alt = caption.textContent = frames[index].record.prompt || frames[index].caption;
+  };
+  if (frames.length > 1) {
+    const slider = Object.assign(document.createElement("input"), { type: "range", min: 0, max: frames.length - 1, value: 0, className: "ours" });
+    slider.setAttribute("aria-label", navigator.language.startsWith("zh") ? "帧" : "Frame");
+    slider.addEventListener("input", () => turn(Number(slider.value)));
+    parts.push(slider);
+  }
+  turn(0);
+  element.querySelector(".large").replaceChildren(...parts);
+  element.querySelector("dialog").showModal();
+}
+
+// The pictures that it was made from go to the server again, which may have deleted them.
+async function again({ frames, sources }) {
+  const { record, caption } = frames[0];
+  const files = await Promise.all(sources.map(async blob => blob &&
+    ({ ...await upload(new File([blob], "source.png", { type: blob.type })), meta: { _type: "gradio.FileData" } })));
+  window.parcel = { way: `reuse-${record.task}`, record, caption, sources: files };
+  trigger("send");
+}
+
+element.addEventListener("click", async event => {
+  const dialog = element.querySelector("dialog");
+  if (event.target === dialog) dialog.close();
   const button = event.target.closest("[data-do]");
-  if (button?.dataset.do === "clear") {
-    localStorage.removeItem("history");
-    read();
+  if (!button) return;
+  const entry = find(button.dataset.id);
+  switch (button.dataset.do) {
+    case "open":
+      return enlarge(entry);
+    case "close":
+      return dialog.close();
+    case "stars":
+      props.only_starred = !props.only_starred;
+      return show();
+    case "star":
+      return window.keeping.put([{ ...entry, starred: !entry.starred }]);
+    case "remove":
+      props.removed = entry;
+      return window.keeping.remove(entry.id);
+    case "undo":
+      await window.keeping.put([props.removed]);
+      props.removed = null;
+      return;
+    case "clear": {
+      const question = navigator.language.startsWith("zh") ? `清除全部 ${kept.length} 件作品？无法恢复。`
+        : `Forget all ${kept.length} entries, starred ones too? They cannot be brought back.`;
+      props.removed = null;
+      return confirm(question) && window.keeping.clear();
+    }
+    case "send":
+      return again(entry);
   }
-  if (button?.dataset.do === "send") {
-    const { record, caption } = props.entries[Number(button.dataset.index)];
-    window.parcel = { way: `reuse-${record.task}`, record, caption };
-    trigger("send");
+});
+
+element.addEventListener("change", event => {
+  const { value, dataset } = event.target;
+  if (event.target.matches("[type=search]")) {
+    props.sought = value;
+    return show();
   }
+  if (!event.target.matches("select") || !value) return;
+  event.target.value = "";
+  window.dispatchEvent(new CustomEvent("take", { detail: { pictures: find(dataset.id).frames, form: value } }));
 });
 
 window.addEventListener("kept", read);

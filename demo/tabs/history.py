@@ -19,7 +19,11 @@ def build(desk: Desk) -> None:
             html_template=TEMPLATE,
             js_on_load=BEHAVIOUR,
             apply_default_css=False,
-            entries=[],  # read from the browser's storage
+            entries=[],  # read from the browser's database
+            total=0,
+            sought="",
+            only_starred=False,
+            removed=None,
             ways=[],
             elem_classes="history",
         )

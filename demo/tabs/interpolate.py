@@ -11,6 +11,7 @@ from PIL import Image
 
 from demo import film
 from demo.desk import Desk, OwnPicture, Way, answers
+from demo.files import Files
 from demo.language import Both
 from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, Drawing, Manner, Refusal, open_picture, words
 
@@ -106,12 +107,13 @@ def build(desk: Desk) -> None:
     inputs = [part for both in zip(places, prompts, strict=True) for part in both]
     desk.draws(bench, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known += [(place, f"sources.{index}") for index, place in enumerate(places)]
     desk.reuses("interpolation", "interpolate", known)
     desk.takes(Way("end-a", "interpolate", Both("Interpolate from it", "从这张过渡"), [(places[0], "image")]))
     desk.takes(Way("end-b", "interpolate", Both("Interpolate to it", "过渡到这张"), [(places[1], "image")]))
 
 
-def _films(frames: list[Image.Image], cache: str, noted: set[str]) -> tuple[gr.DownloadButton, gr.DownloadButton]:
+def _films(frames: list[Image.Image], cache: str, noted: Files) -> tuple[gr.DownloadButton, gr.DownloadButton]:
     """The two downloads, ready to be shown; Gradio deletes their files, which are `noted`, in time."""
     with tempfile.TemporaryDirectory() as folder:
         made = (

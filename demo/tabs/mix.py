@@ -73,6 +73,7 @@ def build(desk: Desk) -> None:
     inputs = [one, one_weight, other, other_weight, prompt, prompt_weight, seed, random_seed, count, settings]
     desk.draws(bench, mix, inputs, [pictures, seed])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known += [(one, "sources.0"), (other, "sources.1")]
     desk.reuses("mix", "mix", known)
     desk.takes(Way("mix-first", "mix", Both("Mix: first picture", "混合：第一张"), [(one, "image")]))
     desk.takes(Way("mix-second", "mix", Both("Mix: second picture", "混合：第二张"), [(other, "image")]))

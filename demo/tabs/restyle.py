@@ -39,7 +39,7 @@ def build(desk: Desk) -> None:
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             bench = desk.bench("Restyle", "改写")
-        pictures = desk.pictures(film=True, captioned=True)
+        pictures = desk.pictures(film=True, captioned=True, compared=True)
         with desk.options():
             way = gr.Radio(
                 [
@@ -99,7 +99,7 @@ def build(desk: Desk) -> None:
     inputs = [picture, new, old, strongest, count, way, seed, random_seed, settings]
     desk.draws(bench, text_diff, inputs, [pictures, seed])
     known = [(new, "record.new"), (old, "record.old"), (way, "record.way"), (seed, "record.seed"), (random_seed, False)]
-    desk.reuses("text_diff", "restyle", [*known, (settings, "record.settings")])
+    desk.reuses("text_diff", "restyle", [*known, (picture, "sources.0"), (settings, "record.settings")])
     desk.takes(Way("restyle", "restyle", Both("Restyle", "改写"), [(picture, "image")]))
 
 

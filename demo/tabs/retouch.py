@@ -30,7 +30,7 @@ def build(desk: Desk) -> None:
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             bench = desk.bench("Repaint", "重画")
-        pictures = desk.pictures()
+        pictures = desk.pictures(compared=True)
         with desk.options():
             count = desk.count()
             seed, random_seed = desk.seed()
@@ -69,6 +69,7 @@ def build(desk: Desk) -> None:
         yield from answers(draw, Both("Retouched", "修改").for_visitor(request), request)
 
     desk.draws(bench, inpaint, [picture, brush, prompt, seed, random_seed, count, settings], [pictures, seed])
-    known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known = [(picture, "sources.0"), (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
+    known.append((settings, "record.settings"))
     desk.reuses("inpainting", "retouch", known)
     desk.takes(Way("retouch", "retouch", Both("Retouch", "修改"), [(picture, "image")]))

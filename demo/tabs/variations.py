@@ -79,6 +79,6 @@ def build(desk: Desk) -> None:
     desk.draws(bench, variations, [picture, prompt, seed, random_seed, count, settings, keep, eta], [pictures, seed])
     keep.change(None, keep, eta, js="on => ({__type__: 'update', visible: on})", **HERE)
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    known += [(keep, "record.inverted"), (eta, "record.settings.decoder.eta")]
+    known += [(picture, "sources.0"), (keep, "record.inverted"), (eta, "record.settings.decoder.eta")]
     desk.reuses("variations", "variations", known)
     desk.takes(Way("vary", "variations", Both("Vary", "变体"), [(picture, "image")], near=True, press="draw"))

@@ -1,0 +1,150 @@
+"""Results taken away in another form than they are shown in: larger, transparent, SVG, all in one file, as a film.
+
+A component at the foot of the page, which all boards and the history hand their pictures to.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+from gradio.data_classes import FileData, GradioModel
+from PIL import Image
+
+from demo import film
+from demo.desk import BEGIN, HERE, Desk
+from demo.interface import described
+from demo.language import Both, refused
+from demo.pictures import Pictures
+from demo.status import progress, status
+from demo.studio import (
+    ENHANCING,
+    FORMS,
+    MAX_FRAMES,
+    SIZES,
+    Drawing,
+    Refusal,
+    check_enlarging,
+    in_form,
+    open_own,
+    read_record,
+)
+from demo.zero import accelerated
+
+FOLDER = Path(__file__).parent
+TEMPLATE = (FOLDER / "downloads.html").read_text(encoding="utf-8")
+BEHAVIOUR = (FOLDER / "downloads.js").read_text(encoding="utf-8")
+ORDER = "(_, form, checkpoint) => [window.order.pictures, window.order.form, checkpoint]"
+
+
+class Ready(GradioModel):
+    """The file to be saved, once it is there, and the progress."""
+
+    progress: dict[str, Any]
+    file: FileData | None = None
+
+
+class Downloads(gr.HTML):
+    """Takes the event "take" of the window, {pictures, form}; a picture is as in `Pictures`, or has a blob instead."""
+
+    data_model = Ready
+
+    def __init__(self, render: bool = True) -> None:
+        how = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "apply_default_css": False}
+        super().__init__(None, label="File", elem_classes="downloads", begin=BEGIN, hidden=False, render=render, **how)
+
+    def postprocess(self, value: tuple[dict[str, Any], str | None] | None) -> Ready:
+        state, path = value or (status("idle", ""), None)
+        return Ready(progress=state, file=FileData(path=path, orig_name=Path(path).name) if path else None)
+
+    def api_info(self) -> dict[str, Any]:
+        return Ready.model_json_schema()
+
+    def example_payload(self) -> Any:
+        return None
+
+    def example_value(self) -> Any:
+        return None
+
+
+def build(desk: Desk) -> None:
+    """The component, with the endpoint `/download`."""
+    handed = Pictures(files=desk.files, visible=False)
+    form = gr.Dropdown(list(FORMS), value=FORMS[0], label="Form", visible=False)
+    downloads = Downloads()
+    endpoint = accelerated(described(_downloading(desk, downloads.GRADIO_CACHE)), desk.studio, ENHANCING)
+    how = {"api_name": "download", "show_progress": "hidden", "concurrency_limit": None}
+    taken = downloads.take(endpoint, [handed, form, desk.checkpoint], downloads, js=ORDER, **how)
+    downloads.leave(None, None, None, cancels=[taken], **HERE)
+
+
+def _downloading(desk: Desk, cache: str) -> Any:
+    studio = desk.studio
+    first = studio.checkpoints[0]
+
+    def download(
+        pictures: list[str],
+        form: str = FORMS[0],
+        checkpoint: str = first,
+        request: gr.Request = None,
+    ) -> Iterator[tuple[dict[str, Any], str | None]]:
+        """One file made of pictures that were drawn here.
+
+        `form` is "png", "512" or "1024" (pixels a side, by the checkpoint's upsampler), "transparent", "svg", "zip",
+        "sheet", "strip", "gif" or "mp4". Answers with the progress and, at the end, the file.
+        """
+        try:
+            if form not in FORMS:
+                raise Refusal(f"There is no form {form}: choose one of {', '.join(FORMS)}.")
+            if not pictures or len(pictures) > MAX_FRAMES:
+                raise Refusal(f"Hand over 1 to {MAX_FRAMES} pictures, not {len(pictures or ())}.")
+            named = [(_name(path), open_own(path)) for path in pictures]
+            side = _side(form)
+            if side and min(named[0][1].size) < side and "enhancement" in studio.model(checkpoint).capabilities:
+                name, small = named[0]
+                check_enlarging(studio.model(checkpoint), small, side)
+                for drawing in _enlarging(studio, small, side, checkpoint):
+                    yield progress(drawing, request), None
+                named = [(name, drawing.pictures[0])]
+            file = _film(named, form, cache) if form in ("gif", "mp4") else _file(named, form, cache)
+            yield status("done", Both("Saved.", "已保存。").for_visitor(request)), file
+        except Refusal as refusal:
+            sentence = refused(refusal, request)
+            yield status("refused", sentence), None
+            raise gr.Error(sentence, visible=False, print_exception=False) from refusal
+
+    return download
+
+
+def _side(form: str) -> int | None:
+    """The pixels that the form needs; edges come out best of a picture that was enlarged before."""
+    return int(form) if form.isdigit() else SIZES[0] if form in ("transparent", "svg") else None
+
+
+def _enlarging(studio: Any, small: Image.Image, side: int, checkpoint: str) -> Iterator[Drawing]:
+    return studio.draw(
+        lambda model, _, *how: [model.enlarge(small, side, 0, *how)], 0, 1, "default", checkpoint, manner=ENHANCING
+    )
+
+
+def _name(path: str) -> str:
+    """What the file is called: its task and seed, where it has a record."""
+    try:
+        record = read_record(path)
+        return f"{record.get('task')}-{record.get('seed')}"
+    except Refusal:
+        return "picture"
+
+
+def _file(named: list[tuple[str, Image.Image]], form: str, cache: str) -> str:
+    name, content = in_form(named, form)
+    return processing_utils.save_bytes_to_cache(content, name, cache)
+
+
+def _film(named: list[tuple[str, Image.Image]], form: str, cache: str) -> str:
+    write = film.write_gif if form == "gif" else film.write_mp4
+    with tempfile.TemporaryDirectory() as folder:
+        made = write([picture for _, picture in named], Path(folder, f"{named[0][0]}.{form}"))
+        return processing_utils.save_file_to_cache(made, cache)

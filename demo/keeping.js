@@ -1,0 +1,68 @@
+() => {
+  // What is drawn is kept in this browser, in its database: the pictures themselves, what they came from, and a star.
+  const KEPT = 300; // entries without a star; older ones go
+  const open = new Promise((resolve, reject) => {
+    const asked = indexedDB.open("open-dalle2", 1);
+    asked.onupgradeneeded = () => asked.result.createObjectStore("drawn", { keyPath: "id", autoIncrement: true });
+    asked.onsuccess = () => resolve(asked.result);
+    asked.onerror = () => reject(asked.error);
+  });
+  open.catch(() => {}); // a browser may forbid it: then nothing is kept
+
+  async function store(mode, use) {
+    const transaction = (await open).transaction("drawn", mode), asked = use(transaction.objectStore("drawn"));
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(asked?.result);
+      transaction.onabort = transaction.onerror = () => reject(transaction.error);
+    });
+  }
+
+  const tell = () => window.dispatchEvent(new Event("kept"));
+  const blob = async file => file?.url ? (await fetch(file.url)).blob() : null;
+
+  async function all() {
+    const entries = await store("readonly", drawn => drawn.getAll());
+    return entries.sort((one, other) => other.time - one.time || one.id - other.id);
+  }
+
+  async function put(entries) {
+    await store("readwrite", drawn => { for (const entry of entries) drawn.put(entry); });
+    const old = (await all()).filter(entry => !entry.starred).slice(KEPT);
+    if (old.length) await store("readwrite", drawn => { for (const { id } of old) drawn.delete(id); });
+    tell();
+  }
+
+  async function remove(id) {
+    await store("readwrite", drawn => drawn.delete(id));
+    tell();
+  }
+
+  async function clear() {
+    await store("readwrite", drawn => drawn.clear());
+    tell();
+  }
+
+  // A film is one entry, all others are one a picture.
+  window.addEventListener("drawn", async ({ detail }) => {
+    const sources = await Promise.all(detail.sources.map(blob)), time = Date.now();
+    const pictures = await Promise.all(detail.pictures.map(async ({ image, caption, record }) =>
+      ({ blob: await blob(image), name: image.orig_name, caption, record })));
+    const entries = detail.film ? [pictures] : pictures.map(picture => [picture]);
+    await put(entries.map(frames => ({ time, starred: false, frames, sources })));
+  });
+
+  // What an earlier version kept: small pictures without their files.
+  async function move() {
+    const older = JSON.parse(localStorage.getItem("history") || "[]");
+    if (!older.length) return;
+    const entries = await Promise.all(older.map(async ({ thumbnail, caption, record }, index) => ({
+      time: Date.now() - index, starred: false, sources: [], small: true,
+      frames: [{ blob: await (await fetch(thumbnail)).blob(), caption, record }],
+    })));
+    await put(entries);
+    localStorage.removeItem("history");
+  }
+
+  window.keeping = { all, put, remove, clear };
+  move().catch(() => {});
+}
