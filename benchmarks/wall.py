@@ -77,21 +77,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.seeds < 1:
         parser.error("--seeds must be 1 or more")
     judge, model = Clip(), load(options.checkpoint)
-    rows, chosen, scores = [], [], {}
+    rows, chosen, scores, drawn_as = [], [], {}, {}
     index = {"checkpoint_hash": model.checkpoint_hash, "settings": model.settings.to_dict()}
     index |= {"wall": {"en": [], "zh": []}, "styles": {}}
     for wanted in track(list(_wanted(model.styles)), description="Drawing"):
-        drawn = model.text_to_image([wanted.prompt] * options.seeds, range(options.seeds))
-        near = judge.embed_pictures(drawn) @ judge.embed_captions([wanted.caption])[0]
-        best = int(near.argmax())
-        sample = {"file": wanted.file, "prompt": wanted.prompt, "seed": best}
+        asked = model.understand(wanted.prompt).asked
+        if asked not in drawn_as:  # a prompt that is understood as another one draws the same
+            drawn = model.text_to_image([wanted.prompt] * options.seeds, range(options.seeds))
+            near = judge.embed_pictures(drawn) @ judge.embed_captions([wanted.caption])[0]
+            best = int(near.argmax())
+            drawn_as[asked] = {"file": wanted.file, "seed": best}
+            scores[wanted.file] = near[best]
+            rows.append(drawn)
+            chosen.append(best)
+        sample = drawn_as[asked] | {"prompt": wanted.prompt}
         if wanted.style:
             index["styles"][wanted.style] = sample
         else:
             index["wall"][Path(wanted.file).parent.name].append(sample)
-        scores[wanted.file] = near[best]
-        rows.append(drawn)
-        chosen.append(best)
     for language, wall in index["wall"].items():
         best_of = sorted(wall, key=lambda sample: -scores[sample["file"]])[:KEPT]
         index["wall"][language] = [sample for sample in wall if sample in best_of]
