@@ -175,8 +175,10 @@ def test_a_killed_run_by_the_clock_leaves_no_process_and_goes_on(source: Path, t
     minutes, result = 0.4, None
     while result is None or "the least that works here" in result.stderr:  # a busy machine says what it needs
         result = completed(command(*arguments, minutes, "--resume"))
-        if found := re.search(r"about --minutes ([\d.]+)", result.stderr):
+        if found := re.search(r"about --minutes (\d+(?:\.\d+)?)", result.stderr):
             minutes = 1.5 * float(found.group(1))
+            if minutes > 3:
+                pytest.skip("so busy a machine that loading the libraries takes minutes")
     assert result.returncode == 0, result.stderr[-2000:]
     assert (out / "clip" / "text_encoder").exists()
     assert (out / "upsampler" / "super_res_last").exists()
