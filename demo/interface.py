@@ -22,6 +22,7 @@ ARGUMENTS = {
     "settings": f"one of {', '.join(PRESETS)}, or a table of what differs from the default, such as "
     '{"decoder": {"num_inference_steps": 10, "guidance_scale": 4}, "negative_prompt": "red"}',
     "literal": "true draws the very words; else the checkpoint is asked what it understands of them",
+    "weights": "the checkpoint_hash of a record that is drawn again, or its beginning: it is told if they are others",
     "checkpoint": "the model's name; leave it out for the default",
     "keep_composition": "true starts from the picture's own noise, and keeps its composition as far as `eta` says",
     "eta": "0 to 1, with keep_composition: 0 is the same picture, 1 keeps only its rough composition",

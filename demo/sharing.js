@@ -23,6 +23,8 @@
     const presets = window.presets[record.checkpoint] ?? window.presets[first];
     const settings = changed(record.settings, presets);
     if (settings !== "default") address.searchParams.set("settings", settings);
+    if (record.asked) address.searchParams.set("asked", "1");
+    address.searchParams.set("weights", record.checkpoint_hash.slice(0, 8));
     return address.href;
   }
 

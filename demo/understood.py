@@ -10,6 +10,9 @@ from demo.studio import Refusal, Studio, Understanding, sentence
 
 TEMPLATE = Path(__file__).with_name("understood.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
+OTHER_WEIGHTS = Both(
+    "The checkpoint has other weights than then: the picture will differ.", "模型的权重与当时不同：画出来会不一样。"
+)
 
 
 class Understood(gr.HTML):
@@ -20,12 +23,14 @@ class Understood(gr.HTML):
         super().__init__(value, label="Understood", render=render, **how)
 
 
-def told(understanding: Understanding) -> dict[str, Any]:
+def told(understanding: Understanding, other_weights: bool = False) -> dict[str, Any]:
     """What API and page are told of an understanding; {} where the words were taken as they are, without a remark.
 
     `offers` are what else may have been meant, each with the prompt to draw it by.
     """
     said = Both(sentence(understanding), sentence(understanding, "zh"))
+    if other_weights:
+        said = Both(f"{said.en} {OTHER_WEIGHTS.en}".strip(), said.zh + OTHER_WEIGHTS.zh)
     if understanding.literal and not said.en:
         return {}
     concept, style = understanding.concept, understanding.style

@@ -431,7 +431,7 @@ def test_the_api_reads_a_record(client: Client, tmp_path: Path, quick: Settings)
     images.write_record(picture, {"prompt": "a cat", "seed": 7, "settings": quick.to_dict()})
     file = images.save(picture, tmp_path / "cat.png")
     answer = client.predict(handle_file(file), api_name="/settings_of_picture")
-    assert list(answer) == ["a cat", 7, False, quick.to_dict()]
+    assert list(answer) == ["a cat", 7, False, quick.to_dict(), True, ""]
     images.write_record(picture, {"prompt": 3})
     shutil.copy(images.save(picture, tmp_path / "other.png"), file)
     with pytest.raises(AppError, match="no prompt and seed"):

@@ -31,15 +31,16 @@ class Interpreter:
         self,
         vocabulary: Vocabulary,
         styles: Sequence[str],
-        encoder: Callable[[], SentenceEncoder | None] = SentenceEncoder.installed,
+        encoder: Callable[[], SentenceEncoder | None] | None = None,
         threshold: float = THRESHOLD,
     ) -> None:
-        """`encoder` is called when the first prompt needs it: without one only known words are understood.
+        """`encoder` gives the sentence encoder, by default the installed one, when the first prompt needs it.
 
+        Without one only known words are understood.
         `threshold` is the least score that is drawn.
         """
         self.vocabulary, self.threshold = vocabulary, threshold
-        self._encoder = encoder
+        self._encoder = encoder or SentenceEncoder.installed
         self._styles = tuple(styles)
         self._lookup = Lookup(vocabulary)
 

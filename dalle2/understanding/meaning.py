@@ -22,9 +22,10 @@ class Meaning:
     def __init__(self, vocabulary: Vocabulary, lookup: Lookup, encoder: SentenceEncoder) -> None:
         self._vocabulary, self._lookup, self._encoder = vocabulary, lookup, encoder
         rows = [[vocabulary.tags[tag] for tag in entry.words["en"][1:]] for entry in vocabulary.entries]
-        # A concept without tags has the meaning of none: -1 points to a column that is never the greatest.
+        # -1 points to a column that is never the greatest.
         longest = max(map(len, rows), default=1) or 1
         self._tags = np.array([row + [-1] * (longest - len(row)) for row in rows])
+        self._untagged = np.array([not row for row in rows])
         self._particular = np.array([bool(re.search(r"-200d-264[02]", entry.code)) for entry in vocabulary.entries])
         self._colours = [set(COLOUR.findall(entry.label.lower())) for entry in vocabulary.entries]
 
@@ -37,7 +38,8 @@ class Meaning:
         """(texts, concepts); about the cosine between a text and a concept's label, tags and glosses."""
         vectors = self._encoder.embed(texts)
         tags = np.pad(vectors @ self._vocabulary.tag_meanings.T, ((0, 0), (0, 1)), constant_values=-1)
-        found = (1 - TAG_SHARE) * vectors @ self._vocabulary.meanings.T + TAG_SHARE * tags[:, self._tags].max(2)
+        meant, tagged = vectors @ self._vocabulary.meanings.T, tags[:, self._tags].max(2)
+        found = meant + TAG_SHARE * np.where(self._untagged, 0, tagged - meant)
         found -= PARTICULAR * self._particular
         for row, text in zip(found, texts, strict=True):
             row[list(self._lookup.tagged(text))] += TAGGED

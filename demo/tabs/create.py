@@ -22,16 +22,19 @@ COUNT = f"""prompt => {{
 # What a share link asks for, or the prompt that stood here before; widgets that neither names stay as they are.
 FROM_LINK = """(...now) => {
   const link = new URLSearchParams(location.search);
-  const checkpoint = link.get("checkpoint") in window.presets ? link.get("checkpoint") : now[4];
+  const checkpoint = link.get("checkpoint") in window.presets ? link.get("checkpoint") : now[6];
   const settings = link.has("settings") ? window.sharing.settings_of(link.get("settings"), checkpoint) : null;
   const seed = /^[0-9]+$/.test(link.get("seed")) ? Number(link.get("seed")) : null;
+  const recorded = seed !== null && link.get("prompt"); // a picture's; before "asked" its very words were drawn
   return [
     link.get("prompt")?.slice(0, %d) ?? (sessionStorage.getItem("prompt") || now[0]),
     seed ?? now[1],
     link.has("seed") ? false : now[2],
     settings ?? now[3],
+    recorded ? !link.has("asked") : now[4],
+    link.get("weights") ?? now[5],
     checkpoint,
-    seed !== null && link.get("prompt") ? 1 : now[5],
+    recorded ? 1 : now[7],
   ];
 }"""
 # A link to a picture shows that picture at once.
@@ -64,6 +67,9 @@ def build(desk: Desk) -> None:
                 visible=desk.studio.understands(),
                 elem_id="literal",
             )
+            # Of a record or link that is drawn again, until something else is asked for.
+            weights = gr.Textbox("", visible="hidden", elem_id="weights")
+            prompt.input(None, None, weights, js="() => ''", **HERE)
             settings = desk.choices()
             upload = gr.UploadButton(
                 say("Load settings from a picture", "从图片读取设置"),
@@ -79,6 +85,7 @@ def build(desk: Desk) -> None:
         count: int = DEFAULT_PICTURES,
         settings: Any = "default",
         literal: bool = False,
+        weights: str = "",
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
@@ -99,23 +106,24 @@ def build(desk: Desk) -> None:
                 checkpoint,
             )
 
-        yield from _answers(desk, draw, prompt, checkpoint, literal, request)
+        yield from _answers(desk, draw, prompt, checkpoint, literal, request, weights=weights)
 
-    desk.draws(bench, text_to_image, [prompt, seed, random_seed, count, settings, literal], [pictures, seed])
+    asked = [prompt, seed, random_seed, count, settings, literal, weights]
+    desk.draws(bench, text_to_image, asked, [pictures, seed])
     if styled:
         in_all_styles = _in_all_styles(desk)
         sheet = dataclasses.replace(bench, draw=bench.sheet)
         desk.draws(sheet, in_all_styles, [prompt, seed, random_seed, settings, literal], [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     # A record without what was asked is of the very words, as all were once.
-    as_then = [*known, (literal, "!record.asked")]
+    as_then = [*known, (literal, "!record.asked"), (weights, "record.checkpoint_hash")]
     desk.reuses("text_to_image", "create", as_then)
     # A picture of the wall is drawn as it is; "sample" is the task of no picture, so that no menu offers this way.
     desk.takes(Way("sample", "create", Both("Draw it", "画出来"), known, task="sample", press="draw"))
     if styled:
         all_styles = Both("All styles", "全部风格")
         desk.takes(Way("all-styles", "create", all_styles, as_then, "text_to_image", near=True, press="sheet"))
-    loaded = [prompt, seed, random_seed, settings]
+    loaded = [prompt, seed, random_seed, settings, literal, weights]
     upload.upload(_settings_of_picture(desk), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
     linked = [*loaded, desk.checkpoint, count]
     filled = desk.page.load(None, linked, linked, js=FROM_LINK % MAX_PROMPT_CHARACTERS, **HERE)
@@ -157,7 +165,7 @@ def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
         def named(record: Mapping[str, Any]) -> str:
             return str(record["prompt"])
 
-        yield from _answers(desk, draw, prompt, checkpoint, literal, request, named)
+        yield from _answers(desk, draw, prompt, checkpoint, literal, request, named=named)
 
     return in_all_styles
 
@@ -169,9 +177,14 @@ def _answers(
     checkpoint: str,
     literal: bool,
     request: gr.Request | None,
+    *,
     named: Callable[[Mapping[str, Any]], str] | None = None,
+    weights: str = "",
 ) -> Iterator[Answer]:
-    """As `desk.answers`; the progress says, as `understanding`, what the prompt was taken for (see `told`)."""
+    """As `desk.answers`; the progress says, as `understanding`, what the prompt was taken for (see `told`).
+
+    And that the weights are others, if they are, than those of the hash, or its beginning, that is given.
+    """
     said: dict[str, Any] = {}
 
     def drawings() -> Iterator[Drawing]:
@@ -180,7 +193,8 @@ def _answers(
         except NotKnown as unknown:
             said.update(told(unknown.understanding))
             raise
-        said.update(told(found))
+        others = weights and not desk.studio.model(checkpoint).checkpoint_hash.startswith(weights)
+        said.update(told(found, other_weights=bool(others)))
         yield from draw(found)
 
     caption = prompt.strip() if isinstance(prompt, str) else ""
@@ -196,15 +210,20 @@ def _understood(desk: Desk, prompt: gr.Textbox, bench: Bench) -> None:
     picked.then(None, None, None, js="() => window.arrive('create', 'draw')", **HERE)
 
 
-def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any]]:
-    def settings_of_picture(picture: str, request: gr.Request = None) -> tuple[str, int, bool, Any]:
-        """Read the record of a PNG that this program drew: its prompt, seed, False (not random), and settings."""
+def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any, bool, str]]:
+    def settings_of_picture(picture: str, request: gr.Request = None) -> tuple[str, int, bool, Any, bool, str]:
+        """Read the record of a PNG that this program drew.
+
+        Answers with its prompt, seed, False (not random), settings, whether its very words were drawn, and the
+        checkpoint's hash, as `/text_to_image` takes them.
+        """
         try:
             record = read_record(picture)
             prompt, seed = record.get("prompt"), record.get("seed")
             if not isinstance(prompt, str) or not isinstance(seed, int):
                 raise Refusal("This picture's record has no prompt and seed: choose one that was drawn from a prompt.")
-            return prompt, seed, False, desk.studio.settings(record.get("settings", "default")).to_dict()
+            settings = desk.studio.settings(record.get("settings", "default")).to_dict()
+            return prompt, seed, False, settings, "asked" not in record, str(record.get("checkpoint_hash", ""))
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 

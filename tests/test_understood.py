@@ -1,0 +1,109 @@
+"""The page and its API say what a prompt was taken for, and offer what is nearest to what they do not know."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, expect
+from visitor import button, draw, launched, needs_chromium, visiting
+
+from dalle2.sentence_encoder import WIDTH, SentenceEncoder
+from dalle2.understanding.answer import Near, Understanding, literal
+from dalle2.understanding.vocabulary import Vocabulary
+from demo.studio import Studio
+from demo.understood import NotKnown, told, understand
+
+
+class Letters:
+    """An encoder that counts letters."""
+
+    words = frozenset()
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        rows = np.full((len(texts), WIDTH), 0.01, np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for letter in text.lower():
+                row[ord(letter) % WIDTH] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def studio(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """With a checkpoint that knows dogs and cats."""
+    words = [("1f415", "dog", "狗"), ("1f408", "cat", "猫")]
+    rows = [
+        {
+            "concept": code,
+            "captions": [
+                {"language": "en", "label": label, "tags": []},
+                {"language": "zh", "label": chinese, "tags": []},
+            ],
+        }
+        for code, label, chinese in words
+    ]
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "knowing")
+    Vocabulary.of(rows, Letters()).write(folder)
+    monkeypatch.setattr(SentenceEncoder, "installed", Letters)
+    return Studio.open(str(folder))
+
+
+def test_what_is_told() -> None:
+    near = Near("2764", "red heart", "红心", 0.9)
+    offers = (Near("1f493", "beating heart", "心跳", 0.85), near)
+    found = Understanding("love", "red heart, noto style", near, "noto", nearest=offers)
+    said = told(found)
+    assert said["sentence"] == {"en": "I draw: red heart, noto style.", "zh": "我画的是：红心，noto风格。"}
+    assert [offer["prompt"] for offer in said["offers"]] == ["beating heart, noto style"]
+    assert told(literal("love")) == {}
+    assert told(literal("love"), other_weights=True)["sentence"]["en"].startswith("The checkpoint has other weights")
+
+
+def test_the_studio_understands_or_refuses_with_offers(studio: Studio) -> None:
+    first = studio.checkpoints[0]
+    assert studio.understands()
+    assert understand(studio, "狗，noto风格", first, False, None).asked == "dog, noto style"
+    assert understand(studio, "狗，noto风格", first, True, None).literal
+    with pytest.raises(NotKnown, match="I do not know “zzz”") as refusal:
+        understand(studio, "zzz", first, False, None)
+    assert not refusal.value.understanding.known
+
+
+@needs_chromium
+def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(
+    studio: Studio, browser: Browser, tmp_path: Path
+) -> None:
+    with launched(studio, tmp_path) as address, visiting(browser, address, locale="en-US") as page:
+        prompt, line = page.get_by_label("Prompt", exact=True), page.locator(".understood")
+        prompt.fill("狗，noto风格")
+        draw(page)
+        expect(line).to_contain_text("I draw: dog, noto style.")
+        prompt.fill("tac odg xy")
+        button(page, "draw").click()
+        expect(page.locator(".status.refused >> visible=true")).to_contain_text("I do not know “tac odg xy”; nearest: ")
+        line.get_by_role("button", name="cat").click()
+        expect(prompt).to_have_value("cat")
+        expect(page.locator(".status.done >> visible=true")).to_be_visible()
+        prompt.fill("tac odg xy")
+        page.get_by_label("Draw the very words").check()
+        draw(page)
+        expect(line).to_have_count(0)
+
+
+@needs_chromium
+def test_a_link_of_before_is_of_the_very_words_and_says_that_the_weights_are_others(
+    studio: Studio, browser: Browser, tmp_path: Path
+) -> None:
+    path = "/?prompt=狗&seed=3&settings=%22draft%22&weights=000000000000"
+    with launched(studio, tmp_path) as address, visiting(browser, address, path, locale="en-US") as page:
+        expect(page.get_by_label("Draw the very words")).to_be_checked()
+        draw(page)
+        expect(page.locator(".understood")).to_contain_text("The checkpoint has other weights than then")
+    with launched(studio, tmp_path) as address, visiting(browser, address, f"{path}&asked=dog", locale="zh-CN") as page:
+        expect(page.locator("#literal input")).not_to_be_checked()
+
+
+def test_other_families_offer_no_switch(tiny_checkpoint: Path) -> None:
+    studio = Studio.open(str(tiny_checkpoint))
+    assert not studio.understands()
+    assert studio.understand("Batman").literal
