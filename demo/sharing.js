@@ -24,7 +24,7 @@
     const settings = changed(record.settings, presets);
     if (settings !== "default") address.searchParams.set("settings", settings);
     if (record.asked) address.searchParams.set("asked", "1");
-    address.searchParams.set("weights", record.checkpoint_hash.slice(0, 8));
+    if (record.checkpoint_hash) address.searchParams.set("weights", record.checkpoint_hash.slice(0, 8));
     return address.href;
   }
 
