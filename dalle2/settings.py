@@ -41,9 +41,8 @@ class StageSettings:
     `num_inference_steps` is 1..MAX_STEPS; `guidance_scale` is 0..MAX_GUIDANCE_SCALE, 1 being no guidance;
     `guidance_interval` is the share of the steps, first to last in 0..1, that are guided; `eta` is how much fresh
     noise the ddim scheduler adds, from 0 (none) to 1; `times` is how often each step is taken (see
-    `sampling.sample`), by default once; `candidates` is how many embeddings the prior, or small pictures the decoder,
-    draws for each picture, of which it keeps the one nearest to the text (paper, section 2.2; for pictures DALL·E's
-    reranking by CLIP, arXiv 2102.12092, section 2.6).
+    `sampling.sample`), by default once; `candidates` is how many embeddings the prior draws for each
+    picture, of which it keeps the one nearest to the text (paper, section 2.2).
 
     `kind` is one of PRIORS, for the prior alone to choose. An autoregressive prior has as many steps as the
     checkpoint says, and a linear one just one, which is never guided; neither has a scheduler.
@@ -128,8 +127,8 @@ class Settings:
         object.__setattr__(self, "negative_prompt", check_negative_prompt(self.negative_prompt))
         if self.upsampler.guidance_scale != 1:
             raise ValueError("The upsampler is never guided: leave its guidance_scale at 1.")
-        if self.upsampler.candidates != 1:
-            raise ValueError("Only the prior and the decoder draw candidates: leave those of the upsampler at 1.")
+        if self.decoder.candidates != 1 or self.upsampler.candidates != 1:
+            raise ValueError("Only the prior draws candidates: leave those of the decoder and upsampler at 1.")
         if not self.decoder.kind == self.upsampler.kind == "diffusion":
             raise ValueError(
                 "Only the prior can be of another kind than diffusion: leave out that of the other stages."
@@ -161,12 +160,7 @@ class Settings:
         ddim does without the decoder's learned variance, which in the embedded weights leaves its range: with unclip
         and ddpm the painted part then comes out grey or black.
         """
-        changes = {
-            "num_inference_steps": REPAINTING_STEPS,
-            "scheduler": "ddim",
-            "times": REPAINTING_TIMES,
-            "candidates": 1,
-        }
+        changes = {"num_inference_steps": REPAINTING_STEPS, "scheduler": "ddim", "times": REPAINTING_TIMES}
         return replace(self, decoder=replace(self.decoder, eta=0.0, **changes))
 
     def drafting(self) -> "Settings":
@@ -182,7 +176,7 @@ class Settings:
         return replace(
             self,
             prior=prior,
-            decoder=replace(self.decoder, num_inference_steps=DRAFT_DECODER_STEPS, candidates=1),
+            decoder=replace(self.decoder, num_inference_steps=DRAFT_DECODER_STEPS),
             upsampler=replace(self.upsampler, num_inference_steps=1),
         )
 

@@ -4,7 +4,6 @@ Prior, text projection, decoder and a two-part upsampler, on diffusers' and tran
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -213,12 +212,9 @@ class Unclip(UnclipModel):
         chosen = settings or self.settings
         self._check_rows(embeddings, seeds, prompts)
         generator = generators(seeds)
-        if chosen.decoder.candidates > 1 and noise is None and kept is None and self.parts.image_encoder:
-            small = self._chosen_among(chosen, embeddings, generator, prompts, on_step)
-        else:
-            decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen)
-            start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
-            small = decoder.draw(chosen.decoder, generator, self.device, on_step, start, kept)
+        decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen)
+        start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
+        small = decoder.draw(chosen.decoder, generator, self.device, on_step, start, kept)
         upsampler = self._upsampler(small.clamp(-1, 1))
         return upsampler.draw(chosen.upsampler, generator, self.device, on_step, kept=kept).cpu()
 
@@ -283,33 +279,6 @@ class Unclip(UnclipModel):
             )
         if not torch.isfinite(embeddings).all():
             raise ValueError("decode takes embeddings of finite numbers only.")
-
-    def _chosen_among(
-        self,
-        settings: Settings,
-        embeddings: torch.Tensor,
-        noise: list[torch.Generator],
-        prompts: Sequence[str] | None,
-        on_step: OnStep | None,
-    ) -> torch.Tensor:
-        """Of several small pictures a seed the one (n, 3, size, size) that CLIP finds nearest to what was asked.
-
-        Asked is the prompt, or without one the embedding itself. Every candidate has fresh noise of its picture's own
-        generator.
-        """
-        many = settings.decoder.candidates
-        texts = [text for text in prompts or [""] * len(noise) for _ in range(many)]
-        repeated = [generator for generator in noise for _ in range(many)]
-
-        def first_of_each(step: Step) -> None:
-            on_step(replace(step, draw=lambda: step.pictures()[::many]))
-
-        decoder = self._decoder(embeddings.repeat_interleave(many, dim=0), texts, settings)
-        small = decoder.draw(settings.decoder, repeated, self.device, first_of_each if on_step else None)
-        seen = self.embed_image(images.to_pictures(small)).unflatten(0, (-1, many))
-        asked = self.reader.embed(prompts).float().cpu() if prompts else embeddings.float().cpu()
-        best = torch.cosine_similarity(seen, asked[:, None], dim=-1).argmax(1)
-        return small.unflatten(0, (-1, many))[torch.arange(len(best)), best.to(small.device)]
 
     def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: Settings) -> Stage:
         """The stage that draws small pictures (n, 3, size, size)."""
