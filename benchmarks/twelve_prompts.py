@@ -54,11 +54,11 @@ def _grid(pictures: Sequence[Image.Image], side: int) -> Image.Image:
     for index, (prompt, picture) in enumerate(zip(PROMPTS, pictures, strict=True)):
         left, top = index % _COLUMNS * width + _MARGIN, index // _COLUMNS * height + _MARGIN
         sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (left, top))
-        _write(draw, prompt, left + side / 2, top + side + 4)
+        write(draw, prompt, left + side / 2, top + side + 4)
     return sheet
 
 
-def _write(draw: ImageDraw.ImageDraw, prompt: str, centre: float, top: float) -> None:
+def write(draw: ImageDraw.ImageDraw, prompt: str, centre: float, top: float) -> None:
     """Writes a prompt sign by sign: few fonts have both Latin and Chinese ones."""
     signs = [(sign, _font(chinese=ord(sign) > 0x2E80)) for sign in prompt]
     left = centre - sum(font.getlength(sign) for sign, font in signs) / 2
