@@ -161,14 +161,15 @@ def test_a_picture_is_extended_and_enlarged(page: Page, photo: Path) -> None:
     # What this checkpoint draws it cannot enlarge any further than downloads do; a small picture it can.
     expect(page.get_by_role("menuitem", name="Enhance", exact=True)).to_have_count(0)
     open_tab(page, "Enhance")
-    own(page, photo)
+    large, small = photo.with_name("large.png"), photo.with_name("small.png")
+    Image.new("RGB", (50, 40), "teal").save(large)
+    own(page, large)
     button(page, "draw").click()
     expect(page.locator(".status.refused >> visible=true")).to_contain_text("at most 32")
-    small = photo.with_name("small.png")
     Image.new("RGB", (16, 20), "teal").save(small)
     own(page, small)
     expect(draw(page)).to_have_count(1)
-    expect(page.locator("img.before >> visible=true")).to_have_count(1)
+    expect(page.locator(".before >> visible=true")).to_have_count(1)
 
 
 @needs_chromium
