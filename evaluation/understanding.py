@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from dalle2.sentence_encoder import SentenceEncoder
-from dalle2.understanding.interpreter import THRESHOLD, Interpreter
+from dalle2.understanding.interpreter import GUESS, THRESHOLD, Interpreter
 from dalle2.understanding.vocabulary import Vocabulary
 from evaluation.clip import CHECKPOINTS
 from evaluation.report import print_table
@@ -114,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("checkpoint", nargs="?", default="emoji", help="a folder with a vocabulary; default: emoji")
     parser.add_argument("--part", choices=PARTS, default=PARTS[0], help="of the list; default: choose")
     parser.add_argument("--threshold", type=float, action="append", help=f"one, or several; {THRESHOLD} is used")
+    parser.add_argument("--guess", type=float, default=GUESS, help="of descriptions; default: %(default)s")
     parser.add_argument("--list", action="store_true", help="what went wrong at the last threshold")
     options = parser.parse_args(arguments)
     folder = CHECKPOINTS / options.checkpoint
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     encoder, asked = _Remembering(encoder), read_list(options.part)
     answered = []
     for threshold in options.threshold or THRESHOLDS:
-        answered.append(answer(Interpreter(vocabulary, STYLES, lambda: encoder, threshold), asked))
+        answered.append(answer(Interpreter(vocabulary, STYLES, lambda: encoder, threshold, options.guess), asked))
     known = sum(bool(one.concepts) for one in asked)
     title = f"{options.part}: {known} prompts that can be drawn, {len(asked) - known} that cannot"
     print_table(Console(), title, COLUMNS, [one.row() for one in answered])

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from dalle2 import images
+from dalle2.datasets.concepts import PARAPHRASES as WORDNET
+from dalle2.datasets.concepts import read_paraphrases
 from dalle2.families import EMBEDDED
 from dalle2.sentence_encoder import WIDTH, SentenceEncoder
 from dalle2.understanding.answer import Understanding
@@ -108,6 +110,14 @@ def test_what_it_does_not_know_is_offered_for(interpreter: Interpreter) -> None:
     assert sentence(found, "zh").startswith("我不认识“Batman”；最接近的是：")
 
 
+def test_a_doubtful_description_is_guessed_and_said_to_be_guessed(interpreter: Interpreter) -> None:
+    found = interpreter.understand("a metal machine that looks like a human")
+    assert found.known and found.guessed
+    assert sentence(found).startswith("My best guess: ") and sentence(found, "zh").startswith("我猜是：")
+    assert found.alternatives
+    assert not interpreter.understand("classic symbol of love").guessed
+
+
 @pytest.mark.parametrize("prompt", ["asdfghjkl qwerty", "x" * 1000, "🇫🇷", "???!!!", "埃菲尔铁塔", "Barack Obama", "42"])
 def test_nonsense_and_strangers_are_not_pretended(interpreter: Interpreter, prompt: str) -> None:
     found = interpreter.understand(prompt)
@@ -166,6 +176,8 @@ def test_no_paraphrase_of_the_card_is_in_the_vocabulary_or_in_what_the_threshold
     paraphrases = {bare(line[2]) for line in lines[1:]}
     assert len(paraphrases) > 100
     known = {bare(word) for entry in vocabulary.entries for words in entry.words.values() for word in words}
+    glosses, _ = read_paraphrases(WORDNET)  # of which the vocabulary has the meanings
+    known |= {bare(text) for texts in glosses.values() for text in texts}
     known |= {bare(line.split("\t")[0]) for line in EVERYDAY.read_text(encoding="utf-8").splitlines()}
     asked = {bare(one.prompt) for part in PARTS for one in read_list(part)}
     popular = LIST.with_name("popular-prompts.csv").read_text(encoding="utf-8").splitlines()
@@ -214,7 +226,9 @@ def test_a_vocabulary_is_written_and_read_again(tmp_path: Path) -> None:
         ("1f408", "cat", "猫", False),
         ("1f415", "dog", "狗", True),
     ]
-    assert np.allclose(read.meanings, made.meanings, atol=0.01)
+    for name in ("meanings", "tag_meanings", "gloss_meanings"):
+        assert np.allclose(getattr(read, name), getattr(made, name), atol=0.01)
+    assert read.glossed.tolist() == [0, 1]
     assert list(read.tags) == ["pet"]
     assert sorted(file.name for file in tmp_path.iterdir()) == [WORDS, VECTORS]
     assert Interpreter(read, ["noto"], Letters).understand("dgo, noto style").style == "noto"

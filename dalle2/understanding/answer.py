@@ -41,6 +41,7 @@ class Understanding:
         style, background: of those that the checkpoint knows; "" where none is named.
         nearest: other concepts that may have been meant, the nearest first.
         notes: what cannot be had, or was left out.
+        guessed: whether the concept is only the best guess at a description.
         literal: whether the words were taken as they are, without looking for what they mean.
     """
 
@@ -52,6 +53,7 @@ class Understanding:
     nearest: tuple[Near, ...] = ()
     notes: tuple[Note, ...] = ()
     literal: bool = False
+    guessed: bool = False
 
     @property
     def known(self) -> bool:

@@ -12,11 +12,13 @@ from dalle2.datasets.phrases import on_background, styled
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.answer import Near, Note, Understanding, literal
 from dalle2.understanding.lookup import Lookup, is_unspaced
-from dalle2.understanding.meaning import Meaning
+from dalle2.understanding.meaning import Meaning, describes
 from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import Wording, bare, take_apart
 
 THRESHOLD = 0.64  # the least score that is drawn; chosen by python -m evaluation.understanding
+GUESS = 0.5  # the least score of a guess at a description
+GUESS_CLOSE = 0.2  # how far behind an alternative to a guess may be
 OFFERED = 3  # concepts, where none is near enough
 WORTH_OFFERING = 0.3  # the least score of an offer
 SURE = 0.75  # the least score of what is taken for certain
@@ -33,13 +35,14 @@ class Interpreter:
         styles: Sequence[str],
         encoder: Callable[[], SentenceEncoder | None] | None = None,
         threshold: float = THRESHOLD,
+        guess: float = GUESS,
     ) -> None:
         """`encoder` gives the sentence encoder, by default the installed one, when the first prompt needs it.
 
-        Without one only known words are understood.
-        `threshold` is the least score that is drawn.
+        Without one only known words are understood. `threshold` is the least score that is drawn, `guess` that of a
+        description, whose best guess is drawn and said to be one.
         """
-        self.vocabulary, self.threshold = vocabulary, threshold
+        self.vocabulary, self.threshold, self.guess = vocabulary, threshold, guess
         self._encoder = encoder or SentenceEncoder.installed
         self._styles = tuple(styles)
         self._lookup = Lookup(vocabulary)
@@ -109,6 +112,8 @@ class Interpreter:
             if row.max() >= self.threshold:
                 left = "" if reading == mended else _left_out(wording.subject, reading)
                 return self._nearest(prompt, wording, row, left)
+        if describes(wording.subject) and scores[0].max() >= self.guess:
+            return dataclasses.replace(self._nearest(prompt, wording, scores[0], close=GUESS_CLOSE), guessed=True)
         if numbers := self._lookup.foreign(wording.subject):
             return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
         best = scores.max(0)
@@ -124,13 +129,15 @@ class Interpreter:
         score = float(scores[0, numbers[0]])
         return self._drawn(prompt, wording, numbers[0], score, numbers[1:], left=", ".join(things[1:]))
 
-    def _nearest(self, prompt: str, wording: Wording, scores: np.ndarray, left: str = "") -> Understanding:
+    def _nearest(
+        self, prompt: str, wording: Wording, scores: np.ndarray, left: str = "", close: float = CLOSE
+    ) -> Understanding:
         """The concept with the best score; others that are close may have been meant."""
         number, *others = _order(scores)
         score = float(scores[number])
-        close = [self._near(other, scores[other]) for other in others if scores[other] >= score - CLOSE]
+        nearest = [self._near(other, scores[other]) for other in others if scores[other] >= score - close]
         found = self._drawn(prompt, wording, number, score, left=left)
-        return dataclasses.replace(found, nearest=_distinct(close))
+        return dataclasses.replace(found, nearest=_distinct(nearest))
 
     def _drawn(
         self,

@@ -11,6 +11,8 @@ from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import COLOUR
 
 TAG_SHARE = 0.3  # of a score that comes from the nearest tag
+DESCRIPTION = 4  # words, from which on a text is rather a description than a name
+GLOSS_SHARE = 0.5  # of a description's score that comes from the nearest of a dictionary's words for the concept
 TAGGED = 0.05  # more where the text is a tag
 PARTICULAR = 0.02  # less for the man or the woman of a concept, which not many ask for
 OTHER_COLOUR = 0.1  # less for a thing of another colour than the text names
@@ -35,11 +37,14 @@ class Meaning:
         return self._encoder.words
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
-        """(texts, concepts); about the cosine between a text and a concept's label, tags and glosses."""
+        """(texts, concepts); about the cosine to a concept's label and tags or, of a description, its glosses."""
         vectors = self._encoder.embed(texts)
         tags = np.pad(vectors @ self._vocabulary.tag_meanings.T, ((0, 0), (0, 1)), constant_values=-1)
         meant, tagged = vectors @ self._vocabulary.meanings.T, tags[:, self._tags].max(2)
         found = meant + TAG_SHARE * np.where(self._untagged, 0, tagged - meant)
+        for row, text in enumerate(texts):
+            if describes(text):
+                found[row] = meant[row] + GLOSS_SHARE * (self._glossed(vectors[row], meant[row]) - meant[row])
         found -= PARTICULAR * self._particular
         for row, text in zip(found, texts, strict=True):
             row[list(self._lookup.tagged(text))] += TAGGED
@@ -50,3 +55,14 @@ class Meaning:
             if (exact := self._lookup.exact(text)) is not None:
                 row[exact] = 1
         return np.minimum(found, 1)
+
+    def _glossed(self, vector: np.ndarray, meant: np.ndarray) -> np.ndarray:
+        """(concepts,) likeness to the nearest gloss; what was `meant` where a concept has none."""
+        likeness = np.full(len(meant), -np.inf, np.float32)
+        np.maximum.at(likeness, self._vocabulary.glossed, self._vocabulary.gloss_meanings @ vector)
+        return np.where(np.isinf(likeness), meant, likeness)
+
+
+def describes(text: str) -> bool:
+    """Whether a text is so long that it describes a thing rather than names it."""
+    return len(text.split()) >= DESCRIPTION

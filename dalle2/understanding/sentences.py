@@ -40,8 +40,9 @@ def _drawn(understanding: Understanding, chinese: bool) -> str:
     style, ground = understanding.style, understanding.background
     if chinese:
         parts = [name(understanding.concept, "zh"), f"{style}风格" if style else "", f"{ground}背景" if ground else ""]
-        return f"我画的是：{'，'.join(part for part in parts if part)}。"
-    return f"I draw: {understanding.asked}."
+        begins = "我猜是" if understanding.guessed else "我画的是"
+        return f"{begins}：{'，'.join(part for part in parts if part)}。"
+    return f"{'My best guess' if understanding.guessed else 'I draw'}: {understanding.asked}."
 
 
 def _unknown(understanding: Understanding, chinese: bool) -> str:

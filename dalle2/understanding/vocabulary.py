@@ -23,6 +23,7 @@ from dalle2.sentence_encoder import SentenceEncoder
 
 WORDS, VECTORS = "vocabulary.parquet", "vocabulary.safetensors"
 GLOSSES = 6  # of a dictionary's words for a concept, the nearest, that help to say what it means
+KEPT_GLOSSES = 3  # of these, the nearest, of which each keeps its own meaning
 GLOSS_WEIGHT = 0.5  # beside the label and the label with tags
 LEVELS = 127
 _TAB = "\t"  # between words, none of which has one
@@ -59,11 +60,14 @@ class Vocabulary:
     Attributes:
         meanings: (concepts, width) float32 of length one.
         tag_meanings: (tags, width) of the English tags, each once, in alphabetical order.
+        gloss_meanings: (glosses, width) of a dictionary's words for concepts, which `glossed` (glosses,) numbers.
     """
 
     entries: tuple[Entry, ...]
     meanings: np.ndarray
     tag_meanings: np.ndarray
+    gloss_meanings: np.ndarray
+    glossed: np.ndarray
 
     @classmethod
     def of(
@@ -85,11 +89,13 @@ class Vocabulary:
         tagged = [f"{entry.label}: {', '.join(entry.words['en'][1:])}" for entry in entries]
         meanings = encoder.embed(labels) + encoder.embed(tagged)
         glosses = [(row.get("paraphrases") or [])[:GLOSSES] for row in rows.values()]
-        said = iter(encoder.embed([gloss for of in glosses for gloss in of]))
-        for meaning, of in zip(meanings, glosses, strict=True):
-            if of:
-                meaning += GLOSS_WEIGHT * np.mean([next(said) for _ in of], axis=0)
-        return cls(entries, _unit(meanings), encoder.embed(_tags(entries)))
+        said = encoder.embed([gloss for of in glosses for gloss in of])
+        glossed = np.array([number for number, of in enumerate(glosses) for _ in of], dtype=np.int16)
+        rank = np.array([rank for of in glosses for rank in range(len(of))])
+        for number in set(glossed.tolist()):
+            meanings[number] += GLOSS_WEIGHT * said[glossed == number].mean(0)
+        kept = rank < KEPT_GLOSSES
+        return cls(entries, _unit(meanings), encoder.embed(_tags(entries)), said[kept], glossed[kept])
 
     @classmethod
     def read(cls, folder: Path) -> "Vocabulary | None":
@@ -101,15 +107,17 @@ class Vocabulary:
             with safe_open(folder / VECTORS, framework="numpy") as file:
                 if (file.metadata() or {}).get("words") != _digest(folder / WORDS):
                     raise ValueError("its vectors are of other words")
-                meanings, tags = (_unit(file.get_tensor(name).astype(np.float32)) for name in ("concepts", "tags"))
-            if len(meanings) != len(entries) or len(tags) != len(_tags(entries)):
+                names = ("concepts", "tags", "glosses")
+                meanings, tags, glosses = (_unit(file.get_tensor(name).astype(np.float32)) for name in names)
+                glossed = file.get_tensor("glossed")
+            if (len(meanings), len(tags), len(glosses)) != (len(entries), len(_tags(entries)), len(glossed)):
                 raise ValueError("it has not one vector for each of its words")
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ValueError(
                 f"The vocabulary in {folder} is damaged ({error}): write it again with python -m dalle2.understanding, "
                 f"or remove {WORDS}."
             ) from error
-        return cls(entries, meanings, tags)
+        return cls(entries, meanings, tags, glosses, glossed)
 
     def write(self, folder: Path) -> None:
         """Into a checkpoint's folder; each file appears whole or not at all."""
@@ -119,7 +127,8 @@ class Vocabulary:
         table = pyarrow.table([*map(list, zip(*rows, strict=True))], names=["concept", "trained", "language", "words"])
         words, vectors = folder / f".{WORDS}.partial", folder / f".{VECTORS}.partial"
         pyarrow.parquet.write_table(table, words, compression="zstd", compression_level=19)
-        tensors = {"concepts": _rounded(self.meanings), "tags": _rounded(self.tag_meanings)}
+        parts = {"concepts": self.meanings, "tags": self.tag_meanings, "glosses": self.gloss_meanings}
+        tensors = {name: _rounded(rows) for name, rows in parts.items()} | {"glossed": self.glossed}
         save_file(tensors, vectors, {"words": _digest(words)})
         vectors.chmod(words.stat().st_mode)  # it is written for the owner's eyes only
         vectors.replace(folder / VECTORS)

@@ -10,7 +10,6 @@ from PIL import ImageColor
 from dalle2.datasets.captions import BACKGROUNDS, CHINESE_BACKGROUNDS, STYLE_PHRASES, style_phrases
 from dalle2.understanding.answer import Note
 
-MOST_READINGS = 12
 ARTICLES = ("a", "an", "the", "some", "my", "your", "one", "this", "that")
 COLOURS = (*BACKGROUNDS, "gray", "violet", "golden", "silver", "turquoise", "beige", "cyan", "magenta", "crimson")
 _PUNCTUATION = re.compile(r"[^\w\s#*&]+|_")
@@ -68,10 +67,10 @@ _PLACE = re.compile(
     re.I,
 )
 # Where the words about a thing end and those about its surroundings begin.
-_HEAD = re.compile(
-    r"[,;:.!?，。；：！？\n]|\s+(?=(?:wearing|riding|with|without|on|in|inside|over|at|and|playing|from|to|for|into|by"
-    r"|under|sleeping|holding|eating|drinking|who|that|which|launching|sitting|standing|running|flying|next|beside|above"
-    r"|below|behind|left|right|near|against|while|between|through|made|looking|watching|during|after|before)\b)",
+_SCENE = re.compile(
+    r"[,;:.!?，。；：！？\n]|\s+(?=(?:wearing|riding|with|without|on|in|inside|over|at|and|playing|from|to|into|by"
+    r"|under|sleeping|holding|eating|drinking|launching|sitting|standing|running|flying|next|beside|above"
+    r"|below|behind|left|right|near|against|while|between|through|looking|watching|during|after|before)\b)",
     re.I,
 )
 
@@ -98,11 +97,15 @@ class Wording:
         return found.group().lower() if found else ""
 
     def readings(self) -> list[str]:
-        """What may be meant, the whole first: without its colour or quality, then each part of it likewise."""
-        parts = [_without_article(_tidy(part)) for part in _HEAD.split(self.subject)]
-        found = [self.subject, *_plainer(self.subject), *parts]
-        found += [plainer for part in parts for plainer in _plainer(part)]
-        return [text for text in dict.fromkeys(found) if re.search(r"\w", text)][:MOST_READINGS]
+        """What may be meant, the whole first: without its colour or quality, then without its surroundings likewise."""
+        head = self.head()
+        found = [self.subject, *_plainer(self.subject), head, *_plainer(head)]
+        return [text for text in dict.fromkeys(found) if re.search(r"\w", text)]
+
+    def head(self) -> str:
+        """The thing alone, without what it does and where."""
+        parts = (_without_article(_tidy(part)) for part in _SCENE.split(self.subject))
+        return next(filter(None, parts), self.subject)
 
     def signified(self) -> str:
         """ "love", of which it is "a classic symbol"; "" where it is none."""
