@@ -111,7 +111,7 @@ def test_what_it_does_not_know_is_offered_for(interpreter: Interpreter) -> None:
 
 
 def test_a_doubtful_description_is_guessed_and_said_to_be_guessed(interpreter: Interpreter) -> None:
-    found = interpreter.understand("a metal machine that looks like a human")
+    found = interpreter.understand("a farm animal that gives milk")
     assert found.known and found.guessed
     assert sentence(found).startswith("My best guess: ") and sentence(found, "zh").startswith("我猜是：")
     assert found.alternatives
