@@ -280,7 +280,7 @@ def misfit(tmp_path: Path) -> Path:
     [
         ["-m", "evaluation.fid", "--images", "x"],
         ["-m", "dalle2", "a cat"],
-        ["-m", "dalle2.training", "x", "--out", "y"],
+        ["-m", "dalle2.training", "dalle2/training/recipes/emoji-cpu.toml", "--out", "y", "--dry-run"],
         ["app.py"],
     ],
 )

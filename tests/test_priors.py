@@ -27,9 +27,8 @@ from dalle2.training.linear_prior import LinearPriorStage, NormalEquations
 from dalle2.training.loop import Run
 from dalle2.training.recipe import PriorLinear, Recipe, read_recipe
 from dalle2.training.run import Training
-from evaluation import compare, contestants, generation
+from evaluation import compare, generation, turns
 from evaluation import prior as prior_quality
-from evaluation.manifest import Manifest, read_manifest
 
 DIM, COMPONENTS, BUCKETS, DOTS = 32, 6, 8, 4
 
@@ -604,11 +603,10 @@ def test_the_command_chooses_a_prior(
 
 
 def test_priors_are_compared_as_contestants(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def draw(name: str, arguments: list[str], out: Path) -> Manifest:  # without a process of its own
-        assert generation.main(arguments) == 0
-        return read_manifest(out)
+    def draw(tasks: dict[str, list[str]]) -> None:  # without processes of their own
+        assert [generation.main(arguments) for arguments in tasks.values()] == [0] * len(PRIORS)
 
-    monkeypatch.setattr(contestants, "_draw", draw)
+    monkeypatch.setattr(turns, "draw_in_turns", draw)
     prompts = tmp_path / "prompts.csv"
     prompts.write_text("id,caption\n" + "".join(f"{index},a cat {index}\n" for index in range(4)))
     names = [f"{folder} --prior {kind}" for kind in PRIORS]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import Browser
@@ -18,7 +19,7 @@ from benchmarks import visitors
 from benchmarks.visitors import Run, Visit, owns, visit
 from dalle2 import images
 from dalle2.model import UnclipModel
-from dalle2.settings import OnStep, Settings
+from dalle2.settings import OnStep
 from demo.studio import Drawing, Studio
 
 SECONDS = 120  # the most that anything may take, also on a busy machine
@@ -35,13 +36,19 @@ class Gated:
     def __getattr__(self, name: str) -> object:
         return getattr(self.model, name)
 
-    def text_to_image(self, prompts: list[str], seeds: list[int], settings: Settings, on_step: OnStep) -> list:
+    def embed_prompt(self, *asked: object) -> torch.Tensor:
+        return self.model.embed_prompt(*asked[:-1], self._gate(asked[-1]))
+
+    def decode(self, *asked: object) -> list:
+        return self.model.decode(*asked[:-1], self._gate(asked[-1]))
+
+    def _gate(self, on_step: OnStep) -> OnStep:
         def slowly(step: object) -> None:
             assert self.allowed.acquire(timeout=SECONDS)
             self.steps += 1
             on_step(step)
 
-        return self.model.text_to_image(prompts, seeds, settings, slowly)
+        return slowly
 
 
 class Watched(Studio):
