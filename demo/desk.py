@@ -293,8 +293,9 @@ def answers(
 ) -> Iterator[Answer]:
     """What an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
 
-    Of several pictures each has the caption `numbered`; `named` finds a finished one's own in its record. A Refusal
-    ends it with its sentence in the progress line, and as the API's error.
+    Of several pictures each has the caption `numbered`; `named` finds a finished one's own in its record, and until
+    then it has no number, which would be taken for what `named` tells. A Refusal ends it with its sentence in the
+    progress line, and as the API's error.
     """
     shown: Sequence[Image.Image] = ()
     try:
@@ -313,9 +314,17 @@ def answers(
 def _captioned(
     drawing: Drawing, caption: str, named: Callable[[Mapping[str, Any]], str] | None, numbered: str
 ) -> list[tuple[Image.Image, str]]:
-    if named and drawing.finished:
-        return [(picture, named(read_record(picture))) for picture in drawing.pictures]
+    pictures = drawing.pictures if drawing.finished else [_unsigned(picture) for picture in drawing.pictures]
+    if named:
+        return [(picture, named(read_record(picture)) if drawing.finished else f"{caption} …") for picture in pictures]
     return [
-        (picture, numbered.format(caption, index + 1) if len(drawing.pictures) > 1 else caption)
-        for index, picture in enumerate(drawing.pictures)
+        (picture, numbered.format(caption, index + 1) if len(pictures) > 1 else caption)
+        for index, picture in enumerate(pictures)
     ]
+
+
+def _unsigned(preview: Image.Image) -> Image.Image:
+    """A copy that stays without a record: the task may sign the frames that it has shown before we show them."""
+    copy = preview.copy()
+    copy.info = {}
+    return copy

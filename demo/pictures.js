@@ -107,11 +107,12 @@ element.addEventListener("input", event => {
   props.shown = Number(event.target.value);
 });
 
-// Finished pictures, and only they, carry records: the history keeps them in this browser, with what they came from.
+// Finished pictures, and only they, carry records: the history keeps them in this browser, with what they came from,
+// once there are all of them.
 watch("value", () => {
   if (props.playing) play(false);
-  const finished = pictures().filter(picture => picture.record);
-  if (!finished.length) return;
+  const finished = pictures();
+  if (!finished.length || !finished.every(picture => picture.record)) return;
   element.style.setProperty("--cut", "0%");
   const before = props.compared ? sources()[0]?.url ?? "" : "";
   if (props.before !== before) props.before = before;

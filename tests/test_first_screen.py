@@ -124,6 +124,7 @@ def test_a_style_is_marked_and_taken_off_and_all_are_drawn_at_once(browser: Brow
         expect(page.locator(".status.done")).to_be_visible()
         alts = page.locator(".pictures figure img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
         assert alts == ["a dog, noto style", "a dog, twemoji style"]
+        expect(page.locator(".pictures figure small")).to_have_text(["noto style", "twemoji style"])
         assert page.get_by_label("Seed", exact=True).input_value() == seed
 
 

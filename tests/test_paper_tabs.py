@@ -12,7 +12,9 @@ from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab
 
 from dalle2 import images
 from dalle2.model import UnclipModel
-from demo.studio import FREE, REPAINTING, RETRACING, Refusal, Studio, open_mask
+from demo.desk import answers
+from demo.pictures import Pictures
+from demo.studio import FREE, REPAINTING, RETRACING, Drawing, Refusal, Studio, open_mask
 
 # Few steps, also where the task would take fifty.
 SHORT = {"decoder": {"num_inference_steps": 2}, "upsampler": {"num_inference_steps": 2}}
@@ -58,6 +60,18 @@ def test_a_result_is_restyled_by_words(page: Page) -> None:
     assert captions == ["Strength 0", "Strength 0.5", "Strength 1"]
     page.get_by_label("Text diff by slerp, as in the paper").check()
     expect(page.get_by_label("number input for Maximum strength")).to_have_value("0.5")
+
+
+def test_a_frame_that_is_signed_while_others_are_drawn_is_still_a_preview() -> None:
+    frames = tuple(Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue"))
+    for frame, strength in zip(frames, (0, 0.5, 1), strict=True):
+        images.write_record(frame, {"task": "text_diff", "seed": 0, "strength": strength})
+    drawings = Drawing((0,), (), frames[:2]), Drawing((0,), (), frames, finished=True)
+    told = answers(lambda: iter(drawings), "Strength", None, lambda record: f"Strength {record['strength']}")
+    preview, done = [Pictures(render=False).postprocess(pictures).model_dump() for pictures, _, _ in told]
+    assert [(picture["record"], picture["caption"]) for picture in preview] == [(None, "Strength …")] * 2
+    assert [picture["caption"] for picture in done] == ["Strength 0", "Strength 0.5", "Strength 1"]
+    assert all(picture["record"] for picture in done)
 
 
 @needs_chromium
@@ -275,7 +289,7 @@ def test_the_api_describes(client: Client, photo: Path) -> None:
     "endpoint, arguments, sentence",
     [
         ("/text_diff", {"picture": None, "new": "a dog"}, "There is no picture yet"),
-        ("/text_diff", {"new": " "}, "The prompt is empty"),
+        ("/text_diff", {"new": " "}, '"What it should become" is empty'),
         ("/text_diff", {"new": "a dog", "count": 10_000}, "24"),
         ("/text_diff", {"new": "a dog", "strongest": 3}, "greater than maximum value 1"),
         ("/text_diff", {"new": "a dog", "settings": {"decoder": {"scheduler": "unipc"}}}, "Only plain DDIM"),

@@ -205,7 +205,7 @@ def _answers(
 def _understood(desk: Desk, prompt: gr.Textbox, bench: Bench) -> None:
     """What the prompt was taken for, below the progress; a click on what else may have been meant draws that."""
     line = Understood()
-    bench.status.change(None, bench.status, line, js="now => now.understanding ?? {}", **HERE)
+    bench.status.change(None, bench.status, line, js="now => ({...now.understanding, line: now.text})", **HERE)
     picked = line.pick(None, None, prompt, js="() => window.picked", **HERE)
     picked.then(None, None, None, js="() => window.arrive('create', 'draw')", **HERE)
 

@@ -87,12 +87,14 @@ element.addEventListener("click", async event => {
   }
 });
 
+element.addEventListener("input", event => {
+  if (!event.target.matches("[type=search]")) return;
+  props.sought = event.target.value;
+  show();
+});
+
 element.addEventListener("change", event => {
   const { value, dataset } = event.target;
-  if (event.target.matches("[type=search]")) {
-    props.sought = value;
-    return show();
-  }
   if (!event.target.matches("select") || !value) return;
   event.target.value = "";
   window.dispatchEvent(new CustomEvent("take", { detail: { pictures: find(dataset.id).frames, form: value } }));

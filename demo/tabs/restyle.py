@@ -8,7 +8,7 @@ import gradio as gr
 
 from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, REWORDING, STRENGTHS, Drawing, open_picture, words
+from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, REWORDING, STRENGTHS, Drawing, Refusal, open_picture, words
 
 DEFAULT_FRAMES = 6
 STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}
@@ -79,7 +79,10 @@ def build(desk: Desk) -> None:
         """
 
         def draw() -> Iterator[Drawing]:
-            source, to, origin = open_picture(picture), words(new), words(old, needed=False) or None
+            source = open_picture(picture)
+            if not (new or "").strip():
+                raise Refusal('"What it should become" is empty: write what the picture should turn into.')
+            to, origin = words(new), words(old, needed=False) or None
             yield from desk.studio.draw(
                 lambda model, seeds, *how: model.text_diff(
                     source, to, seeds[0], origin, _strengths(strongest, len(seeds)), *how, way
