@@ -81,6 +81,7 @@ def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(
         prompt.fill("tac odg xy")
         button(page, "draw").click()
         expect(page.locator(".status.refused >> visible=true")).to_contain_text("I do not know “tac odg xy”; nearest: ")
+        expect(page.get_by_text("I do not know")).to_have_count(1)
         line.get_by_role("button", name="cat").click()
         expect(prompt).to_have_value("cat")
         expect(page.locator(".status.done >> visible=true")).to_be_visible()
