@@ -50,7 +50,8 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     settings = chosen_settings(options, model)
     understood = literal(prompt) if options.literal else model.understand(prompt)
     if not understood.known:
-        raise ValueError(f"{sentence(understood)} Draw one of what it knows, or the very words with --literal.")
+        choice = "Draw one of what it knows" if understood.nearest else "Name another thing (--negative: what to avoid)"
+        raise ValueError(f"{sentence(understood)} {choice}, or draw the very words with --literal.")
     if said := sentence(understood):
         tqdm.write(said, file=sys.stderr)
     _check_size(options, model)

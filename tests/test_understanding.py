@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dalle2 import images
+from dalle2.__main__ import main
 from dalle2.datasets.concepts import PARAPHRASES as WORDNET
 from dalle2.datasets.concepts import read_paraphrases
 from dalle2.families import EMBEDDED
@@ -91,6 +92,12 @@ def test_the_prior_is_asked_what_the_checkpoint_knows(interpreter: Interpreter, 
         ("a cat and a dog", {"left"}),
         ("🐶🐱", {"left"}),
         ("a crab", {"untrained"}),
+        ("a white house", {"colour"}),
+        ("a happy dog", {"left"}),
+        ("a red heart without red", {"left"}),
+        ("a cat that is not black", {"left"}),
+        ("a dog without a hat", {"left"}),
+        ("猫，不要狗", {"left"}),
     ],
 )
 def test_what_cannot_be_had_is_told_in_both_languages(interpreter: Interpreter, prompt: str, kinds: set[str]) -> None:
@@ -100,6 +107,69 @@ def test_what_cannot_be_had_is_told_in_both_languages(interpreter: Interpreter, 
     for language, place in (("en", 0), ("zh", 1)):
         for kind in kinds:
             assert NOTES[kind][place].split("{}")[0] in sentence(found, language)
+
+
+@pytest.mark.parametrize(
+    "prompt, label",
+    [
+        ("a green tree", "deciduous tree"),
+        ("a purple tree", "deciduous tree"),
+        ("a yellow star", "star"),
+        ("a happy yellow star", "star"),
+        ("a red car", "automobile"),
+        ("a purple cat", "cat"),
+        ("a big dog", "dog"),
+        ("a happy dog", "dog"),
+        ("a small white flower", "white flower"),
+        ("a blue heart", "blue heart"),
+    ],
+)
+def test_a_thing_with_a_colour_or_quality_is_what_it_is_alone(
+    interpreter: Interpreter, prompt: str, label: str
+) -> None:
+    assert interpreter.understand(prompt).concept.label == label
+
+
+def test_a_colour_is_not_promised_and_not_denied_either(interpreter: Interpreter) -> None:
+    found = interpreter.understand("a light blue car")
+    assert sentence(found) == "I draw: automobile. I cannot promise the colour light blue."
+    assert sentence(found, "zh") == "我画的是：汽车。我不能保证颜色是“light blue”。"
+
+
+@pytest.mark.parametrize("prompt", ["not a cat", "no cat", "without a cat", "don't draw a cat", "不是猫", "没有猫"])
+def test_what_is_only_denied_is_not_drawn(interpreter: Interpreter, prompt: str) -> None:
+    found = interpreter.understand(prompt)
+    assert not found.known
+    assert sentence(found).startswith(f"I cannot draw what is not there (“{prompt}”)")
+    assert sentence(found, "zh").startswith(f"我画不出不存在的东西（“{prompt}”）")
+
+
+@pytest.mark.parametrize(
+    "prompt, label",
+    [
+        ("a no smoking sign", "no smoking"),
+        ("do not litter", "no littering"),
+        ("禁止吸烟", "no smoking"),
+        ("a face without a mouth", "face without mouth"),
+        ("no hat, but a dog", "dog"),
+    ],
+)
+def test_a_concept_may_say_itself_what_is_not_there(interpreter: Interpreter, prompt: str, label: str) -> None:
+    assert interpreter.understand(prompt).concept.label == label
+
+
+def test_many_words_that_are_left_out_are_each_said_once(interpreter: Interpreter) -> None:
+    found = interpreter.understand("a wizard with a long beard, standing on a hill, " * 8)
+    assert sentence(found) == "I draw: mage. Left out: with a long beard standing on hill."
+
+
+def test_where_nothing_is_offered_nothing_is_said_to_be_known(
+    encoder: SentenceEncoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for prompt in ("!!!???", "not a cat"):
+        assert main([prompt, "-o", str(tmp_path / "drawn.png")]) == 1
+        said = capsys.readouterr().err
+        assert prompt in said and "Name another thing" in said and "what it knows" not in said
 
 
 def test_what_it_does_not_know_is_offered_for(interpreter: Interpreter) -> None:

@@ -23,6 +23,7 @@ OFFERED = 3  # concepts, where none is near enough
 WORTH_OFFERING = 0.3  # the least score of an offer
 SURE = 0.75  # the least score of what is taken for certain
 CLOSE = 0.08  # how far behind an alternative to what is drawn may be
+DENIALS = ("no", "not", "non", "without")  # words of a concept that says that something is not there
 _LATIN = re.compile(r"[a-zA-Z]")
 
 
@@ -57,7 +58,10 @@ class Interpreter:
         """What this prompt, of any length and language, is taken for."""
         wording = take_apart(prompt, self._styles)
         pictured = self._of_emoji(prompt, wording)
-        return pictured or self._of_known_words(prompt, wording) or self._of_meaning(prompt, wording)
+        return pictured or self._of_denial(prompt, wording) or self._of_words(prompt, wording)
+
+    def _of_words(self, prompt: str, wording: Wording) -> Understanding:
+        return self._of_known_words(prompt, wording) or self._of_meaning(prompt, wording)
 
     def _of_emoji(self, prompt: str, wording: Wording) -> Understanding | None:
         """By the emoji characters in it; None where there are none."""
@@ -68,6 +72,30 @@ class Interpreter:
         if unknown and not re.search(r"\w", rest):
             return Understanding(prompt, "", notes=(*wording.notes, Note("unknown", unknown)))
         return None
+
+    def _of_denial(self, prompt: str, wording: Wording) -> Understanding | None:
+        """By what remains without what is denied; None where nothing is, or a concept says so itself: "no smoking"."""
+        denied, rest = wording.denied()
+        alone = not re.search(r"\w", rest)
+        if not denied or (alone and denied.casefold() in DENIALS) or self._forbids(wording, denied):
+            return None
+        if alone:
+            return Understanding(prompt, "", notes=(*wording.notes, Note("denied", denied)))
+        notes = (*wording.notes, Note("left", denied))
+        return self._of_words(prompt, dataclasses.replace(wording, subject=rest, notes=notes))
+
+    def _forbids(self, wording: Wording, denied: str) -> bool:
+        """Whether a concept is meant that says itself that something is not there."""
+        lookup, texts = self._lookup, (wording.whole, wording.subject)
+        if any(lookup.exact(text) is not None or lookup.labelled(text) for text in texts):
+            return True
+        if self._meaning is None:
+            return False
+        scores = self._meaning.scores([wording.subject])[0]
+        entry = self.vocabulary.entries[int(scores.argmax())]
+        said = {word for text in entry.words["en"] for word in bare(text).split()}
+        absent = {form for word in bare(denied).split() for form in (word, word.removesuffix("s"))} - set(DENIALS)
+        return scores.max() >= self.threshold and bool(said & set(DENIALS)) and bool(said & absent)
 
     def _of_known_words(self, prompt: str, wording: Wording) -> Understanding | None:
         """By the very words of a label, in any language."""
@@ -105,6 +133,8 @@ class Interpreter:
         scores = self._meaning.scores(texts)
         if signified and scores[0].max() >= SURE:
             return self._nearest(prompt, wording, scores[0])
+        if scores[0].max() < SURE and (plain := self._plain(prompt, wording)):
+            return plain
         if several := self._several(prompt, wording, things, scores[1:]):
             return several
         scores = scores[1 + len(things) :]
@@ -120,6 +150,14 @@ class Interpreter:
         nearest = [self._near(number, best[number]) for number in _order(best) if best[number] >= WORTH_OFFERING]
         notes = (*wording.notes, Note("unknown", wording.subject))
         return Understanding(prompt, "", None, wording.style, wording.background, _distinct(nearest), notes)
+
+    def _plain(self, prompt: str, wording: Wording) -> Understanding | None:
+        """The thing without its colour or qualities, where it is known alone: "a green tree" is first of all a tree."""
+        for reading in wording.plainer():
+            for number in (self._lookup.exact(reading), self._lookup.everyday(reading)):
+                if number is not None:
+                    return self._drawn(prompt, wording, number, 1.0, left=_left_out(wording.subject, reading))
+        return None
 
     def _several(self, prompt: str, wording: Wording, things: list[str], scores: np.ndarray) -> Understanding | None:
         """The first of several things, if all of them are well known; None otherwise."""
@@ -153,10 +191,12 @@ class Interpreter:
         if wording.background:
             asked = on_background(asked, wording.background)
         nearest = [self._near(other) for other in others]
-        notes = list(wording.notes)
-        if (colour := wording.colour) and colour not in concept.label.lower() and score < 1:
+        notes = [note for note in wording.notes if note.kind != "left"]
+        colour = wording.colour
+        if colour and colour not in concept.label.lower() and (score < 1 or colour in left.lower()):
             notes.append(Note("colour", colour))
-            left = " ".join(word for word in left.split() if word.lower() != colour)
+            left = " ".join(word for word in left.split() if word.lower() not in colour.split())
+        left = ", ".join(filter(None, [left, *(note.words for note in wording.notes if note.kind == "left")]))
         if left:
             notes.append(Note("left", left))
         if not concept.trained:

@@ -9,7 +9,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "background": ("Only plain backgrounds: not {}.", "背景只能是纯色，画不了“{}”。"),
     "number": ("I cannot count: one instead of {}.", "我不会数数：“{}”只画一个。"),
     "place": ("I cannot place things side by side: one thing at a time.", "我不会安排位置：一次只画一样东西。"),
-    "colour": ("Colours cannot be chosen: {}.", "颜色不能选：{}。"),
+    "colour": ("I cannot promise the colour {}.", "我不能保证颜色是“{}”。"),
     "left": ("Left out: {}.", "没有画：{}。"),
     "untrained": ("I was never shown this one.", "这个我从来没见过。"),
     "encoder": (
@@ -46,6 +46,10 @@ def _drawn(understanding: Understanding, chinese: bool) -> str:
 
 
 def _unknown(understanding: Understanding, chinese: bool) -> str:
+    if denied := next((_shown(note.words) for note in understanding.notes if note.kind == "denied"), ""):
+        if chinese:
+            return f"我画不出不存在的东西（“{denied}”）：请说要画什么，不想要的写进反向描述。"
+        return f"I cannot draw what is not there (“{denied}”): name a thing, and say what to avoid as negative prompt."
     words = next((note.words for note in understanding.notes if note.kind == "unknown"), understanding.prompt)
     words = _shown(words)
     nearest = [name(near, "zh" if chinese else "en") for near in understanding.nearest]
@@ -55,11 +59,14 @@ def _unknown(understanding: Understanding, chinese: bool) -> str:
 
 
 def _note(note: Note, chinese: bool) -> str:
-    return NOTES[note.kind][chinese].format(_shown(note.words))
+    words = note.words
+    if note.kind == "left" and len(words) > SHOWN:  # each word once
+        words = " ".join(dict.fromkeys(word.strip(",;.") for word in words.split()))
+    return NOTES[note.kind][chinese].format(_shown(words))
 
 
 def _shown(words: str) -> str:
-    return words if len(words) <= SHOWN else f"{words[:SHOWN].rstrip()}…"
+    return words if len(words) <= SHOWN else f"{words[:SHOWN].rstrip(' ,;.')}…"
 
 
 class NotUnderstood(ValueError):

@@ -73,6 +73,14 @@ _SCENE = re.compile(
     r"|below|behind|left|right|near|against|while|between|through|looking|watching|during|after|before)\b)",
     re.I,
 )
+# What is said not to be there, up to the end of its clause.
+_DENIAL = re.compile(
+    r",?\s*(?:\bplease\s+)?(?:\b(?:and|but|with)\s+)?(?:\b(?:that|which|who)\s+)?(?:\b(?:is|are|has|have|does|do)\s+)?"
+    r"\b(?:not|no(?!\.?\s*\d)|never|without|except|(?:don|isn|doesn|aren)['’]?t)\b[^,;.!?]*"
+    r"|[，,]?(?:但|而)?(?:不是|不要|没有|沒有|不带|不帶|不戴|不穿|不想要|别画|別畫|不画|不畫)(?:[^，。,；]*?的(?=\w)|[^，。,；]*)",
+    re.I,
+)
+_LINK = re.compile(r"^(?:but|and|just|only)\s+", re.I)
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,18 @@ class Wording:
         """The first colour in it, "" if there is none."""
         found = COLOUR.search(self.subject)
         return found.group().lower() if found else ""
+
+    def denied(self) -> tuple[str, str]:
+        """What is said not to be there, such as "without a hat", and the subject without it; "" where nothing is."""
+        found = _DENIAL.search(self.subject)
+        if not found:
+            return "", self.subject
+        rest = _tidy(f"{self.subject[: found.start()]} {self.subject[found.end() :]}")
+        return _tidy(found.group()), _without_article(_LINK.sub("", rest))
+
+    def plainer(self) -> list[str]:
+        """The subject without its colour, its qualities, or both, where it has any."""
+        return [text for text in _plainer(self.subject) if text and text != self.subject]
 
     def readings(self) -> list[str]:
         """What may be meant, the whole first: without its colour or quality, then without its surroundings likewise."""
