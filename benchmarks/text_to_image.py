@@ -79,7 +79,7 @@ def _serve(name: str, checkpoint: str | None, threads: int | None, pipe: Connect
 
 def _ours(checkpoint: str | None, same_steps: bool) -> Callable[[int], object]:
     from dalle2.families import EMBEDDED, load
-    from dalle2.families.unclip import KARLO_SETTINGS
+    from dalle2.families.karlo.model import KARLO_SETTINGS
 
     model = load(checkpoint or EMBEDDED)
     settings = KARLO_SETTINGS if same_steps else model.settings

@@ -146,7 +146,7 @@ def _captions(options: argparse.Namespace) -> list[str]:
     check_num(options.num)
     pictures = [images.open_picture(file) for file in options.files]
     if options.captioner:
-        from dalle2.families.captioner import Captioner
+        from dalle2.captioner import Captioner
 
         model = Captioner(options.captioner, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     else:

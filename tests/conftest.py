@@ -10,7 +10,8 @@ import tiny
 import torch
 
 from dalle2.datasets.phrases import Phrases
-from dalle2.families import layout, load
+from dalle2.families import load
+from dalle2.families.karlo import layout
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings, StageSettings
 

@@ -21,10 +21,11 @@ from transformers import (
 )
 
 from dalle2.__main__ import main
+from dalle2.captioner import Captioner
 from dalle2.datasets import phrases as phrase_list
 from dalle2.datasets.phrases import Phrases, on_background, styled
-from dalle2.families import load, unclip
-from dalle2.families.captioner import Captioner
+from dalle2.families import load
+from dalle2.families.karlo.load import save
 from dalle2.model import UnclipModel
 
 Capture = pytest.CaptureFixture[str]
@@ -114,7 +115,7 @@ def test_without_words_the_captioner_is_named(karlo_variations: Path) -> None:
 
 
 def test_words_travel_with_the_weights(model: UnclipModel, tmp_path: Path) -> None:
-    saved = load(unclip.save(model, tmp_path / "copy"))
+    saved = load(save(model, tmp_path / "copy"))
     assert saved.phrases == model.phrases and "captioning" in saved.capabilities
     (tmp_path / "copy" / "phrases.json").write_text('{"concepts": [], "styles": ["noto"]}')
     with pytest.raises(ValueError, match=r"phrases.json is damaged .*at least one concept"):

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from visitor import SECONDS, button, choose, launched, needs_chromium, open_tab, visiting
 
 from dalle2 import images
-from dalle2.families import layout
+from dalle2.families.karlo import layout
 from dalle2.settings import Settings
 from demo.blind import contestant
 from demo.studio import Refusal, Studio

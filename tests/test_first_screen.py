@@ -12,7 +12,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from visitor import SECONDS, button, choose, draw, launched, needs_chromium, visiting
 
-from dalle2.families import EMBEDDED, layout, load
+from dalle2.families import EMBEDDED, load
+from dalle2.families.karlo import layout
 from dalle2.settings import Settings
 from demo import samples
 from demo.page import TABS

@@ -11,7 +11,8 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.__main__ import main
-from dalle2.families import load, unclip
+from dalle2.families import load
+from dalle2.families.karlo.load import save
 from dalle2.settings import Settings
 
 PICTURE = Image.new("RGB", (40, 40), (200, 30, 60))
@@ -58,7 +59,7 @@ def test_damaged_statistics_are_the_prior_s(name: str, tiny_checkpoint: Path) ->
 def test_the_other_priors_stop_too(kind: str, tiny_checkpoint: Path, tmp_path: Path, quick: Settings) -> None:
     made = load(tiny_checkpoint)
     made.parts.prior_autoregressive, made.parts.prior_linear = test_priors.autoregressive(), test_priors.linear()
-    model = load(unclip.save(made, tmp_path / "priors"))
+    model = load(save(made, tmp_path / "priors"))
     settings = dataclasses.replace(quick, prior=dataclasses.replace(quick.prior, kind=kind))
     model.text_to_image(["a cat"], [1], settings)
     damage(model.prior(kind), float("nan"))
@@ -96,7 +97,7 @@ def test_every_task_stops(task: str, tiny_checkpoint: Path) -> None:
 def test_the_command_line_writes_no_black_picture(tiny_checkpoint: Path, tmp_path: Path, capsys) -> None:
     model = load(tiny_checkpoint)
     damage(model.parts.decoder, float("nan"))
-    damaged = unclip.save(model, tmp_path / "damaged")
+    damaged = save(model, tmp_path / "damaged")
     out = tmp_path / "cat.png"
     assert main(["a cat", "--checkpoint", str(damaged), "--seed", "1", "-o", str(out)]) == 1
     assert "The decoder gave numbers that are not finite" in capsys.readouterr().err

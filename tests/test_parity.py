@@ -15,7 +15,9 @@ from diffusers.pipelines.deprecated.unclip import UnCLIPTextProjModel
 from PIL import Image
 
 from dalle2 import images
-from dalle2.families import EMBEDDED, layout, load, unclip
+from dalle2.families import EMBEDDED, load
+from dalle2.families.karlo import layout
+from dalle2.families.karlo.model import KARLO_SETTINGS
 from dalle2.model import UnclipModel, generators
 from dalle2.settings import Settings, StageSettings
 
@@ -29,8 +31,8 @@ PROMPTS = [
 
 # Karlo's defaults; and for random networks that predict clean pictures less guidance, or they are chaotic.
 LONG = {
-    "epsilon": unclip.KARLO_SETTINGS,
-    "sample": dataclasses.replace(unclip.KARLO_SETTINGS, decoder=StageSettings(25, guidance_scale=3.0)),
+    "epsilon": KARLO_SETTINGS,
+    "sample": dataclasses.replace(KARLO_SETTINGS, decoder=StageSettings(25, guidance_scale=3.0)),
 }
 
 

@@ -16,7 +16,9 @@ from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
-from dalle2.families import layout, load, unclip
+from dalle2.families import load
+from dalle2.families.karlo import layout
+from dalle2.families.karlo.load import save
 from dalle2.model import UnclipModel
 from dalle2.networks.autoregressive_prior import AutoregressivePrior, Codebook, draw
 from dalle2.networks.linear_prior import LinearPrior, features
@@ -565,7 +567,7 @@ def test_stock_diffusers_ignores_them_and_the_hash_does_not(
     index = json.loads((folder / "model_index.json").read_text())
     assert index["_class_name"] == "UnCLIPPipeline" and not {"prior_linear", "prior_autoregressive"} & set(index)
     assert three.checkpoint_hash != model.checkpoint_hash
-    saved = load(unclip.save(load(folder), tmp_path / "saved", torch.float16))
+    saved = load(save(load(folder), tmp_path / "saved", torch.float16))
     assert saved.priors == PRIORS
     for kind in ("autoregressive", "linear"):
         stored = saved.prior(kind).state_dict()

@@ -30,7 +30,7 @@ from visitor import (
 )
 
 from dalle2 import images
-from dalle2.families import layout
+from dalle2.families.karlo import layout
 from dalle2.networks.linear_prior import LinearPrior
 from dalle2.settings import Settings
 from demo import film

@@ -19,8 +19,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dalle2 import families, images
-from dalle2.families import layout, load, unclip
-from dalle2.families.folder import choose_weights, locate
+from dalle2.families import load
+from dalle2.families.checkpoint_folder import choose_weights, locate
+from dalle2.families.karlo import layout
+from dalle2.families.karlo.load import save
+from dalle2.families.karlo.model import KARLO_SETTINGS
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, SCHEDULERS, Settings, StageSettings, Step
 
@@ -64,7 +67,7 @@ def test_published_karlo_loads(karlo_text: Path, karlo_variations: Path) -> None
     both = {"interpolation", "mix", "inpainting", "enhancement"}
     assert text.capabilities == {"text_to_image", "attention"} | both
     assert variations.capabilities == {"variations", "inversion", "text_diff"} | both
-    assert text.settings == unclip.KARLO_SETTINGS
+    assert text.settings == KARLO_SETTINGS
     assert text.settings.prior == StageSettings(25, 4.0) and text.settings.decoder == StageSettings(25, 8.0)
     made = tiny.parts("epsilon", pad="!")
     for name in layout.NETWORKS:
@@ -95,7 +98,7 @@ def test_which_weights_are_chosen() -> None:
 def test_saved_and_loaded_again_draws_the_same(karlo_text: Path, quick: Settings, tmp_path: Path) -> None:
     first = load(karlo_text)
     first.describe({"settings": quick.to_dict(), "styles": ["noto"]})
-    second = load(unclip.save(first, tmp_path / "saved"))
+    second = load(save(first, tmp_path / "saved"))
     assert second.settings == quick and second.styles == ("noto",)
     prompts = ["a cat!", "!!"]
     assert (levels(first.text_to_image(prompts, [1, 2], quick)) == levels(second.text_to_image(prompts, [1, 2]))).all()
@@ -131,7 +134,7 @@ def test_a_full_disk_leaves_no_checkpoint(tmp_path: Path) -> None:
     """The limit on the size of a file stands in for the disk: writes fail in the middle of the decoder."""
     script = (
         "import resource, signal, sys; sys.path.insert(0, 'tests'); import tiny\n"
-        "from dalle2.families import layout\n"
+        "from dalle2.families.karlo import layout\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
         "layout.write(tiny.parts(), sys.argv[1], {})"
@@ -188,8 +191,8 @@ def test_only_the_files_that_are_read_are_fetched(tmp_path: Path, monkeypatch: p
         asked.update(options, repo=repo)
         return str(tmp_path)
 
-    monkeypatch.setattr("dalle2.families.folder.HfApi.list_repo_files", lambda *_, **__: offered)
-    monkeypatch.setattr("dalle2.families.folder.snapshot_download", snapshot)
+    monkeypatch.setattr("dalle2.families.checkpoint_folder.HfApi.list_repo_files", lambda *_, **__: offered)
+    monkeypatch.setattr("dalle2.families.checkpoint_folder.snapshot_download", snapshot)
     small = ["model_index.json", "decoder/config.json", "tokenizer/merges.txt"]
     assert locate("someone/tiny@v1.0", torch.float32) == tmp_path
     assert (asked["repo"], asked["revision"]) == ("someone/tiny", "v1.0")

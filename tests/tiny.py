@@ -15,7 +15,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from dalle2.families import layout
+from dalle2.families.karlo import layout
 from dalle2.networks.text_projection import TextProjection
 
 MERGES = ["c a", "ca t</w>", "f a", "fa c", "fac e</w>", "a t", "d o", "do g</w>"]

@@ -20,7 +20,7 @@ def load(
     id@revision. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the networks, which
     takes a minute and then draws faster. ValueError says what is wrong and what was expected.
     """
-    from dalle2.families.folder import CheckpointFolder, locate
+    from dalle2.families.checkpoint_folder import CheckpointFolder, locate
 
     device = _check_device(device, dtype)
     embedded = source == EMBEDDED.name or Path(source) == EMBEDDED
@@ -35,10 +35,10 @@ def load(
             f"{source} is not a checkpoint of a known family: expected the folders decoder, text_proj, "
             "text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout)."
         )
-    from dalle2.families import unclip
+    from dalle2.families.karlo import load as karlo
 
     # A record names the embedded checkpoint by name, whose folder is elsewhere on another machine.
-    return unclip.load(folder, EMBEDDED.name if embedded else str(source), device, compile)
+    return karlo.load(folder, EMBEDDED.name if embedded else str(source), device, compile)
 
 
 def _check_device(device: str | torch.device, dtype: torch.dtype) -> torch.device:

@@ -7,8 +7,8 @@ from diffusers import PriorTransformer, UnCLIPScheduler
 from torch import nn
 
 from dalle2.datasets.randomness import Randomness
-from dalle2.families import priors
-from dalle2.families.reading import Text
+from dalle2.families.karlo import priors
+from dalle2.networks.text_encoder import Text
 from dalle2.settings import StageSettings
 from dalle2.training.clip import Towers
 

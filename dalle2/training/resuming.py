@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from dalle2.families.folder import CheckpointFolder
+from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.training.recipe import Recipe
 
 # Where something lies, and how often or fast it is done: not what is learnt.

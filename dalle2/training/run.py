@@ -16,7 +16,7 @@ from dalle2.datasets.paraphrases import embed
 from dalle2.datasets.phrases import NAME, Phrases
 from dalle2.datasets.pictures import WHITE, Batch, NoSuchSplit, PicturesInMemory, composite, load_pictures
 from dalle2.datasets.scenes import scene_texts
-from dalle2.families import layout
+from dalle2.families.karlo import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
 from dalle2.settings import StageSettings

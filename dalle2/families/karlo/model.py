@@ -5,7 +5,6 @@ Prior, text projection, decoder and a two-part upsampler, on diffusers' and tran
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,13 +13,13 @@ from PIL import Image
 from dalle2 import images
 from dalle2.datasets.phrases import Phrases
 from dalle2.ddim import DDIMScheduler, invert
-from dalle2.families import layout, priors
-from dalle2.families.attention import watched
-from dalle2.families.folder import CheckpointFolder, Fingerprint
-from dalle2.families.reading import Reader
-from dalle2.families.stage import Stage, reporter
+from dalle2.families.checkpoint_folder import Fingerprint
+from dalle2.families.diffusion import Stage, reporter
+from dalle2.families.karlo import layout, priors
+from dalle2.families.karlo.attention import watched
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
+from dalle2.networks.text_encoder import Reader
 from dalle2.settings import OnStep, Settings, StageSettings, Step
 from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import Attention, Kept, Seed, generators
@@ -32,39 +31,7 @@ KARLO_SETTINGS = Settings(
 )
 
 
-def load(folder: CheckpointFolder, source: str, device: torch.device, compile: bool) -> "Unclip":
-    """Open a checkpoint folder and put it on the device; ValueError says what is wrong with it."""
-    parts = layout.read(folder)
-    names = [*parts.present(), *(name for name in layout.OTHER_PRIORS if folder.has(name))]
-    model = Unclip(parts, source, device, folder.dtype, Fingerprint(folder, tuple(names)))
-    if (folder.path / "dalle2.json").exists():
-        description = folder.read_json("dalle2.json")
-        try:
-            model.describe(description)
-        except ValueError as error:
-            raise ValueError(f"{folder.path / 'dalle2.json'}: {error}") from error
-    model.speak(Phrases.read(folder.path))
-    if compile:
-        for name in ("prior", "decoder", "super_res_first", "super_res_last"):
-            if name in parts.present():
-                getattr(parts, name).compile()
-    return model
-
-
-def save(model: "Unclip", folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-    """Write the model as a checkpoint folder, its weights in `dtype` or as they are; see `layout.write`."""
-    description = {"settings": model.settings.to_dict(), "styles": model.styles, "examples": model.examples}
-    if model.subject:
-        description["subject"] = model.subject
-    for kind in model.priors:
-        model.prior(kind)  # read what nobody asked for yet
-    written = layout.write(model.parts, folder, description, dtype, model.phrases)
-    if model.interpreter is not None:
-        model.interpreter.vocabulary.write(written)
-    return written
-
-
-class Unclip(UnclipModel):
+class KarloModel(UnclipModel):
     """The three verbs on Karlo's parts."""
 
     def __init__(

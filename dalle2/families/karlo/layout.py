@@ -1,6 +1,6 @@
 """Karlo's layout on disk: the parts of a checkpoint, read and checked, and written for all readers.
 
-What the parts do together is `unclip`'s business.
+What the parts do together is `model`'s business.
 """
 
 import copy
@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from dalle2.datasets.phrases import Phrases
-from dalle2.families.folder import CheckpointFolder
+from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.linear_prior import LinearPrior
 from dalle2.networks.text_projection import TextProjection

@@ -9,11 +9,11 @@ from diffusers import PriorTransformer
 
 from dalle2 import sampling
 from dalle2.ddim import DDIMScheduler, invert
-from dalle2.families.reading import Text
-from dalle2.families.stage import Stage, reporter
+from dalle2.families.diffusion import Stage, reporter
 from dalle2.finiteness import check_finite
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.linear_prior import LinearPrior
+from dalle2.networks.text_encoder import Text
 from dalle2.settings import OnStep, StageSettings, Step
 
 
