@@ -44,6 +44,7 @@ class Job:
     folder: Path
     schedule: Schedule
     compiles: bool
+    threads: int  # where the processor trains
 
 
 class Attempt:
@@ -86,6 +87,7 @@ class Parallel:
         self.seconds = 60 * minutes
         end = began + self.seconds * (1 - _WRITING) - _WRITING_SECONDS
         self.schedule = Schedule.of(recipe, folder, time.monotonic(), end)
+        self._threads = 1
         self._attempts: dict[str, list[Attempt]] = {}
         self._failed: dict[str, str] = {}
         self._told: set[str] = set()
@@ -98,6 +100,7 @@ class Parallel:
         resuming.check(self.folder, self.recipe)
         training = Training(self.recipe, Run(self.folder, self.recipe.seed, Accelerator(cpu=True)), self.schedule)
         shutil.rmtree(training.shared, ignore_errors=True)  # of a run that was killed
+        self._threads = max(1, torch.get_num_threads() // max(1, len(wanted)))
         try:
             for stage in wanted:
                 self._start(stage)
@@ -134,7 +137,7 @@ class Parallel:
         attempts = self._attempts.setdefault(stage, [])
         plan = getattr(self.recipe, stage)
         compiles = getattr(plan, "compile", False) and not attempts
-        attempts.append(Attempt(Job(stage, self.recipe, self.folder, self.schedule, compiles)))
+        attempts.append(Attempt(Job(stage, self.recipe, self.folder, self.schedule, compiles, self._threads)))
 
     def _check_loading(self) -> None:
         gone = time.monotonic() - self.began
@@ -233,7 +236,7 @@ def _train_here(job: Job, told: Connection) -> None:
     accelerator = start(recipe.precision)
     if accelerator.device.type == "cpu":
         torch.set_float32_matmul_precision("high")
-        torch.set_num_threads(1)  # the other stages have the other cores
+        torch.set_num_threads(job.threads)
     if job.compiles:
         rehearse(recipe, job.stage, accelerator)
     told.send("")
