@@ -1,0 +1,156 @@
+"""What was drawn once is drawn again: pictures of every task with their records, as an earlier version left them.
+
+They lie in `records/`, one folder a case; `python tests/test_records.py CASE` draws a new case's there.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dalle2 import images
+from dalle2.families import load
+from dalle2.model import UnclipModel
+from dalle2.settings import Settings
+
+FOLDER = Path(__file__).parent / "records"
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
+OTHER = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8))
+SMALL = OTHER.resize((12, 12))
+MASK = Image.new("L", PICTURE.size, 0)
+MASK.paste(255, (0, 0, 28, 40))
+# A prompt and checkpoint's own styles, drawn by the embedded weights.
+HEART = "a red heart, twemoji style"
+
+Drawn = list[Image.Image]
+
+
+def against(settings: Settings, negative: str) -> Settings:
+    return dataclasses.replace(settings, negative_prompt=negative)
+
+
+def few(model: UnclipModel) -> Settings:
+    """Few steps of a checkpoint that has many, with its own schedulers and guidance."""
+    own, steps = model.settings, {"prior": 3, "decoder": 4, "upsampler": 3}
+    changes = {
+        name: dataclasses.replace(getattr(own, name), num_inference_steps=count) for name, count in steps.items()
+    }
+    return dataclasses.replace(own, **changes)
+
+
+# By the tiny checkpoint of the tests.
+TINY: dict[str, Callable[[UnclipModel, Settings], Drawn]] = {
+    "text_to_image": lambda model, quick: model.text_to_image(["a cat face", "a dog"], [1, 7], quick),
+    "text_to_image-negative": lambda model, quick: model.text_to_image(["a cat"], [5], against(quick, "a dog")),
+    "variations": lambda model, quick: model.variations(PICTURE, [1, 2], settings=quick),
+    "variations-prompt": lambda model, quick: model.variations(PICTURE, [3], "a cat", quick),
+    "variations-eta": lambda model, quick: model.variations(PICTURE, [4], settings=quick.retracing(3), eta=0.5),
+    "reconstruct": lambda model, quick: model.reconstruct([PICTURE, OTHER], [1, 2], quick.retracing(3)),
+    "interpolate": lambda model, quick: model.interpolate([PICTURE, "a cat", OTHER], 4, 6, quick),
+    "interpolate-prompts": lambda model, quick: model.interpolate(["a cat", "a dog"], 3, 6, quick, loop=True),
+    "interpolate-slerp": lambda model, quick: model.interpolate(
+        [PICTURE, OTHER], [0.25, 0.75], 6, quick.retracing(3), noise="slerp"
+    ),
+    "mix": lambda model, quick: model.mix([(PICTURE, 1.0), ("a cat", 0.5), (OTHER, -0.3)], [4, 5], quick),
+    "mix-prompts": lambda model, quick: model.mix([("a cat", 0.7), ("a dog", 0.3)], [4], quick),
+    "text_diff": lambda model, quick: model.text_diff(PICTURE, "a cat", 6, "a dog", [0.0, 0.6], quick.rewording(3)),
+    "text_diff-slerp": lambda model, quick: model.text_diff(
+        PICTURE, "a cat", 6, None, [0.4], quick.rewording(3), way="slerp"
+    ),
+    "inpaint": lambda model, quick: model.inpaint(PICTURE, MASK, [1, 2], None, quick),
+    "inpaint-prompt": lambda model, quick: model.inpaint(PICTURE, MASK, [3], "a dog", quick),
+    "outpaint": lambda model, quick: model.outpaint(PICTURE, [1], "a cat", quick, share=0.6, anchor=(0.0, 1.0)),
+    "enhance": lambda model, quick: model.enhance([SMALL], [4], quick),
+    "enlarge": lambda model, quick: [model.enlarge(SMALL, 40, 4, quick)],
+    "dimensions": lambda model, quick: model.dimensions(PICTURE, [0, 3], 6, settings=quick),
+    "steps": lambda model, quick: model.steps("a cat", 6, quick),
+    "attention": lambda model, quick: model.attention("a cat, dog!", 6, quick),
+}
+# By the embedded checkpoint.
+EMBEDDED: dict[str, Callable[[UnclipModel, Settings], Drawn]] = {
+    "emoji-text_to_image": lambda model, few: model.text_to_image(["heart", HEART], [1, 2], few),
+    "emoji-draft": lambda model, few: model.text_to_image([HEART], [3], few.drafting(), literal=True),
+    "emoji-mix": lambda model, few: model.mix([("a cat face", 0.6), (HEART, 0.4)], [4], few),
+    "emoji-interpolate": lambda model, few: model.interpolate([HEART, "a cat face"], [0.5], 5, few),
+    "emoji-variations": lambda model, few: model.variations(kept("emoji-text_to_image")[1], [6], settings=few),
+}
+
+
+def kept(case: str) -> Drawn:
+    files = sorted((FOLDER / case).glob("*.png"), key=lambda file: int(file.stem))
+    return [images.open_with_record(file) for file in files]
+
+
+def difference(first: Image.Image, second: Image.Image) -> np.ndarray:
+    return np.abs(np.asarray(first).astype(int) - np.asarray(second))
+
+
+def told(picture: Image.Image) -> dict[str, object]:
+    """A picture's record, without what belongs to the machine and the folder that it was drawn in."""
+    elsewhere = ("checkpoint", "checkpoint_hash", "versions", "device")
+    return {key: value for key, value in images.read_record(picture).items() if key not in elsewhere}
+
+
+@pytest.fixture(scope="module")
+def embedded() -> UnclipModel:
+    return load("emoji")
+
+
+@pytest.mark.parametrize("case", TINY)
+def test_every_task_draws_and_records_as_it_did(case: str, model: UnclipModel, quick: Settings) -> None:
+    drawn, then = TINY[case](model, quick), kept(case)
+    for picture, before in zip(drawn, then, strict=True):
+        assert difference(picture, before).max() <= 1
+        assert told(picture).items() >= told(before).items()
+
+
+@pytest.mark.parametrize("case", EMBEDDED)
+def test_the_embedded_checkpoint_draws_and_records_as_it_did(case: str, embedded: UnclipModel) -> None:
+    drawn, then = EMBEDDED[case](embedded, few(embedded)), kept(case)
+    for picture, before in zip(drawn, then, strict=True):
+        # Trained networks make more of another machine's rounding, but of no other task's picture.
+        assert difference(picture, before).mean() <= 0.5
+        assert told(picture).items() >= told(before).items()
+
+
+@pytest.mark.parametrize("case", ["text_to_image", "text_to_image-negative", "interpolate-prompts", "mix-prompts"])
+def test_an_old_record_is_redrawn(case: str, model: UnclipModel) -> None:
+    for before in kept(case):
+        assert difference(model.redraw(images.read_record(before)), before).max() <= 1
+
+
+@pytest.mark.parametrize("case", ["emoji-text_to_image", "emoji-draft", "emoji-mix", "emoji-interpolate"])
+def test_an_old_record_of_the_embedded_checkpoint_is_redrawn(case: str, embedded: UnclipModel) -> None:
+    for before in kept(case):
+        assert difference(embedded.redraw(images.read_record(before)), before).mean() <= 0.5
+
+
+def keep(cases: list[str]) -> None:
+    """Draw these cases into `records/`."""
+    import tempfile
+
+    import conftest
+    import tiny
+
+    from dalle2.families import layout
+
+    with tempfile.TemporaryDirectory() as folder:
+        description = {"settings": conftest.QUICK.to_dict(), "styles": ["twemoji", "noto"], "examples": ["a cat face"]}
+        model = load(layout.write(tiny.parts("sample"), Path(folder, "sample"), description))
+        model.checkpoint = "tiny"
+        for case in cases:
+            embedded = load("emoji") if case in EMBEDDED else None
+            pictures = (
+                TINY[case](model, conftest.QUICK) if embedded is None else EMBEDDED[case](embedded, few(embedded))
+            )
+            (FOLDER / case).mkdir(parents=True, exist_ok=True)
+            for index, picture in enumerate(pictures):
+                images.save(picture, FOLDER / case / f"{index}.png")
+
+
+if __name__ == "__main__":
+    keep(sys.argv[1:] or [*TINY, *EMBEDDED])
