@@ -36,11 +36,11 @@ from rich.table import Table
 from torch import nn
 
 from benchmarks import peers
-from evaluation.features import extract
-from evaluation.folder import find_pictures
-from evaluation.inception import BATCH_NORM_EPSILON, Inception, Trunk
-from evaluation.resizing import SIDE
-from evaluation.statistics import Moments, frechet_distance
+from evaluation.metrics.statistics import Moments, frechet_distance
+from evaluation.networks.features import extract
+from evaluation.networks.inception import BATCH_NORM_EPSILON, Inception, Trunk
+from evaluation.networks.resizing import SIDE
+from evaluation.pictures.image_folder import find_pictures
 
 PICTURES, REFERENCE = "drawn", "reference.npz"
 REFERENCES = 300  # pictures whose features the reference statistics are made of

@@ -1,8 +1,8 @@
 """python -m benchmarks.popular_prompts -o sheet.webp: 36 popular prompts of one to four words, seeds 0 to 2.
 
-`evaluation/popular-prompts.csv` was fixed before the weights that it judges. Every picture stands under its prompt with
-what the checkpoint says beforehand;
-a prompt that it says it does not know has no pictures. `--literal` draws the very words.
+`evaluation/emoji/popular-prompts.csv` was fixed before the weights that it judges. Every picture stands under its
+prompt with what the checkpoint says beforehand; a prompt that it says it does not know has no pictures. `--literal`
+draws the very words.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from dalle2.model import UnclipModel
 from dalle2.understanding import sentences
 from dalle2.understanding.answer import Understanding
 
-LIST = Path(__file__).parent.parent / "evaluation" / "popular-prompts.csv"
+LIST = Path(__file__).parent.parent / "evaluation" / "emoji" / "popular-prompts.csv"
 SEEDS = (0, 1, 2)
 _COLUMNS, _SIDE, _MARGIN, _LINE, _LETTERS = 3, 112, 10, 15, 58
 

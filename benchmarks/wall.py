@@ -20,7 +20,7 @@ from rich.progress import track
 
 from dalle2 import images
 from dalle2.families import EMBEDDED, load
-from evaluation.clip import Clip
+from evaluation.networks.clip import Clip
 
 # English, as the judge reads it, and Chinese; of each language the wall keeps the KEPT best.
 WALL = (

@@ -15,16 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation import command, report
-from evaluation.bootstrap import mean_interval
-from evaluation.clip import JUDGES, Clip, conditioned, default_judge
-from evaluation.features import extract
-from evaluation.manifest import read_manifest
-from evaluation.pairing import Pair, read_pairs
-from evaluation.prompts import SAMPLINGS
-from evaluation.report import Measure, Report
+from evaluation.cli import command
+from evaluation.metrics.bootstrap import mean_interval
+from evaluation.metrics.retrieval import AMONG, ranks
+from evaluation.networks.clip import JUDGES, Clip, conditioned, default_judge
+from evaluation.networks.features import extract
+from evaluation.pictures.manifest import read_manifest
+from evaluation.prompts.pairing import Pair, read_pairs
+from evaluation.prompts.prompt_sets import SAMPLINGS
+from evaluation.reporting import report
+from evaluation.reporting.report import Measure, Report
 
-AMONG = 100  # captions, the right one among them
 RANKS = (1, 5, 10)
 
 
@@ -178,22 +179,6 @@ def _others(own: np.ndarray, count: int, seed: int) -> np.ndarray:
     following = np.empty(count, dtype=int)
     following[circle] = np.roll(circle, -1)
     return following[own]
-
-
-def ranks(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, among: int, seed: int) -> np.ndarray:
-    """How many of `among` - 1 other captions, drawn for each picture, fit it as well as its own, or better.
-
-    An equal one counts as better, so that a CLIP which sees no difference has no success.
-    """
-    rng = np.random.default_rng(seed)
-    ranks = np.empty(len(own), dtype=int)
-    for index, right in enumerate(own):
-        # Of all captions but the right one: those from it on are moved up by one.
-        others = rng.choice(len(texts) - 1, among - 1, replace=False)
-        others += others >= right
-        cosines = texts[others] @ pictures[index]
-        ranks[index] = (cosines >= texts[right] @ pictures[index]).sum()
-    return ranks
 
 
 def _spread(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -14,11 +14,12 @@ from functools import cached_property
 from pathlib import Path
 
 from dalle2.images import open_picture
-from evaluation import command, report, webpage
-from evaluation import cost as costs
-from evaluation.cost import COST
-from evaluation.manifest import MANIFEST, read_manifest
-from evaluation.report import COLUMNS, Report, flat, markdown_notes, markdown_table
+from evaluation.cli import command
+from evaluation.comparing import cost as costs
+from evaluation.comparing.cost import COST
+from evaluation.pictures.manifest import MANIFEST, read_manifest
+from evaluation.reporting import report, webpage
+from evaluation.reporting.report import COLUMNS, Report, flat, markdown_notes, markdown_table
 
 SHOWN = 24
 SIDE = 128  # pixels of a picture on the page

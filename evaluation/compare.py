@@ -21,9 +21,10 @@ from rich.console import Console
 from tqdm import tqdm
 
 from dalle2.images import open_picture
-from evaluation import clip_score, command, comparison_page, cost, fid, manifold, report, similarity
-from evaluation.clip import Clip
-from evaluation.comparison import (
+from evaluation import clip_score, fid
+from evaluation.cli import command
+from evaluation.comparing import comparison_page, cost
+from evaluation.comparing.comparison import (
     Comparison,
     Likeness,
     Measured,
@@ -35,16 +36,19 @@ from evaluation.comparison import (
     pareto,
     speed_notes,
 )
-from evaluation.contestants import Contestant, open_contestants
-from evaluation.features import JUDGE, Network, extract, open_network, space_of
-from evaluation.folder import canonical, measured_pictures
-from evaluation.kernel_distance import kid
-from evaluation.manifest import MANIFEST, Manifest
-from evaluation.prompts import SAMPLINGS
-from evaluation.report import Measure
-from evaluation.sources import KINDS
-from evaluation.statistics import Moments, Statistics, frechet_distance, leave_groups_out
-from evaluation.tables import read_csv
+from evaluation.comparing.contestants import Contestant, open_contestants
+from evaluation.metrics import prdc, similarity
+from evaluation.metrics.kernel_distance import kid
+from evaluation.metrics.statistics import Moments, Statistics, frechet_distance, leave_groups_out
+from evaluation.networks.clip import Clip
+from evaluation.networks.features import JUDGE, Network, extract, open_network, space_of
+from evaluation.pictures.image_folder import canonical, measured_pictures
+from evaluation.pictures.manifest import MANIFEST, Manifest
+from evaluation.prompts.prompt_sets import SAMPLINGS
+from evaluation.prompts.sources import KINDS
+from evaluation.prompts.tables import read_csv
+from evaluation.reporting import report
+from evaluation.reporting.report import Measure
 
 SCENES = 24
 SUFFIXES = (".html", ".md", ".json", ".csv")
@@ -365,7 +369,7 @@ def _per_picture(distances: Sequence[Measure], features: np.ndarray, reference: 
     names = {one.name.split(" ")[0]: one.name for one in distances}
     if "precision" not in names:
         return {}
-    shares = manifold.measure(features, reference.features)
+    shares = prdc.measure(features, reference.features)
     return {names[kind]: getattr(shares, kind) for kind in ("precision", "recall", "density", "coverage")}
 
 

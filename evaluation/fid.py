@@ -13,17 +13,19 @@ import numpy as np
 import torch
 from scipy.stats import t
 
-from evaluation import command, kernel_distance, manifold, report
-from evaluation.bootstrap import mean_interval
-from evaluation.features import ClipFeatures, Network, extract, open_network, space_of
-from evaluation.folder import measured_pictures
-from evaluation.inception import VARIABLE, Inception
-from evaluation.inception_score import SPLITS, inception_score
-from evaluation.manifest import read_manifest
-from evaluation.protocol import PROTOCOLS, Protocol
-from evaluation.report import Measure, Report
-from evaluation.resizing import RESIZES
-from evaluation.statistics import Moments, Statistics, frechet_distance, leave_groups_out
+from evaluation.cli import command
+from evaluation.metrics import kernel_distance, prdc
+from evaluation.metrics.bootstrap import mean_interval
+from evaluation.metrics.inception_score import SPLITS, inception_score
+from evaluation.metrics.statistics import Moments, Statistics, frechet_distance, leave_groups_out
+from evaluation.networks.features import ClipFeatures, Network, extract, open_network, space_of
+from evaluation.networks.inception import VARIABLE, Inception
+from evaluation.networks.resizing import RESIZES
+from evaluation.pictures.image_folder import measured_pictures
+from evaluation.pictures.manifest import read_manifest
+from evaluation.prompts.protocol import PROTOCOLS, Protocol
+from evaluation.reporting import report
+from evaluation.reporting.report import Measure, Report
 
 FEW = 10_000  # pictures, below which FID's bias is larger than most differences
 GROUPS = 20
@@ -110,14 +112,14 @@ def _of_features(
         mean, deviation = kernel_distance.kid_of_subsets(pictures, reference, size=SUBSET, seed=seed)
         facts["100 subsets of 1,000"] = f"{mean:.6f} ± {deviation:.6f}"
     found = [Measure(names[1], distance.value, n, "lower", distance.interval, facts)]
-    if min(n, m) <= manifold.DENSITY_NEIGHBOURS:
+    if min(n, m) <= prdc.DENSITY_NEIGHBOURS:
         return found
-    shares = manifold.measure(pictures, reference)
+    shares = prdc.measure(pictures, reference)
     for name, values, neighbours in (
-        ("precision", shares.precision, manifold.PRECISION_NEIGHBOURS),
-        ("recall", shares.recall, manifold.PRECISION_NEIGHBOURS),
-        ("density", shares.density, manifold.DENSITY_NEIGHBOURS),
-        ("coverage", shares.coverage, manifold.DENSITY_NEIGHBOURS),
+        ("precision", shares.precision, prdc.PRECISION_NEIGHBOURS),
+        ("recall", shares.recall, prdc.PRECISION_NEIGHBOURS),
+        ("density", shares.density, prdc.DENSITY_NEIGHBOURS),
+        ("coverage", shares.coverage, prdc.DENSITY_NEIGHBOURS),
     ):
         interval = mean_interval(values, seed)
         facts = {**details, "neighbours": neighbours}

@@ -31,12 +31,22 @@ from dalle2 import images
 from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
-from evaluation import command, report
-from evaluation import prompts as prompt_sets
-from evaluation.cost import COST, Cost, Stopwatch, write_cost
-from evaluation.manifest import MANIFEST, Manifest, Row, as_text, is_whole, read_manifest, readable, write_manifest
-from evaluation.prompts import PromptSet
-from evaluation.turns import END, READY
+from evaluation.cli import command
+from evaluation.comparing.cost import COST, Cost, Stopwatch, write_cost
+from evaluation.comparing.turns import END, READY
+from evaluation.pictures.manifest import (
+    MANIFEST,
+    Manifest,
+    Row,
+    as_text,
+    is_whole,
+    read_manifest,
+    readable,
+    write_manifest,
+)
+from evaluation.prompts import prompt_sets
+from evaluation.prompts.prompt_sets import PromptSet
+from evaluation.reporting import report
 
 BATCH_SIZE = 8
 DONE = object()

@@ -20,15 +20,17 @@ from tqdm import tqdm
 from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings, check_seed
-from evaluation import command, recognition, report
-from evaluation import prompts as prompt_sets
-from evaluation.bootstrap import mean_interval, median_interval, paired_bootstrap
-from evaluation.clip_score import AMONG
-from evaluation.cost import Stopwatch
-from evaluation.folder import open_file
-from evaluation.prompts import Prompt, PromptSet
-from evaluation.report import Measure, Report
-from evaluation.statistics import Moments, frechet_distance
+from evaluation.cli import command
+from evaluation.comparing.cost import Stopwatch
+from evaluation.metrics import retrieval
+from evaluation.metrics.bootstrap import mean_interval, median_interval, paired_bootstrap
+from evaluation.metrics.retrieval import AMONG
+from evaluation.metrics.statistics import Moments, frechet_distance
+from evaluation.pictures.image_folder import open_file
+from evaluation.prompts import prompt_sets
+from evaluation.prompts.prompt_sets import Prompt, PromptSet
+from evaluation.reporting import report
+from evaluation.reporting.report import Measure, Report
 
 NONE = "the text embedding, no prior"
 
@@ -98,7 +100,7 @@ def _measures(rows: Mapping[str, np.ndarray], true: np.ndarray, seed: int) -> It
     unit, real, n = {kind: _unit(given) for kind, given in rows.items()}, _unit(true), len(true)
     moments = Moments.of(true)
     for kind, given in unit.items():
-        found = recognition.found_caption(given, real, np.arange(n), seed)
+        found = retrieval.found_caption(given, real, np.arange(n), seed)
         yield _mean(f"R@1 of its own picture among {min(AMONG, n)} ({kind})", found, _better(kind), seed)
     for kind, given in rows.items():
         distance = frechet_distance(Moments.of(given), moments)

@@ -18,16 +18,18 @@ from tqdm import tqdm
 
 from dalle2.images import open_picture, save
 from dalle2.understanding.interpreter import Interpreter
-from evaluation import command, copies, report, sheets
-from evaluation.assignments import MEANINGS, assign
-from evaluation.bench import Bench
-from evaluation.clip import CHECKPOINTS, JUDGES, Clip, conditioned, default_judge
-from evaluation.contestants import Contestant, open_contestants
-from evaluation.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
-from evaluation.features import ClipFeatures
-from evaluation.manifest import read_manifest
-from evaluation.questions import NEEDS, QUESTIONS, enlarged, speed
-from evaluation.scores import Score, Scorecard, deliver
+from evaluation.cli import command
+from evaluation.comparing.contestants import Contestant, open_contestants
+from evaluation.emoji import memorization
+from evaluation.emoji.embedded_set import Bench
+from evaluation.emoji.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
+from evaluation.emoji.prompt_lists import MEANINGS, assign
+from evaluation.emoji.scorecard_metrics import NEEDS, QUESTIONS, enlarged, speed
+from evaluation.emoji.scores import Score, Scorecard, deliver
+from evaluation.networks.clip import CHECKPOINTS, JUDGES, Clip, conditioned, default_judge
+from evaluation.networks.features import ClipFeatures
+from evaluation.pictures.manifest import read_manifest
+from evaluation.reporting import report, sheets
 
 NUM = 736  # the whole test split
 LEAST = 8
@@ -163,7 +165,7 @@ def _sheets(bench: Bench, out: Path) -> tuple[str, ...]:
     contestant = bench.drawn["unseen"]
     pictures = [open_picture(file) for file in contestant.files[:GRID]]
     save(sheets.grid(pictures), out / "grid.png")
-    near = copies.nearest(bench.pictures("unseen")[:SHOWN], bench.real(bench.trained), NEIGHBOURS)
+    near = memorization.nearest(bench.pictures("unseen")[:SHOWN], bench.real(bench.trained), NEIGHBOURS)
     rows = [
         (picture, [bench.trained[place].picture(bench.size) for place in places], cosines)
         for picture, places, cosines in zip(pictures, near.indices, near.cosines, strict=False)

@@ -24,13 +24,14 @@ from tqdm import tqdm
 
 from dalle2.images import square
 from dalle2.settings import Step
-from evaluation import command, report
-from evaluation.bootstrap import mean_interval
-from evaluation.folder import Found, canonical, measured_pictures, open_file
-from evaluation.lpips import Lpips
-from evaluation.manifest import read_manifest
-from evaluation.report import Measure, Report
-from evaluation.similarity import CAP, LEAST, SIGMA, WINDOW, Likeness, compare
+from evaluation.cli import command
+from evaluation.metrics.bootstrap import mean_interval
+from evaluation.metrics.lpips import Lpips
+from evaluation.metrics.similarity import CAP, LEAST, SIGMA, WINDOW, Likeness, compare
+from evaluation.pictures.image_folder import Found, canonical, measured_pictures, open_file
+from evaluation.pictures.manifest import read_manifest
+from evaluation.reporting import report
+from evaluation.reporting.report import Measure, Report
 
 MODES = {
     "pairs": "two folders, paired by file name",
@@ -192,7 +193,7 @@ def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: d
     """Each real picture, in the checkpoint's size, and what the checkpoint makes of it; picture i has seed + i."""
     # only these modes load a model
     from dalle2.families import EMBEDDED, load
-    from evaluation.enlargement import enlarged
+    from evaluation.drawing.enlargement import enlarged
 
     if options.at == "decoder" and mode == "upsampler":
         raise ValueError("The upsampler alone leaves the decoder out: leave out --at decoder.")

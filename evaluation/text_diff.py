@@ -22,13 +22,15 @@ from dalle2.images import open_picture, read_record, save
 from dalle2.model import UnclipModel
 from dalle2.settings import RETRACING_STEPS, Settings
 from dalle2.settings import STRENGTHS as WAYS
-from evaluation import command, recognition, report, sheets
-from evaluation.clip import Clip, conditioned, default_judge
-from evaluation.emoji_set import EmojiSet, Pair, embed, read_emoji_set, training_subgroups
-from evaluation.enlargement import open_drawer
-from evaluation.features import ClipFeatures
-from evaluation.manifest import is_whole
-from evaluation.scores import Score, Scorecard, deliver, of_values
+from evaluation.cli import command
+from evaluation.drawing.enlargement import open_drawer
+from evaluation.emoji.emoji_set import EmojiSet, Pair, embed, read_emoji_set, training_subgroups
+from evaluation.emoji.scores import Score, Scorecard, deliver, of_values
+from evaluation.metrics import retrieval
+from evaluation.networks.clip import Clip, conditioned, default_judge
+from evaluation.networks.features import ClipFeatures
+from evaluation.pictures.manifest import is_whole
+from evaluation.reporting import report, sheets
 
 STYLE = "fluent color"
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
@@ -70,14 +72,14 @@ class Judge:
     def restyled(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
         """Whether each picture is seen in the wanted style, by both ways of telling."""
         return {
-            "captions of its label in each style": recognition.style_by_caption(pictures, self.styled) == self.wanted,
-            "mean of real training pictures": recognition.style_by_mean(pictures, self.training, self.training_styles)
+            "captions of its label in each style": retrieval.style_by_caption(pictures, self.styled) == self.wanted,
+            "mean of real training pictures": retrieval.style_by_mean(pictures, self.training, self.training_styles)
             == self.wanted,
         }
 
     def kept(self, pictures: np.ndarray) -> np.ndarray:
         """Whether each picture's concept is found among 100."""
-        return recognition.found_caption(pictures, self.names, self.own, self.seed)
+        return retrieval.found_caption(pictures, self.names, self.own, self.seed)
 
 
 def scores(
@@ -90,7 +92,7 @@ def scores(
     right = {
         way: np.concatenate([found, ~judge.restyled(untouched)[way]]) for way, found in judge.restyled(real).items()
     }
-    way = recognition.better(right)
+    way = retrieval.better(right)
     how_style = f"whether {style} is the nearest style, by {way} (right for {right[way].mean():.1%} of real pictures)"
     real_style, real_concept = judge.restyled(real)[way], judge.kept(real)
     shares = {

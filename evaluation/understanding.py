@@ -20,10 +20,10 @@ from rich.console import Console
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.interpreter import GUESS, THRESHOLD, Interpreter
 from dalle2.understanding.vocabulary import Vocabulary
-from evaluation.clip import CHECKPOINTS
-from evaluation.report import print_table
+from evaluation.networks.clip import CHECKPOINTS
+from evaluation.reporting.report import print_table
 
-LIST = Path(__file__).with_suffix(".tsv")
+LIST = Path(__file__).parent / "emoji" / "understanding.tsv"
 PARTS = ("choose", "held out")
 THRESHOLDS = tuple(np.arange(0.5, 0.805, 0.02).round(2))
 COLUMNS = ("threshold", "right", "another", "only offered", "… the right one", "pretended")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.bootstrap import holm, jackknife, mean_interval, paired_bootstrap, sign_test
+from evaluation.metrics.bootstrap import holm, jackknife, mean_interval, paired_bootstrap, sign_test
 
 
 def test_the_interval_is_near_the_normal_one() -> None:

@@ -18,8 +18,9 @@ from transformers import (
 
 from dalle2 import images
 from evaluation import clip_score
-from evaluation.clip import Clip, conditioned, weights_hash
-from evaluation.pairing import Pair, read_pairs
+from evaluation.metrics import retrieval
+from evaluation.networks.clip import Clip, conditioned, weights_hash
+from evaluation.prompts.pairing import Pair, read_pairs
 
 COCO = Path(__file__).parent.parent / ".." / "shared" / "coco-mini"
 LONG = "a dog and a cat and a face of a dog and a cat"
@@ -127,7 +128,7 @@ def test_ceiling_floor_and_ranks(clip: Clip, folder: Path) -> None:
 
 def test_a_blind_clip_has_no_success() -> None:
     same = np.ones((5, 4), np.float32) / 2
-    ranks = clip_score.ranks(same, same, np.arange(5), among=5, seed=0)
+    ranks = retrieval.ranks(same, same, np.arange(5), among=5, seed=0)
     np.testing.assert_array_equal(ranks, 4)
 
 

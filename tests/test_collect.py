@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from test_compare import drawn
 
-from evaluation import collect, report
+from evaluation import collect
 from evaluation.collect import Collection, read_part
-from evaluation.cost import Cost, write_cost
-from evaluation.report import Measure, Report
+from evaluation.comparing.cost import Cost, write_cost
+from evaluation.reporting import report
+from evaluation.reporting.report import Measure, Report
 
 REPORTS = Path(collect.__file__).parent / "reports"
 

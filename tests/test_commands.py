@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation import clip_score, collect, command, compare, fid, prior, report, scorecard, ssim_psnr, text_diff
-from evaluation.report import Measure, Report
+from evaluation import clip_score, collect, compare, fid, prior, scorecard, ssim_psnr, text_diff
+from evaluation.cli import command
+from evaluation.reporting import report
+from evaluation.reporting.report import Measure, Report
 
 ROOT = Path(__file__).parent.parent
 Capture = pytest.CaptureFixture[str]

@@ -13,11 +13,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dalle2 import images
-from evaluation import compare, comparison_page
-from evaluation.comparison import Comparison, Point, count_votes, pareto
-from evaluation.contestants import Contestant, open_contestant, open_contestants
-from evaluation.cost import COST
-from evaluation.manifest import Manifest, Row, write_manifest
+from evaluation import compare
+from evaluation.comparing import comparison_page
+from evaluation.comparing.comparison import Comparison, Point, count_votes, pareto
+from evaluation.comparing.contestants import Contestant, open_contestant, open_contestants
+from evaluation.comparing.cost import COST
+from evaluation.pictures.manifest import Manifest, Row, write_manifest
 
 CAPTIONS = ["a cat", "a dog face", "<b>a face</b> & more", "a cat face"]
 

@@ -14,14 +14,15 @@ from PIL import Image
 from scipy.stats import t
 
 from benchmarks.fid import random_weights
-from evaluation import features, inception, kernel_distance, manifold, statistics
-from evaluation.clip import Clip
-from evaluation.features import ClipFeatures, extract, open_network, space_of
 from evaluation.fid import main, measure, warnings_of
-from evaluation.folder import find_pictures
-from evaluation.kernel_distance import cmmd, kid
-from evaluation.manifest import Manifest, Row, write_manifest
-from evaluation.statistics import FeatureSpace, Moments, Statistics, frechet_distance
+from evaluation.metrics import kernel_distance, prdc, statistics
+from evaluation.metrics.kernel_distance import cmmd, kid
+from evaluation.metrics.statistics import FeatureSpace, Moments, Statistics, frechet_distance
+from evaluation.networks import features, inception
+from evaluation.networks.clip import Clip
+from evaluation.networks.features import ClipFeatures, extract, open_network, space_of
+from evaluation.pictures.image_folder import find_pictures
+from evaluation.pictures.manifest import Manifest, Row, write_manifest
 
 ROOT = Path(__file__).parent.parent
 Capture = pytest.CaptureFixture[str]
@@ -294,7 +295,7 @@ def test_only_published_weights_give_published_names() -> None:
 
 
 def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (statistics, kernel_distance, manifold):
+    for module in (statistics, kernel_distance, prdc):
         monkeypatch.setattr(module, "BLOCK", 128)
     network = Published(256)
     rng = np.random.default_rng(0)

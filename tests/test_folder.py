@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.folder import batches, canonical, find_pictures, look_into, measured_pictures, open_file
-from evaluation.manifest import Manifest, Row, write_manifest
+from evaluation.pictures.image_folder import batches, canonical, find_pictures, look_into, measured_pictures, open_file
+from evaluation.pictures.manifest import Manifest, Row, write_manifest
 
 
 def as_tensor(picture: Image.Image) -> torch.Tensor:

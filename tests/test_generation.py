@@ -19,8 +19,8 @@ from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings
 from evaluation import generation
 from evaluation.generation import generate, main
-from evaluation.manifest import MANIFEST, ROWS, read_manifest
-from evaluation.prompts import read_prompts
+from evaluation.pictures.manifest import MANIFEST, ROWS, read_manifest
+from evaluation.prompts.prompt_sets import read_prompts
 
 ROOT = Path(__file__).parent.parent
 Capture = pytest.CaptureFixture[str]

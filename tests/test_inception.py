@@ -13,8 +13,8 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.fid import random_weights
-from evaluation import inception
-from evaluation.inception import FILE, Inception, find_weights
+from evaluation.networks import inception
+from evaluation.networks.inception import FILE, Inception, find_weights
 
 State = dict[str, torch.Tensor]
 

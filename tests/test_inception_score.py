@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from evaluation.inception_score import inception_score
+from evaluation.metrics.inception_score import inception_score
 
 
 def same(features: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from evaluation import kernel_distance
-from evaluation.kernel_distance import cmmd, kid, kid_of_subsets
+from evaluation.metrics import kernel_distance
+from evaluation.metrics.kernel_distance import cmmd, kid, kid_of_subsets
 
 
 def features(n: int, dim: int = 6, seed: int = 0, shift: float = 0.0) -> np.ndarray:

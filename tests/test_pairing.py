@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from evaluation.manifest import Manifest, Row, write_manifest
-from evaluation.pairing import read_pairs
+from evaluation.pictures.manifest import Manifest, Row, write_manifest
+from evaluation.prompts.pairing import read_pairs
 
 COUNT = 12
 

@@ -12,7 +12,7 @@ from dalle2 import images
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 from evaluation import prior
-from evaluation.prompts import read_prompts
+from evaluation.prompts.prompt_sets import read_prompts
 
 
 @pytest.fixture

@@ -29,8 +29,9 @@ from dalle2.training.linear_prior import LinearPriorStage, NormalEquations
 from dalle2.training.loop import Run
 from dalle2.training.recipe import PriorLinear, Recipe, read_recipe
 from dalle2.training.run import Training
-from evaluation import compare, generation, turns
+from evaluation import compare, generation
 from evaluation import prior as prior_quality
+from evaluation.comparing import turns
 
 DIM, COMPONENTS, BUCKETS, DOTS = 32, 6, 8, 4
 

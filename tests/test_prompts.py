@@ -11,9 +11,9 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from evaluation import prompts as prompt_sets
-from evaluation.manifest import Manifest, Row, write_manifest
-from evaluation.prompts import read_prompts
+from evaluation.pictures.manifest import Manifest, Row, write_manifest
+from evaluation.prompts import prompt_sets
+from evaluation.prompts.prompt_sets import read_prompts
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 needs_coco = pytest.mark.skipif(not (SHARED / "coco-mini").is_dir(), reason="../shared/coco-mini is not here")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from evaluation import report
-from evaluation.report import Measure, Report
+from evaluation.reporting import report
+from evaluation.reporting.report import Measure, Report
 
 EVIL = '<script>alert("x")</script> | [bold]'
 

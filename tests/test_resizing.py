@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.resizing import RESIZES, clean, legacy_tf, legacy_torch
+from evaluation.networks.resizing import RESIZES, clean, legacy_tf, legacy_torch
 
 SIZES = [(64, 64), (256, 256), (640, 427), (299, 299), (301, 1)]
 

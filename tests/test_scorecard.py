@@ -17,20 +17,24 @@ from dalle2 import images
 from dalle2.datasets.scenes import OPPOSITE
 from dalle2.model import UnclipModel
 from dalle2.understanding.answer import Understanding
-from evaluation import backgrounds, copies, generation, paraphrases, recognition, scenes, scorecard, sheets, turns
-from evaluation.assignments import MEANINGS, UNDERSTOOD, assign, colours
-from evaluation.bench import CONCEPT, PAIR, SEEN, Bench
-from evaluation.bootstrap import ratio_interval
-from evaluation.clip import Clip
-from evaluation.contestants import Contestant
-from evaluation.cost import Cost
-from evaluation.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
-from evaluation.enlargement import open_drawer, psnr_and_bicubic
-from evaluation.features import ClipFeatures
-from evaluation.manifest import Manifest, Row, write_manifest
-from evaluation.prompts import read_prompts
-from evaluation.questions import NEEDS, QUESTIONS, speed
-from evaluation.scores import Scorecard, of_values
+from evaluation import generation, scorecard
+from evaluation.comparing import turns
+from evaluation.comparing.contestants import Contestant
+from evaluation.comparing.cost import Cost
+from evaluation.drawing.enlargement import open_drawer, psnr_and_bicubic
+from evaluation.emoji import backgrounds, memorization, paraphrases, scenes
+from evaluation.emoji.embedded_set import CONCEPT, PAIR, SEEN, Bench
+from evaluation.emoji.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
+from evaluation.emoji.prompt_lists import MEANINGS, UNDERSTOOD, assign, colours
+from evaluation.emoji.scorecard_metrics import NEEDS, QUESTIONS, speed
+from evaluation.emoji.scores import Scorecard, of_values
+from evaluation.metrics import retrieval
+from evaluation.metrics.bootstrap import ratio_interval
+from evaluation.networks.clip import Clip
+from evaluation.networks.features import ClipFeatures
+from evaluation.pictures.manifest import Manifest, Row, write_manifest
+from evaluation.prompts.prompt_sets import read_prompts
+from evaluation.reporting import sheets
 
 SIDE = 32  # what the tiny checkpoint draws
 STYLES = ("noto", "twemoji")
@@ -153,35 +157,35 @@ def test_a_caption_is_found_among_100_once_in_100_by_chance() -> None:
     draw = np.random.default_rng(0)
     texts, pictures = draw.normal(size=(300, 16)), draw.normal(size=(6000, 16))
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    shuffled = recognition.found_caption(pictures, texts, draw.integers(300, size=6000))
+    shuffled = retrieval.found_caption(pictures, texts, draw.integers(300, size=6000))
     assert shuffled.mean() == pytest.approx(0.01, abs=0.004)
-    assert recognition.found_caption(texts, texts, np.arange(300)).all()
+    assert retrieval.found_caption(texts, texts, np.arange(300)).all()
 
 
 def test_styles_and_concepts_of_perfect_embeddings() -> None:
     table = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))[0].reshape(6, 2, 12)  # concepts, styles
     concepts, styles = np.arange(12) % 6, np.arange(12) % 2
     pictures = table[concepts, styles]
-    assert (recognition.concept(pictures, table, styles) == concepts).all()
-    assert (recognition.style_by_caption(pictures, table[concepts]) == styles).all()
-    assert (recognition.style_by_mean(pictures, pictures, styles) == styles).all()
+    assert (retrieval.concept(pictures, table, styles) == concepts).all()
+    assert (retrieval.style_by_caption(pictures, table[concepts]) == styles).all()
+    assert (retrieval.style_by_mean(pictures, pictures, styles) == styles).all()
     right, wrong = np.array([True, True]), np.array([True, False])
-    assert recognition.better({"a": wrong, "b": right, "c": right}) == "b"
+    assert retrieval.better({"a": wrong, "b": right, "c": right}) == "b"
 
 
 def test_copies_of_training_pictures_are_all_found() -> None:
     draw = np.random.default_rng(0)
     training, test = draw.normal(size=(400, 32)), draw.normal(size=(100, 32))
     training, test = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (training, test))
-    found = copies.nearest(training[:40], training)
+    found = memorization.nearest(training[:40], training)
     assert (found.indices[:, 0] == np.arange(40)).all() and np.allclose(found.first, 1)
     assert (np.diff(found.cosines, axis=1) <= 0).all()
-    real = copies.nearest(test, training)
-    limits = copies.strict_threshold(test, training), copies.nearest_threshold(real)
+    real = memorization.nearest(test, training)
+    limits = memorization.strict_threshold(test, training), memorization.nearest_threshold(real)
     assert all((found.first > limit).all() for limit in limits)
     assert (real.first > limits[1]).mean() == pytest.approx(0.01)
     with pytest.raises(ValueError, match="only 2 training pictures"):
-        copies.nearest(test, training[:2])
+        memorization.nearest(test, training[:2])
 
 
 @pytest.mark.parametrize("name", list(backgrounds.BACKGROUNDS))
@@ -389,7 +393,7 @@ def test_the_command(
     data: Path, tiny_checkpoint: Path, tmp_path: Path, in_process: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = {f"c{number:02d}": f"a gadget called {number}" for number in range(4)}
-    monkeypatch.setattr("evaluation.assignments.read_paraphrases", lambda pairs: said)
+    monkeypatch.setattr("evaluation.emoji.prompt_lists.read_paraphrases", lambda pairs: said)
     contestant = f"{tiny_checkpoint} --steps 2"
     card = run(data, tmp_path, tiny_checkpoint, contestant, "--draft", f"{tiny_checkpoint} --steps 1")
     names = [score["drawn"]["name"] for score in card["scores"]]

@@ -17,8 +17,8 @@ from torch import nn
 from dalle2 import images
 from dalle2.families import load
 from evaluation import ssim_psnr
-from evaluation.lpips import Lpips
-from evaluation.similarity import compare
+from evaluation.metrics.lpips import Lpips
+from evaluation.metrics.similarity import compare
 
 
 def noisy_pair(height: int, width: int, noise: int = 40) -> tuple[Image.Image, Image.Image]:

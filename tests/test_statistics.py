@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from evaluation.statistics import BLOCK, FeatureSpace, Moments, Statistics, frechet_distance, leave_groups_out
+from evaluation.metrics.statistics import BLOCK, FeatureSpace, Moments, Statistics, frechet_distance, leave_groups_out
 
 SPACE = FeatureSpace("tiny", "0" * 64, "clean")
 

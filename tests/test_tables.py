@@ -7,8 +7,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from evaluation.prompts import read_prompts
-from evaluation.tables import read_table, read_text
+from evaluation.prompts.prompt_sets import read_prompts
+from evaluation.prompts.tables import read_table, read_text
 
 PARTI = "Prompt\tCategory\tChallenge\tNote\n"
 PARTI += 'a red heart, on a table\tArts\tBasic\t\n"G I G G L E" painted as graffiti\tArts\tWriting\tDALL-E\n'

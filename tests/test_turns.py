@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation import comparison_page, cost, turns
-from evaluation.bootstrap import FEWEST, median_interval, paired_medians
-from evaluation.comparison import Comparison, Measured, contests_of, speed_notes
-from evaluation.contestants import Contestant, open_contestants
-from evaluation.cost import SECONDS, Cost, Stopwatch, read_cost
-from evaluation.manifest import as_path, as_text, read_manifest
-from evaluation.pairing import read_pairs
-from evaluation.prompts import read_prompts
+from evaluation.comparing import comparison_page, cost, turns
+from evaluation.comparing.comparison import Comparison, Measured, contests_of, speed_notes
+from evaluation.comparing.contestants import Contestant, open_contestants
+from evaluation.comparing.cost import SECONDS, Cost, Stopwatch, read_cost
+from evaluation.metrics.bootstrap import FEWEST, median_interval, paired_medians
+from evaluation.pictures.manifest import as_path, as_text, read_manifest
+from evaluation.prompts.pairing import read_pairs
+from evaluation.prompts.prompt_sets import read_prompts
 
 
 class Clock:

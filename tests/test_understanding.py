@@ -18,7 +18,7 @@ from dalle2.understanding.lookup import EVERYDAY
 from dalle2.understanding.sentences import NOTES, sentence
 from dalle2.understanding.vocabulary import VECTORS, WORDS, Vocabulary
 from dalle2.understanding.wording import bare, take_apart
-from evaluation.paraphrases import PARAPHRASES
+from evaluation.emoji.paraphrases import PARAPHRASES
 from evaluation.understanding import LIST, PARTS, STYLES, answer, read_list
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -1,0 +1,61 @@
+"""The upsampler alone: real pictures made a quarter of the size and enlarged again, by it and by a bicubic filter."""
+
+import argparse
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
+from dalle2.images import to_pictures, to_tensor
+from dalle2.model import UnclipModel
+from dalle2.settings import Settings
+from evaluation.metrics.similarity import compare
+
+SHRINK = 4  # from the picture to the decoder's size, in every checkpoint of the family
+MANY = 8  # pictures enlarged at a time
+
+
+def open_drawer(words: Sequence[str]) -> tuple[UnclipModel, Settings]:
+    """The model and settings that a contestant's words name: a checkpoint and options of generation's.
+
+    ValueError for options that cannot be read, and for a checkpoint that cannot be opened.
+    """
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_arguments(parser)
+    try:
+        options, _ = parser.parse_known_args(["--checkpoint", *words])
+    except argparse.ArgumentError as error:
+        raise ValueError(f"{' '.join(words)}: {error}") from error
+    model = open_checkpoint(options, options.checkpoint, options.dtype or "float32")
+    return model, chosen_settings(options, model)
+
+
+def shrunk(pictures: Sequence[Image.Image]) -> torch.Tensor:
+    """Pictures of one size -> (n, 3, h / 4, w / 4) in [-1, 1], by the filter of the upsampler's own training."""
+    small = pictures[0].width // SHRINK
+    return torch.nn.functional.interpolate(to_tensor(list(pictures)), size=(small, small), mode="area")
+
+
+def enlarged(
+    model: UnclipModel, pictures: Sequence[Image.Image], seeds: Sequence[int], settings: Settings | None = None
+) -> list[Image.Image]:
+    """The pictures, made small and enlarged by the model."""
+    return to_pictures(model.upsample(shrunk(pictures), seeds, settings))
+
+
+def psnr_and_bicubic(
+    model: UnclipModel, pictures: Sequence[Image.Image], settings: Settings | None = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """PSNR in dB (n,) of the model's enlargements and of the bicubic filter's; picture i has the seed `seed` + i."""
+    model.require("enhancement")
+    ours, bicubic = [], []
+    for start in range(0, len(pictures), MANY):
+        real = pictures[start : start + MANY]
+        made = enlarged(model, real, range(seed + start, seed + start + len(real)), settings)
+        small = to_pictures(shrunk(real))
+        plain = [one.resize(whole.size, Image.Resampling.BICUBIC) for one, whole in zip(small, real, strict=True)]
+        ours += [compare(one, whole).psnr for one, whole in zip(made, real, strict=True)]
+        bicubic += [compare(one, whole).psnr for one, whole in zip(plain, real, strict=True)]
+    return np.array(ours), np.array(bicubic)

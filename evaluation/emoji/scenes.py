@@ -1,0 +1,98 @@
+"""Whether a picture shows what a scene's caption says: how many, where, in which colour, by what a judge sees.
+
+Counts and places are told by comparison: the real drawings of the same things are put together in every way that was
+not asked for too, and the way whose pictures the judge finds nearest is the answer.
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dalle2 import images
+from dalle2.datasets.captions import BACKGROUNDS
+from dalle2.datasets.pictures import WHITE, composite
+from dalle2.datasets.scenes import COUNTS, OPPOSITE, Scene, beside, canonical_scene, countable, paint, several
+from evaluation.emoji.emoji_set import Pair
+
+LAYOUTS = 4  # pictures of each way
+FAMILY = 3  # the least number of colours that a thing comes in
+COLOURS = {*BACKGROUNDS} - {"teal"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A scene's question: `answer` is one of `ways`, a number ("1" to "4") or a place ("left", …)."""
+
+    things: tuple[Pair, ...]
+    answer: str
+    ways: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        return "-".join([self.answer, *(thing.id for thing in self.things)])
+
+    @property
+    def caption(self) -> str:
+        """ "two cats, STYLE style" or "a cat left of a dog, STYLE style"."""
+        return canonical_scene(self._scene(self.answer, random.Random(0)), [_record(thing) for thing in self.things])
+
+    def picture(self, way: str, size: int, draw: random.Random) -> Image.Image:
+        """The real drawings put together in this way, which is not the asked one alone, over white."""
+        things = torch.stack([_rgba(thing, size) for thing in self.things])
+        rgba = things[0] if way == "1" else paint(self._scene(way, draw), things)
+        return images.to_pictures(composite(rgba[None], torch.tensor([WHITE])))[0]
+
+    def _scene(self, way: str, draw: random.Random) -> Scene:
+        return several(0, int(way), draw) if way.isdigit() else beside(0, 1, way, draw)
+
+
+def questions(pairs: Sequence[Pair]) -> dict[str, Asked]:
+    """By id: for each thing that can be counted a number, and a place beside another thing of its style."""
+    things = [pair for pair in pairs if countable(_record(pair))]
+    found = []
+    for thing in things:
+        draw = random.Random(hashlib.sha256(thing.id.encode()).digest())
+        found.append(Asked((thing,), str(draw.choice(COUNTS)), ("1", *map(str, COUNTS))))
+        others = [other for other in things if other.style == thing.style and other.concept != thing.concept]
+        if others:
+            found.append(Asked((thing, draw.choice(others)), draw.choice(list(OPPOSITE)), tuple(OPPOSITE)))
+    return {asked.id: asked for asked in found}
+
+
+def ways(asked: Asked, size: int) -> list[Image.Image]:
+    """`LAYOUTS` pictures of each way in turn, the same at each call."""
+    draw = random.Random(asked.id)
+    return [asked.picture(way, size, draw) for way in asked.ways for _ in range(LAYOUTS)]
+
+
+def seen(picture: np.ndarray, pictures: np.ndarray, names: Sequence[str]) -> str:
+    """The way whose `pictures`, as `ways` has them (ways * LAYOUTS, dim), are nearest to the picture (dim,)."""
+    return names[int((pictures @ picture).argmax()) // LAYOUTS]
+
+
+def families(labels: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Label -> the labels that say the same but for a colour, itself among them, where there are at least `FAMILY`."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for label in labels:
+        for colour in COLOURS:
+            before, named, after = f" {label} ".partition(f" {colour} ")
+            if named and not (colour == "blue" and before.endswith("light")):
+                found.setdefault((before, after), []).append(label)
+    return {label: tuple(family) for family in found.values() if len(family) >= FAMILY for label in family}
+
+
+def _record(pair: Pair) -> dict[str, object]:
+    """As the training set has it."""
+    words = [dict(said) for said in pair.words.values()]
+    return {"label": pair.label, "style": pair.style, "subgroup": pair.subgroup, "captions": words}
+
+
+def _rgba(pair: Pair, size: int) -> torch.Tensor:
+    """The real picture, uint8 (4, size, size), straight alpha."""
+    picture = pair.cut_out().resize((size, size), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)

@@ -1,0 +1,288 @@
+"""The questions of a scorecard: each looks at a bench, and answers with scores of drawn beside real pictures."""
+
+import dataclasses
+import random
+import shlex
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dalle2.images import open_picture
+from evaluation import fid
+from evaluation.comparing import cost
+from evaluation.comparing.contestants import Contestant
+from evaluation.drawing.enlargement import open_drawer, psnr_and_bicubic
+from evaluation.emoji import backgrounds, memorization, scenes
+from evaluation.emoji.embedded_set import CONCEPT, PAIR, SEEN, Bench
+from evaluation.emoji.emoji_set import EmojiSet, Pair
+from evaluation.emoji.prompt_lists import UNDERSTOOD, colours, words
+from evaluation.emoji.scores import Score, of_values, ratio
+from evaluation.metrics import retrieval
+from evaluation.metrics.statistics import Moments, Statistics
+from evaluation.networks.features import space_of
+
+HOW_PARAPHRASES = (
+    "seen pairs drawn from paraphrases.tsv, which are no label or tag of the concept in any language, judged against "
+    "the label's caption among 100"
+)
+ENLARGED = 100  # real pictures that the upsampler is tried on
+HOW_CAPTION = (
+    "whether the picture's own caption, “LABEL, STYLE style”, is nearer to it than all of 99 others, drawn anew for "
+    "each picture, without replacement, from the captions of all other pairs of the set: of other concepts and, now "
+    "and then, of the same concept in another style; drawn and real pictures face the same 99"
+)
+
+
+def recognised(bench: Bench) -> list[Score]:
+    """R@1 of unseen pairs, unseen concepts and seen pairs."""
+    found = []
+    for what in ("unseen", "seen"):
+        drawn, real = bench.recognised(what)
+        kinds = bench.kinds(what)
+        for kind in (PAIR, CONCEPT, SEEN):
+            if (chosen := kinds == kind).any():
+                name = f"R@1 among 100 captions, {kind}"
+                found.append(of_values(name, drawn[chosen], real[chosen], bench.seed, how=HOW_CAPTION))
+    return found
+
+
+def style_and_concept(bench: Bench) -> list[Score]:
+    """The right style of all, by the way that is right more often on real pictures; the right concept of all."""
+    test = bench.emoji.test
+    answers = _styles(bench, bench.real(test), test)
+    right = {way: styles == bench.styles(test) for way, styles in answers.items()}
+    way = retrieval.better(right)
+    told = "; ".join(
+        f"{name} is right for {answer.mean():.1%} of the real test pictures" for name, answer in right.items()
+    )
+    how = f"the nearest of {len(bench.emoji.styles)} styles, by {way} ({told})"
+    found = []
+    for what, kind in (("unseen", "unseen pairs and concepts"), ("seen", SEEN)):
+        pairs = bench.pairs(what)
+        sides = [bench.pictures(what), bench.real(pairs)]
+        styles = [_styles(bench, side, pairs)[way] == bench.styles(pairs) for side in sides]
+        found.append(of_values(f"style right, {kind}", *styles, bench.seed, how=how))
+        concepts = [retrieval.concept(side, bench.caption_table, bench.styles(pairs)) for side in sides]
+        right = [answer == bench.concepts(pairs) for answer in concepts]
+        how_concept = (
+            f"the nearest of the captions of all {len(bench.emoji.labels):,} concepts in the picture's own style"
+        )
+        found.append(of_values(f"concept right among all, {kind}", *right, bench.seed, how=how_concept))
+    return found
+
+
+def distances(bench: Bench) -> list[Score]:
+    """Fréchet and kernel distance to the real test pictures, beside those of as many real training pictures."""
+    features = bench.features("unseen")
+    rng = np.random.default_rng(bench.seed)
+    places = rng.permutation(len(bench.emoji.train))[: len(features)]
+    real = bench.real_features([bench.emoji.train[place] for place in places])
+    space = space_of(bench.network)
+    sides = [Statistics(space, Moments.of(side), side) for side in (features, real)]
+    reference = bench.real_features(bench.emoji.test)
+    test = Statistics(space, Moments.of(reference), reference)
+    drawn, ceiling = (fid.measure(side, test, bench.network, bench.seed) for side in sides)
+    how = (
+        f"to the {len(reference):,} real test pictures, in the judge's features (not FID); in the column of real "
+        f"pictures: of {len(real):,} real training pictures"
+    )
+    return [Score(one, other, how=how) for one, other in zip(drawn, ceiling, strict=True)]
+
+
+def copied(bench: Bench) -> list[Score]:
+    """How near to training pictures the pictures of unseen pairs and concepts lie."""
+    training, test = bench.real(bench.trained), bench.real(bench.emoji.test)
+    drawn = memorization.nearest(bench.pictures("unseen"), training)
+    real = memorization.nearest(bench.real(bench.pairs("unseen")), training)
+    strict = memorization.strict_threshold(test, training)
+    usual = memorization.nearest_threshold(memorization.nearest(test, training))
+    among = f"{len(training):,} training pictures"
+    how = f"the judge's, mean over unseen pairs and concepts, {among}; a real test picture is no copy of any of them"
+    one = (
+        f"the cosine to the nearest of {among} is above {strict:.3f}, which 0.1% of all cosines of real test to "
+        "training pictures exceed; with so many to choose from, the nearest one of a real picture does so too"
+    )
+    other = (
+        f"the same above {usual:.3f}, which 1% of the real test pictures' own nearest cosines exceed: where it is much "
+        "more than that, pictures are copied"
+    )
+    cosine = of_values("cosine to the nearest training picture", drawn.first, real.first, bench.seed, "")
+    strictly = of_values(
+        "nearest cosine above that of 99.9% of other pairs", drawn.first > strict, real.first > strict, bench.seed
+    )
+    closer = of_values(
+        "nearer to a training picture than 99% of real test pictures",
+        drawn.first > usual,
+        real.first > usual,
+        bench.seed,
+    )
+    return [_plain(cosine, how), _plain(strictly, one), _plain(closer, other)]
+
+
+def chinese(bench: Bench) -> list[Score]:
+    """R@1 of unseen pairs drawn from Chinese captions, and as a share of English."""
+    return _chinese(bench, "chinese", bench.recognised("chinese"))
+
+
+def _chinese(bench: Bench, what: str, recognised: tuple[np.ndarray, np.ndarray], told: str = "") -> list[Score]:
+    drawn, real = recognised
+    english = bench.recognised("unseen")[0][: len(drawn)]  # the same pairs, seeds and other captions
+    chosen = bench.kinds(what) == PAIR
+    if not chosen.any():
+        return []
+    name = "R@1, Chinese captions" + (", understood" if told else "")
+    how = "unseen pairs drawn from “标签，STYLE风格”, judged against the English caption among the same 100 as English"
+    found = [of_values(name, drawn[chosen], real[chosen], bench.seed, how=how + told)]
+    share = ratio(f"{name} as a share of English", drawn[chosen], english[chosen], bench.seed)
+    return found + ([] if share is None else [Score(share, unit="%", how=how + told)])
+
+
+def paraphrased(bench: Bench) -> list[Score]:
+    """R@1 of pictures drawn from everyday paraphrases."""
+    return [of_values("R@1, English paraphrases", *bench.recognised("paraphrases"), bench.seed, how=HOW_PARAPHRASES)]
+
+
+def understood(bench: Bench) -> list[Score]:
+    """The same two after understanding: of what it is asked, its R@1; what is not understood counts as wrong."""
+    what, told = f"paraphrases{UNDERSTOOD}", "; {} of {} are not understood, and count as wrong"
+    drawn, real, missed = _understood(bench, what)
+    how = HOW_PARAPHRASES + told.format(missed, len(drawn))
+    found = [of_values("R@1, English paraphrases, understood", drawn, real, bench.seed, how=how)]
+    what = f"chinese{UNDERSTOOD}"
+    drawn, real, missed = _understood(bench, what)
+    return found + _chinese(bench, what, (drawn, real), told.format(missed, len(drawn)))
+
+
+def _understood(bench: Bench, what: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Whether drawn and real pictures are recognised, and how many prompts are drawn by their very words."""
+    drawn, real = bench.recognised(what)
+    said = words(what.removesuffix(UNDERSTOOD), bench.emoji, bench.trained)
+    missed = np.array([row.caption == said.get(row.id) for row in bench.drawn[what].manifest.rows])
+    return drawn & ~missed, real, int(missed.sum())
+
+
+def on_backgrounds(bench: Bench) -> list[Score]:
+    """How often the border has the colour that the caption names."""
+    contestant, pairs = bench.drawn["backgrounds"], bench.pairs("backgrounds")
+    asked = [colours(bench.trained)[pair.id] for pair in pairs]
+    drawn = [backgrounds.border_colour(open_picture(file)) for file in contestant.files]
+    grounds = [backgrounds.BACKGROUNDS[name] for name in asked]
+    real = [backgrounds.border_colour(p.picture(bench.size, ground)) for p, ground in zip(pairs, grounds, strict=True)]
+    sides = [
+        np.array([backgrounds.nearest_name(colour) == name for colour, name in zip(side, asked, strict=True)])
+        for side in (drawn, real)
+    ]
+    how = (
+        f"“LABEL, STYLE style on a COLOUR background”, {len(backgrounds.ASKED)} colours in turn: the median of the "
+        f"border's pixels is nearest to the named colour among {len(backgrounds.BACKGROUNDS)}"
+    )
+    return [of_values("background right", *sides, bench.seed, how=how)]
+
+
+def in_scenes(bench: Bench) -> list[Score]:
+    """How often a scene has as many things as asked for, and in the asked place."""
+    contestant, asked = bench.drawn["scenes"], scenes.questions(bench.trained)
+    rows = [asked[row.id] for row in contestant.manifest.rows]
+    drawn = bench.pictures("scenes")
+    real = [one.picture(one.answer, bench.size, random.Random(bench.seed)) for one in rows]
+    right = []
+    for one, *sides in zip(rows, drawn, bench.clip.embed_pictures(real), strict=True):
+        ways = bench.clip.embed_pictures(scenes.ways(one, bench.size))
+        right.append([scenes.seen(side, ways, one.ways) == one.answer for side in sides])
+    right, counted = np.array(right), np.array([one.answer.isdigit() for one in rows])
+    how = (
+        "“{}, STYLE style”, of things that the checkpoint was trained on in this style: nearest to the picture are, of "
+        f"the same real drawings put together in {{}} ways, {scenes.LAYOUTS} pictures each, those of the asked way"
+    )
+    kinds = [
+        ("number right, two to four", counted, how.format("two cats", 4)),
+        ("place right, left to below", ~counted, how.format("a cat left of a dog", 4)),
+    ]
+    return [of_values(name, *right[chosen].T, bench.seed, how=told) for name, chosen, told in kinds if chosen.any()]
+
+
+def coloured(bench: Bench) -> list[Score]:
+    """How often a thing that comes in several colours has the asked one."""
+    pairs, families = bench.pairs("colours"), scenes.families(bench.emoji.labels)
+    sides, labels = (bench.pictures("colours"), bench.real(pairs)), list(bench.emoji.labels)
+    right = []
+    for pair, style, *pictures in zip(pairs, bench.styles(pairs), *sides, strict=True):
+        family = families[pair.label]
+        captions = bench.caption_table[[labels.index(label) for label in family], style]
+        right.append([family[(captions @ picture).argmax()] == pair.label for picture in pictures])
+    how = (
+        "“blue heart, STYLE style” and other labels that differ from at least two more by nothing but the colour: the "
+        "nearest of their captions"
+    )
+    return [of_values("colour right", *np.array(right).T, bench.seed, how=how)]
+
+
+def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> list[Score]:
+    """PSNR of the upsampler over the bicubic filter, on real test pictures."""
+    model, settings = open_drawer([*shlex.split(name), "--device", device])
+    order = np.random.default_rng(seed).permutation(len(emoji.test))[: min(num, ENLARGED)]
+    pictures = [emoji.test[place].picture(model.picture_size) for place in order]
+    ours, bicubic = psnr_and_bicubic(model, pictures, settings, seed)
+    how = f"real test pictures made a quarter of the size: {ours.mean():.2f} dB against {bicubic.mean():.2f} dB"
+    return [of_values("PSNR of the upsampler over bicubic", ours - bicubic, None, seed, "dB", how)]
+
+
+def speed(drawn: Sequence[Contestant]) -> tuple[list[Score], list[str]]:
+    """Median seconds a picture and peak memory; notes on what was not drawn in one go, whose speed nobody knows."""
+    found, notes = [], []
+    how = "median of warm batches on the processor below, which must be free of other work"
+    for contestant in drawn:
+        n, size = len(contestant.files), contestant.manifest.batch_size
+        name = f"{contestant.name}, {size} at a time"
+        if contestant.cost is None or contestant.cost.seconds_a_picture is None:
+            notes.append(f"The speed of {name} is not known: its pictures were not drawn in one go, or are too few.")
+            continue
+        for one, unit, told in zip(cost.measures(contestant.cost, n, size), ("s", "MB"), (how, ""), strict=True):
+            measure = dataclasses.replace(one, name=f"{one.name.removesuffix(' in MB')}, {name}")
+            found.append(Score(measure, unit=unit, how=told))
+    return found, notes
+
+
+QUESTIONS: dict[str, Callable[[Bench], list[Score]]] = {
+    "recognition": recognised,
+    "style": style_and_concept,
+    "distance": distances,
+    "copies": copied,
+    "chinese": chinese,
+    "paraphrases": paraphrased,
+    "understanding": understood,
+    "backgrounds": on_backgrounds,
+    "scenes": in_scenes,
+    "colours": coloured,
+}
+# What each part looks at, by the names of `assignments.MEANINGS`.
+NEEDS = {
+    "recognition": ("unseen", "seen"),
+    "style": ("unseen", "seen"),
+    "distance": ("unseen",),
+    "copies": ("unseen",),
+    "chinese": ("unseen", "chinese"),
+    "paraphrases": ("paraphrases",),
+    "understanding": ("unseen", f"chinese{UNDERSTOOD}", f"paraphrases{UNDERSTOOD}"),
+    "backgrounds": ("backgrounds",),
+    "scenes": ("scenes",),
+    "colours": ("colours",),
+    "upsampler": (),
+    "speed": ("single",),
+}
+
+
+def _styles(bench: Bench, pictures: np.ndarray, pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
+    """The style of each picture, by both ways."""
+    captions = bench.caption_table[bench.concepts(pairs)]
+    training = bench.real(bench.trained)
+    return {
+        "captions of its label in each style": retrieval.style_by_caption(pictures, captions),
+        "mean of real training pictures": retrieval.style_by_mean(pictures, training, bench.styles(bench.trained)),
+    }
+
+
+def _plain(score: Score, how: str) -> Score:
+    """The score of a number of which neither more nor less is better."""
+    drawn, real = (dataclasses.replace(measure, better="") for measure in (score.drawn, score.real))
+    return Score(drawn, real, None, score.unit, how)

@@ -1,0 +1,1 @@
+"""What is computed from features, pictures and scores: plain arrays in, numbers and intervals out."""

@@ -1,0 +1,59 @@
+"""What a CLIP recognises in pictures: the caption among a hundred, the style, the concept. Plain arrays in and out.
+
+All embeddings are unit vectors; every answer is right or wrong, one bool a picture.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+AMONG = 100  # captions, the right one among them
+
+
+def ranks(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, among: int, seed: int) -> np.ndarray:
+    """How many of `among` - 1 other captions, drawn for each picture, fit it as well as its own, or better.
+
+    An equal one counts as better, so that a CLIP which sees no difference has no success.
+    """
+    rng = np.random.default_rng(seed)
+    ranks = np.empty(len(own), dtype=int)
+    for index, right in enumerate(own):
+        # Of all captions but the right one: those from it on are moved up by one.
+        others = rng.choice(len(texts) - 1, among - 1, replace=False)
+        others += others >= right
+        cosines = texts[others] @ pictures[index]
+        ranks[index] = (cosines >= texts[right] @ pictures[index]).sum()
+    return ranks
+
+
+def found_caption(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Whether the caption `own` (n,) of each picture (n, d) fits better than 99 others of `texts` (m, d).
+
+    The others are drawn for each picture, without replacement, from all the texts but its own. Which ones, the seed,
+    the picture's place and `own` decide, so that drawn and real pictures of the same captions face the same others.
+    """
+    return ranks(pictures, texts, own, min(AMONG, len(texts)), seed) == 0
+
+
+def style_by_caption(pictures: np.ndarray, captions: np.ndarray) -> np.ndarray:
+    """The style (n,) whose caption fits best; `captions` (n, styles, d) are of each picture's label in all styles."""
+    return np.einsum("nsd,nd->ns", captions, pictures).argmax(1)
+
+
+def style_by_mean(pictures: np.ndarray, training: np.ndarray, styles: np.ndarray) -> np.ndarray:
+    """The style (n,) whose real training pictures (m, d), of `styles` (m,), have the nearest mean direction."""
+    means = np.stack([training[styles == style].mean(0) for style in range(styles.max() + 1)])
+    return (pictures @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T).argmax(1)
+
+
+def concept(pictures: np.ndarray, table: np.ndarray, styles: np.ndarray) -> np.ndarray:
+    """The concept (n,) whose caption fits best, of all concepts in the picture's own style (n,).
+
+    `table` (concepts, styles, d) are all captions.
+    """
+    return np.array([(table[:, style] @ picture).argmax() for picture, style in zip(pictures, styles, strict=True)])
+
+
+def better(answers: Mapping[str, np.ndarray]) -> str:
+    """The way of answering that is right more often; the first of equals."""
+    return max(answers, key=lambda way: answers[way].mean())

@@ -1,0 +1,220 @@
+"""A CLIP as a judge: pictures and captions to unit embeddings, from any folder or hub id.
+
+Two layouts are read: transformers' own (one model in one folder) and Karlo's (image_encoder/, text_encoder/,
+tokenizer/, feature_extractor/). The processor is always the one on Pillow, `CLIPImageProcessorPil`: with
+torchvision installed, transformers would silently take another resize.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+from transformers import (
+    CLIPImageProcessorPil,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+)
+
+CHECKPOINTS = Path(__file__).parents[2] / "dalle2" / "checkpoints"
+JUDGES = ("emoji-judge", "emoji")  # what is embedded, best first
+PARTS = {
+    "image_encoder": CLIPVisionModelWithProjection,
+    "text_encoder": CLIPTextModelWithProjection,
+    "tokenizer": CLIPTokenizer,
+    "feature_extractor": CLIPImageProcessorPil,
+}
+SINGLE = ("config.json", "model.safetensors", "pytorch_model.bin")
+
+
+def default_judge() -> str:
+    """The embedded CLIP that measures where no published one is named."""
+    return next(name for name in JUDGES if (CHECKPOINTS / name).is_dir() or name == JUDGES[-1])
+
+
+class Clip:
+    """Pictures and captions -> unit vectors (n, dim); ValueError says what a source lacks.
+
+    `source` is a folder, a hub id or id@revision, or the name of an embedded checkpoint. The towers are loaded when
+    first asked for, so pictures alone need no text encoder. It is a feature network as well: `preprocess` runs in
+    workers, calling it gives the embeddings of a batch.
+    """
+
+    def __init__(self, source: str | Path | None = None, device: str = "cpu") -> None:
+        self.source = str(source or default_judge())
+        self.name = f"clip:{self.source}"
+        self.device = torch.device(device)
+        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
+
+    def require(self) -> None:
+        """Open all parts now; ValueError for one that is not there, which the first picture would be blamed for."""
+        _ = self._vision, self._text, self._processor, self._tokenizer
+
+    @cached_property
+    def sha256(self) -> str:
+        """Over the vision tower's weights: what features of pictures depend on."""
+        return weights_hash(self._vision)
+
+    @cached_property
+    def text_sha256(self) -> str:
+        """Over the text tower's weights."""
+        return weights_hash(self._text)
+
+    @property
+    def dim(self) -> int:
+        """Numbers in an embedding."""
+        return self._vision.config.projection_dim
+
+    @property
+    def context(self) -> int:
+        """Tokens of a caption that are read, start and end among them."""
+        return self._text.config.max_position_embeddings
+
+    def preprocess(self, picture: Image.Image) -> torch.Tensor:
+        """A PIL picture -> (3, side, side) float32.
+
+        ValueError for arrays and tensors: floats in [0, 1] would be divided by 255 again and come out black.
+        """
+        if not isinstance(picture, Image.Image):
+            raise ValueError(
+                f"CLIP is given PIL pictures here, not {type(picture).__name__}: floats in [0, 1] would be "
+                "rescaled twice. Use dalle2.images.to_pictures or Image.fromarray first."
+            )
+        return self._processor(picture.convert("RGB"), return_tensors="pt").pixel_values[0]
+
+    @torch.inference_mode()
+    def __call__(self, batch: torch.Tensor) -> np.ndarray:
+        """Preprocessed pictures (n, 3, side, side) -> (n, dim) float32, each of length 1."""
+        return _unit(self.project(batch))
+
+    @torch.inference_mode()
+    def project(self, batch: torch.Tensor) -> torch.Tensor:
+        """Preprocessed pictures (n, 3, side, side) -> (n, dim) float32 of any length, as CLIP-FID was published on."""
+        return self._vision(pixel_values=batch.to(self.device)).image_embeds
+
+    def embed_pictures(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """PIL pictures of any sizes -> (n, dim) float32, each of length 1."""
+        return self(torch.stack([self.preprocess(picture) for picture in pictures]))
+
+    @torch.inference_mode()
+    def embed_captions(self, captions: Sequence[str], batch_size: int = 64) -> np.ndarray:
+        """Captions -> (n, dim) float32, each of length 1; longer ones are cut to `context` tokens, end token kept."""
+        rows = []
+        for start in range(0, len(captions), batch_size):
+            tokens = self._tokenizer(
+                list(captions[start : start + batch_size]),
+                padding="max_length",
+                truncation=True,
+                max_length=self.context,
+                return_tensors="pt",
+            ).to(self.device)
+            # Padding follows the end token, and attention looks back only: a mask would change nothing.
+            rows.append(_unit(self._text(input_ids=tokens.input_ids).text_embeds))
+        return np.concatenate(rows)
+
+    def count_cut(self, captions: Sequence[str]) -> int:
+        """How many captions are longer than the text encoder reads."""
+        return sum(len(ids) > self.context for ids in self._tokenizer(list(captions)).input_ids)
+
+    @cached_property
+    def _vision(self) -> CLIPVisionModelWithProjection:
+        return _open(self.source, "image_encoder").to(self.device)
+
+    @cached_property
+    def _text(self) -> CLIPTextModelWithProjection:
+        return _open(self.source, "text_encoder").to(self.device)
+
+    @cached_property
+    def _processor(self) -> CLIPImageProcessorPil:
+        return _open(self.source, "feature_extractor")
+
+    @cached_property
+    def _tokenizer(self) -> CLIPTokenizer:
+        return _open(self.source, "tokenizer")
+
+
+def weights_hash(network: torch.nn.Module) -> str:
+    """SHA-256 over names and weights rounded to float16, so that a half precision copy is known as the same."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.half().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def conditioned(judge: Clip, checkpoint: str) -> list[str] | None:
+    """Which of the judge's parts ("image_encoder", "text_encoder") condition `checkpoint`: the weights are equal.
+
+    None when the checkpoint is not on this machine, so that nobody knows.
+    """
+    shared, found = [], False
+    for part, own in (("image_encoder", lambda: judge.sha256), ("text_encoder", lambda: judge.text_sha256)):
+        try:
+            theirs = weights_hash(_open(checkpoint, part, local=True))
+        except ValueError:
+            continue
+        found = True
+        if theirs == own():
+            shared.append(part)
+    return shared if found else None
+
+
+def _open(source: str, part: str, local: bool = False) -> object:
+    """One part of a CLIP in either layout; with `local` nothing is fetched."""
+    folder = CHECKPOINTS / source if (CHECKPOINTS / source).is_dir() else Path(source).expanduser()
+    options: dict[str, object] = {"local_files_only": local}
+    if folder.is_dir():
+        single = not (folder / part).is_dir()
+        if single and not any((folder / name).exists() for name in SINGLE):
+            raise ValueError(f"{source} holds no {part}: a CLIP has image_encoder, text_encoder, or is one model.")
+        place = str(folder)
+    else:
+        place, _, revision = source.partition("@")
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", place) or place.startswith("."):
+            raise ValueError(f"There is no CLIP at {source}: give a folder, or the id of one on the Hugging Face hub.")
+        options |= {"revision": revision or None}
+        single = not _has_part(place, part, options)
+    if not single:
+        options["subfolder"] = part
+    is_network = part.endswith("encoder")
+    try:
+        found = PARTS[part].from_pretrained(place, **options, **({"output_loading_info": True} if is_network else {}))
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{source} could not be opened as a CLIP ({part}: {reason}). Published CLIPs, as "
+            "openai/clip-vit-base-patch32, are fetched with a network, or named by the folder they were copied to."
+        ) from error
+    if not is_network:
+        return found
+    network, info = found
+    _check_complete(source, part, info)
+    return network.float().eval()
+
+
+def _has_part(repo: str, part: str, options: Mapping[str, object]) -> bool:
+    """Whether a repository on the hub, or its copy on this machine, is in Karlo's layout."""
+    names = {"feature_extractor": "preprocessor_config.json", "tokenizer": "vocab.json"}
+    return transformers.utils.has_file(
+        repo,
+        f"{part}/{names.get(part, 'config.json')}",
+        revision=options["revision"],
+        local_files_only=options["local_files_only"],
+    )
+
+
+def _check_complete(source: str, part: str, info: Mapping[str, object]) -> None:
+    missing = sorted(info["missing_keys"]) + [key for key, *_ in info["mismatched_keys"]]
+    if missing:
+        raise ValueError(f"{source} is no CLIP with projections: its {part} lacks {missing[0]}.")
+
+
+def _unit(embeddings: torch.Tensor) -> np.ndarray:
+    return torch.nn.functional.normalize(embeddings.float(), dim=-1).cpu().numpy()

@@ -1,0 +1,228 @@
+"""A folder of pictures: which files count, in what order, and the loader whose workers open and prepare them."""
+
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from dalle2.images import open_picture
+from evaluation.pictures.manifest import is_whole, read_manifest
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".avif")
+SUFFIXES += (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+MORE_FORMATS = ("TIFF", "PPM")  # which the page does not take, but whose levels are right
+# What stands beside pictures and is none, so that nobody misses it.
+COMPANIONS = (".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npz", ".md", ".html", ".log")
+COMPANIONS += (".yaml", ".yml", ".toml", ".xml", ".ini", ".db", ".zip", ".tar", ".gz", ".safetensors", ".py", ".sh")
+
+Prepare = Callable[[Image.Image], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder holds.
+
+    Attributes:
+        pictures: those that are measured, sorted by path, so that the order is the same on every machine.
+        left_out: the paths of what is not measured, by why; what is no picture by its name is not counted.
+    """
+
+    folder: Path
+    pictures: tuple[Path, ...]
+    left_out: Mapping[str, Sequence[str]]
+
+    @property
+    def notes(self) -> list[str]:
+        """What is left out, as a sentence; none where nothing is."""
+        if not self.left_out:
+            return []
+        kinds = [f"{why}: {len(names):,} (as {_shown(names[0])})" for why, names in self.left_out.items()]
+        return [f"Not measured of {_shown(self.folder.name or self.folder)}: {'; '.join(kinds)}."]
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """The pictures in and below `folder`; ValueError when nothing is found. See `look_into`."""
+    return list(look_into(folder).pictures)
+
+
+def measured_pictures(folder: str | Path) -> Found:
+    """What a measuring command takes of a folder: where `generation` drew it the pictures of its manifest, else all.
+
+    ValueError when nothing is found, or a picture of the manifest is missing.
+    """
+    folder = Path(folder).expanduser()
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return look_into(folder)
+    drawn = {row.file: folder / row.file for row in manifest.rows}
+    if missing := [name for name, path in drawn.items() if not is_whole(path)]:
+        raise ValueError(
+            f"{folder} is not complete, {missing[0]} and {len(missing) - 1} more of {len(drawn):,} are missing: repeat "
+            f"the command that drew it ({manifest.command})."
+        )
+    found = look_into(folder)
+    strays = [name for path in found.pictures if (name := path.relative_to(folder).as_posix()) not in drawn]
+    left_out = {**found.left_out, "pictures that its manifest does not name": strays} if strays else found.left_out
+    return Found(folder, tuple(drawn.values()), left_out)
+
+
+def look_into(folder: str | Path) -> Found:
+    """What is in and below `folder`. Links to folders are entered, each folder once, and never one around it.
+
+    Hidden files and folders are left out, hence also files still being written. ValueError when nothing is found.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}: give one that holds pictures.")
+    found: dict[str, Path] = {}
+    left_out: dict[str, list[str]] = defaultdict(list)
+    for path in _files(folder, left_out):
+        name = path.relative_to(folder).as_posix()
+        if why := _left_out(path):
+            left_out[why].append(name)
+        elif path.suffix.lower() in SUFFIXES:
+            found[name] = path
+    left_out = {why: sorted(names) for why, names in sorted(left_out.items())}
+    result = Found(folder, tuple(found[name] for name in sorted(found)), left_out)
+    if not found:
+        told = "".join(f" {note}" for note in result.notes)
+        raise ValueError(f"{folder} holds no pictures: files ending in {', '.join(SUFFIXES)} are looked for.{told}")
+    return result
+
+
+def _files(folder: Path, left_out: dict[str, list[str]]) -> Iterator[Path]:
+    """All files below `folder`: its own folders first, then those that links lead to, in the order of their paths."""
+    entered = {_identity(place) for place in (folder, *folder.resolve().parents)}
+    waiting = [folder]
+    while waiting:
+        links = []
+        for place, folders, files in os.walk(waiting.pop(0), onerror=_raise):
+            here = sorted(Path(place, name) for name in folders)
+            folders.clear()
+            for path in here:
+                name = path.relative_to(folder).as_posix()
+                if path.name.startswith("."):
+                    left_out["hidden folders"].append(name)
+                elif path.is_symlink():
+                    links.append(path)
+                elif (own := _identity(path)) in entered:
+                    left_out["folders met before"].append(name)
+                else:
+                    entered.add(own)
+                    folders.append(path.name)
+            yield from (Path(place, name) for name in files)
+        for path in sorted(links):
+            if (own := _identity(path)) in entered:
+                left_out["folders met before"].append(path.relative_to(folder).as_posix())
+            else:
+                entered.add(own)
+                waiting.append(path)
+
+
+def _left_out(path: Path) -> str:
+    """Why a file is not measured although somebody may miss it; "" for pictures that are, and for what is none."""
+    if path.name.startswith("."):
+        return "hidden files" if {suffix.lower() for suffix in path.suffixes} & set(SUFFIXES) else ""
+    suffix = path.suffix.lower()
+    if path.is_symlink() and not path.exists():
+        return "links to nothing"
+    if suffix in SUFFIXES:
+        return "" if path.is_file() else "what is no file"
+    if suffix in COMPANIONS:
+        return ""
+    return f"files ending in {_shown(suffix)}" if suffix else "files without an ending"
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    entry = folder.stat()
+    return entry.st_dev, entry.st_ino
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _shown(name: str | Path) -> str:
+    """A name that every terminal and report can write: bytes that are no UTF-8 become question marks."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def open_file(path: Path) -> Image.Image:
+    """A picture that is measured, as `images.open_picture` gives it; ValueError names the file."""
+    try:
+        return open_picture(path, MORE_FORMATS)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be measured: {error}") from error
+
+
+def canonical(picture: Image.Image, size: int | None) -> Image.Image:
+    """The short side brought to `size` by Pillow's bicubic filter, then the centre cut out; None leaves it as it is."""
+    if size is None or picture.size == (size, size):
+        return picture
+    scale = size / min(picture.size)
+    width, height = (max(size, round(side * scale)) for side in picture.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return picture.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+
+
+def batches(
+    paths: Sequence[Path | bytes],
+    prepare: Prepare,
+    size: int | None = None,
+    batch_size: int = 32,
+    workers: int | None = None,
+) -> Iterator[torch.Tensor]:
+    """Prepared pictures, stacked, in the order of `paths`, which may be the files' bytes.
+
+    `workers` processes open them, as many as cores up to 8 by default. ValueError names one that cannot be opened.
+    """
+    if batch_size < 1:
+        raise ValueError(f"A batch holds at least one picture, not {batch_size}.")
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    pictures = _Pictures(paths, prepare, size)
+    loader = DataLoader(
+        pictures,
+        batch_size,
+        num_workers=workers,
+        collate_fn=_stack,
+        worker_init_fn=_leave_stopping if workers else None,
+    )
+    for batch in loader:
+        if isinstance(batch, str):
+            raise ValueError(batch)
+        yield batch
+
+
+def _leave_stopping(_: int) -> None:
+    """Ctrl-C reaches workers as well, whose tracebacks nobody needs: the main process ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _Pictures(Dataset):
+    def __init__(self, paths: Sequence[Path | bytes], prepare: Prepare, size: int | None) -> None:
+        self.paths, self.prepare, self.size = paths, prepare, size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor | str:
+        """The prepared picture, or the sentence that says what is wrong with it.
+
+        An exception would reach the main process as a worker's traceback.
+        """
+        path = self.paths[index]
+        try:
+            return self.prepare(canonical(open_picture(path, MORE_FORMATS), self.size))
+        except (ValueError, OSError) as error:
+            name = f"The picture {index}" if isinstance(path, bytes) else path
+            return f"{name} cannot be measured: {error}"
+
+
+def _stack(items: list[torch.Tensor | str]) -> torch.Tensor | str:
+    return next((item for item in items if isinstance(item, str)), None) or torch.stack(items)

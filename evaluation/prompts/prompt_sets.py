@@ -1,0 +1,114 @@
+"""Prompt sets: which captions of a source are drawn, by a fixed seed, and the checksum by which lists are compared."""
+
+import argparse
+import dataclasses
+import hashlib
+import heapq
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from evaluation.prompts.protocol import PROTOCOLS
+from evaluation.prompts.sources import KINDS, Prompt, read_source, settle_references
+
+# "COCO-30k" has been published in both meanings, and the first gives the better FID.
+SAMPLINGS = {
+    "pictures": "one caption for each of N pictures",
+    "captions": "N captions of all, so that pictures may be described twice",
+}
+
+Sampling = Literal["pictures", "captions"]
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Prompts in the order in which they are drawn, how they were sampled, as plain values, and what is to be said."""
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    sampling: Mapping[str, object]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Over ids and captions in order, hexadecimal: the same wherever the pictures lie."""
+        digest = hashlib.sha256()
+        for prompt in self.prompts:
+            digest.update(json.dumps([prompt.id, prompt.caption]).encode() + b"\n")
+        return digest.hexdigest()
+
+    def repeated(self, times: int) -> "PromptSet":
+        """Every prompt `times` times in a row, as for the diversity of the pictures of one prompt."""
+        if times < 1:
+            raise ValueError(f"Each prompt is drawn at least once, not {times} times.")
+        if times == 1:
+            return self
+        prompts = tuple(prompt for prompt in self.prompts for _ in range(times))
+        return dataclasses.replace(self, prompts=prompts, sampling={**self.sampling, "pictures_per_prompt": times})
+
+
+def read_prompts(source: str, num: int | None = None, seed: int = 0, sampling: Sampling = "captions") -> PromptSet:
+    """All prompts of a source, or `num` of them: see `sources.read_source` and `SAMPLINGS`.
+
+    The sample is a function of the seed and the ids alone, and a smaller one is the beginning of a larger one.
+    ValueError when the source is malformed or has too few prompts.
+    """
+    if num is not None and num < 1:
+        raise ValueError(f"--num must be 1 or more, not {num}.")
+    name, found, notes = read_source(source)
+    if not found:
+        raise ValueError(f"{source} has no prompts.")
+    if repeated := next((id for id, count in Counter(prompt.id for prompt in found).items() if count > 1), None):
+        raise ValueError(f"{source} has two prompts with the id {repeated!r}: name a column of distinct ids, or none.")
+    chosen = found if sampling == "captions" else _one_a_picture(found, seed, source)
+    if num is not None and num > len(chosen):
+        raise ValueError(f"{source} has {len(chosen):,} {sampling} to draw from, not {num:,}: lower --num.")
+    if num is not None:
+        chosen = heapq.nsmallest(num, chosen, key=lambda prompt: _lot(seed, sampling, prompt))
+    chosen, told = settle_references(chosen)
+    facts = {"of": sampling, "meaning": SAMPLINGS[sampling], "seed": seed, "captions_in_source": len(found)}
+    return PromptSet(name, tuple(chosen), facts, (*notes, *filter(None, (told,))))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments from which `chosen_prompts` makes a prompt set."""
+    parser.add_argument("--prompts", metavar="SOURCE", required=True, help=KINDS)
+    parser.add_argument("--num", type=int, metavar="N", help="how many prompts; default: all")
+    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in SAMPLINGS.items())
+    parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help=f"{meanings} (default)")
+    parser.add_argument("--sampling-seed", type=int, default=0, metavar="S", help="which N prompts; default 0")
+    parser.add_argument(
+        "--protocol", choices=tuple(PROTOCOLS), help="fixes the number of prompts and their seed as in published tables"
+    )
+
+
+def chosen_prompts(options: argparse.Namespace) -> PromptSet:
+    """The prompt set that the arguments of `add_arguments` ask for; ValueError where it cannot be had."""
+    if options.protocol is None:
+        return read_prompts(options.prompts, options.num, options.sampling_seed, options.sampling)
+    num = PROTOCOLS[options.protocol].pictures
+    if options.num not in (None, num) or options.sampling_seed != 0:
+        raise ValueError(f"{options.protocol} fixes {num:,} prompts of seed 0: leave out --num and --sampling-seed.")
+    prompts = read_prompts(options.prompts, num, 0, options.sampling)
+    return dataclasses.replace(prompts, sampling={**prompts.sampling, "protocol": options.protocol})
+
+
+def _one_a_picture(prompts: list[Prompt], seed: int, source: str) -> list[Prompt]:
+    """One prompt of each picture, in the order of the pictures."""
+    by_picture: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        if not (prompt.picture or prompt.row):
+            raise ValueError(
+                f"{source} does not say which picture the prompt {prompt.id!r} describes: use --sampling captions, or "
+                "name a column of pictures."
+            )
+        by_picture.setdefault(prompt.picture or prompt.row, []).append(prompt)
+    return [min(captions, key=lambda prompt: _lot(seed, "captions", prompt)) for captions in by_picture.values()]
+
+
+def _lot(seed: int, sampling: Sampling, prompt: Prompt) -> bytes:
+    """What decides who is drawn. By checksum, since the streams of random generators change with versions."""
+    name = (prompt.picture or prompt.row) if sampling == "pictures" else prompt.id
+    return hashlib.sha256(f"{seed} {sampling} {name}".encode(errors="surrogatepass")).digest()

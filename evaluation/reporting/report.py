@@ -1,0 +1,279 @@
+"""A number with all that it needs to be believed: measures and where they come from, as JSON, CSV, Markdown or HTML."""
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evaluation.cli import command
+from evaluation.reporting import webpage
+
+PACKAGES = ("torch", "diffusers", "transformers", "torchmetrics", "numpy", "scipy", "pillow")
+ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number over `n` pictures or pairs, its 95% interval if known, and which way is better ("": neither).
+
+    `details` are plain values that belong to this number alone, as its resize mode. ValueError for a value or
+    an interval that is not finite: such a number must be explained, not reported.
+    """
+
+    name: str
+    value: float
+    n: int
+    better: Literal["higher", "lower", ""]
+    interval: tuple[float, float] | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.value, *(self.interval or ())))):
+            raise ValueError(f"{self.name} came out as {self.value} {self.interval or ''}: look at what was measured.")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Measures that were taken together, their provenance and what a reader must be warned of."""
+
+    title: str
+    measures: tuple[Measure, ...]
+    provenance: Mapping[str, object]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> "Report":
+        """The inverse of `to_dict`; ValueError for anything else."""
+        try:
+            measures = tuple(
+                Measure(**{**one, "interval": None if one["interval"] is None else tuple(one["interval"])})
+                for one in values["measures"]
+            )
+            return cls(values["title"], measures, dict(values["provenance"]), tuple(values["warnings"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is no report of evaluation's ({type(error).__name__}: {error}).") from error
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        return {
+            "title": self.title,
+            "measures": [
+                {
+                    "name": measure.name,
+                    "value": float(measure.value),
+                    "interval": None if measure.interval is None else [float(end) for end in measure.interval],
+                    "n": int(measure.n),
+                    "better": measure.better,
+                    "details": dict(measure.details),
+                }
+                for measure in self.measures
+            ],
+            "warnings": list(self.warnings),
+            "provenance": dict(self.provenance),
+        }
+
+    def to_json(self) -> str:
+        """The whole report; ValueError for anything that JSON does not know, as NaN."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+
+    def to_csv(self) -> str:
+        """A row a measure; its details and the provenance repeat in columns, so that files can be joined."""
+        facts = dict(flat(self.provenance))
+        rows = []
+        for measure in self.measures:
+            low, high = measure.interval or ("", "")
+            row = {"name": measure.name, "value": measure.value, "low": low, "high": high}
+            row |= {"n": measure.n, "better": measure.better, "details": _one_line(measure.details)}
+            rows.append(row | facts)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]) if rows else ["name", "value"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """Title, table, warnings, provenance."""
+        lines = [f"# {_cell(self.title)}", "", *markdown_table(COLUMNS, self.rows()), ""]
+        lines += markdown_notes(self.warnings)
+        lines += ["## Provenance", "", *markdown_table(("fact", "value"), list(flat(self.provenance)))]
+        return "\n".join(lines) + "\n"
+
+    def to_html(self) -> str:
+        """One self-contained page."""
+        return webpage.page(
+            self.title,
+            webpage.table(COLUMNS, self.rows(), numbers=(1, 2, 3)),
+            *webpage.notes(self.warnings),
+            webpage.provenance(flat(self.provenance)),
+        )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The measures as `COLUMNS` have them."""
+        return [
+            (
+                f"{measure.name} {ARROWS[measure.better]}".strip(),
+                digits(measure.value),
+                "" if measure.interval is None else " … ".join(map(digits, measure.interval)),
+                f"{measure.n:,}",
+                _one_line(measure.details),
+            )
+            for measure in self.measures
+        ]
+
+
+COLUMNS = ("measure", "value", "95% interval", "n", "details")
+
+
+def provenance(**facts: object) -> dict[str, object]:
+    """`facts`, and what every report must say: versions, git commit if any, command, date, device (default cpu)."""
+    found = {"device": "cpu", **facts, "processor": processor(), "command": _command()}
+    found["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+    if commit := _commit():
+        found["git_commit"] = commit
+    found["versions"] = {"python": platform.python_version(), **_versions()}
+    return found
+
+
+def write(report: Report, path: str | Path) -> Path:
+    """Write the report in the format of the suffix; the file appears whole or not at all."""
+    path = Path(path)
+    formats = {
+        ".json": report.to_json,
+        ".csv": report.to_csv,
+        ".md": report.to_markdown,
+        ".html": report.to_html,
+    }
+    if path.suffix.lower() not in formats:
+        raise ValueError(f"A report is written as {', '.join(formats)}: give {path.name!r} one of these endings.")
+    return write_text(path, formats[path.suffix.lower()]())
+
+
+def deliver(report: Report, files: Iterable[Path]) -> None:
+    """Write the report to all files, then print it: see `command.deliver`."""
+    command.deliver([partial(write, report, file) for file in files], partial(show, report))
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write to a temporary name beside `path`, then rename.
+
+    What is no Unicode, as bytes in a file's name, is written as JSON would have it ("\\udce9").
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the table, with the warnings underneath."""
+    print_table(console, report.title, COLUMNS, report.rows())
+    for warning in report.warnings:
+        console.print(f"[yellow]Note:[/yellow] {escape(warning)}", highlight=False)
+
+
+def print_table(console: Console, title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table whose columns of figures stand to the right."""
+    rows = list(rows)
+    table = Table(title=escape(title), title_justify="left")
+    for column, name in enumerate(names):
+        figures = all(row[column][:1] in "0123456789-–" for row in rows)
+        table.add_column(escape(name), justify="right" if figures else "left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested tables as ("outer.inner", value) pairs of text."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            yield f"{prefix}{name}", text
+
+
+def digits(value: float) -> str:
+    """Five significant digits, without an exponent where a reader can do without."""
+    return f"{value:,.1f}" if abs(value) >= 10_000 else f"{value:.5g}"
+
+
+def markdown_table(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """The lines of a table; bars and line breaks in cells are escaped."""
+    lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+    return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+
+
+def markdown_notes(warnings: Iterable[str]) -> list[str]:
+    """What a reader must be warned of, as quotations."""
+    return [f"> **Note** {_cell(warning)}\n" for warning in warnings]
+
+
+def _plain(value: object) -> object:
+    """What JSON does not know by itself: numpy's numbers as numbers, the rest as text."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _one_line(details: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in flat(details))
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of this project's own checkout, with "-dirty" when files differ from it."""
+    if not (ROOT / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _command() -> str:
+    return shlex.join(["python", *sys.orig_argv[1:]])
+
+
+def processor() -> str:
+    """The processor's name and its number of cores."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores"

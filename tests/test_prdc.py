@@ -1,0 +1,82 @@
+"""Precision, recall, density and coverage against their definitions, and which way round they are."""
+
+import numpy as np
+import pytest
+
+from evaluation.metrics import prdc
+from evaluation.metrics.prdc import measure
+
+
+def features(n: int, dim: int = 4, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
+    return (np.random.default_rng(seed).normal(size=(n, dim)) * scale + shift).astype(np.float32)
+
+
+def naive(pictures: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
+    def distance(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.linalg.norm(a.astype(np.float64) - b.astype(np.float64)))
+
+    def radii(rows: np.ndarray, k: int) -> list[float]:
+        others = ([distance(a, b) for j, b in enumerate(rows) if j != i] for i, a in enumerate(rows))
+        return [sorted(distances)[k - 1] for distances in others]
+
+    wide, near, far = radii(pictures, 3), radii(reference, 3), radii(reference, 5)
+    apart = np.array([[distance(a, b) for b in reference] for a in pictures])
+    return {
+        "precision": (apart <= np.array(near)).any(1),
+        "recall": (apart <= np.array(wide)[:, None]).any(0),
+        "density": (apart < np.array(far)).sum(1) / 5,
+        "coverage": (apart < np.array(far)).any(0),
+    }
+
+
+@pytest.mark.parametrize("block", [5, 2048])
+def test_definitions(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prdc, "BLOCK", block)
+    pictures, reference = features(23, seed=1, scale=0.8, shift=0.4), features(31, seed=2)
+    expected = naive(pictures, reference)
+    found = measure(pictures, reference)
+    for name, values in expected.items():
+        assert 0 < values.mean() < 2, name
+        assert np.allclose(getattr(found, name), values), name
+
+
+def test_which_way_round() -> None:
+    """Pictures of only one of two kinds are precise and recall half; a reference of one kind the other way round."""
+    both = np.concatenate([features(40, seed=1), features(40, seed=2, shift=100)])
+    one = features(40, seed=3)
+    narrow = measure(one, both)
+    assert narrow.precision.mean() > 0.8 and 0.3 < narrow.recall.mean() < 0.51 and narrow.coverage.mean() < 0.51
+    wide = measure(both, one)
+    assert 0.3 < wide.precision.mean() < 0.51 and wide.recall.mean() > 0.8 and wide.coverage.mean() > 0.8
+
+
+def test_ends() -> None:
+    rows = features(30)
+    same = measure(rows, rows)
+    assert same.precision.all() and same.recall.all() and same.coverage.all()
+    far = measure(rows, rows + 1000)
+    assert not any(values.any() for values in (far.precision, far.recall, far.density, far.coverage))
+
+
+@pytest.mark.parametrize("dim", [513, 2048])
+def test_copies_lie_in_each_other_s_balls_of_radius_zero(dim: int) -> None:
+    """Collapsed or memorised pictures: distances of copies are 0 but for rounding, and so are the radii."""
+    for seed in range(20):
+        kinds = features(3, dim, seed, scale=3, shift=1)
+        found = measure(kinds[np.arange(19) % 3], kinds[np.arange(31) % 3])
+        assert found.precision.all() and found.recall.all(), seed
+        assert not found.density.any() and not found.coverage.any(), seed  # no border counts as inside
+
+
+def test_the_border_is_outside_for_density_whatever_the_order() -> None:
+    for seed in range(20):
+        rows = features(31, 513, seed, shift=1)
+        found = measure(rows, rows[np.random.default_rng(seed).permutation(31)])
+        assert found.density.mean() == pytest.approx(1, abs=1e-12), seed
+        assert found.coverage.all()
+
+
+def test_too_few_pictures() -> None:
+    measure(features(6), features(6))
+    with pytest.raises(ValueError, match="at least 6 pictures"):
+        measure(features(5), features(6))
