@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dalle2 import parsers
+from dalle2.cli import parsers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parsers.parse(arguments)
         print(_beginning(options), file=sys.stderr, flush=True)
-        from dalle2 import commands
+        from dalle2.cli import commands
 
         for line in commands.run(options):
             lines.append(line)

@@ -28,7 +28,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from dalle2 import images
-from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
+from dalle2.cli.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
 from evaluation.cli import command

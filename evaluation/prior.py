@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
+from dalle2.cli.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings, check_seed
 from evaluation.cli import command

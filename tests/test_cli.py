@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dalle2 import families, images, parsers
+from dalle2 import families, images
 from dalle2.__main__ import main
+from dalle2.cli import parsers
 from dalle2.families import load
 from dalle2.settings import MAX_SEED, StageSettings
 
@@ -191,7 +192,7 @@ def test_stopping_is_no_crash(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dalle2.output.Progress.advance", stop)
+    monkeypatch.setattr("dalle2.cli.output.Progress.advance", stop)
     assert main(["a cat", "-o", str(tmp_path), "--checkpoint", str(tiny_checkpoint)]) == 130
     assert "stopped" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 

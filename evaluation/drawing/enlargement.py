@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dalle2.arguments import add_arguments, chosen_settings, open_checkpoint
+from dalle2.cli.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.images import to_pictures, to_tensor
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings

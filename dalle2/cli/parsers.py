@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dalle2.arguments import DTYPES, add_arguments, stage_changes
-from dalle2.output import FILMS, FORMS, Destination
+from dalle2.cli.arguments import DTYPES, add_arguments, stage_changes
+from dalle2.cli.output import FILMS, FORMS, Destination
 from dalle2.settings import MAX_SEED, SIZES, STRENGTHS, check_negative_prompt, check_prompt, check_seed
 
 TASKS: dict[str, str] = {

@@ -14,10 +14,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from dalle2 import formats, images
-from dalle2.arguments import chosen_settings, open_checkpoint
+from dalle2.cli.arguments import chosen_settings, open_checkpoint
+from dalle2.cli.output import Progress
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.output import Progress
 from dalle2.settings import STAGES, OnStep, Settings, Step
 from dalle2.tasks.captioning import check_num
 from dalle2.tasks.drawing import draw_understood

@@ -1,0 +1,1 @@
+"""The command line `python -m dalle2`: arguments become requests, requests become files."""
