@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from dalle2.cli import parsers
 
+LONGEST = 60  # characters of a prompt that are repeated
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw what the arguments ask for.
@@ -44,13 +46,18 @@ def _beginning(options: argparse.Namespace) -> str:
     source = getattr(options, "captioner", None) or options.checkpoint or "emoji"
     match options.task:
         case None:
-            hint = f" (the task: {options.prompt} --help)" if options.prompt in parsers.TASKS else ""
-            return f'Opening {source} to draw "{options.prompt}"{hint} …'
+            return f'Opening {source} to draw "{_shortened(options.prompt)}" …'
         case "steps" | "attention":
-            return f'Opening {source} for {options.task} of "{options.contents[0]}" …'
+            return f'Opening {source} for {options.task} of "{_shortened(options.contents[0])}" …'
         case "interpolate" | "mix":
             return f"Opening {source} for {options.task} of {len(options.contents)} contents …"
     return f"Opening {source} for {options.task} of {options.contents[0]} …"
+
+
+def _shortened(prompt: str) -> str:
+    """The prompt on one line of a terminal, its end left out where it is longer."""
+    line = " ".join(prompt.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST].rstrip()}…"
 
 
 def _sentence(error: ValueError | OSError) -> str:

@@ -1,27 +1,25 @@
 """Pictures as a film: a GIF by Pillow, an MP4 by PyAV."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import av
 from PIL import Image
 
-from dalle2 import images
+from dalle2 import atomic, images
 
 
-def save_film(pictures: Sequence[Image.Image], path: Path, per_second: int = 8) -> Path:
+def save_film(pictures: Sequence[Image.Image], path: Path, per_second: int = 8, overwrite: bool = True) -> Path:
     """Write a GIF that never ends (by Pillow) or an MP4 (H.264, by PyAV), with the first picture's record in it.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. FileExistsError for a name that is taken, without `overwrite`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial{path.suffix}")
     record = pictures[0].info.get(images.RECORD_KEY, "")
-    try:
+    with atomic.whole(path, overwrite) as partial:
         if path.suffix.lower() == ".gif":
             pictures[0].save(
                 partial,
+                format="GIF",
                 save_all=True,
                 append_images=pictures[1:],
                 duration=round(1000 / per_second),
@@ -30,14 +28,11 @@ def save_film(pictures: Sequence[Image.Image], path: Path, per_second: int = 8) 
             )
         else:
             _write_mp4(pictures, partial, per_second, record)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
 def _write_mp4(pictures: Sequence[Image.Image], path: Path, per_second: int, record: str) -> None:
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         container.metadata["comment"] = record
         stream = container.add_stream("libx264", rate=per_second)
         # Players want even sides, and colours at half their resolution.

@@ -5,7 +5,6 @@ Each form keeps the picture's record: PNGs in their text, an SVG in its `<metada
 
 import io
 import json
-import os
 import re
 import zipfile
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ import vtracer
 from PIL import Image, ImageFilter, PngImagePlugin
 from scipy import ndimage
 
-from dalle2 import images
+from dalle2 import atomic, images
 
 TOLERANCE = 28  # levels by which a background may stray from its colour
 EVEN = 0.6  # the share of the border that must have the background's colour
@@ -82,16 +81,14 @@ def to_svg(picture: Image.Image) -> str:
     return f"{head}{body.strip()}</svg>\n"
 
 
-def save_svg(picture: Image.Image, path: Path) -> Path:
-    """Write the picture as SVG; the file appears whole or not at all."""
+def save_svg(picture: Image.Image, path: Path, overwrite: bool = True) -> Path:
+    """Write the picture as SVG; the file appears whole or not at all.
+
+    FileExistsError for a name that is taken, without `overwrite`.
+    """
     svg = to_svg(picture)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with atomic.whole(path, overwrite) as partial:
         partial.write_text(svg, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -6,19 +6,19 @@ Tensors hold pictures as (n, 3, height, width) float32; the networks' range is [
 import contextlib
 import io
 import json
-import os
 import re
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
+from xml.sax.saxutils import unescape
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from dalle2 import png
+from dalle2 import atomic, png
 
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535  # as of a JPEG; Pillow takes seconds for millions of short rows
@@ -37,6 +37,8 @@ _OTHERS = {
 }
 _OURS = re.compile(rb"\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|....ftypavi[fs]", re.DOTALL)
 _BEGINNING = 4096  # bytes of a file that tell what it is
+_METADATA = re.compile(rb"<metadata>(.*?)</metadata>", re.DOTALL)
+_LONGEST_RECORD = 1_000_000  # bytes at the beginning of an SVG in which its record is looked for
 # AVIF says how it is turned outside of its EXIF, which Pillow rewrites, and fails at any part that is odd: its table of
 # entries is emptied.
 _EXIF = re.compile(rb"(II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08)..", re.DOTALL)
@@ -120,6 +122,8 @@ def _decoded(file: BinaryIO, *keywords: str, more: Sequence[str] = ()) -> Image.
                 picture.load()
                 if picture.format in ("JPEG", "MPO"):
                     _check_end(file)
+                elif picture.format == "PNG":
+                    png.check_pixels(file)
                 return _upright(picture)
             except MemoryError:
                 raise
@@ -290,13 +294,7 @@ def write_record(picture: Image.Image, record: Mapping[str, object]) -> None:
 
 def read_record(source: Image.Image | str | Path) -> dict[str, object]:
     """The record that a picture carries; ValueError when it has none or an unreadable one."""
-    if not isinstance(source, Image.Image):
-        with Path(source).open("rb") as file:
-            if file.read(len(png.SIGNATURE)) != png.SIGNATURE:
-                raise ValueError(f"{source} is not a PNG picture, and only PNG pictures carry a record.")
-            file.seek(0)
-            source = _decoded(file, RECORD_KEY)
-    text = source.info.get(RECORD_KEY)
+    text = source.info.get(RECORD_KEY) if isinstance(source, Image.Image) else _read_text(source)
     if not isinstance(text, str):
         raise ValueError("The picture carries no record: it was not drawn by this program, or was converted.")
     try:
@@ -308,10 +306,24 @@ def read_record(source: Image.Image | str | Path) -> dict[str, object]:
     return record
 
 
-def save(picture: Image.Image, path: str | Path) -> Path:
+def _read_text(source: str | Path) -> str | None:
+    """The record's text in a PNG, or in an SVG as `formats.to_svg` writes it."""
+    with Path(source).open("rb") as file:
+        beginning = file.read(_BEGINNING)
+        if _OTHERS["SVG"].match(beginning):
+            found = _METADATA.search(beginning + file.read(_LONGEST_RECORD))
+            return unescape(found[1].decode("utf-8", "replace")) if found else None
+        if not beginning.startswith(png.SIGNATURE):
+            raise ValueError(f"{source} is not a PNG or SVG picture, and only these carry a record.")
+        file.seek(0)
+        return _decoded(file, RECORD_KEY).info.get(RECORD_KEY)
+
+
+def save(picture: Image.Image, path: str | Path, overwrite: bool = True) -> Path:
     """Write a PNG with the picture's record; the file appears whole or not at all.
 
-    ValueError for a name that does not end in .png, OSError when the disk refuses (nothing is left behind).
+    ValueError for a name that does not end in .png, OSError when the disk refuses (nothing is left behind), and
+    FileExistsError for a name that is taken, without `overwrite`.
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
@@ -319,14 +331,8 @@ def save(picture: Image.Image, path: str | Path) -> Path:
     chunks = PngImagePlugin.PngInfo()
     if RECORD_KEY in picture.info:
         chunks.add_text(RECORD_KEY, picture.info[RECORD_KEY])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            picture.save(file, format="PNG", pnginfo=chunks)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic.whole(path, overwrite) as partial, partial.open("wb") as file:
+        picture.save(file, format="PNG", pnginfo=chunks)
     return path
 
 

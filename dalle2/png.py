@@ -14,6 +14,10 @@ _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _DESCRIPTIONS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 # Texts in which programs write the orientation, besides eXIf.
 _ORIENTATIONS = (b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1")
+_CHANNELS = {2: 3, 4: 2, 6: 4}  # of a pixel, by the kind of colour; one of the other kinds
+# The passes of an interlaced picture: first column and row, and the steps between them (PNG specification, 8.2).
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_PIECE = 65_536  # bytes that are inflated at once
 _LONGEST = 1_000_000  # bytes of a description, inflated, that is still looked at
 
 
@@ -33,6 +37,36 @@ def pixels_only(file: BinaryIO, *keywords: bytes) -> io.BytesIO:
         kept.write(struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)))
     kept.seek(0)
     return kept
+
+
+def check_pixels(file: BinaryIO) -> None:
+    """ValueError, as the end of a sentence, when a PNG that Pillow has read holds fewer pixels than its size says.
+
+    Pillow takes a last row that is missing for black.
+    """
+    missing, inflater = 0, zlib.decompressobj()
+    for kind, body in _chunks(file, ()):
+        if kind == b"IHDR":
+            missing = _inflated_size(body)
+        while kind == b"IDAT" and missing:
+            piece = inflater.decompress(body, min(missing, _PIECE))
+            missing -= len(piece)
+            body = inflater.unconsumed_tail
+            if not (piece or body):
+                break
+    if missing:
+        raise ValueError("its pixels end too early")
+
+
+def _inflated_size(header: bytes) -> int:
+    """How many bytes the pixels have, in rows of whole bytes and one that names the row's filter."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    bits = depth * _CHANNELS.get(colour, 1)
+    size = 0
+    for left, top, across, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = len(range(left, width, across)), len(range(top, height, down))
+        size += rows * (1 + -(-columns * bits // 8)) if columns else 0
+    return size
 
 
 def _chunks(file: BinaryIO, keywords: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from dalle2.output import Destination
 from PIL import Image
+from tqdm import tqdm
 
 from dalle2 import families, images
 from dalle2.__main__ import main
@@ -155,12 +157,17 @@ def test_names_of_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
         (["variatons", "cat.png"], "There is no task variatons: did you mean variations?"),
         (["a cat", "-o", "cat.png/a/cat.png"], "cat.png is no folder"),
         (["a cat", "-o", "c" * 250 + ".png"], "too long for a file"),
-        (["a cat", "-o", "cat.jpg"], "PNG"),
+        (["a cat", "-o", "w/cat.jpg"], "PNG or SVG, but 'cat.jpg' ends in .jpg: name it 'cat.png', or name a folder."),
+        (["a cat", "-o", "way.gif"], "PNG or SVG, but 'way.gif' ends in .gif"),
         (["a cat", "--steps", "1,2"], "--steps takes one value or 3"),
         (["a cat", "--steps", "many"], "--steps takes numbers"),
-        (["a cat", "--steps", "0"], "num_inference_steps"),
+        (["a cat", "--steps", "0"], "--steps must be a whole number from 1 to 1000, not 0."),
+        (["a cat", "--guidance", "4,101"], "--guidance must be a number from 0 to 100, not 101.0."),
+        (["caption"], "The task caption needs PICTURE; to draw the word itself, write a longer prompt"),
+        (["steps", "--strip"], "The task steps needs PROMPT; to draw the word itself"),
+        (["diff", "cat.png"], "The task diff needs --to ("),
         (["a cat", "--guidance", "1,2,3"], "--guidance takes one value or 2"),
-        (["a cat", "--scheduler", "euler"], "scheduler must be one of"),
+        (["a cat", "--scheduler", "euler"], "--scheduler must be one of"),
         (["a cat", "--device", "abacus"], "no device"),
         (["a cat", "--checkpoint", "/nowhere/at/all"], "/nowhere/at/all does not exist"),
     ],
@@ -247,7 +254,7 @@ def test_words_without_quotes_are_one_prompt(tiny_checkpoint: Path, tmp_path: Pa
 def test_a_task_may_follow_its_options_and_a_picture_alone_is_no_prompt(drawn: Path, capsys: Capture) -> None:
     assert parsers.task_of(["variations", "-n", "2", str(drawn)]) == "variations"
     assert parsers.task_of(["variations", "--eta", "0.5", str(drawn)]) == "variations"
-    assert parsers.task_of(["variations", "-n", "2"]) is None
+    assert parsers.task_of(["variations", "-n", "2"]) == "variations"
     assert f"as in variations {drawn}" in refused([str(drawn)], capsys)
 
 
@@ -285,6 +292,61 @@ def test_a_named_file_is_replaced_only_when_asked(tiny_checkpoint: Path, tmp_pat
     assert kept == {"row-7.png"}  # which is none of the three frames
 
 
+def test_a_name_that_another_process_takes_meanwhile_is_left_to_it(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    save = Image.Image.save
+
+    def raced(picture: Image.Image, *given: object, **named: object) -> None:
+        """Another process writes its own picture of the name while ours is encoded."""
+        for name in ("a-cat-1.png", "named.png"):
+            if not (tmp_path / name).exists():
+                (tmp_path / name).write_bytes(b"theirs")
+        save(picture, *given, **named)
+
+    monkeypatch.setattr(Image.Image, "save", raced)
+    common = ["a cat", "--seed", "1", "--steps", "1", "--checkpoint", str(tiny_checkpoint)]
+    for out, ours in ((tmp_path, "a-cat-1-2.png"), (tmp_path / "named.png", "named-2.png")):
+        (tmp_path / "named.png").unlink(missing_ok=True)
+        assert main([*common, "-o", str(out)]) == 0
+        assert capsys.readouterr().out == f"{tmp_path / ours}\n"  # and where it went is said
+        assert images.read_record(tmp_path / ours)["seed"] == 1
+    assert {(tmp_path / name).read_bytes() for name in ("a-cat-1.png", "named.png")} == {b"theirs"}
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_prompt_of_emoji_alone_names_its_file_by_what_it_means(tmp_path: Path) -> None:
+    destination = Destination(str(tmp_path))
+    assert destination.names("🐱", [1], "cat face") == [tmp_path / "cat-face-1.png"]
+    assert destination.names("🐱 two", [1], "cat face") == [tmp_path / "two-1.png"]
+    assert main(["❤️", "--seed", "1", "--draft", "-o", str(tmp_path)]) == 0
+    assert main(["--from", str(tmp_path / "red-heart-1.png"), "-o", str(tmp_path)]) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["red-heart-1-2.png", "red-heart-1.png"]
+
+
+def test_enlarging_is_in_the_bar_from_its_beginning(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, update = [], tqdm.update
+
+    def updated(bar: tqdm, *given: int) -> None:
+        update(bar, *given)
+        told.append((bar.n, bar.total))
+
+    monkeypatch.setattr(tqdm, "update", updated)
+    common = ["a cat", "-n", "2", "--steps", "1", "--size", "512", "-o", str(tmp_path)]
+    assert main([*common, "--checkpoint", str(tiny_checkpoint)]) == 0
+    (total,) = {total for _, total in told}
+    assert total > 6 and [done for done, _ in told] == list(range(1, total + 1))
+
+
+def test_a_long_prompt_is_not_repeated_whole(tiny_checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
+    common = ["--steps", "1", "-o", str(tmp_path), "--checkpoint", str(tiny_checkpoint)]
+    assert main(["a very " * 140 + "\n red cat", *common]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Opening")]
+    assert line.endswith(' a ve…" …') and len(line) < 100 + len(str(tiny_checkpoint))
+
+
 def test_a_new_folder_may_have_dots(tiny_checkpoint: Path, tmp_path: Path) -> None:
     common = ["a cat", "--seed", "3", "--steps", "1", "--checkpoint", str(tiny_checkpoint)]
     for folder in ("runs/2024.05.01/", "runs/2024.05.02", "v1.png/"):
@@ -297,11 +359,11 @@ def test_what_was_drawn_before_a_stop_is_told(
 ) -> None:
     save, saved = images.save, []
 
-    def once(picture: Image.Image, file: Path) -> Path:
+    def once(picture: Image.Image, file: Path, overwrite: bool) -> Path:
         if saved:
             raise KeyboardInterrupt
         saved.append(file)
-        return save(picture, file)
+        return save(picture, file, overwrite)
 
     monkeypatch.setattr(images, "save", once)
     common = ["--steps", "1", "-o", str(tmp_path), "--checkpoint", str(tiny_checkpoint)]

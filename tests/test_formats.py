@@ -136,6 +136,11 @@ def test_the_command_line_takes_sizes_and_forms(tiny_checkpoint: Path, tmp_path:
     assert np.array_equal(again, first)
     assert main(["a cat", "--draft", "--seed", "7", "--format", "svg", "-o", str(tmp_path / "svgs"), *own]) == 0
     assert sorted(file.name for file in (tmp_path / "svgs").iterdir()) == ["a-cat-7.svg"]
+    assert images.read_record(tmp_path / "svgs" / "a-cat-7.svg")["prompt"] == "a cat"
+    assert main(["--from", str(tmp_path / "svgs" / "a-cat-7.svg"), "-o", str(tmp_path / "redrawn.png"), *own]) == 0
+    assert main(["a cat", "--draft", "--seed", "7", "-o", str(tmp_path / "first.png"), *own]) == 0
+    redrawn, drawn = (np.asarray(Image.open(tmp_path / name)) for name in ("redrawn.png", "first.png"))
+    assert np.array_equal(redrawn, drawn)
     drawing(20).save(tmp_path / "small.png")
     asked = ["enhance", str(tmp_path / "small.png"), "--size", "512", "--format", "transparent"]
     assert main([*asked, "-o", str(tmp_path / "large.png"), *own]) == 0
@@ -146,8 +151,14 @@ def test_the_command_line_takes_sizes_and_forms(tiny_checkpoint: Path, tmp_path:
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (["a cat", "--format", "svg", "-o", "cat.png"], "let 'cat.png' end in .svg"),
-        (["a cat", "--format", "png", "-o", "cat.svg"], "let 'cat.svg' end in .png"),
+        (
+            ["a cat", "--format", "svg", "-o", "cat.png"],
+            "'cat.png' ends in .png: name it 'cat.svg', or leave out --format.",
+        ),
+        (
+            ["a cat", "--format", "png", "-o", "cat.svg"],
+            "--format png saves pictures as .png, but 'cat.svg' ends in .svg",
+        ),
         (["a cat", "--size", "300"], "--size"),
         (["steps", "a cat", "--strip", "--size", "512"], "leave out --strip"),
     ],

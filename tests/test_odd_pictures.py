@@ -140,6 +140,46 @@ def test_a_level_that_is_transparent_stays_so(
     assert mask == [255 if level is None else 0 for level in expected]
 
 
+def short_of_pixels() -> dict[str, bytes]:
+    """PNGs whose parts are as they were written, but whose pixels end too early."""
+    row = b"\0" + bytes(range(48)) * 3
+    short = {
+        "without its last row": (b"\0\0\0\0\0", row * 39),  # which Pillow takes for black
+        "without its last byte": (b"\0\0\0\0\0", (row * 40)[:-1]),
+        "without rows": (b"\0\0\0\0\0", b""),
+        "interlaced, without its last row": (b"\0\0\0\0\1", interlaced(48, 40)[: -len(row)]),
+    }
+    head = struct.pack(">IIB", 48, 40, 8)
+    return {
+        name: png.SIGNATURE
+        + chunk(b"IHDR", head + b"\2" + rest[2:])
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+        for name, (rest, rows) in short.items()
+    }
+
+
+def interlaced(width: int, height: int) -> bytes:
+    """The rows of a grey RGB picture in the seven passes of Adam7."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    rows = b""
+    for left, top, across, down in passes:
+        columns, lines = len(range(left, width, across)), len(range(top, height, down))
+        rows += (b"\0" + b"\x07" * 3 * columns) * lines if columns else b""
+    return rows
+
+
+def test_the_pixels_of_whole_pictures_are_all_there() -> None:
+    for width, height in ((1, 1), (3, 2), (5, 9), (48, 40)):
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1))
+        body = chunk(b"IDAT", zlib.compress(interlaced(width, height)))
+        picture = images.open_picture(png.SIGNATURE + head + body + chunk(b"IEND", b""))
+        assert (picture.size, picture.getextrema()) == ((width, height), ((7, 7),) * 3)
+        noise = Image.effect_noise((width, height), 100)
+        for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
+            assert images.open_picture(encoded(noise.convert(mode), "PNG")).size == (width, height)
+
+
 def torn_files() -> dict[str, bytes]:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8))
     whole, jpeg, gif = encoded(noise, "PNG"), encoded(noise, "JPEG"), encoded(noise, "GIF")
@@ -161,6 +201,7 @@ def torn_files() -> dict[str, bytes]:
         "bmp, cut": encoded(noise, "BMP")[:-10],
     }
     torn["png, palette damaged"][45] ^= 1
+    torn |= {f"png, {name}": data for name, data in short_of_pixels().items()}
     return {name: bytes(data) for name, data in torn.items()}
 
 

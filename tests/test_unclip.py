@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -178,7 +179,31 @@ def test_hub_ids_with_the_network_off(karlo_text: Path, tmp_path: Path) -> None:
     newest, tagged, *refusals = done.stdout.splitlines()
     assert "text_to_image" in newest and tagged == newest
     for name, refusal in zip(command[-2:], refusals, strict=True):
-        assert refusal.startswith(f"ValueError: {name} is no folder on this machine")
+        assert refusal.startswith(
+            f"ValueError: {name} is not on this machine, and the Hugging Face hub cannot be reached"
+        )
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(tmp_path: Path) -> None:
+    code = """
+import time
+from dalle2.families.checkpoint_folder import locate
+begun = time.monotonic()
+try:
+    locate("kakaobrain/karlo-v1-alpha", None)
+except ValueError as error:
+    print(time.monotonic() - begun)
+    print(error)
+"""
+    nowhere = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=nowhere
+    )
+    seconds, sentence = done.stdout.splitlines()
+    assert float(seconds) < 10  # the library's own attempts take 57 s
+    assert sentence.endswith(
+        "the Hugging Face hub cannot be reached to download it: connect to the network, or give the folder of a copy."
+    )
 
 
 def test_only_the_files_that_are_read_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +216,8 @@ def test_only_the_files_that_are_read_are_fetched(tmp_path: Path, monkeypatch: p
         asked.update(options, repo=repo)
         return str(tmp_path)
 
-    monkeypatch.setattr("dalle2.families.checkpoint_folder.HfApi.list_repo_files", lambda *_, **__: offered)
+    siblings = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in offered])
+    monkeypatch.setattr("dalle2.families.checkpoint_folder.HfApi.model_info", lambda *_, **__: siblings)
     monkeypatch.setattr("dalle2.families.checkpoint_folder.snapshot_download", snapshot)
     small = ["model_index.json", "decoder/config.json", "tokenizer/merges.txt"]
     assert locate("someone/tiny@v1.0", torch.float32) == tmp_path

@@ -9,6 +9,8 @@ from dalle2.settings import PRIORS, SCHEDULERS, STAGES, Settings, StageSettings
 if TYPE_CHECKING:
     from dalle2.model import UnclipModel
 
+# The option behind each setting.
+OPTIONS = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "scheduler": "--scheduler"}
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -16,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Checkpoint, settings of the stages, device, dtype, compile; all None or False unless given."""
     parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
     three = "one for all stages, or three with commas between them, for prior, decoder and upsampler"
-    parser.add_argument("--draft", action="store_true", help="four network steps in all: soonest")
+    parser.add_argument("--draft", action="store_true", help="four network steps in all: fastest")
     parser.add_argument("--steps", help=f"denoising steps: {three}, as 25,25,7")
     parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
     against = "what the pictures should not show, wherever a stage is guided"
@@ -72,7 +74,11 @@ def stage_changes(options: argparse.Namespace) -> dict[str, dict[str, object]]:
             changes[name]["guidance_scale"] = guidance[index]
         if schedulers:
             changes[name]["scheduler"] = schedulers[index]
-        dataclasses.replace(StageSettings(num_inference_steps=1), **changes[name])
+        try:
+            dataclasses.replace(StageSettings(num_inference_steps=1), **changes[name])
+        except ValueError as error:  # names the setting, not the option
+            setting, _, fault = str(error).partition(" ")
+            raise ValueError(f"{OPTIONS.get(setting, setting)} {fault}") from error
     if options.prior:
         changes["prior"]["kind"] = options.prior
     return changes

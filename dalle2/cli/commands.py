@@ -21,7 +21,7 @@ from dalle2.model import UnclipModel
 from dalle2.settings import STAGES, OnStep, Settings, Step
 from dalle2.tasks.captioning import check_num
 from dalle2.tasks.drawing import draw_understood
-from dalle2.tasks.enlarging import check_side
+from dalle2.tasks.enlarging import check_side, passes
 from dalle2.tasks.redrawing import plan
 from dalle2.understanding.answer import literal
 from dalle2.understanding.sentences import sentence
@@ -45,7 +45,6 @@ def run(options: argparse.Namespace) -> Iterator[Path | str]:
 
 def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     prompt, seeds = options.prompt, options.seeds
-    files = options.destination.names(prompt, seeds)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = chosen_settings(options, model)
     understood = literal(prompt) if options.literal else model.understand(prompt)
@@ -55,10 +54,12 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     if said := sentence(understood):
         tqdm.write(said, file=sys.stderr)
     _check_size(options, model)
+    files = options.destination.names(prompt, seeds, understood.asked)
     with _Progress(settings, len(seeds)) as progress:
+        _expect_enlarging(progress, len(seeds), model, options)
         for seed, file in zip(seeds, files, strict=True):
             picture = draw_understood(model, [understood], [seed], settings, progress.advance)[0]
-            yield _write(picture, file, model, options)
+            yield _write(picture, file, model, options, progress)
 
 
 def _draw_again(options: argparse.Namespace) -> Path:
@@ -75,7 +76,7 @@ def _draw_again(options: argparse.Namespace) -> Path:
         raise ValueError(f"The record of {options.source} lacks {missing[0]!r}: it cannot be drawn again.")
     draw, settings = plan(record), Settings.from_dict(record["settings"])
     words = record["prompt"] if record["task"] == "text_to_image" else record["task"]
-    file = options.destination.names(words, [record["seed"]])[0]
+    file = options.destination.names(words, [record["seed"]], str(record.get("asked", "")))[0]
     source = options.checkpoint or record["checkpoint"]
     model = open_checkpoint(options, source, options.dtype or record.get("dtype", "float32"))
     if model.checkpoint_hash != record["checkpoint_hash"] and options.checkpoint is None:
@@ -86,8 +87,9 @@ def _draw_again(options: argparse.Namespace) -> Path:
         )
     _check_size(options, model)
     with _Progress(settings, 1) as progress:
+        _expect_enlarging(progress, 1, model, options)
         picture = draw(model, progress.advance)
-    return _write(picture, file, model, options)
+        return _write(picture, file, model, options, progress)
 
 
 def _check_size(options: argparse.Namespace, model: UnclipModel) -> None:
@@ -97,16 +99,23 @@ def _check_size(options: argparse.Namespace, model: UnclipModel) -> None:
         check_side(options.size, model.picture_size, model.picture_size)
 
 
-def _write(picture: Image.Image, file: Path, model: UnclipModel, options: argparse.Namespace) -> Path:
+def _expect_enlarging(progress: Progress, pictures: int, model: UnclipModel, options: argparse.Namespace) -> None:
+    """The steps that --size takes belong to the bar from its beginning."""
+    if options.size:
+        times = passes(model.picture_size, options.size, model.picture_size)
+        progress.expect(pictures * times * model.settings.upsampler.num_inference_steps)
+
+
+def _write(
+    picture: Image.Image, file: Path, model: UnclipModel, options: argparse.Namespace, progress: Progress
+) -> Path:
     """The file, in the size and form that the options ask for."""
     if options.size and min(picture.size) < options.size:
-        picture = model.enlarge(picture, options.size)
-    match options.destination.form:
-        case "svg":
-            return formats.save_svg(picture, file)
-        case "transparent":
-            picture = formats.transparent(picture)
-    return images.save(picture, file)
+        picture = model.enlarge(picture, options.size, on_step=progress.advance)
+    if options.destination.form == "transparent":
+        picture = formats.transparent(picture)
+    save = formats.save_svg if options.destination.form == "svg" else images.save
+    return options.destination.keep(file, lambda name, overwrite: save(picture, name, overwrite))
 
 
 class _Progress(Progress):
@@ -117,8 +126,8 @@ class _Progress(Progress):
         super().__init__(sum(getattr(settings, name).num_inference_steps for name in STAGES) * pictures)
 
     def advance(self, step: Step) -> None:
-        if step.index == 1:  # a prior that is not a diffusion has its own number of steps
-            self._bar.total += step.total - getattr(self._settings, step.stage).num_inference_steps
+        if step.stage == "prior" and step.index == 1:  # one that is not a diffusion has its own number of steps
+            self.expect(step.total - self._settings.prior.num_inference_steps)
         super().advance(step)
 
 
@@ -130,15 +139,17 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     _check_size(options, model)
     with Progress() as progress:
         pictures = draw(model, settings, progress.advance)
-    if destination.film:
-        yield save_film(pictures, destination.path)
-        return
-    if options.strip:
-        pictures, numbers = [images.strip(pictures)], seeds[:1]
-    else:
-        numbers = seeds if len(pictures) == len(seeds) else range(len(pictures))
-    for picture, name in zip(pictures, destination.names(options.task, numbers), strict=True):
-        yield _write(picture, name, model, options)
+        if destination.film:
+            yield destination.keep(
+                destination.path, lambda name, overwrite: save_film(pictures, name, overwrite=overwrite)
+            )
+            return
+        if options.strip:
+            pictures, numbers = [images.strip(pictures)], seeds[:1]
+        else:
+            numbers = seeds if len(pictures) == len(seeds) else range(len(pictures))
+        for picture, name in zip(pictures, destination.names(options.task, numbers), strict=True):
+            yield _write(picture, name, model, options, progress)
 
 
 def _captions(options: argparse.Namespace) -> list[str]:

@@ -3,7 +3,8 @@
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from tqdm import tqdm
@@ -35,29 +36,37 @@ class Destination:
         self.form = form or ("svg" if suffix == ".svg" and not self.folder else "png")
         self.ending = ".svg" if self.form == "svg" else ".png"
         if not self.folder and not self.film and suffix != self.ending:
-            kind = self.ending[1:].upper()
-            raise ValueError(
-                f"Pictures are saved as {kind}: let {self.path.name!r} end in {self.ending}, or name a folder."
-            )
+            raise ValueError(_misnamed(self.path, form, self.ending))
         _check_writable(self.path if self.folder else self.path.parent)
         if not self.folder:
             _check_length(self.path)
 
-    def names(self, words: str, numbers: Sequence[int]) -> list[Path]:
+    def names(self, words: str, numbers: Sequence[int], meaning: str = "") -> list[Path]:
         """A file for each number: in the folder, named by the words, or beside the named file.
 
-        Where one of these is in the folder already, all get the next addition that is free: "a-cat-7-2.png".
+        Words without a letter or digit, such as an emoji, give way to their `meaning`. Where one of these files is in
+        the folder already, all get the next addition that is free: "a-cat-7-2.png".
         """
         if not self.folder:
             return [self.path] if len(numbers) == 1 else [self._numbered(number) for number in numbers]
-        # Letters of every script may stand in a file name; 40 of them stay below 255 bytes in any.
-        slug = re.sub(r"\W+", "-", words.lower()).strip("-")[:40].rstrip("-") or "picture"
+        slug = _slug(words) or _slug(meaning) or "picture"
         names = [self.path / f"{slug}-{number}{self.ending}" for number in numbers]
         addition = 1
         while not self.overwrite and any(map(os.path.lexists, names)):
             addition += 1
             names = [self.path / f"{slug}-{number}-{addition}{self.ending}" for number in numbers]
         return names
+
+    def keep(self, name: Path, write: Callable[[Path, bool], Path]) -> Path:
+        """What `write(name, overwrite)` returns; the next free name where another process has taken this one since."""
+        free = (name.with_name(f"{name.stem}-{number}{name.suffix}") for number in count(2))
+        for each in chain([name], free):
+            try:
+                return write(each, self.overwrite)
+            except FileExistsError:
+                if not os.path.lexists(each):  # something else is in the way
+                    raise
+        raise AssertionError("there is always a next name")
 
     def refuse_overwriting(self, numbers: Sequence[int] | None) -> None:
         """ValueError where one of the named files exists; None stands for any number of pictures of any number."""
@@ -94,6 +103,25 @@ class Progress:
         """To be told as `on_step`."""
         self._bar.set_description(step.stage, refresh=False)
         self._bar.update()
+
+    def expect(self, steps: int) -> None:
+        """So many steps more than was told at the beginning."""
+        if self._bar.total is not None:
+            self._bar.total += steps
+
+
+def _slug(words: str) -> str:
+    """The words as a part of a file's name, which letters of every script may be; 40 stay below 255 bytes in any."""
+    return re.sub(r"\W+", "-", words.lower()).strip("-")[:40].rstrip("-")
+
+
+def _misnamed(file: Path, form: str | None, ending: str) -> str:
+    """Why pictures cannot be saved under this name, and what to do."""
+    name, ends = repr(file.with_suffix(ending).name), f"{file.name!r} ends in {file.suffix}"
+    if form is None:
+        return f"Pictures are saved as PNG or SVG, but {ends}: name it {name}, or name a folder."
+    leave = ", or leave out --format" if file.suffix.lower() in (".png", ".svg") else ""
+    return f"--format {form} saves pictures as {ending}, but {ends}: name it {name}{leave}."
 
 
 def _check_writable(folder: Path) -> None:

@@ -44,6 +44,10 @@ class Parser(argparse.ArgumentParser):
         if option:
             near = difflib.get_close_matches(option, self._option_string_actions, 1)
             message = f"there is no option {option}{f': did you mean {near[0]}?' if near else '.'}"
+        if lacking := re.fullmatch(r"the following arguments are required: (.*)", message, re.DOTALL):
+            message = f"the task {self.prog.rpartition(' ')[2]} needs {lacking[1].replace(', ', ' and ')}"
+            if not lacking[1].startswith("-"):
+                message += "; to draw the word itself, write a longer prompt"
         message = re.sub(r"^argument (\S+): takes", r"\1 takes", message)
         raise ValueError(f"{message[0].upper()}{message[1:].rstrip('.')} ({self.prog} --help lists what there is)")
 
@@ -78,14 +82,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def task_of(arguments: Sequence[str]) -> str | None:
-    """The task that the arguments begin with; None for a prompt, which may be the name of a task."""
-    if not arguments or arguments[0] not in TASKS:
-        return None
-    if "-h" in arguments or "--help" in arguments:
-        return arguments[0]
-    known, others = parser(None).parse_known_intermixed_args(arguments)  # a task's own options are among the others
-    words = known.prompt + [word for word in others if not word.startswith("-")]
-    return arguments[0] if len(words) > 1 else None
+    """The task that the arguments begin with; None for a prompt."""
+    return arguments[0] if arguments and arguments[0] in TASKS else None
 
 
 def parser(task: str | None) -> Parser:
@@ -127,7 +125,7 @@ def _prompt_parser() -> Parser:
     parser.add_argument("-n", type=whole, metavar="N", help="how many pictures (seeds count up); default 1")
     parser.add_argument("--seed", type=whole, help=f"seed of the first picture, 0 to {MAX_SEED}; default: random")
     _add_out(parser)
-    parser.add_argument("--from", dest="source", metavar="PICTURE.png", help="draw this picture again")
+    parser.add_argument("--from", dest="source", metavar="PICTURE", help="draw this PNG or SVG again, from its record")
     said = "draw the very words, without looking for what the checkpoint knows"
     parser.add_argument("--literal", action="store_true", help=said)
     add_arguments(parser)

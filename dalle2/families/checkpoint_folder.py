@@ -15,8 +15,10 @@ from typing import Any
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import safe_open
 
+HUB_SECONDS = 10  # that the hub has to answer; it is asked once
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 WEIGHTS = re.compile(
     r"(diffusion_pytorch_model|pytorch_model|model)(\.(?P<variant>\w+))?(-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
@@ -155,13 +157,22 @@ def locate(source: str | Path, dtype: torch.dtype) -> Path:
     if not match or str(source).startswith("."):
         raise ValueError(f"The checkpoint folder {source} does not exist.")
     repo, revision = match["repo"], match["revision"]
+    wanted, reached = ["model_index.json"], True
     try:
-        wanted = _wanted(HfApi().list_repo_files(repo, revision=revision), dtype)
-    except Exception:  # whatever keeps the hub from answering, the copy on this machine may do
-        wanted = ["model_index.json"]
+        offered = HfApi().model_info(repo, revision=revision, timeout=HUB_SECONDS).siblings or []
+        wanted = _wanted([file.rfilename for file in offered], dtype)
+    except HfHubHTTPError:  # snapshot_download says why, unless there is a copy on this machine
+        pass
+    except Exception:  # no network, or HF_HUB_OFFLINE; snapshot_download would try again for a minute
+        reached = False
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=not reached))
     except Exception as error:
+        if not reached:
+            raise ValueError(
+                f"{source} is not on this machine, and the Hugging Face hub cannot be reached to download it: connect "
+                "to the network, or give the folder of a copy."
+            ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
             f"{source} is no folder on this machine, and the Hugging Face hub gave no checkpoint of that name: {reason}"

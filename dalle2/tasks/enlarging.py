@@ -33,7 +33,7 @@ def enlarge(
     model.require("enhancement")
     check_side(side, min(picture.size), model.picture_size)
     pixels = images.to_tensor([images.square(images.to_rgb(picture), min(picture.size))])
-    limit = min(side, max(LARGEST, model.picture_size), FACTOR * model.picture_size)
+    limit = _limit(side, model.picture_size)
     while pixels.shape[-1] < limit:
         pixels = _larger(model, pixels, min(pixels.shape[-1] * FACTOR, limit), seed, settings, on_step)
     (large,) = images.to_pictures(pixels)
@@ -44,6 +44,14 @@ def enlarge(
         return large
     details = {"picture": name_of(picture), "size": side}
     return model.sign("enhancement", [large], [seed], settings, [details])[0]
+
+
+def passes(own: int, side: int, most: int) -> int:
+    """How often the upsampler runs to enlarge a picture of `own` pixels by a model that draws `most`."""
+    limit, times = _limit(side, most), 0
+    while own < limit:
+        own, times = own * FACTOR, times + 1
+    return times
 
 
 def check_side(side: int, own: int, most: int) -> int:
@@ -58,6 +66,11 @@ def check_side(side: int, own: int, most: int) -> int:
     if side <= own:
         raise ValueError(f"The picture's shorter side has {own} pixels already: choose a size above that, not {side}.")
     return side
+
+
+def _limit(side: int, most: int) -> int:
+    """Up to where the upsampler enlarges; beyond it a smooth resize does."""
+    return min(side, max(LARGEST, most), FACTOR * most)
 
 
 def _larger(

@@ -73,7 +73,7 @@ def build(desk: Desk) -> None:
             settings = desk.choices()
             upload = gr.UploadButton(
                 say("Load settings from a picture", "从图片读取设置"),
-                file_types=[".png"],
+                file_types=[".png", ".svg"],
                 size="sm",
                 elem_id="load-settings",
             )
