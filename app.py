@@ -18,13 +18,13 @@ def main() -> None:
     try:
         _check(options)
         # The networks' libraries take seconds to import, which --help and refusals need not wait for.
+        from dalle2.serving.service import Service
         from demo import page
-        from demo.studio import Studio
 
-        studio = Studio.open(*options.checkpoint)
+        service = Service.open(*options.checkpoint)
     except (ValueError, OSError) as error:
         sys.exit(f"app.py: {error}")
-    blocks, looks = page.build(studio)
+    blocks, looks = page.build(service)
     blocks.launch(server_name=options.host, server_port=options.port, prevent_thread_lock=True, quiet=True, **looks)
     print(f"Open {blocks.local_url} in your browser; Ctrl-C ends the page.", flush=True)
     blocks.block_thread()

@@ -292,7 +292,7 @@ def write_record(picture: Image.Image, record: Mapping[str, object]) -> None:
     picture.info[RECORD_KEY] = json.dumps(record, ensure_ascii=True)
 
 
-def read_record(source: Image.Image | str | Path) -> dict[str, object]:
+def read_record(source: Image.Image | str | Path | bytes) -> dict[str, object]:
     """The record that a picture carries; ValueError when it has none or an unreadable one."""
     text = source.info.get(RECORD_KEY) if isinstance(source, Image.Image) else _read_text(source)
     if not isinstance(text, str):
@@ -306,15 +306,16 @@ def read_record(source: Image.Image | str | Path) -> dict[str, object]:
     return record
 
 
-def _read_text(source: str | Path) -> str | None:
+def _read_text(source: str | Path | bytes) -> str | None:
     """The record's text in a PNG, or in an SVG as `formats.to_svg` writes it."""
-    with Path(source).open("rb") as file:
+    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
         beginning = file.read(_BEGINNING)
         if _OTHERS["SVG"].match(beginning):
             found = _METADATA.search(beginning + file.read(_LONGEST_RECORD))
             return unescape(found[1].decode("utf-8", "replace")) if found else None
         if not beginning.startswith(png.SIGNATURE):
-            raise ValueError(f"{source} is not a PNG or SVG picture, and only these carry a record.")
+            name = "This file" if isinstance(source, bytes) else source
+            raise ValueError(f"{name} is not a PNG or SVG picture, and only these carry a record.")
         file.seek(0)
         return _decoded(file, RECORD_KEY).info.get(RECORD_KEY)
 

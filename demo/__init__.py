@@ -1,1 +1,1 @@
-"""The page: a Gradio face on the model. Only `studio.py` knows dalle2; a tab is a file of its own."""
+"""The page: a Gradio face on `dalle2.serving`, which alone knows the model; a tab is a file of its own."""

@@ -12,8 +12,11 @@ from typing import Any
 
 from PIL import Image
 
+from dalle2.serving.limits import PRESETS
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
+from dalle2.settings import STAGES
 from demo.language import Both
-from demo.studio import PRESETS, STAGES, Refusal, Studio
 from demo.votes import Vote, Votes
 
 QUALITIES = {
@@ -96,25 +99,25 @@ def keep(votes: Votes, pair: Pair | None, given: Mapping[str, str], keep_prompt:
         raise Refusal("The vote could not be kept, and the server's log says why: please try again.") from error
 
 
-def contestant(studio: Studio, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> str:
+def contestant(service: Service, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> str:
     """What votes are counted by: a name that is the same whenever checkpoint, weights and settings are.
 
     Refusal for settings or a checkpoint that are not to be had.
     """
-    chosen = studio.settings(settings, checkpoint)
-    preset = next((name for name in PRESETS if studio.settings(name, checkpoint) == chosen), None)
+    chosen = service.settings(settings, checkpoint)
+    preset = next((name for name in PRESETS if service.settings(name, checkpoint) == chosen), None)
     values = chosen.to_dict()
     against = [f"against {chosen.negative_prompt}"] if chosen.negative_prompt else []
     how = preset or ", ".join([_stage(name, values[name]) for name in STAGES] + against)
-    return f"{checkpoint}@{studio.model(checkpoint).checkpoint_hash[:6]} {how}"
+    return f"{checkpoint}@{service.model(checkpoint).checkpoint_hash[:6]} {how}"
 
 
-def label(studio: Studio, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> Both:
+def label(service: Service, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> Both:
     """The contestant in words: its quality, and its checkpoint where there are several."""
-    chosen = studio.settings(settings, checkpoint)
-    preset = next((name for name in PRESETS if studio.settings(name, checkpoint) == chosen), None)
+    chosen = service.settings(settings, checkpoint)
+    preset = next((name for name in PRESETS if service.settings(name, checkpoint) == chosen), None)
     how = QUALITIES[preset] if preset else Both("settings of its own", "自定设置")
-    where = f" ({checkpoint})" if len(studio.checkpoints) > 1 else ""
+    where = f" ({checkpoint})" if len(service.checkpoints) > 1 else ""
     return Both(how.en + where, how.zh + where)
 
 

@@ -9,17 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from demo.studio import (
-    FREE,
-    MAX_CANDIDATES,
-    MAX_GUIDANCE,
-    MAX_PROMPT_CHARACTERS,
-    MAX_STEPS,
-    PRESETS,
-    SCHEDULERS,
-    Manner,
-    Studio,
-)
+from dalle2.serving.limits import MAX_CANDIDATES, MAX_GUIDANCE, MAX_STEPS, PRESETS
+from dalle2.serving.manner import FREE, Manner
+from dalle2.serving.service import Service
+from dalle2.settings import MAX_PROMPT_CHARACTERS, SCHEDULERS
 
 TEMPLATE = Path(__file__).with_name("choices.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("choices.js").read_text(encoding="utf-8")
@@ -33,7 +26,7 @@ class Choices(gr.HTML):
 
     def __init__(
         self,
-        studio: Studio,
+        service: Service,
         checkpoint: str,
         value: str = "default",
         manner: Manner = FREE,
@@ -45,9 +38,9 @@ class Choices(gr.HTML):
             js_on_load=BEHAVIOUR,
             elem_classes="choices",
             apply_default_css=False,
-            presets=presets(studio, manner),
+            presets=presets(service, manner),
             manner=dataclasses.asdict(manner),
-            priors={each: studio.model(each).priors for each in studio.checkpoints},
+            priors={each: service.model(each).priors for each in service.checkpoints},
             checkpoint=checkpoint,
             schedulers=SCHEDULERS,
             most_steps=MAX_STEPS,
@@ -73,8 +66,8 @@ class Choices(gr.HTML):
         return "default"
 
 
-def presets(studio: Studio, manner: Manner) -> dict[str, dict[str, Any]]:
+def presets(service: Service, manner: Manner) -> dict[str, dict[str, Any]]:
     """Checkpoint -> preset -> its table of settings."""
     return {
-        each: {name: studio.settings(name, each, manner).to_dict() for name in PRESETS} for each in studio.checkpoints
+        each: {name: service.settings(name, each, manner).to_dict() for name in PRESETS} for each in service.checkpoints
     }

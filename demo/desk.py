@@ -1,4 +1,4 @@
-"""What all tabs work with: the studio, the words, results that can be handed on, and drawing with progress."""
+"""What all tabs work with: the service, the words, results that can be handed on, and drawing with progress."""
 
 import dataclasses
 import json
@@ -10,13 +10,18 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import MAX_PICTURES
+from dalle2.serving.manner import FREE, RETRACING, Manner
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
+from dalle2.serving.uploads import read_record
 from demo.choices import Choices, presets
-from demo.files import Page
+from demo.gradio_internals import Page
 from demo.interface import described
 from demo.language import Both, Words, refused
 from demo.pictures import Pictures
 from demo.status import HINT, STOPPED, Status, progress, status
-from demo.studio import FREE, MAX_PICTURES, RETRACING, Drawing, Manner, Refusal, Studio, read_record
 from demo.zero import accelerated
 
 DEFAULT_PICTURES = 4
@@ -69,7 +74,7 @@ class Way:
 class OwnPicture(gr.Image):
     """A place for a visitor's own picture: choose, drop, paste, or sent from a result. Its value is the file's path.
 
-    The file is not decoded before the studio has checked it, as gr.Image would.
+    The file is not decoded before the service has checked it, as gr.Image would.
     """
 
     def __init__(self, label: Any, height: int = 220, render: bool = True) -> None:
@@ -95,7 +100,7 @@ class OwnPicture(gr.Image):
 
 
 class WholeNumber(gr.Number):
-    """A number that a broken one reaches the studio as, which refuses it; gr.Number would round it in silence."""
+    """A number that a broken one reaches the service as, which refuses it; gr.Number would round it in silence."""
 
     def get_block_name(self) -> str:
         return "number"  # what draws it in the browser
@@ -118,10 +123,10 @@ class Bench:
 
 
 class Desk:
-    """One page's studio, words and results; a tab's `build(desk)` lays itself out with it."""
+    """One page's service, words and results; a tab's `build(desk)` lays itself out with it."""
 
-    def __init__(self, studio: Studio, page: Page) -> None:
-        self.studio = studio
+    def __init__(self, service: Service, page: Page) -> None:
+        self.service = service
         self.page = page
         self.say = Words()
         self.tabs: gr.Tabs
@@ -213,13 +218,13 @@ class Desk:
         While `retraced` is checked the task's manner is RETRACING.
         """
         picker = checkpoint or self.checkpoint
-        choices = Choices(self.studio, picker.value, value, manner)
+        choices = Choices(self.service, picker.value, value, manner)
         props = json.dumps(choices.props)
         if retraced is None:
             js = f"checkpoint => ({{__type__: 'update', props: {{...{props}, checkpoint}}}})"
             picker.change(None, picker, choices, js=js, **HERE)
             return choices
-        other = json.dumps({"manner": dataclasses.asdict(RETRACING), "presets": presets(self.studio, RETRACING)})
+        other = json.dumps({"manner": dataclasses.asdict(RETRACING), "presets": presets(self.service, RETRACING)})
         js = (
             f"(checkpoint, on) => ({{__type__: 'update', props: {{...{props}, ...(on ? {other} : {{}}), checkpoint}}}})"
         )
@@ -272,11 +277,11 @@ class Desk:
         manner = next((choices.manner for choices in inputs if isinstance(choices, Choices)), FREE)
         begun = bench.draw.click(None, None, bench.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(
-            accelerated(described(endpoint), self.studio, manner),
+            accelerated(described(endpoint), self.service, manner),
             [*inputs, self.checkpoint],
             [*outputs, bench.status],
             api_name=endpoint.__name__,
-            concurrency_limit=None,  # the studio's line is the one that is bounded
+            concurrency_limit=None,  # the service's queue is the one that is bounded
             show_progress="minimal",
             show_progress_on=bench.status,  # where the style sheet hides it: the progress line says more
         )

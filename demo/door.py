@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, PlainTextResponse
 
-from demo.files import NOBODY, Files, cookie, owner, visitor
+from dalle2.serving.visitors import NOBODY, Files, cookie, owner, visitor
 
 CARD = Path(__file__).with_name("card.png")
 TITLE = "Open DALL·E 2"

@@ -13,24 +13,19 @@ from gradio import processing_utils
 from gradio.data_classes import FileData, GradioModel
 from PIL import Image
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.forms import FORMS, check_enlarging, in_form
+from dalle2.serving.limits import MAX_FRAMES
+from dalle2.serving.manner import ENHANCING
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.uploads import open_own, read_record
+from dalle2.settings import SIZES
 from demo import film
 from demo.desk import BEGIN, HERE, Desk
 from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
 from demo.status import progress, status
-from demo.studio import (
-    ENHANCING,
-    FORMS,
-    MAX_FRAMES,
-    SIZES,
-    Drawing,
-    Refusal,
-    check_enlarging,
-    in_form,
-    open_own,
-    read_record,
-)
 from demo.zero import accelerated
 
 FOLDER = Path(__file__).parent
@@ -74,15 +69,15 @@ def build(desk: Desk) -> None:
     handed = Pictures(files=desk.files, visible=False)
     form = gr.Dropdown(list(FORMS), value=FORMS[0], label="Form", visible=False)
     downloads = Downloads()
-    endpoint = accelerated(described(_downloading(desk, downloads.GRADIO_CACHE)), desk.studio, ENHANCING)
+    endpoint = accelerated(described(_downloading(desk, downloads.GRADIO_CACHE)), desk.service, ENHANCING)
     how = {"api_name": "download", "show_progress": "hidden", "concurrency_limit": None}
     taken = downloads.take(endpoint, [handed, form, desk.checkpoint], downloads, js=ORDER, **how)
     downloads.leave(None, None, None, cancels=[taken], **HERE)
 
 
 def _downloading(desk: Desk, cache: str) -> Any:
-    studio = desk.studio
-    first = studio.checkpoints[0]
+    service = desk.service
+    first = service.checkpoints[0]
 
     def download(
         pictures: list[str],
@@ -102,10 +97,10 @@ def _downloading(desk: Desk, cache: str) -> Any:
                 raise Refusal(f"Hand over 1 to {MAX_FRAMES} pictures, not {len(pictures or ())}.")
             named = [(_name(path), open_own(path)) for path in pictures]
             side = _side(form)
-            if side and min(named[0][1].size) < side and "enhancement" in studio.model(checkpoint).capabilities:
+            if side and min(named[0][1].size) < side and "enhancement" in service.model(checkpoint).capabilities:
                 name, small = named[0]
-                check_enlarging(studio.model(checkpoint), small, side)
-                for drawing in _enlarging(studio, small, side, checkpoint):
+                check_enlarging(service.model(checkpoint), small, side)
+                for drawing in _enlarging(service, small, side, checkpoint):
                     yield progress(drawing, request), None
                 named = [(name, drawing.pictures[0])]
             file = _film(named, form, cache) if form in ("gif", "mp4") else _file(named, form, cache)
@@ -123,8 +118,8 @@ def _side(form: str) -> int | None:
     return int(form) if form.isdigit() else SIZES[0] if form in ("transparent", "svg") else None
 
 
-def _enlarging(studio: Any, small: Image.Image, side: int, checkpoint: str) -> Iterator[Drawing]:
-    return studio.draw(
+def _enlarging(service: Any, small: Image.Image, side: int, checkpoint: str) -> Iterator[Drawing]:
+    return service.draw(
         lambda model, _, *how: [model.enlarge(small, side, 0, *how)], 0, 1, "default", checkpoint, manner=ENHANCING
     )
 

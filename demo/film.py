@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from demo.studio import save_film
+from dalle2.film import save_film
 
 LEAST_SIDE = 256  # pixels: a smaller film is enlarged, without smoothing, to be worth looking at
 

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import TypeVar
 
-from demo.studio import MAX_FRAMES, MAX_PICTURES, MAX_PROMPT_CHARACTERS, MAX_SEED, PRESETS
+from dalle2.serving.limits import MAX_FRAMES, MAX_PICTURES, PRESETS
+from dalle2.settings import MAX_PROMPT_CHARACTERS, MAX_SEED
 
 Endpoint = TypeVar("Endpoint", bound=Callable)
 

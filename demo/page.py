@@ -8,14 +8,16 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from dalle2.serving.limits import MAX_UPLOAD_BYTES
+from dalle2.serving.manner import FREE
+from dalle2.serving.service import Service
 from demo import downloads, samples, theme
 from demo.choices import presets
 from demo.desk import HERE, Desk
 from demo.door import TITLE as NAME
 from demo.door import Door
-from demo.files import Page
+from demo.gradio_internals import Page
 from demo.language import Both
-from demo.studio import FREE, MAX_UPLOAD_BYTES, Studio
 
 # The tabs in the order in which they stand; each is a file.
 TABS = (
@@ -33,29 +35,29 @@ TITLE = """${(() => {
 
 SCRIPTS = ("page.js", "sharing.js", "keeping.js")
 
-# Above the line of the studio, which refuses with a sentence, this one only bounds memory.
+# Above the service's queue, which refuses with a sentence, this one only bounds memory.
 WAITING_EVENTS = 200
 DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two hours
 
 
-def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
+def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
     """The whole page, and the arguments to launch it with, which Gradio wants only then."""
     with Page(title=NAME, analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
-        desk = Desk(studio, page)
+        desk = Desk(service, page)
         with gr.Row(elem_id="head"):
             title = gr.HTML(
                 "",
                 html_template=TITLE,
                 js_on_load=None,
                 elem_id="title",
-                drawn={name: _drawn(studio.model(name)) for name in studio.checkpoints},
-                checkpoint=studio.checkpoints[0],
+                drawn={name: _drawn(service.model(name)) for name in service.checkpoints},
+                checkpoint=service.checkpoints[0],
             )
             desk.checkpoint = gr.Dropdown(
-                list(studio.checkpoints),
-                value=studio.checkpoints[0],
+                list(service.checkpoints),
+                value=service.checkpoints[0],
                 label=desk.say("Checkpoint", "模型"),
-                visible=len(studio.checkpoints) > 1,
+                visible=len(service.checkpoints) > 1,
                 elem_id="checkpoint",
             )
         js = f"checkpoint => ({{__type__: 'update', props: {{...{json.dumps(title.props)}, checkpoint}}}})"
@@ -71,9 +73,9 @@ def build(studio: Studio) -> tuple[gr.Blocks, dict[str, Any]]:
         "theme": theme.calm(),
         "css_paths": [theme.STYLES],
         "favicon_path": Path(__file__).with_name("favicon.svg"),
-        "js": _scripts(studio),
+        "js": _scripts(service),
         "app_kwargs": {
-            "routes": samples.routes(studio),
+            "routes": samples.routes(service),
             "middleware": [Middleware(Door, files=page.files)],
         },
         "i18n": desk.say.translations(),
@@ -101,9 +103,9 @@ def _number(many: int) -> str:
     return ("two", "three", "four", "five", "six", "seven", "eight", "nine")[many - 2] if many < 10 else str(many)
 
 
-def _scripts(studio: Studio) -> str:
+def _scripts(service: Service) -> str:
     """What runs once when the page opens: each script is a function, and finds the presets of the checkpoints."""
     folder = Path(__file__).parent
     functions = [(folder / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
     called = "".join(f"({function})();\n" for function in functions)
-    return f"() => {{\nwindow.presets = {json.dumps(presets(studio, FREE))};\n{called}}}"
+    return f"() => {{\nwindow.presets = {json.dumps(presets(service, FREE))};\n{called}}}"

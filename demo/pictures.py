@@ -9,9 +9,10 @@ from gradio import processing_utils
 from gradio.data_classes import FileData, GradioModel, GradioRootModel
 from PIL import Image
 
-from demo.files import Files
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.uploads import read_record
+from dalle2.serving.visitors import Files
 from demo.language import Both
-from demo.studio import Refusal, read_record
 
 TEMPLATE = Path(__file__).with_name("pictures.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("pictures.js").read_text(encoding="utf-8")

@@ -11,41 +11,41 @@ from typing import Any
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from demo.studio import Studio
+from dalle2.serving.service import Service
 
 
-def walls(studio: Studio) -> dict[str, dict[str, list[dict[str, Any]]]]:
+def walls(service: Service) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Checkpoint -> language -> [{url, record}]; without those that have no samples."""
     return {
         checkpoint: {
             language: [_shown(place, index, sample) for sample in wall] for language, wall in index["wall"].items()
         }
-        for checkpoint, place, _, index in _found(studio)
+        for checkpoint, place, _, index in _found(service)
     }
 
 
-def styles(studio: Studio) -> dict[str, list[dict[str, str]]]:
+def styles(service: Service) -> dict[str, list[dict[str, str]]]:
     """Checkpoint -> [{name, url, prompt}] of its styles; url and prompt are "" where there is no sample."""
     offered = {
-        name: [{"name": style, "url": "", "prompt": ""} for style in studio.model(name).styles]
-        for name in studio.checkpoints
+        name: [{"name": style, "url": "", "prompt": ""} for style in service.model(name).styles]
+        for name in service.checkpoints
     }
-    for checkpoint, place, _, index in _found(studio):
+    for checkpoint, place, _, index in _found(service):
         for style in offered[checkpoint]:
             if sample := index["styles"].get(style["name"]):
                 style |= {"url": f"{place}/{sample['file']}", "prompt": sample["prompt"]}
     return offered
 
 
-def routes(studio: Studio) -> list[Mount]:
+def routes(service: Service) -> list[Mount]:
     """What serves the pictures, at addresses that do not tell where the server keeps them."""
-    return [Mount(f"/{place}", StaticFiles(directory=folder)) for _, place, folder, _ in _found(studio)]
+    return [Mount(f"/{place}", StaticFiles(directory=folder)) for _, place, folder, _ in _found(service)]
 
 
-def _found(studio: Studio) -> Iterator[tuple[str, str, Path, Mapping[str, Any]]]:
+def _found(service: Service) -> Iterator[tuple[str, str, Path, Mapping[str, Any]]]:
     """(checkpoint, address beside the page, folder, index) of each that has samples."""
-    for number, checkpoint in enumerate(studio.checkpoints):
-        if found := studio.samples(checkpoint):
+    for number, checkpoint in enumerate(service.checkpoints):
+        if found := service.samples(checkpoint):
             yield checkpoint, f"samples/{number}", *found
 
 

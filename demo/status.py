@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
 from demo.language import Both
-from demo.studio import Drawing
 
 HINT = Both("Enter draws, Esc stops.", "Enter 开始，Esc 停止。")
 DONE = Both("Done.", "完成。")

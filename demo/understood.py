@@ -5,8 +5,11 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
+from dalle2.understanding.answer import Understanding
+from dalle2.understanding.sentences import sentence
 from demo.language import Both
-from demo.studio import Refusal, Studio, Understanding, sentence
 
 TEMPLATE = Path(__file__).with_name("understood.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
@@ -55,10 +58,10 @@ def told(understanding: Understanding, other_weights: bool = False) -> dict[str,
 
 
 def understand(
-    studio: Studio, prompt: str, checkpoint: str, literal: bool, request: gr.Request | None
+    service: Service, prompt: str, checkpoint: str, literal: bool, request: gr.Request | None
 ) -> Understanding:
     """What a prompt is taken for; Refusal, in the visitor's language, where nothing known is near enough."""
-    found = studio.understand(prompt, checkpoint, literal)
+    found = service.understand(prompt, checkpoint, literal)
     if not found.known:
         raise NotKnown(found, request)
     return found

@@ -12,7 +12,10 @@ from typing import Any
 
 import gradio as gr
 
-from demo.studio import FREE, MAX_PICTURES, RETRACING, Manner, Refusal, Studio
+from dalle2.serving.limits import MAX_PICTURES
+from dalle2.serving.manner import FREE, RETRACING, Manner
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
 
 try:
     import spaces
@@ -27,14 +30,14 @@ MOST_SECONDS = 120
 
 
 def accelerated(
-    endpoint: Callable[..., Iterator[tuple]], studio: Studio, manner: Manner = FREE
+    endpoint: Callable[..., Iterator[tuple]], service: Service, manner: Manner = FREE
 ) -> Callable[..., Iterator[tuple]]:
     """The endpoint with a GPU where one has to be asked for; else the endpoint itself.
 
     ZeroGPU runs it in a process of its own. What goes there must be picklable, and a request is not: the endpoint
     gets one with only what it reads of it, the visitor's language.
     """
-    task = spaces.GPU(endpoint, duration=duration(endpoint, studio, manner)) if spaces else endpoint
+    task = spaces.GPU(endpoint, duration=duration(endpoint, service, manner)) if spaces else endpoint
     if task is endpoint:
         return endpoint
 
@@ -45,20 +48,20 @@ def accelerated(
     return called
 
 
-def duration(endpoint: Callable[..., Any], studio: Studio, manner: Manner) -> Callable[..., int]:
+def duration(endpoint: Callable[..., Any], service: Service, manner: Manner) -> Callable[..., int]:
     """What says, from the endpoint's own arguments, for how many seconds it needs a GPU: by pictures and steps."""
     signature = inspect.signature(endpoint)
 
     def seconds(*arguments: Any, **named: Any) -> int:
         asked = signature.bind_partial(*arguments, **named)
         asked.apply_defaults()
-        needed = BEGINNING_SECONDS + STEP_SECONDS * _steps(asked.arguments, studio, manner)
+        needed = BEGINNING_SECONDS + STEP_SECONDS * _steps(asked.arguments, service, manner)
         return math.ceil(min(needed, MOST_SECONDS))
 
     return seconds
 
 
-def _steps(asked: Mapping[str, Any], studio: Studio, manner: Manner) -> int:
+def _steps(asked: Mapping[str, Any], service: Service, manner: Manner) -> int:
     """The network steps of all pictures; 0 for what will be refused, which needs no GPU."""
     # A task that is not told how many, as all styles or all axes, draws about as many as a visitor may ask for.
     pictures = asked.get("count", asked.get("frames", MAX_PICTURES))
@@ -67,7 +70,7 @@ def _steps(asked: Mapping[str, Any], studio: Studio, manner: Manner) -> int:
     if "other_settings" in asked:  # two contestants
         ways.append((asked["other_settings"], asked.get("other_checkpoint")))
     try:
-        return sum(studio.steps(settings, pictures, checkpoint, how) for settings, checkpoint in ways)
+        return sum(service.steps(settings, pictures, checkpoint, how) for settings, checkpoint in ways)
     except Refusal:
         return 0
 

@@ -26,7 +26,7 @@ def test_what_would_fail_at_the_end_is_told_at_once(
     def never(*_: object) -> None:
         raise AssertionError("a checkpoint was opened")
 
-    monkeypatch.setattr("demo.studio.Studio.open", never)
+    monkeypatch.setattr("dalle2.serving.service.Service.open", never)
     monkeypatch.setattr(app, "find_spec", lambda _: None)
     monkeypatch.setenv("GRADIO_MCP_SERVER", "False")
     for name, value in environment.items():

@@ -18,18 +18,19 @@ from visitor import SECONDS, button, choose, launched, needs_chromium, open_tab,
 
 from dalle2 import images
 from dalle2.families.karlo import layout
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
 from dalle2.settings import Settings
 from demo.blind import contestant
-from demo.studio import Refusal, Studio
 from demo.votes import Vote, Votes
 
 
 @pytest.fixture(scope="module")
-def studio(tiny_checkpoint: Path, quick: Settings, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+def service(tiny_checkpoint: Path, quick: Settings, tmp_path_factory: pytest.TempPathFactory) -> Service:
     """Two checkpoints of different weights and equal settings."""
     other = tmp_path_factory.mktemp("other") / "rival"
     layout.write(tiny.parts("sample", seed=1), other, {"settings": quick.to_dict()})
-    return Studio.open(str(tiny_checkpoint), str(other))
+    return Service.open(str(tiny_checkpoint), str(other))
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(studio: Studio, folder: Path) -> Iterator[str]:
-    with launched(studio, folder) as address:
+def address(service: Service, folder: Path) -> Iterator[str]:
+    with launched(service, folder) as address:
         yield address
 
 
@@ -80,7 +81,7 @@ def keep_order(sides: list) -> None:
 def test_the_names_after_the_vote_are_those_of_the_pictures(
     client: Client,
     votes: Votes,
-    studio: Studio,
+    service: Service,
     monkeypatch: pytest.MonkeyPatch,
     shuffle: Callable[[list], None],
 ) -> None:
@@ -101,18 +102,18 @@ def test_the_names_after_the_vote_are_those_of_the_pictures(
         assert np.array_equal(pixels(unsigned), pixels(signed))
         records = [images.read_record(shown["image"]) for shown in signed]
         assert [record["seed"] for record in records] == [7, 8]
-        expected = studio.settings(name.split()[-1], studio.checkpoints[0]).to_dict()
+        expected = service.settings(name.split()[-1], service.checkpoints[0]).to_dict()
         assert all(record["settings"] == expected for record in records)
         said = name.split()[-1].capitalize()
         assert f"{said} (sample)" in after[-1]["text"]
         assert all(f": {said} (sample)" in shown["caption"] for shown in signed)
 
 
-def test_before_the_vote_nothing_tells_which_is_which(client: Client, studio: Studio) -> None:
+def test_before_the_vote_nothing_tells_which_is_which(client: Client, service: Service) -> None:
     a, b, slider, seed, state = draw(client, count=3, other_checkpoint="rival", other_settings="default")
     assert (seed, state["state"]) == (7, "done")
     said = json.dumps([a, b, state])
-    assert not any(name in re.sub(r'"image": "[^"]*"', "", said) for name in studio.checkpoints)
+    assert not any(name in re.sub(r'"image": "[^"]*"', "", said) for name in service.checkpoints)
     assert [shown["caption"] for shown in (*a, *b)] == ["A 1", "A 2", "A 3", "B 1", "B 2", "B 3"]
     assert [shown["record"] for shown in (*a, *b)] == [None] * 6
     assert not any(has_record(file) for file in (*(shown["image"] for shown in (*a, *b)), *slider))
@@ -201,16 +202,16 @@ def test_what_cannot_be_compared_is_refused_with_a_sentence(
         draw(client, **changes)
 
 
-def test_a_contestant_s_name_tells_weights_and_settings(studio: Studio) -> None:
-    ours, theirs = (contestant(studio, "best", name) for name in studio.checkpoints)
+def test_a_contestant_s_name_tells_weights_and_settings(service: Service) -> None:
+    ours, theirs = (contestant(service, "best", name) for name in service.checkpoints)
     assert re.fullmatch(r"sample@[0-9a-f]{6} best", ours) and re.fullmatch(r"rival@[0-9a-f]{6} best", theirs)
-    table = studio.settings("best", "sample").to_dict()
-    assert contestant(studio, table, "sample") == ours
+    table = service.settings("best", "sample").to_dict()
+    assert contestant(service, table, "sample") == ours
     table["decoder"] |= {"guidance_scale": 7.5, "guidance_interval": [0.25, 1.0]}
-    changed = contestant(studio, table, "sample")
+    changed = contestant(service, table, "sample")
     assert changed.endswith("decoder 10 unclip ×7.5 in 0.25–1, upsampler 8 unclip ×1")
     with pytest.raises(Refusal, match="no settings 'slow'"):
-        contestant(studio, "slow", "sample")
+        contestant(service, "slow", "sample")
 
 
 def test_the_standings_rank_and_export_the_votes(client: Client, votes: Votes) -> None:

@@ -16,9 +16,11 @@ from gradio_client import Client
 from visitor import launched
 
 from dalle2.model import UnclipModel
+from dalle2.serving.manner import FREE, FROM_PICTURE
+from dalle2.serving.service import Service
+from dalle2.settings import STAGES
 from demo import votes, zero
 from demo.page import build
-from demo.studio import FREE, FROM_PICTURE, STAGES, Studio
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,7 +60,7 @@ def test_on_zerogpu_every_drawing_asks_for_the_gpu(
 ) -> None:
     there = ZeroGPU()
     monkeypatch.setattr(zero, "spaces", there)
-    with launched(Studio(model), tmp_path) as address:
+    with launched(Service(model), tmp_path) as address:
         client = Client(address, headers={"Accept-Language": "zh"}, verbose=False)
         (picture,), seed, state = client.predict("a cat", 7, False, 1, api_name="/text_to_image")
         assert (picture["record"]["seed"], seed, state["text"]) == (7, 7, "完成。")
@@ -75,7 +77,7 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     def endpoint(prompt: str, count: int = 4, settings: object = "default", checkpoint: str | None = None) -> None:
         """Takes what the page's endpoints take."""
 
-    seconds = zero.duration(endpoint, Studio(model), FREE)
+    seconds = zero.duration(endpoint, Service(model), FREE)
     table = {"prior": {"num_inference_steps": 25}, "decoder": {"num_inference_steps": 25}}
     assert seconds("a cat", 1) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * (3 + 4 + 3))
     assert seconds("a cat", 8, table) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 8 * (25 + 25 + 3))
@@ -87,7 +89,7 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     def every(prompt: str, settings: object = "default") -> None:
         """As all styles, which says no number."""
 
-    assert zero.duration(every, Studio(model), FREE)("a cat") == seconds("a cat", 8)
+    assert zero.duration(every, Service(model), FREE)("a cat") == seconds("a cat", 8)
 
     def other(count: int, keep_composition: bool, settings: object = "default") -> None:
         """As variations."""
@@ -95,15 +97,15 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     def both(count: int, settings: object = "default", other_settings: object = "best") -> None:
         """As compare."""
 
-    kept = zero.duration(other, Studio(model), FROM_PICTURE)
+    kept = zero.duration(other, Service(model), FROM_PICTURE)
     assert kept(2, True) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 2 * (50 + 50 + 3))
     assert kept(2, False) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 2 * (4 + 3))
-    assert zero.duration(both, Studio(model), FREE)(8) > seconds("a cat", 8)
+    assert zero.duration(both, Service(model), FREE)(8) > seconds("a cat", 8)
 
 
 def test_every_endpoint_says_what_it_takes(model: UnclipModel) -> None:
     """A Space publishes this to agents, who read the description of one endpoint at a time."""
-    page, _ = build(Studio(model))
+    page, _ = build(Service(model))
     told = {fn.api_name: get_function_description(fn.fn) for fn in page.fns.values() if fn.api_visibility == "public"}
     assert {"text_to_image", "variations", "vote", "describe"} <= set(told)
     for name, (description, arguments, _) in told.items():
@@ -175,7 +177,7 @@ def test_with_the_optional_package_the_endpoints_are_tools_of_mcp(
             return tools, drawn.content[0].text, refused.content[0].text
 
     monkeypatch.setenv("GRADIO_MCP_SERVER", "True")
-    with launched(Studio(model), tmp_path) as address:
+    with launched(Service(model), tmp_path) as address:
         tools, drawn, refused = asyncio.run(call(address))
     assert {"text_to_image", "variations", "interpolate"} <= tools
     assert "text_to_image-" in drawn and refused.startswith("The prompt is empty")

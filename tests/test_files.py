@@ -10,9 +10,9 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from visitor import SECONDS, launched
 
+from dalle2.serving.service import Service
+from dalle2.serving.visitors import COOKIE, NOBODY, Files, cookie, owner, visitor
 from demo import page
-from demo.files import COOKIE, NOBODY, Files, cookie, owner, visitor
-from demo.studio import Studio
 
 
 def arrived(address: str) -> httpx.Client:
@@ -63,7 +63,7 @@ def test_old_files_are_deleted_while_the_page_is_served(
 ) -> None:
     monkeypatch.setattr(page, "DELETE_SECONDS", (1, 20))
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "own.png")
-    with launched(Studio.open(str(tiny_checkpoint)), tmp_path) as address:
+    with launched(Service.open(str(tiny_checkpoint)), tmp_path) as address:
         client = Client(address, verbose=False, download_files=False, httpx_kwargs={"timeout": SECONDS})
         client.predict(handle_file(tmp_path / "own.png"), count=1, settings="fast", api_name="/variations")
         assert list((tmp_path / "cache").rglob("*.png"))

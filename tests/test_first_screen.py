@@ -14,10 +14,10 @@ from visitor import SECONDS, button, choose, draw, launched, needs_chromium, vis
 
 from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
+from dalle2.serving.service import Service
 from dalle2.settings import Settings
 from demo import samples
 from demo.page import TABS
-from demo.studio import Studio
 from demo.styles import restyled
 
 WIDTHS = (320, 390, 600, 700, 768, 820, 900, 960, 1024, 1280, 2560)
@@ -56,7 +56,7 @@ def shop(quick: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with launched(Studio.open(str(shop)), tmp_path_factory.mktemp("first")) as address:
+    with launched(Service.open(str(shop)), tmp_path_factory.mktemp("first")) as address:
         yield address
 
 
@@ -162,25 +162,25 @@ def test_every_tab_is_reached_at_every_width(browser: Browser, address: str, wid
 
 
 def test_samples_of_other_weights_are_not_shown(shop: Path, quick: Settings, tmp_path: Path) -> None:
-    assert [len(wall) for wall in samples.walls(Studio.open(str(shop)))["shop"].values()] == [1, 1]
+    assert [len(wall) for wall in samples.walls(Service.open(str(shop)))["shop"].values()] == [1, 1]
     folder = layout.write(tiny.parts("sample", seed=3), tmp_path / "other", {"settings": quick.to_dict()})
     write_samples(folder, quick, "0" * 64)
-    studio = Studio.open(str(folder))
-    assert samples.walls(studio) == {} and samples.routes(studio) == []
+    service = Service.open(str(folder))
+    assert samples.walls(service) == {} and samples.routes(service) == []
 
 
 def test_the_embedded_checkpoint_shows_itself() -> None:
     """When the weights change: python -m benchmarks.wall."""
-    studio = Studio.open()
-    assert studio.model().subject["en"] and studio.model().subject["zh"]
-    (walls,) = samples.walls(studio).values()
+    service = Service.open()
+    assert service.model().subject["en"] and service.model().subject["zh"]
+    (walls,) = samples.walls(service).values()
     assert {language: len(wall) >= 12 for language, wall in walls.items()} == {"en": True, "zh": True}
     assert all(re.search("[一-鿿]", sample["record"]["prompt"]) for sample in walls["zh"])
-    assert all(style["url"] for style in samples.styles(studio)[studio.checkpoints[0]])
+    assert all(style["url"] for style in samples.styles(service)[service.checkpoints[0]])
     folder = EMBEDDED / "samples"
     assert sum(file.stat().st_size for file in folder.rglob("*")) < 300_000
     sample = walls["en"][0]
-    (drawn,) = studio.model().text_to_image(
+    (drawn,) = service.model().text_to_image(
         [sample["record"]["prompt"]], [sample["record"]["seed"]], Settings.from_dict(sample["record"]["settings"])
     )
     with Image.open(folder / sample["url"].split("/", 2)[2]) as shown:

@@ -16,8 +16,9 @@ from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.model import UnclipModel
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
 from dalle2.settings import PRIORS, Settings
-from demo.studio import Refusal, Studio
 
 CLOSE = 1e-4
 
@@ -131,19 +132,19 @@ def test_where_nothing_is_guided_the_command_line_says_so(
 
 
 def test_the_studio_takes_it_beside_the_stages(model: UnclipModel) -> None:
-    studio = Studio(model)
+    service = Service(model)
     table = {"negative_prompt": "dog", "prior": {"num_inference_steps": 2}}
-    assert studio.settings(table).negative_prompt == "dog"
-    assert studio.settings(table).prior.num_inference_steps == 2
+    assert service.settings(table).negative_prompt == "dog"
+    assert service.settings(table).prior.num_inference_steps == 2
 
     def nothing(*_: object) -> list[Image.Image]:
         return []
 
     flat = {name: {"guidance_scale": 1.0} for name in ("prior", "decoder")}
     with pytest.raises(Refusal, match="no effect"):
-        next(studio.draw(nothing, 1, 1, flat | {"negative_prompt": "dog"}))
+        next(service.draw(nothing, 1, 1, flat | {"negative_prompt": "dog"}))
     with pytest.raises(Refusal, match="1,000 are allowed"):
-        next(studio.draw(nothing, 1, 1, {"negative_prompt": "x" * 2000}))
+        next(service.draw(nothing, 1, 1, {"negative_prompt": "x" * 2000}))
 
 
 def open_advanced(page: Page) -> None:
@@ -180,7 +181,7 @@ def test_on_the_page_it_survives_a_preset_and_comes_back_with_the_settings(page:
 
 
 def test_by_the_api(model: UnclipModel, tmp_path: Path) -> None:
-    with launched(Studio(model), tmp_path) as address:
+    with launched(Service(model), tmp_path) as address:
         client = Client(address, verbose=False)
         settings = {"negative_prompt": "dog"}
         (picture,), *_ = client.predict("a cat", 7, False, 1, settings, api_name="/text_to_image")

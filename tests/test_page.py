@@ -31,9 +31,9 @@ from visitor import (
 
 import app
 from dalle2 import images
+from dalle2.serving.service import Service
 from dalle2.settings import MAX_SEED, Settings
 from demo.page import TABS
-from demo.studio import Studio
 
 # What programs may call; each is called by a test of its tab.
 ENDPOINTS = {
@@ -246,7 +246,7 @@ def test_behind_a_proxy_the_page_lives_under_a_prefix(
     port = free_port()
     monkeypatch.setenv("GRADIO_ROOT_PATH", f"http://127.0.0.1:{port}/pictures/dalle2")
     with (
-        launched(Studio.open(str(tiny_checkpoint)), tmp_path) as inner,
+        launched(Service.open(str(tiny_checkpoint)), tmp_path) as inner,
         proxied(inner, "/pictures/dalle2", port) as address,
         visiting(browser, address, locale="en-US") as page,
     ):
@@ -278,7 +278,7 @@ def test_a_page_outlives_its_server(browser: Browser, tiny_checkpoint: Path, tmp
     lost = "The server cannot be reached: wait until it is back, then draw again."
     expect(page.locator(".status.refused p")).to_have_text(lost)
     expect(button(page, "draw")).to_be_visible()
-    with launched(Studio.open(str(tiny_checkpoint)), tmp_path / "second", port):
+    with launched(Service.open(str(tiny_checkpoint)), tmp_path / "second", port):
         expect(page.locator(".status.idle")).to_be_visible()
         expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat face")
         choose(page, "Number of pictures", 1)
@@ -342,7 +342,7 @@ def test_the_page_does_not_say_where_the_server_keeps_its_files(address: str, ti
 def test_files_of_visitors_do_not_stay(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """What Gradio deletes when the server ends is what it deletes from time to time before, if it is old enough."""
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "own.png")
-    with launched(Studio.open(str(tiny_checkpoint)), tmp_path) as address:
+    with launched(Service.open(str(tiny_checkpoint)), tmp_path) as address:
         client = Client(
             address, verbose=False, download_files=str(tmp_path / "theirs"), httpx_kwargs={"timeout": SECONDS}
         )

@@ -12,9 +12,13 @@ from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab
 
 from dalle2 import images
 from dalle2.model import UnclipModel
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.manner import FREE, REPAINTING, RETRACING
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
+from dalle2.serving.uploads import open_mask
 from demo.desk import answers
 from demo.pictures import Pictures
-from demo.studio import FREE, REPAINTING, RETRACING, Drawing, Refusal, Studio, open_mask
 
 # Few steps, also where the task would take fifty.
 SHORT = {"decoder": {"num_inference_steps": 2}, "upsampler": {"num_inference_steps": 2}}
@@ -313,25 +317,25 @@ def test_what_cannot_be_done_gets_a_sentence(
 
 
 def test_settings_fit_the_task(model: UnclipModel) -> None:
-    studio = Studio(model)
-    free, back, over = (studio.settings("default", None, manner).decoder for manner in (FREE, RETRACING, REPAINTING))
+    service = Service(model)
+    free, back, over = (service.settings("default", None, manner).decoder for manner in (FREE, RETRACING, REPAINTING))
     assert free == model.settings.decoder
     assert (back.num_inference_steps, back.scheduler, back.guidance_scale) == (50, "ddim", 1)
     assert (over.num_inference_steps, over.times, over.guidance_scale) == (25, 3, free.guidance_scale)
     assert (over.scheduler, over.eta) == ("ddim", 0)
-    assert studio.settings("best", None, RETRACING).decoder.num_inference_steps == 100
+    assert service.settings("best", None, RETRACING).decoder.num_inference_steps == 100
     record = {"decoder": {"num_inference_steps": 4, "eta": 0.5}}
-    assert studio.settings(record, None, RETRACING).decoder.retraces
+    assert service.settings(record, None, RETRACING).decoder.retraces
 
 
 @pytest.mark.parametrize("prompt", [None, "a red heart on a light blue background"])
 def test_the_embedded_checkpoint_paints_neither_grey_nor_black(prompt: str | None) -> None:
-    studio = Studio.open()
-    model = studio.model()
+    service = Service.open()
+    model = service.model()
     (heart,) = model.text_to_image(["a red heart on a light blue background"], [2])
     right = Image.new("L", heart.size)
     right.paste(255, (heart.width // 2, 0, *heart.size))
-    settings = studio.settings("fast", None, REPAINTING)
+    settings = service.settings("fast", None, REPAINTING)
     (painted,) = model.inpaint(heart, right, [7], prompt, settings)
     before, after = (np.asarray(picture)[:, heart.width // 2 :].astype(int) for picture in (heart, painted))
     assert np.abs(after.mean((0, 1)) - before.mean((0, 1))).max() < 40

@@ -12,7 +12,7 @@ import pytest
 from demo.language import LONGEST, REFUSALS, in_chinese, refused
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("demo", "demo/tabs", "dalle2/tasks")
+ROOMS = ("demo", "demo/tabs", "dalle2/serving", "dalle2/tasks")
 FILES = ("finiteness.py", "formats.py", "settings.py", "images.py", "verbs.py", "embeddings.py", "sampling.py")
 WORDS = ("This file", "text encoder", "image encoder", "text projection")  # that change from sentence to sentence
 # For those who write programs or start servers; no visitor can bring these about.

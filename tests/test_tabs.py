@@ -32,10 +32,10 @@ from visitor import (
 from dalle2 import images
 from dalle2.families.karlo import layout
 from dalle2.networks.linear_prior import LinearPrior
+from dalle2.serving.service import Service
 from dalle2.settings import Settings
 from demo import film
 from demo.language import Both, Words
-from demo.studio import Studio
 from demo.tabs.about import RELATIVE_LINK
 
 # What a browser holds while a file is dragged over it, and a picture put on its clipboard.
@@ -367,7 +367,7 @@ def test_several_checkpoints_can_be_chosen(
     other = layout.write(parts, tmp_path / "inks", description)
     (other / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Inks\n\nDraws with [ink](INK.md).\n")
     with (
-        launched(Studio.open(str(tiny_checkpoint), str(other)), tmp_path / "page") as address,
+        launched(Service.open(str(tiny_checkpoint), str(other)), tmp_path / "page") as address,
         visiting(browser, address, locale="en-US") as page,
     ):
         page.get_by_label("Checkpoint").click()

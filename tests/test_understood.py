@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, expect
 from visitor import button, draw, launched, needs_chromium, visiting
 
 from dalle2.sentence_encoder import WIDTH, SentenceEncoder
+from dalle2.serving.service import Service
 from dalle2.understanding.answer import Near, Understanding, literal
 from dalle2.understanding.vocabulary import Vocabulary
-from demo.studio import Studio
 from demo.understood import NotKnown, told, understand
 
 
@@ -29,7 +29,7 @@ class Letters:
 
 
 @pytest.fixture
-def studio(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+def service(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     """With a checkpoint that knows dogs and cats."""
     words = [("1f415", "dog", "狗"), ("1f408", "cat", "猫")]
     rows = [
@@ -45,7 +45,7 @@ def studio(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "knowing")
     Vocabulary.of(rows, Letters()).write(folder)
     monkeypatch.setattr(SentenceEncoder, "installed", Letters)
-    return Studio.open(str(folder))
+    return Service.open(str(folder))
 
 
 def test_what_is_told() -> None:
@@ -59,21 +59,21 @@ def test_what_is_told() -> None:
     assert told(literal("love"), other_weights=True)["sentence"]["en"].startswith("The checkpoint has other weights")
 
 
-def test_the_studio_understands_or_refuses_with_offers(studio: Studio) -> None:
-    first = studio.checkpoints[0]
-    assert studio.understands()
-    assert understand(studio, "狗，noto风格", first, False, None).asked == "dog, noto style"
-    assert understand(studio, "狗，noto风格", first, True, None).literal
+def test_the_studio_understands_or_refuses_with_offers(service: Service) -> None:
+    first = service.checkpoints[0]
+    assert service.understands()
+    assert understand(service, "狗，noto风格", first, False, None).asked == "dog, noto style"
+    assert understand(service, "狗，noto风格", first, True, None).literal
     with pytest.raises(NotKnown, match="I do not know “zzz”") as refusal:
-        understand(studio, "zzz", first, False, None)
+        understand(service, "zzz", first, False, None)
     assert not refusal.value.understanding.known
 
 
 @needs_chromium
 def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(
-    studio: Studio, browser: Browser, tmp_path: Path
+    service: Service, browser: Browser, tmp_path: Path
 ) -> None:
-    with launched(studio, tmp_path) as address, visiting(browser, address, locale="en-US") as page:
+    with launched(service, tmp_path) as address, visiting(browser, address, locale="en-US") as page:
         prompt, line = page.get_by_label("Prompt", exact=True), page.locator(".understood")
         prompt.fill("狗，noto风格")
         draw(page)
@@ -93,18 +93,21 @@ def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(
 
 @needs_chromium
 def test_a_link_of_before_is_of_the_very_words_and_says_that_the_weights_are_others(
-    studio: Studio, browser: Browser, tmp_path: Path
+    service: Service, browser: Browser, tmp_path: Path
 ) -> None:
     path = "/?prompt=狗&seed=3&weights=00000000"
-    with launched(studio, tmp_path) as address, visiting(browser, address, path, locale="en-US") as page:
+    with launched(service, tmp_path) as address, visiting(browser, address, path, locale="en-US") as page:
         expect(page.get_by_label("Draw the very words")).to_be_checked()
         expect(page.locator(".status.done >> visible=true")).to_be_visible()
         expect(page.locator(".understood")).to_contain_text("The checkpoint has other weights than then")
-    with launched(studio, tmp_path) as address, visiting(browser, address, f"{path}&asked=dog", locale="zh-CN") as page:
+    with (
+        launched(service, tmp_path) as address,
+        visiting(browser, address, f"{path}&asked=dog", locale="zh-CN") as page,
+    ):
         expect(page.locator("#literal input")).not_to_be_checked()
 
 
 def test_other_families_offer_no_switch(tiny_checkpoint: Path) -> None:
-    studio = Studio.open(str(tiny_checkpoint))
-    assert not studio.understands()
-    assert studio.understand("Batman").literal
+    service = Service.open(str(tiny_checkpoint))
+    assert not service.understands()
+    assert service.understand("Batman").literal

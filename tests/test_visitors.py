@@ -19,8 +19,9 @@ from benchmarks import visitors
 from benchmarks.visitors import Run, Visit, owns, visit
 from dalle2 import images
 from dalle2.model import UnclipModel
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.service import Service
 from dalle2.settings import OnStep
-from demo.studio import Drawing, Studio
 
 SECONDS = 120  # the most that anything may take, also on a busy machine
 
@@ -51,8 +52,8 @@ class Gated:
         return slowly
 
 
-class Watched(Studio):
-    """A studio that tells when a visitor's stream has been closed before its end."""
+class Watched(Service):
+    """A service that tells when a visitor's stream has been closed before its end."""
 
     def __init__(self, model: Gated) -> None:
         super().__init__(model)
@@ -72,14 +73,14 @@ def gated(model: UnclipModel) -> Gated:
 
 
 @pytest.fixture(scope="module")
-def studio(gated: Gated) -> Watched:
+def service(gated: Gated) -> Watched:
     return Watched(gated)
 
 
 @pytest.fixture(scope="module")
-def address(studio: Watched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(service: Watched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page, served by a thread, so that the test can hold the model's steps."""
-    with launched(studio, tmp_path_factory.mktemp("visitors")) as address:
+    with launched(service, tmp_path_factory.mktemp("visitors")) as address:
         yield address
 
 
@@ -97,15 +98,15 @@ def join(address: str, prompt: str) -> str:
     return f"{address}/gradio_api/call/text_to_image/{answer.raise_for_status().json()['event_id']}"
 
 
-def test_who_disconnects_frees_the_turn_within_a_step(address: str, studio: Watched, gated: Gated) -> None:
+def test_who_disconnects_frees_the_turn_within_a_step(address: str, service: Watched, gated: Gated) -> None:
     gated.allowed.release(2)
     with httpx.stream("GET", join(address, "a cat"), timeout=SECONDS) as news:
         lines = news.iter_lines()
         next(line for line in lines if line.startswith("data:"))
         wait_until(lambda: gated.steps == 2)
-    assert studio.left.wait(SECONDS), "the server has not noticed"
+    assert service.left.wait(SECONDS), "the server has not noticed"
     gated.allowed.release(1)
-    wait_until(lambda: not studio._line.places)
+    wait_until(lambda: not service.queue.tickets)
     assert gated.steps == 3
     # The turn is free: the next one draws to the end.
     gated.allowed.release(10)
@@ -114,37 +115,37 @@ def test_who_disconnects_frees_the_turn_within_a_step(address: str, studio: Watc
 
 
 def test_who_waits_is_told_the_place_and_who_leaves_the_line_is_never_drawn(
-    address: str, studio: Watched, gated: Gated
+    address: str, service: Watched, gated: Gated
 ) -> None:
     steps = gated.steps
-    studio.left.clear()
+    service.left.clear()
     early = Client(address, verbose=False).submit(prompt="a cat", count=1, api_name="/text_to_image")
-    wait_until(lambda: studio._line.places)
+    wait_until(lambda: service.queue.tickets)
     with httpx.stream("GET", join(address, "a dog"), timeout=SECONDS) as news:
         told = next(line for line in news.iter_lines() if "waiting" in line)
     assert "1 before you in the line" in told
-    assert studio.left.wait(SECONDS)
-    wait_until(lambda: len(studio._line.places) == 1)
+    assert service.left.wait(SECONDS)
+    wait_until(lambda: len(service.queue.tickets) == 1)
     gated.allowed.release(10)
     assert early.result(SECONDS)[-1]["state"] == "done"
-    wait_until(lambda: not studio._line.places)
+    wait_until(lambda: not service.queue.tickets)
     assert gated.steps == steps + 10
 
 
 @needs_chromium
 def test_who_closes_the_page_frees_the_turn_within_a_step(
-    browser: Browser, address: str, studio: Watched, gated: Gated
+    browser: Browser, address: str, service: Watched, gated: Gated
 ) -> None:
-    studio.left.clear()
+    service.left.clear()
     steps = gated.steps
     with visiting(browser, address, locale="en-US") as page:
         page.get_by_label("Prompt", exact=True).fill("a cat")
         button(page, "draw").click()
         gated.allowed.release(2)
         wait_until(lambda: gated.steps == steps + 2)
-    assert studio.left.wait(SECONDS), "the server has not noticed"
+    assert service.left.wait(SECONDS), "the server has not noticed"
     gated.allowed.release(1)
-    wait_until(lambda: not studio._line.places)
+    wait_until(lambda: not service.queue.tickets)
     assert gated.steps == steps + 3
 
 

@@ -19,8 +19,8 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from dalle2.serving.service import Service
 from demo.page import build
-from demo.studio import Studio
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium")
@@ -34,12 +34,12 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not in
 
 
 @contextmanager
-def launched(studio: Studio, folder: Path, port: int | None = None) -> Iterator[str]:
-    """The address of this studio's page while a thread serves it; `folder` takes its files and votes."""
+def launched(service: Service, folder: Path, port: int | None = None) -> Iterator[str]:
+    """The address of this service's page while a thread serves it; `folder` takes its files and votes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "cache"))
         patch.setenv("VOTES_FILE", str(folder / "votes.sqlite3"))
-        blocks, looks = build(studio)
+        blocks, looks = build(service)
         where = {"server_name": "127.0.0.1", "server_port": port}
         _, url, _ = blocks.launch(**where, prevent_thread_lock=True, quiet=True, **looks)
         try:
@@ -124,7 +124,7 @@ def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 @pytest.fixture(scope="session")
 def address(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page's address, with the tiny checkpoint."""
-    with launched(Studio.open(str(tiny_checkpoint)), tmp_path_factory.mktemp("page")) as address:
+    with launched(Service.open(str(tiny_checkpoint)), tmp_path_factory.mktemp("page")) as address:
         yield address
 
 

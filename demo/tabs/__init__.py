@@ -1,12 +1,12 @@
 """One file a tab, each with one function: `build(desk: Desk) -> None`.
 
-It returns at once when no checkpoint can do the task (`desk.studio.can(...)`), else opens `with desk.tab(name, en,
+It returns at once when no checkpoint can do the task (`desk.service.can(...)`), else opens `with desk.tab(name, en,
 zh):` and lays itself out there. To add a tab, write such a file and put its name into `TABS` in `page.py`.
 
 A task's tab looks like this:
 
     def build(desk):
-        if not desk.studio.can("variations"):
+        if not desk.service.can("variations"):
             return
         with desk.tab("variations", "Variations", "变体"), desk.task():
             with desk.asking():
@@ -23,7 +23,7 @@ A task's tab looks like this:
             \"\"\"The API's documentation.\"\"\"
             def draw():
                 source = open_picture(picture)            # Refusal: a sentence, before anything is drawn
-                yield from desk.studio.draw(
+                yield from desk.service.draw(
                     lambda model, seeds, settings, on_step: model.variations(source, seeds, None, settings, on_step),
                     None if random_seed else seed, count, settings, checkpoint)
             yield from answers(draw, "Variations", request)
@@ -34,6 +34,6 @@ A task's tab looks like this:
 - `desk.say(en, zh)` is for Gradio's labels and buttons; `Both(en, zh)` for templates and what the server says.
 - `desk.reuses(task, tab, widgets)` makes "Reuse settings" below the task's own results and in the history.
 - `desk.takes(Way(...))` makes a button below every result of every tab that brings it here.
-- `desk.studio.draw(task, seed, count, settings, checkpoint)` waits for the turn, streams `Drawing`s and stops
+- `desk.service.draw(task, seed, count, settings, checkpoint)` waits for the turn, streams `Drawing`s and stops
   within a step when nobody listens; a tab never imports dalle2, the task gets the model.
 """

@@ -22,11 +22,11 @@ def build(desk: Desk) -> None:
             html_template=TEMPLATE,
             js_on_load=None,
             elem_classes="at-home",
-            licences=[{"checkpoint": each, "name": desk.studio.licence(each)} for each in desk.studio.checkpoints],
+            licences=[{"checkpoint": each, "name": desk.service.licence(each)} for each in desk.service.checkpoints],
             source=f"https://huggingface.co/spaces/{quote(space)}" if space else "",
         )
-        for checkpoint in desk.studio.checkpoints:
+        for checkpoint in desk.service.checkpoints:
             # A card's relative links lead to files beside it, which the page does not serve.
-            card = RELATIVE_LINK.sub(r"\1", desk.studio.card(checkpoint))
+            card = RELATIVE_LINK.sub(r"\1", desk.service.card(checkpoint))
             with gr.Accordion(desk.say(f"The card of {checkpoint}", f"{checkpoint} 的模型卡"), open=False):
                 gr.Markdown(card or f"# {checkpoint}\n\nThis checkpoint came without a card.", elem_classes="card")

@@ -14,6 +14,12 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import words
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
+from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.tasks.drawing import draw_understood
 from demo.blind import Pair, Side, contestant, keep, label, shuffled
 from demo.desk import HERE, Desk, Way
 from demo.interface import described
@@ -21,7 +27,6 @@ from demo.language import Both, refused
 from demo.pictures import Pictures
 from demo.ranking import QUESTIONS, rank
 from demo.status import Status, progress, status
-from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Studio, draw_understood, words
 from demo.understood import understand
 from demo.votes import Vote, Votes, usual_file
 
@@ -62,7 +67,7 @@ def build(desk: Desk) -> None:
 
     The votes lie in `demo.votes.usual_file`.
     """
-    if not desk.studio.can("text_to_image"):
+    if not desk.service.can("text_to_image"):
         return
     say = desk.say
     with desk.tab("compare", "Compare", "比较") as tab:
@@ -103,7 +108,7 @@ def build(desk: Desk) -> None:
                 with gr.Accordion(say(*FIRST)):
                     settings = desk.choices()
                 with gr.Accordion(say(*SECOND)):
-                    checkpoints = desk.studio.checkpoints
+                    checkpoints = desk.service.checkpoints
                     other_checkpoint = gr.Dropdown(
                         list(checkpoints),
                         value=checkpoints[-1],
@@ -131,7 +136,7 @@ def build(desk: Desk) -> None:
     revealed = reveal_button.click(reveal, pair, shown, api_name="reveal", show_progress="hidden")
     for told in (voted, revealed):
         told.success(None, None, None, js=LOOK, **HERE)
-    count_up = _standings(votes, desk.studio, export.GRADIO_CACHE)
+    count_up = _standings(votes, desk.service, export.GRADIO_CACHE)
     tab.select(count_up, None, [table, export], api_name="standings", show_progress="hidden")
     voted.success(count_up, None, [table, export], api_visibility="private", show_progress="hidden")
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
@@ -148,13 +153,13 @@ def _title(text: str) -> str:
 
 
 def _question(desk: Desk, question: str) -> gr.Radio:
-    label = desk.say(*asked(desk.studio)[question])
+    label = desk.say(*asked(desk.service)[question])
     return gr.Radio(ANSWERS, label=label, elem_classes=question.replace(" ", "-"))
 
 
-def asked(studio: Studio) -> dict[str, Both]:
+def asked(service: Service) -> dict[str, Both]:
     """The questions in words; what is not photographs is asked for likeness to the real thing."""
-    subject = studio.model().subject
+    subject = service.model().subject
     if not subject:
         return ASKED
     en, zh = subject["en"], subject.get("zh", subject["en"])
@@ -162,8 +167,8 @@ def asked(studio: Studio) -> dict[str, Both]:
 
 
 def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
-    studio = desk.studio
-    default = studio.checkpoints[0]
+    service = desk.service
+    default = service.checkpoints[0]
 
     def compare(
         prompt: str,
@@ -184,15 +189,15 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
         try:
             wanted = words(prompt)
             ways = [(settings, checkpoint), (other_settings, other_checkpoint)]
-            names = [contestant(studio, *way) for way in ways]
+            names = [contestant(service, *way) for way in ways]
             if names[0] == names[1]:
                 raise Refusal("Both are the same: choose another quality, other settings or another checkpoint.")
-            found = [understand(studio, wanted, way[1], False, request) for way in ways]
+            found = [understand(service, wanted, way[1], False, request) for way in ways]
             # The earlier pair goes, and with it the chance to vote on it.
             yield [], [], None, None, gr.skip(), status("working", "…")
             start, sides = None if random_seed else seed, []
             for which, name, way, one in zip((FIRST, SECOND), names, ways, found, strict=True):
-                drawings = studio.draw(
+                drawings = service.draw(
                     lambda model, seeds, *how, one=one: draw_understood(model, [one] * len(seeds), seeds, *how),
                     start,
                     count,
@@ -203,7 +208,7 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
                     for drawing in drawings:
                         yield *[gr.skip()] * 5, _of_one(which, drawing, request)
                 start = drawing.seeds[0]  # the second one gets the same, also when it is random
-                sides.append(Side(name, label(studio, *way), drawing.pictures))
+                sides.append(Side(name, label(service, *way), drawing.pictures))
             drawn = shuffled(sides, wanted, start)
             sheets = (drawn.a.sheet(), drawn.b.sheet())
             slides = tuple(processing_utils.save_pil_to_cache(sheet, cache, format="png") for sheet in sheets)
@@ -265,13 +270,13 @@ def _revealed(pair: Pair, thanks: str, request: gr.Request | None) -> tuple:
     return *boards, *map(_title, titles), None, status("idle", thanks + told.for_visitor(request))
 
 
-def _standings(votes: Votes, studio: Studio, cache: str) -> Callable[..., tuple[str, str]]:
+def _standings(votes: Votes, service: Service, cache: str) -> Callable[..., tuple[str, str]]:
     def standings(request: gr.Request = None) -> tuple[str, Any]:
         """The ranking of each question as an HTML table, and all votes as a CSV file."""
         try:
             # Gradio empties its cache in time.
             file = processing_utils.save_bytes_to_cache(votes.to_csv().encode(), "votes.csv", cache)
-            return _tables(votes.read(), asked(studio), request), file
+            return _tables(votes.read(), asked(service), request), file
         except (OSError, ValueError, sqlite3.Error) as error:
             log.error("The votes in %s cannot be read", votes.file, exc_info=error)
             sentence = refused("The votes cannot be read now: the server's log says why.", request)

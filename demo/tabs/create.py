@@ -6,12 +6,18 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import words
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.uploads import read_record
+from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.tasks.drawing import draw_understood
+from dalle2.understanding.answer import Understanding
 from demo import samples, styles
 from demo.desk import DEFAULT_PICTURES, HERE, Answer, Bench, Desk, Way, answers
 from demo.interface import described
 from demo.language import Both, refused
 from demo.picks import Picks
-from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, Understanding, draw_understood, read_record, words
 from demo.understood import NotKnown, Understood, told, understand
 
 # How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.
@@ -47,16 +53,16 @@ DRAW_LINK = """() => {
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoints `/text_to_image` and `/settings_of_picture`."""
-    if not desk.studio.can("text_to_image"):
+    if not desk.service.can("text_to_image"):
         return
-    say, first = desk.say, desk.studio.checkpoints[0]
+    say, first = desk.say, desk.service.checkpoints[0]
     with desk.tab("create", "Create", "创作"), desk.task():
         with desk.asking():
             prompt = _prompt(desk)
-            styled = any(len(desk.studio.model(name).styles) > 1 for name in desk.studio.checkpoints)
+            styled = any(len(desk.service.model(name).styles) > 1 for name in desk.service.checkpoints)
             bench = desk.bench(sheet=styled)
             _understood(desk, prompt, bench)
-        pictures = desk.pictures(walls=samples.walls(desk.studio))
+        pictures = desk.pictures(walls=samples.walls(desk.service))
         with desk.options():
             _examples(desk, prompt)
             count = desk.count()
@@ -64,7 +70,7 @@ def build(desk: Desk) -> None:
             literal = gr.Checkbox(
                 False,
                 label=say("Draw the very words, without understanding them", "不去理解，按字面画"),
-                visible=desk.studio.understands(),
+                visible=desk.service.understands(),
                 elem_id="literal",
             )
             # Of a record or link that is drawn again, until something else is asked for.
@@ -98,7 +104,7 @@ def build(desk: Desk) -> None:
         """
 
         def draw(found: Understanding) -> Iterator[Drawing]:
-            yield from desk.studio.draw(
+            yield from desk.service.draw(
                 lambda model, *how: draw_understood(model, [found] * count, *how),
                 None if random_seed else seed,
                 count,
@@ -131,7 +137,7 @@ def build(desk: Desk) -> None:
 
 
 def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
-    first = desk.studio.checkpoints[0]
+    first = desk.service.checkpoints[0]
 
     def in_all_styles(
         prompt: str,
@@ -148,12 +154,12 @@ def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
         """
 
         def draw(_: Understanding) -> Iterator[Drawing]:
-            said, offered = words(prompt), desk.studio.model(checkpoint).styles
+            said, offered = words(prompt), desk.service.model(checkpoint).styles
             if not offered:
                 raise Refusal(f"The checkpoint {checkpoint} has no styles of its own: name one in the prompt.")
             prompts = [styles.restyled(said, style, offered) for style in offered]
-            found = [understand(desk.studio, one, checkpoint, literal, request) for one in prompts]
-            yield from desk.studio.draw(
+            found = [understand(desk.service, one, checkpoint, literal, request) for one in prompts]
+            yield from desk.service.draw(
                 lambda model, seeds, *how: draw_understood(model, found, seeds[:1] * len(found), *how),
                 None if random_seed else seed,
                 len(found),
@@ -189,11 +195,11 @@ def _answers(
 
     def drawings() -> Iterator[Drawing]:
         try:
-            found = understand(desk.studio, prompt, checkpoint, literal, request)
+            found = understand(desk.service, prompt, checkpoint, literal, request)
         except NotKnown as unknown:
             said.update(told(unknown.understanding))
             raise
-        others = weights and not desk.studio.model(checkpoint).checkpoint_hash.startswith(weights)
+        others = weights and not desk.service.model(checkpoint).checkpoint_hash.startswith(weights)
         said.update(told(found, other_weights=bool(others)))
         yield from draw(found)
 
@@ -222,7 +228,7 @@ def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any,
             prompt, seed = record.get("prompt"), record.get("seed")
             if not isinstance(prompt, str) or not isinstance(seed, int):
                 raise Refusal("This picture's record has no prompt and seed: choose one that was drawn from a prompt.")
-            settings = desk.studio.settings(record.get("settings", "default")).to_dict()
+            settings = desk.service.settings(record.get("settings", "default")).to_dict()
             return prompt, seed, False, settings, "asked" not in record, str(record.get("checkpoint_hash", ""))
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
@@ -243,7 +249,7 @@ def _prompt(desk: Desk) -> gr.Textbox:
     )
     counter = gr.HTML(f"0 / {MAX_PROMPT_CHARACTERS:,}", elem_id="counter")
     prompt.change(None, prompt, counter, js=COUNT, **HERE)
-    offered = samples.styles(desk.studio)
+    offered = samples.styles(desk.service)
     picks = Picks(offered, desk.checkpoint.value, Both("Style", "风格"), True, "styles")
     picks.follow(desk.checkpoint, HERE)
     picks.pick(None, [prompt, desk.checkpoint], prompt, js=styles.toggle(offered), **HERE)
@@ -253,7 +259,9 @@ def _prompt(desk: Desk) -> gr.Textbox:
 
 def _examples(desk: Desk, prompt: gr.Textbox) -> None:
     """Prompts that this checkpoint can draw; a click draws one."""
-    offered = {name: [{"name": text} for text in desk.studio.model(name).examples] for name in desk.studio.checkpoints}
+    offered = {
+        name: [{"name": text} for text in desk.service.model(name).examples] for name in desk.service.checkpoints
+    }
     picks = Picks(offered, desk.checkpoint.value, Both("Try one of these", "试试这些"), elem_id="examples")
     picks.follow(desk.checkpoint, HERE)
     picked = picks.pick(None, None, prompt, js="() => window.picked", **HERE)

@@ -5,17 +5,21 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.forms import check_enlarging
+from dalle2.serving.manner import ENHANCING
+from dalle2.serving.uploads import open_picture
+from dalle2.settings import SIZES
 from demo.desk import Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import ENHANCING, SIZES, Drawing, check_enlarging, open_picture
 
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/enhance`."""
-    if not desk.studio.can("enhancement"):
+    if not desk.service.can("enhancement"):
         return
-    say, first = desk.say, desk.studio.checkpoints[0]
-    drawn = [desk.studio.model(name).picture_size for name in desk.studio.checkpoints]
+    say, first = desk.say, desk.service.checkpoints[0]
+    drawn = [desk.service.model(name).picture_size for name in desk.service.checkpoints]
     with desk.tab("enhance", "Enhance", "放大"), desk.task():
         with desk.asking():
             en = f"Picture, its shorter side at most {max(drawn)} pixels: the middle square is enlarged"
@@ -44,8 +48,8 @@ def build(desk: Desk) -> None:
 
         def draw() -> Iterator[Drawing]:
             small = open_picture(picture)
-            check_enlarging(desk.studio.model(checkpoint), small, size)
-            yield from desk.studio.draw(
+            check_enlarging(desk.service.model(checkpoint), small, size)
+            yield from desk.service.draw(
                 lambda model, seeds, *how: [model.enlarge(small, size, seeds[0], *how)],
                 None if random_seed else seed,
                 1,

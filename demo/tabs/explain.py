@@ -6,18 +6,15 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import words
+from dalle2.serving.manner import FROM_PICTURE, Manner
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.uploads import open_picture
+from dalle2.settings import MAX_PROMPT_CHARACTERS
 from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both, refused
 from demo.status import STAGE, progress, status
-from demo.studio import (
-    FROM_PICTURE,
-    MAX_PROMPT_CHARACTERS,
-    Drawing,
-    Manner,
-    Refusal,
-    open_picture,
-    words,
-)
 
 MAX_CAPTIONS = 20
 AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -35,11 +32,11 @@ FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoints `/explain` and `/describe`."""
-    able = [name for name, task in NEEDS.items() if desk.studio.can("text_to_image") and desk.studio.can(task)]
+    able = [name for name, task in NEEDS.items() if desk.service.can("text_to_image") and desk.service.can(task)]
     if not able:
         return
     with desk.tab("explain", "Explain", "解释"):
-        if not desk.studio.can("captioning"):
+        if not desk.service.can("captioning"):
             _explain(desk, able)
             return
         with gr.Tabs() as sides:
@@ -54,7 +51,7 @@ def _opened(side: int) -> dict[str, Any]:
 
 
 def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()) -> None:
-    say, first = desk.say, desk.studio.checkpoints[0]
+    say, first = desk.say, desk.service.checkpoints[0]
     with desk.task():
         with desk.asking():
             question = gr.Radio(
@@ -97,7 +94,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
             start = None if random_seed else seed
             if question == "dimensions":
                 source = open_picture(picture)
-                yield from desk.studio.draw(
+                yield from desk.service.draw(
                     lambda model, seeds, *how: model.dimensions(source, AXES, seeds[0], None, *how),
                     start,
                     len(AXES),
@@ -110,7 +107,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
             if question not in ("steps", "attention"):
                 raise Refusal(f"There is no question {question!r}: ask for one of {', '.join(ASKED)}.")
             asked = words(prompt)
-            yield from desk.studio.draw(
+            yield from desk.service.draw(
                 lambda model, seeds, *how: getattr(model, question)(asked, seeds[0], *how),
                 start,
                 1,
@@ -138,7 +135,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
 
 def _describe(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
     """The other way round, with the endpoint `/describe`."""
-    say, first = desk.say, desk.studio.checkpoints[0]
+    say, first = desk.say, desk.service.checkpoints[0]
     with desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture to describe", "要描述的图片"))
@@ -163,7 +160,7 @@ def _describe(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
         Answers a table {headers, data}, the nearest first, and the progress line.
         """
         try:
-            for drawing in desk.studio.describe(open_picture(picture), num, checkpoint):
+            for drawing in desk.service.describe(open_picture(picture), num, checkpoint):
                 found = [[caption, round(score, 3)] for caption, score in drawing.captions]
                 yield found if drawing.finished else gr.skip(), progress(drawing, request)
         except Refusal as refusal:

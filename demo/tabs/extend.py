@@ -5,18 +5,22 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import words
+from dalle2.serving.manner import REPAINTING
+from dalle2.serving.uploads import open_picture
+from dalle2.settings import MAX_PROMPT_CHARACTERS
 from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import MAX_PROMPT_CHARACTERS, REPAINTING, Drawing, open_picture, words
 
 SHARE = 0.6
 
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/outpaint`."""
-    if not desk.studio.can("inpainting"):
+    if not desk.service.can("inpainting"):
         return
-    say, first = desk.say, desk.studio.checkpoints[0]
+    say, first = desk.say, desk.service.checkpoints[0]
     with desk.tab("extend", "Extend", "扩展"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
@@ -57,7 +61,7 @@ def build(desk: Desk) -> None:
 
         def draw() -> Iterator[Drawing]:
             source, beside = open_picture(picture), words(prompt, needed=False) or None
-            yield from desk.studio.draw(
+            yield from desk.service.draw(
                 lambda model, seeds, *how: model.outpaint(source, seeds, beside, *how, share, (across, down)),
                 None if random_seed else seed,
                 count,

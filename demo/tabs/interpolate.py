@@ -9,11 +9,16 @@ import gradio as gr
 from gradio import processing_utils
 from PIL import Image
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import MAX_FRAMES, words
+from dalle2.serving.manner import Manner
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.uploads import open_picture
+from dalle2.serving.visitors import Files
+from dalle2.settings import MAX_PROMPT_CHARACTERS
 from demo import film
 from demo.desk import Desk, OwnPicture, Way, answers
-from demo.files import Files
 from demo.language import Both
-from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, Drawing, Manner, Refusal, open_picture, words
 
 DEFAULT_FRAMES = 8
 INTERPOLATING = Manner(kind="interpolation")
@@ -21,9 +26,9 @@ INTERPOLATING = Manner(kind="interpolation")
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/interpolate`."""
-    if not (desk.studio.can("interpolation") and desk.studio.can("variations")):
+    if not (desk.service.can("interpolation") and desk.service.can("variations")):
         return
-    say, first = desk.say, desk.studio.checkpoints[0]
+    say, first = desk.say, desk.service.checkpoints[0]
     places: list[OwnPicture] = []
     prompts: list[gr.Textbox] = []
 
@@ -86,7 +91,7 @@ def build(desk: Desk) -> None:
             ends = [open_picture(path) if path else words(text) for path, text in asked if path or (text or "").strip()]
             if len(ends) < 2:
                 raise Refusal("An interpolation needs two ends at least: give A and B a picture or a prompt.")
-            for drawing in desk.studio.draw(
+            for drawing in desk.service.draw(
                 lambda model, seeds, chosen, on_step: model.interpolate(ends, len(seeds), seeds[0], chosen, on_step),
                 None if random_seed else seed,
                 frames,

@@ -5,16 +5,20 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import words
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.uploads import open_picture
+from dalle2.settings import MAX_PROMPT_CHARACTERS
 from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import MAX_PROMPT_CHARACTERS, Drawing, Refusal, open_picture, words
 
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/mix`."""
-    if not (desk.studio.can("mix") and desk.studio.can("variations")):
+    if not (desk.service.can("mix") and desk.service.can("variations")):
         return
-    say, first = desk.say, desk.studio.checkpoints[0]
+    say, first = desk.say, desk.service.checkpoints[0]
     with desk.tab("mix", "Mix", "混合"), desk.task():
         with desk.asking():
             with gr.Row(elem_classes="sources"):
@@ -60,7 +64,7 @@ def build(desk: Desk) -> None:
                 parts.append((beside, prompt_weight))
             if len(parts) < 2:
                 raise Refusal("A mix needs two things at least: two pictures, or a picture and a prompt.")
-            yield from desk.studio.draw(
+            yield from desk.service.draw(
                 lambda model, seeds, chosen, on_step: model.mix(parts, seeds, chosen, on_step),
                 None if random_seed else seed,
                 count,

@@ -6,9 +6,14 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import MAX_FRAMES, words
+from dalle2.serving.manner import REWORDING
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.uploads import open_picture
+from dalle2.settings import MAX_PROMPT_CHARACTERS, STRENGTHS
 from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import MAX_FRAMES, MAX_PROMPT_CHARACTERS, REWORDING, STRENGTHS, Drawing, Refusal, open_picture, words
 
 DEFAULT_FRAMES = 6
 STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}
@@ -17,11 +22,11 @@ LANDSCAPES = Both("a summer landscape", "夏天的风景"), Both("a winter lands
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/text_diff`."""
-    if not desk.studio.can("text_diff"):
+    if not desk.service.can("text_diff"):
         return
-    say, first = desk.say, desk.studio.checkpoints[0]
-    usual = "prior" if "diffusion" in desk.studio.model(first).priors else "slerp"
-    styles = desk.studio.model(first).styles
+    say, first = desk.say, desk.service.checkpoints[0]
+    usual = "prior" if "diffusion" in desk.service.model(first).priors else "slerp"
+    styles = desk.service.model(first).styles
     before, after = [_in_style(style) for style in (styles[0], styles[-1])] if len(styles) > 1 else LANDSCAPES
     with desk.tab("restyle", "Restyle", "改写"), desk.task():
         with desk.asking():
@@ -83,7 +88,7 @@ def build(desk: Desk) -> None:
             if not (new or "").strip():
                 raise Refusal('"What it should become" is empty: write what the picture should turn into.')
             to, origin = words(new), words(old, needed=False) or None
-            yield from desk.studio.draw(
+            yield from desk.service.draw(
                 lambda model, seeds, *how: model.text_diff(
                     source, to, seeds[0], origin, _strengths(strongest, len(seeds)), *how, way
                 ),

@@ -5,10 +5,14 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import words
+from dalle2.serving.manner import REPAINTING
+from dalle2.serving.uploads import open_mask, open_picture
+from dalle2.settings import MAX_PROMPT_CHARACTERS
 from demo.brush import Brush
 from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import MAX_PROMPT_CHARACTERS, REPAINTING, Drawing, open_mask, open_picture, words
 
 # The picture goes under the brush without the server, and takes the earlier mask away.
 UNDER = "picture => ({__type__: 'update', value: null, props: {picture: picture?.url ?? null}})"
@@ -16,9 +20,9 @@ UNDER = "picture => ({__type__: 'update', value: null, props: {picture: picture?
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/inpaint`."""
-    if not desk.studio.can("inpainting"):
+    if not desk.service.can("inpainting"):
         return
-    say, first = desk.say, desk.studio.checkpoints[0]
+    say, first = desk.say, desk.service.checkpoints[0]
     with desk.tab("retouch", "Retouch", "修改"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture: then mark what should change", "图片：然后标出要改变的部分"))
@@ -57,7 +61,7 @@ def build(desk: Desk) -> None:
         def draw() -> Iterator[Drawing]:
             source, beside = open_picture(picture), words(prompt, needed=False) or None
             repaint = open_mask(mask, source)
-            yield from desk.studio.draw(
+            yield from desk.service.draw(
                 lambda model, seeds, *how: model.inpaint(source, repaint, seeds, beside, *how),
                 None if random_seed else seed,
                 count,

@@ -5,18 +5,22 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import words
+from dalle2.serving.manner import FROM_PICTURE, RETRACING
+from dalle2.serving.uploads import open_picture
+from dalle2.settings import MAX_PROMPT_CHARACTERS
 from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
-from demo.studio import FROM_PICTURE, MAX_PROMPT_CHARACTERS, RETRACING, Drawing, open_picture, words
 
 DEFAULT_ETA = 0.5
 
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/variations`."""
-    if not desk.studio.can("variations"):
+    if not desk.service.can("variations"):
         return
-    say, first = desk.say, desk.studio.checkpoints[0]
+    say, first = desk.say, desk.service.checkpoints[0]
     with desk.tab("variations", "Variations", "变体"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
@@ -31,7 +35,7 @@ def build(desk: Desk) -> None:
         with desk.options():
             count = desk.count()
             seed, random_seed = desk.seed()
-            retraces = desk.studio.can("inversion")
+            retraces = desk.service.can("inversion")
             keep = gr.Checkbox(False, label=say("Keep the composition", "保持构图"), visible=retraces)
             eta = gr.Slider(
                 0,
@@ -65,7 +69,7 @@ def build(desk: Desk) -> None:
         def draw() -> Iterator[Drawing]:
             source, beside = open_picture(picture), words(prompt, needed=False) or None
             freedom = eta if keep_composition else None
-            yield from desk.studio.draw(
+            yield from desk.service.draw(
                 lambda model, seeds, chosen, on_step: model.variations(source, seeds, beside, chosen, on_step, freedom),
                 None if random_seed else seed,
                 count,

@@ -5,12 +5,10 @@ files open for whoever has their addresses, which hold the hash of their content
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, MutableSet
+from collections.abc import Iterator, MutableSet
 from contextvars import ContextVar
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-
-import gradio as gr
 
 COOKIE = "visitor"
 NOBODY = ""
@@ -20,7 +18,7 @@ visitor: ContextVar[str] = ContextVar("visitor", default=NOBODY)
 
 
 class Files(MutableSet):
-    """Paths with the visitors whose they are. Gradio takes it for a set, and deletes what is old enough from the disk.
+    """Paths with the visitors whose they are: a set, so that a front can take out what it deletes from the disk.
 
     `add` notes the visitor for whom the server works now. Equal content has one path, and may be several visitors'.
     """
@@ -52,44 +50,6 @@ class Files(MutableSet):
 
     def __len__(self) -> int:
         return len(self._owners)
-
-
-class Page(gr.Blocks):
-    """Blocks that know during a call whose it is, and keep one `Files` of all that was uploaded or drawn."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.files = Files()
-        self.upload_file_set = self.files
-        self.temp_file_sets[:] = [self.files]
-
-    async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        request = options.get("request")
-        visitor.set(owner(request.headers.get("cookie", "")) if isinstance(request, gr.Request) else NOBODY)
-        return await super().process_api(*arguments, **options)
-
-    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any) -> list[Any]:
-        for path in _paths(inputs):
-            if path in self.files and not self.files.opens(path, visitor.get()):
-                raise gr.Error("The picture is not on the server any more: choose it again.", print_exception=False)
-        return await super().preprocess_data(block_fn, inputs, *rest, **options)
-
-    async def postprocess_data(self, *arguments: Any, **options: Any) -> list[Any]:
-        told = await super().postprocess_data(*arguments, **options)
-        self.files.update(_paths(told))  # whoever is told of a file may open it
-        return told
-
-
-def _paths(values: Any) -> Iterator[str]:
-    """The paths of all files in what goes to or comes from a component."""
-    if isinstance(values, Mapping):
-        if isinstance(values.get("path"), str) and (values.get("meta") or {}).get("_type") == "gradio.FileData":
-            yield values["path"]
-        else:
-            yield from _paths(list(values.values()))
-    elif isinstance(values, list | tuple):
-        for value in values:
-            yield from _paths(value)
 
 
 def owner(cookies: str) -> str:

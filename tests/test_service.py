@@ -1,8 +1,11 @@
-"""The studio: steps as a stream, a fair line, cancelling within a step, limits, uploads, errors as sentences."""
+"""The service: steps as a stream, a fair queue, cancelling within a step, limits, uploads, errors as sentences."""
 
+import base64
 import dataclasses
 import logging
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,15 +18,22 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.model import UnclipModel
+from dalle2.serving import service as rooms
+from dalle2.serving import uploads
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import words
+from dalle2.serving.manner import RETRACING
+from dalle2.serving.pace import Job, Pace, Turn
+from dalle2.serving.queue import Queue
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
+from dalle2.serving.uploads import open_own, open_picture, read_record
 from dalle2.settings import MAX_SEED, OnStep, Settings
-from demo import studio as rooms
-from demo.line import Job, Line, Pace, Turn
-from demo.studio import RETRACING, Drawing, Refusal, Studio, open_picture, read_record, words
 
 
 @pytest.fixture
-def studio(model: UnclipModel) -> Studio:
-    return Studio(model)
+def service(model: UnclipModel) -> Service:
+    return Service(model)
 
 
 @pytest.fixture
@@ -69,9 +79,9 @@ class Broken:
         raise self.error
 
 
-def text_to_image(studio: Studio, prompt: str, seed: int | None, count: int) -> Iterator[Drawing]:
+def text_to_image(service: Service, prompt: str, seed: int | None, count: int) -> Iterator[Drawing]:
     """As the page's first tab draws."""
-    return studio.draw(
+    return service.draw(
         lambda model, seeds, settings, on_step: model.text_to_image([prompt] * count, seeds, settings, on_step),
         seed,
         count,
@@ -90,8 +100,8 @@ def wait_until(true: object) -> None:
         time.sleep(0.01)
 
 
-def test_the_stream_ends_with_the_model_s_pictures(studio: Studio, model: UnclipModel, quick: Settings) -> None:
-    drawings = list(text_to_image(studio, "  a cat face ", 7, 2))
+def test_the_stream_ends_with_the_model_s_pictures(service: Service, model: UnclipModel, quick: Settings) -> None:
+    drawings = list(text_to_image(service, "  a cat face ", 7, 2))
     assert [drawing.finished for drawing in drawings] == [False] * (len(drawings) - 1) + [True]
     assert drawings[0].stages == (("prior", 0, 3), ("decoder", 0, 4), ("upsampler", 0, 3))
     assert drawings[-1].stages == (("prior", 3, 3), ("decoder", 4, 4), ("upsampler", 3, 3))
@@ -109,7 +119,7 @@ def test_previews_come_from_the_decoder_on_and_not_too_often(
 ) -> None:
     watched = Watched(model)
     monkeypatch.setattr(rooms, "PREVIEW_SECONDS", 1e9)
-    stream = text_to_image(Studio(watched), "a cat", 7, 2)
+    stream = text_to_image(Service(watched), "a cat", 7, 2)
     watched.allowed.release(3)
     assert first(stream, "prior").pictures == ()
     watched.allowed.release(1)
@@ -124,7 +134,7 @@ def test_previews_come_from_the_decoder_on_and_not_too_often(
 @pytest.mark.usefixtures("every_preview")
 def test_previews_show_each_later_step(model: UnclipModel) -> None:
     watched = Watched(model)
-    stream = text_to_image(Studio(watched), "a cat", 7, 1)
+    stream = text_to_image(Service(watched), "a cat", 7, 1)
     watched.allowed.release(4)
     small = first(stream, "decoder").pictures
     watched.allowed.release(4)
@@ -137,7 +147,7 @@ def test_previews_show_each_later_step(model: UnclipModel) -> None:
 @pytest.mark.parametrize("stage, steps", [("prior", 2), ("decoder", 5), ("upsampler", 8)])
 def test_closing_the_stream_stops_within_a_step(model: UnclipModel, stage: str, steps: int) -> None:
     watched = Watched(model)
-    stream = text_to_image(Studio(watched), "a cat", 7, 1)
+    stream = text_to_image(Service(watched), "a cat", 7, 1)
     watched.allowed.release(steps)
     first(stream, stage)
     wait_until(lambda: watched.steps == steps)
@@ -150,8 +160,8 @@ def test_closing_the_stream_stops_within_a_step(model: UnclipModel, stage: str, 
 def test_one_turn_at_a_time(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "TICK_SECONDS", 0.05)
     watched = Watched(model)
-    studio = Studio(watched)
-    early, late = (text_to_image(studio, prompt, 7, 1) for prompt in ("a cat", "a dog"))
+    service = Service(watched)
+    early, late = (text_to_image(service, prompt, 7, 1) for prompt in ("a cat", "a dog"))
     watched.allowed.release(1)
     first(early, "prior")
     waiting = [next(late) for _ in range(5)]
@@ -165,8 +175,8 @@ def test_one_turn_at_a_time(model: UnclipModel, monkeypatch: pytest.MonkeyPatch)
 
 def test_who_leaves_while_waiting_is_never_drawn(model: UnclipModel) -> None:
     watched = Watched(model)
-    studio = Studio(watched)
-    early, gone, late = (text_to_image(studio, prompt, 7, 1) for prompt in ("a cat", "a dog", "a face"))
+    service = Service(watched)
+    early, gone, late = (text_to_image(service, prompt, 7, 1) for prompt in ("a cat", "a dog", "a face"))
     next(early)
     wait_until(lambda: watched.drawing == 1)
     assert [next(gone).ahead, next(late).ahead] == [1, 2]
@@ -180,23 +190,23 @@ def test_who_leaves_while_waiting_is_never_drawn(model: UnclipModel) -> None:
 def test_the_line_is_bounded_and_says_so(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "WAITING_VISITORS", 1)
     watched = Watched(model)
-    studio = Studio(watched)
-    early, second, third = (text_to_image(studio, "a cat", 7, 1) for _ in range(3))
+    service = Service(watched)
+    early, second, third = (text_to_image(service, "a cat", 7, 1) for _ in range(3))
     next(early)
     assert next(second).ahead == 1
     with pytest.raises(Refusal, match="Many visitors are waiting already"):
         next(third)
     second.close()
-    assert next(text_to_image(studio, "a cat", 7, 1)).ahead == 1
+    assert next(text_to_image(service, "a cat", 7, 1)).ahead == 1
     early.close()
     watched.allowed.release(100)
 
 
 def test_the_time_left_comes_from_experience(model: UnclipModel) -> None:
-    studio = Studio(model)
-    *_, told = text_to_image(studio, "a cat", 7, 1)
+    service = Service(model)
+    *_, told = text_to_image(service, "a cat", 7, 1)
     assert told.seconds_left == 0
-    estimates = [drawing.seconds_left for drawing in text_to_image(studio, "a cat", 7, 1)]
+    estimates = [drawing.seconds_left for drawing in text_to_image(service, "a cat", 7, 1)]
     assert estimates[-1] == 0 and all(estimate is None or estimate >= 0 for estimate in estimates)
 
 
@@ -227,7 +237,7 @@ def seconds(pictures: int, steps: int = 9) -> float:
 
 
 def test_the_time_left_is_right_within_a_third_and_includes_one_s_own_drawing() -> None:
-    clock, line = Clock(), Line(5)
+    clock, queue = Clock(), Queue(5)
     pace = Pace(clock)
     stages = (("prior", 4), ("decoder", 5))
 
@@ -240,8 +250,8 @@ def test_the_time_left_is_right_within_a_third_and_includes_one_s_own_drawing() 
     for pictures in (1, 2, 4, 8):
         assert turn(pictures).left() == pytest.approx(seconds(pictures), rel=0.3)
     early, late = turn(8), turn(8)
-    line.join(early)
-    place = line.join(late)
+    queue.join(early)
+    place = queue.join(late)
     assert place.ahead() == 1
     assert place.seconds_left() == pytest.approx(2 * seconds(8), rel=0.1)
     run(early, clock, 8, until=5)
@@ -270,17 +280,17 @@ def test_a_slow_turn_is_told_to_be_slow_and_kinds_are_told_apart() -> None:
 
 
 def test_a_visitor_in_the_line_is_told_when_the_own_pictures_come(model: UnclipModel) -> None:
-    studio = Studio(model)
-    list(text_to_image(studio, "a cat", 7, 1))
-    early, late = (text_to_image(studio, "a cat", 7, 1) for _ in range(2))
+    service = Service(model)
+    list(text_to_image(service, "a cat", 7, 1))
+    early, late = (text_to_image(service, "a cat", 7, 1) for _ in range(2))
     (begun := next(early)), (told := next(late))
     assert told.ahead == 1 and told.seconds_left > begun.seconds_left * 1.5 > 0
     early.close()
     late.close()
 
 
-def test_a_random_seed_is_in_range_and_told(studio: Studio) -> None:
-    once, again = (list(text_to_image(studio, "a cat", None, 2))[-1] for _ in range(2))
+def test_a_random_seed_is_in_range_and_told(service: Service) -> None:
+    once, again = (list(text_to_image(service, "a cat", None, 2))[-1] for _ in range(2))
     assert once.seeds != again.seeds
     assert 0 <= once.seeds[0] < once.seeds[1] == once.seeds[0] + 1 <= MAX_SEED
     assert [images.read_record(picture)["seed"] for picture in once.pictures] == list(once.seeds)
@@ -319,33 +329,33 @@ def test_a_prompt_may_be_left_out_where_it_is_not_needed() -> None:
         (7, True, "Ask for 1 to 8 pictures"),
     ],
 )
-def test_requests_out_of_range_are_refused(studio: Studio, seed: int, count: int, sentence: str) -> None:
+def test_requests_out_of_range_are_refused(service: Service, seed: int, count: int, sentence: str) -> None:
     with pytest.raises(Refusal, match=sentence):
-        next(text_to_image(studio, "a cat", seed, count))
+        next(text_to_image(service, "a cat", seed, count))
 
 
-def test_the_last_seeds_are_accepted(studio: Studio) -> None:
-    assert next(text_to_image(studio, "a cat", MAX_SEED - 1, 2)).seeds == (MAX_SEED - 1, MAX_SEED)
+def test_the_last_seeds_are_accepted(service: Service) -> None:
+    assert next(text_to_image(service, "a cat", MAX_SEED - 1, 2)).seeds == (MAX_SEED - 1, MAX_SEED)
 
 
-def test_settings_change_only_what_is_named(studio: Studio, quick: Settings) -> None:
-    chosen = studio.settings({"decoder": {"num_inference_steps": 6, "scheduler": "ddim"}})
+def test_settings_change_only_what_is_named(service: Service, quick: Settings) -> None:
+    chosen = service.settings({"decoder": {"num_inference_steps": 6, "scheduler": "ddim"}})
     decoder = dataclasses.replace(quick.decoder, num_inference_steps=6, scheduler="ddim")
     assert chosen == dataclasses.replace(quick, decoder=decoder)
-    assert studio.settings() == studio.settings({}) == studio.settings(quick.to_dict()) == quick
+    assert service.settings() == service.settings({}) == service.settings(quick.to_dict()) == quick
 
 
-def test_presets_change_only_the_steps(studio: Studio, quick: Settings) -> None:
+def test_presets_change_only_the_steps(service: Service, quick: Settings) -> None:
     for preset, steps in (("fast", [2, 2, 2]), ("default", [3, 4, 3]), ("best", [8, 10, 8])):
-        chosen = studio.settings(preset).to_dict()
+        chosen = service.settings(preset).to_dict()
         assert [chosen[stage].pop("num_inference_steps") for stage in chosen] == steps
         own = quick.to_dict()
         assert chosen == {stage: {k: v for k, v in own[stage].items() if k != "num_inference_steps"} for stage in own}
 
 
-def test_a_draft_takes_four_steps_where_the_task_can_do_with_them(studio: Studio, quick: Settings) -> None:
-    assert studio.settings("draft") == quick.drafting()
-    retracing = studio.settings("draft", manner=RETRACING)
+def test_a_draft_takes_four_steps_where_the_task_can_do_with_them(service: Service, quick: Settings) -> None:
+    assert service.settings("draft") == quick.drafting()
+    retracing = service.settings("draft", manner=RETRACING)
     assert retracing.decoder.retraces and retracing.decoder.num_inference_steps > 4
 
 
@@ -368,37 +378,37 @@ def test_a_draft_takes_four_steps_where_the_task_can_do_with_them(studio: Studio
         ({"decoder": {"guidance_interval": "01"}}, "guidance_interval must be"),
     ],
 )
-def test_settings_out_of_range_are_refused(studio: Studio, chosen: object, sentence: str) -> None:
+def test_settings_out_of_range_are_refused(service: Service, chosen: object, sentence: str) -> None:
     with pytest.raises(Refusal, match=sentence):
-        studio.settings(chosen)
+        service.settings(chosen)
 
 
 def test_several_checkpoints_share_the_turn(model: UnclipModel) -> None:
     watched = Watched(model)
-    studio = Studio(model, watched)
-    assert studio.checkpoints == (model.checkpoint, "watched")
-    assert studio.model() is model and studio.model("watched") is watched
+    service = Service(model, watched)
+    assert service.checkpoints == (model.checkpoint, "watched")
+    assert service.model() is model and service.model("watched") is watched
 
     def task(chosen: UnclipModel, seeds: list[int], settings: Settings, on_step: OnStep) -> list:
         return chosen.text_to_image(["a cat"], seeds, settings, on_step)
 
-    slow = studio.draw(task, 7, 1, checkpoint="watched")
+    slow = service.draw(task, 7, 1, checkpoint="watched")
     next(slow)
-    assert next(studio.draw(task, 7, 1)).ahead == 1
+    assert next(service.draw(task, 7, 1)).ahead == 1
     slow.close()
     watched.allowed.release(100)
     with pytest.raises(Refusal, match="no checkpoint 'karlo' here"):
-        next(studio.draw(task, 7, 1, checkpoint="karlo"))
+        next(service.draw(task, 7, 1, checkpoint="karlo"))
 
 
 def test_an_opened_checkpoint_is_known_by_its_folder_s_name(tiny_checkpoint: Path) -> None:
-    studio = Studio.open(str(tiny_checkpoint))
-    assert studio.checkpoints == (tiny_checkpoint.name,)
-    *_, drawing = text_to_image(studio, "a cat", 7, 1)
+    service = Service.open(str(tiny_checkpoint))
+    assert service.checkpoints == (tiny_checkpoint.name,)
+    *_, drawing = text_to_image(service, "a cat", 7, 1)
     assert images.read_record(drawing.pictures[0])["checkpoint"] == tiny_checkpoint.name
     assert str(tiny_checkpoint.parent) not in drawing.pictures[0].info["parameters"]
     with pytest.raises(ValueError, match="same name"):
-        Studio.open(str(tiny_checkpoint), f"{tiny_checkpoint}/../{tiny_checkpoint.name}")
+        Service.open(str(tiny_checkpoint), f"{tiny_checkpoint}/../{tiny_checkpoint.name}")
 
 
 def test_a_card_is_read_without_its_front_matter(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -406,8 +416,8 @@ def test_a_card_is_read_without_its_front_matter(tiny_checkpoint: Path, tmp_path
     shutil.copytree(tiny_checkpoint, folder)
     (folder / "README.md").write_text("---\nlicense: mit\n---\n\n# My model\n", encoding="utf-8")
     (folder / "LICENCES.md").write_text("Theirs.\n", encoding="utf-8")
-    assert Studio.open(str(folder)).card("carded").split() == ["#", "My", "model", "Theirs."]
-    assert Studio.open(str(tiny_checkpoint)).card(tiny_checkpoint.name) == ""
+    assert Service.open(str(folder)).card("carded").split() == ["#", "My", "model", "Theirs."]
+    assert Service.open(str(tiny_checkpoint)).card(tiny_checkpoint.name) == ""
 
 
 def test_own_pictures_lose_their_metadata_and_stand_upright(tmp_path: Path) -> None:
@@ -434,21 +444,29 @@ def test_pictures_that_cannot_be_used_are_refused(tmp_path: Path, monkeypatch: p
         with pytest.raises(Refusal, match=sentence) as refusal:
             open_picture(path)
         assert str(tmp_path) not in str(refusal.value)
-    monkeypatch.setattr(rooms, "MAX_UPLOAD_BYTES", 5)
-    with pytest.raises(Refusal, match="larger than"):
-        open_picture(str(words_file))
+        if path and Path(path).exists():
+            with pytest.raises(Refusal, match=sentence):
+                open_picture(Path(path).read_bytes())
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 5)
+    for upload in (str(words_file), words_file.read_bytes()):
+        with pytest.raises(Refusal, match="larger than"):
+            open_picture(upload)
 
 
 def test_a_record_is_read_or_its_lack_told(tmp_path: Path) -> None:
     picture = Image.new("RGB", (4, 4))
     images.write_record(picture, {"prompt": "a cat"})
-    assert read_record(str(images.save(picture, tmp_path / "cat.png"))) == {"prompt": "a cat"}
+    cat = images.save(picture, tmp_path / "cat.png")
+    for upload in (str(cat), cat.read_bytes()):
+        assert read_record(upload) == images.read_record(open_own(upload)) == {"prompt": "a cat"}
     plain = images.save(Image.new("RGB", (4, 4)), tmp_path / "plain.png")
     (tmp_path / "words.png").write_text("not a picture")
     for file in (plain, tmp_path / "words.png", tmp_path / "gone.png"):
         with pytest.raises(Refusal) as refusal:
             read_record(str(file))
         assert str(tmp_path) not in str(refusal.value)
+    with pytest.raises(Refusal, match="This file is not a PNG or SVG picture"):
+        read_record(b"not a picture")
 
 
 @pytest.mark.parametrize(
@@ -464,14 +482,43 @@ def test_a_record_is_read_or_its_lack_told(tmp_path: Path) -> None:
 def test_errors_while_drawing_become_sentences_and_free_the_turn(
     model: UnclipModel, error: Exception, sentence: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    studio = Studio(Broken(model, error), model)
+    service = Service(Broken(model, error), model)
     with caplog.at_level(logging.ERROR), pytest.raises(Refusal, match=sentence):
-        list(text_to_image(studio, "a cat", 7, 1))
+        list(text_to_image(service, "a cat", 7, 1))
     assert ("shapes" in caplog.text) == isinstance(error, RuntimeError) or "memory" in str(error)
-    well = studio.draw(lambda model, *how: model.text_to_image(["a cat"], *how), 7, 1, checkpoint=model.checkpoint)
+    well = service.draw(lambda model, *how: model.text_to_image(["a cat"], *how), 7, 1, checkpoint=model.checkpoint)
     assert list(well)[-1].finished
 
 
 def test_a_missing_checkpoint_is_a_sentence() -> None:
     with pytest.raises(ValueError, match="nowhere"):
-        Studio.open("/nowhere/at/all")
+        Service.open("/nowhere/at/all")
+
+
+WITHOUT_A_PAGE = """
+import base64, pkgutil, sys
+from importlib import import_module
+
+for name in ("gradio", "gradio_client", "starlette", "fastapi"):
+    sys.modules[name] = None  # as where it is not installed
+from dalle2 import serving
+
+for room in pkgutil.walk_packages(serving.__path__, "dalle2.serving."):
+    import_module(room.name)
+from dalle2.serving.service import Service
+from dalle2.serving.uploads import open_picture
+
+picture = open_picture(base64.b64decode(sys.argv[2]))
+service = Service.open(sys.argv[1])
+task = lambda model, seeds, *how: model.variations(picture, seeds, None, *how)
+*_, drawing = service.draw(task, 7, 2, "fast")
+print(len(drawing.pictures), drawing.finished)
+"""
+
+
+def test_it_draws_where_gradio_is_not_installed(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    content = images.save(Image.new("RGB", (40, 30), "teal"), tmp_path / "own.png").read_bytes()
+    command = [sys.executable, "-c", WITHOUT_A_PAGE, str(tiny_checkpoint), base64.b64encode(content).decode()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2", "True"]

@@ -1,6 +1,5 @@
-"""Waiting for the turn: a fair line of bounded length, and how long turns take, from those of late."""
+"""How long turns take, from those of late, and so how long it is until a picture is there."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,55 +17,6 @@ class Job:
     kind: str
     stages: tuple[tuple[str, int], ...]
     pictures: int
-
-
-class Line:
-    """First come, first served; the first in line has the turn."""
-
-    def __init__(self, waiting: int) -> None:
-        """`waiting` is how many may wait behind the one that has the turn."""
-        self._room = waiting + 1
-        self.places: list[Place] = []
-        self.changed = threading.Condition()
-
-    def join(self, turn: "Turn | None" = None) -> "Place | None":
-        """A place at the end of the line for this turn, or None when the line is full."""
-        with self.changed:
-            if len(self.places) >= self._room:
-                return None
-            place = Place(self, turn)
-            self.places.append(place)
-            return place
-
-
-class Place:
-    """One visitor's place in a line."""
-
-    def __init__(self, line: Line, turn: "Turn | None" = None) -> None:
-        self._line, self._turn = line, turn
-
-    def ahead(self) -> int:
-        """How many come before this one; 0 is the turn."""
-        with self._line.changed:
-            return self._line.places.index(self)
-
-    def seconds_left(self) -> float | None:
-        """Until one's own pictures are there: all turns before, and one's own; None without experience of one."""
-        with self._line.changed:
-            turns = [place._turn for place in self._line.places[: self._line.places.index(self) + 1]]
-        left = [turn.left() if turn else None for turn in turns]
-        return None if None in left else sum(left)
-
-    def wait(self, seconds: float) -> None:
-        """Return when the turn has come, or after so many seconds."""
-        with self._line.changed:
-            self._line.changed.wait_for(lambda: self._line.places[0] is self, timeout=seconds)
-
-    def leave(self) -> None:
-        """Give the place, or the turn, up."""
-        with self._line.changed:
-            self._line.places.remove(self)
-            self._line.changed.notify_all()
 
 
 class Pace:

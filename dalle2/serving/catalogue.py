@@ -1,0 +1,137 @@
+"""The checkpoints that are open on this machine, and what visitors may know of each."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+
+from dalle2.families import EMBEDDED, load
+from dalle2.model import UnclipModel
+from dalle2.serving.limits import MAX_PICTURES, Choice, settings_of, words
+from dalle2.serving.manner import FREE, Manner
+from dalle2.serving.refusal import Refusal
+from dalle2.settings import Settings
+from dalle2.understanding.answer import Understanding, literal
+
+log = logging.getLogger(__name__)
+
+
+class Card(NamedTuple):
+    """What a checkpoint's card says: Markdown, and the name of the licence."""
+
+    text: str = ""
+    licence: str = ""
+
+
+class Catalogue:
+    """Models by their names, the first one being the default, with their cards and samples."""
+
+    def __init__(
+        self,
+        *models: UnclipModel,
+        cards: Mapping[str, Card] | None = None,
+        folders: Mapping[str, Path] | None = None,
+    ) -> None:
+        self._models = {model.checkpoint: model for model in models}
+        self._cards = cards or {}
+        self._folders = folders or {}
+
+    @classmethod
+    def open(cls, *checkpoints: str) -> Self:
+        """Load checkpoints (folder, hub id or id@revision; none: the embedded one) onto the GPU if there is one.
+
+        ValueError says what is wrong with one.
+        """
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        models, cards, folders = [], {}, {}
+        for source in checkpoints or (EMBEDDED.name,):
+            model = load(source, device)
+            folder = EMBEDDED if model.checkpoint == EMBEDDED.name else Path(source).expanduser()
+            if folder.is_dir():
+                # Records and pages are public, and where the server keeps its files is nobody's business.
+                model.checkpoint = folder.resolve().name
+                folders[model.checkpoint] = folder
+            cards[model.checkpoint] = _card(folder)
+            models.append(model)
+        if len(cards) < len(models):
+            raise ValueError("Two checkpoints have the same name: give each a folder of another name.")
+        return cls(*models, cards=cards, folders=folders)
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """The names that `checkpoint` takes; the first one is the default."""
+        return tuple(self._models)
+
+    def model(self, checkpoint: str | None = None) -> UnclipModel:
+        """The model of this name, for its styles, examples and capabilities; Refusal when it is not open."""
+        name = self.checkpoints[0] if checkpoint is None else checkpoint
+        if not isinstance(name, str) or name not in self._models:
+            raise Refusal(f"There is no checkpoint {name!r} here: choose one of {', '.join(self.checkpoints)}.")
+        return self._models[name]
+
+    def can(self, task: str) -> bool:
+        """Whether any of the checkpoints is able to do it."""
+        return any(task in model.capabilities for model in self._models.values())
+
+    def card(self, checkpoint: str) -> str:
+        """The checkpoint's model card, Markdown without its front matter; "" when it has none."""
+        return self._cards.get(checkpoint, Card()).text
+
+    def licence(self, checkpoint: str) -> str:
+        """Of what it draws, as "CC BY-SA 4.0"; "" when its card names none."""
+        return self._cards.get(checkpoint, Card()).licence
+
+    def samples(self, checkpoint: str) -> tuple[Path, Mapping[str, Any]] | None:
+        """The checkpoint's folder of samples with its index; None without one, or when other weights drew it."""
+        index = self._folders.get(checkpoint, Path()) / "samples" / "index.json"
+        if checkpoint not in self._folders or not index.is_file():
+            return None
+        values = json.loads(index.read_text(encoding="utf-8"))
+        # A click must draw the picture that it shows.
+        if values["checkpoint_hash"] == self.model(checkpoint).checkpoint_hash:
+            return index.parent, values
+        log.warning("%s is of other weights and is not shown: run python -m benchmarks.wall", index.parent)
+        return None
+
+    def understands(self) -> bool:
+        """Whether any of the checkpoints looks for the meaning of prompts."""
+        return any(model.interpreter is not None for model in self._models.values())
+
+    def understand(self, prompt: str, checkpoint: str | None = None, very_words: bool = False) -> Understanding:
+        """What the checkpoint takes a prompt for; Refusal when it is none."""
+        said, model = words(prompt), self.model(checkpoint)
+        try:
+            return literal(said) if very_words else model.understand(said)
+        except ValueError as error:
+            raise Refusal(str(error)) from error
+
+    def settings(self, chosen: Choice = "default", checkpoint: str | None = None, manner: Manner = FREE) -> Settings:
+        """A preset's settings, or the checkpoint's own with what `chosen` changes, in the shape of a record.
+
+        Both as the task needs them. Refusal when a value is out of range.
+        """
+        return settings_of(chosen, self.model(checkpoint).settings, manner)
+
+    def steps(self, chosen: Choice, count: int, checkpoint: str | None = None, manner: Manner = FREE) -> int:
+        """How many network steps so many pictures take with these settings; Refusal when there is no such thing."""
+        settings = self.settings(chosen, checkpoint, manner)
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise Refusal(f"Ask for 1 to {MAX_PICTURES} pictures, not {count!r}.")
+        rows = [getattr(settings, "decoder" if name == "inversion" else name) for name in manner.stages]
+        return count * sum(row.num_inference_steps * row.times * row.candidates for row in rows)
+
+
+def _card(folder: Path) -> Card:
+    """The folder's README.md without the front matter, which names the licence, and its LICENCES.md below."""
+    files = [folder / name for name in ("README.md", "LICENCES.md")]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+    front = ""
+    if texts and texts[0].startswith("---\n"):
+        front, _, texts[0] = texts[0].partition("\n---\n")
+    named = re.search(r"^license: *(\S+)", front, re.MULTILINE)
+    licence = re.sub(r"^CC-(.+)-(\d\.\d)$", r"CC \1 \2", named[1].upper()) if named else ""
+    return Card("\n\n".join(texts), licence)

@@ -1,0 +1,96 @@
+"""What one visitor may ask of a machine that others wait for, and the presets; the model itself allows more."""
+
+import dataclasses
+import random
+from collections.abc import Mapping
+
+from dalle2.serving.manner import Manner
+from dalle2.serving.refusal import Refusal
+from dalle2.settings import MAX_SEED, STAGES, Settings, StageSettings, check_prompt, check_seed
+
+MAX_PICTURES = 8
+MAX_FRAMES = 24
+MAX_STEPS = 100
+MAX_GUIDANCE = 20.0
+MAX_CANDIDATES = 4
+MAX_TIMES = 10  # that each step is taken
+MAX_UPLOAD_BYTES = 20_000_000
+WAITING_VISITORS = 30
+
+# Times the checkpoint's own numbers of steps; a draft of a task that cannot do with four is only a faster one.
+DRAFT = "draft"
+PRESETS = {DRAFT: 0.25, "fast": 0.5, "default": 1.0, "best": 2.5}
+
+# A preset's name, or what differs from the checkpoint's own settings, in the shape of a record.
+Choice = str | Mapping[str, Mapping[str, object]]
+
+
+def words(prompt: str | None, needed: bool = True) -> str:
+    """The prompt without the blanks around it; Refusal when it cannot be drawn, or is empty although `needed`."""
+    if not needed and not (isinstance(prompt, str) and prompt.strip()):
+        return ""
+    try:
+        return check_prompt(prompt)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+
+
+def settings_of(chosen: Choice, own: Settings, manner: Manner) -> Settings:
+    """The settings `own` of a checkpoint, as the task needs them, with what was chosen; Refusal when out of range."""
+    own = manner.own(own)
+    if isinstance(chosen, str):
+        if chosen not in PRESETS:
+            raise Refusal(f"There are no settings {chosen!r}: choose one of {', '.join(PRESETS)}, or give a table.")
+        if chosen == DRAFT and not manner.adapted:
+            return own.drafting()
+        return _preset(own, PRESETS[chosen])
+    table = dict(chosen) if isinstance(chosen, Mapping) else {"": chosen}
+    changes = {name: stage for name, stage in table.items() if name != "negative_prompt"}
+    if not all(isinstance(stage, Mapping) for stage in changes.values()):
+        raise Refusal("The settings must be a table with a table for each stage, as in a picture's record.")
+    values = own.to_dict()
+    try:
+        stages = {name: values.get(name, {}) | dict(stage) for name, stage in changes.items()}
+        settings = Settings.from_dict(values | table | stages)
+    except ValueError as error:
+        raise Refusal(f"These settings cannot be used: {error}") from error
+    if manner.adapted == "retracing":
+        # The record of a picture that kept some freedom says how much; that is asked for beside the settings.
+        settings = dataclasses.replace(settings, decoder=dataclasses.replace(settings.decoder, eta=0.0))
+    _check_bounds(settings)
+    return settings
+
+
+def seeds_of(first: int | None, count: int, most: int) -> tuple[int, ...]:
+    """`count` seeds that count up from the first, or from a random one; ValueError unless 1..most, all in range."""
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
+        raise ValueError(f"Ask for 1 to {most} pictures, not {count!r}.")
+    if first is None:
+        first = random.randint(0, MAX_SEED - count + 1)
+    if check_seed(first) > MAX_SEED - count + 1:
+        raise ValueError(
+            f"Seeds count up from picture to picture: for {count}, start at {MAX_SEED - count + 1} at most."
+        )
+    return tuple(range(first, first + count))
+
+
+def _preset(own: Settings, factor: float) -> Settings:
+    stages = {}
+    for name in STAGES:
+        stage: StageSettings = getattr(own, name)
+        steps = min(max(round(stage.num_inference_steps * factor), 1), MAX_STEPS)
+        stages[name] = dataclasses.replace(stage, num_inference_steps=steps)
+    return dataclasses.replace(own, **stages)
+
+
+def _check_bounds(settings: Settings) -> None:
+    for name in STAGES:
+        stage: StageSettings = getattr(settings, name)
+        if stage.num_inference_steps > MAX_STEPS:
+            raise Refusal(f"The {name} takes at most {MAX_STEPS} steps here, not {stage.num_inference_steps}.")
+        if stage.guidance_scale > MAX_GUIDANCE:
+            raise Refusal(f"The {name} takes at most a guidance of {MAX_GUIDANCE:g} here, not {stage.guidance_scale}.")
+        if stage.times > MAX_TIMES:
+            raise Refusal(f"The {name} takes each step at most {MAX_TIMES} times here, not {stage.times}.")
+        if stage.candidates > MAX_CANDIDATES:
+            raise Refusal(f"The {name} draws at most {MAX_CANDIDATES} candidates here, not {stage.candidates}.")

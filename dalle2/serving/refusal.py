@@ -1,0 +1,30 @@
+"""Errors as sentences: what a visitor asked and cannot have, and what went wrong while drawing."""
+
+import logging
+
+import torch
+
+log = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """What a visitor asked cannot be done; the message is one sentence that says what to do."""
+
+
+class Cancelled(Exception):
+    """Nobody waits for these pictures any more."""
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Any error as a sentence; one that is a fault of ours goes to the log as well."""
+    match error:
+        case Refusal():
+            return error
+        case ValueError():
+            return Refusal(str(error))
+        case torch.OutOfMemoryError() | MemoryError():
+            log.warning("Out of memory while drawing: %s", error)
+            return Refusal("There is not enough memory for so many pictures at once: ask for fewer.")
+        case _:
+            log.error("Drawing failed", exc_info=error)
+            return Refusal("Something went wrong while drawing, and the server's log says what: please try again.")
