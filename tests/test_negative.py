@@ -131,7 +131,7 @@ def test_where_nothing_is_guided_the_command_line_says_so(
     assert main(["cat", "--guidance", "2,1", "--steps", "1", *common]) == 0
 
 
-def test_the_studio_takes_it_beside_the_stages(model: UnclipModel) -> None:
+def test_the_service_takes_it_beside_the_stages(model: UnclipModel) -> None:
     service = Service(model)
     table = {"negative_prompt": "dog", "prior": {"num_inference_steps": 2}}
     assert service.settings(table).negative_prompt == "dog"

@@ -59,7 +59,7 @@ def test_what_is_told() -> None:
     assert told(literal("love"), other_weights=True)["sentence"]["en"].startswith("The checkpoint has other weights")
 
 
-def test_the_studio_understands_or_refuses_with_offers(service: Service) -> None:
+def test_the_service_understands_or_refuses_with_offers(service: Service) -> None:
     first = service.checkpoints[0]
     assert service.understands()
     assert understand(service, "狗，noto风格", first, False, None).asked == "dog, noto style"

@@ -35,5 +35,5 @@ A task's tab looks like this:
 - `desk.reuses(task, tab, widgets)` makes "Reuse settings" below the task's own results and in the history.
 - `desk.takes(Way(...))` makes a button below every result of every tab that brings it here.
 - `desk.service.draw(task, seed, count, settings, checkpoint)` waits for the turn, streams `Drawing`s and stops
-  within a step when nobody listens; a tab never imports dalle2, the task gets the model.
+  within a step when nobody listens; a tab draws through the service alone, and the task gets the model.
 """
