@@ -15,7 +15,6 @@ from PIL import Image
 from dalle2.serving.limits import PRESETS
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
-from dalle2.settings import STAGES
 from demo.language import Both
 from demo.votes import Vote, Votes
 
@@ -108,7 +107,7 @@ def contestant(service: Service, settings: str | Mapping[str, Mapping[str, objec
     preset = next((name for name in PRESETS if service.settings(name, checkpoint) == chosen), None)
     values = chosen.to_dict()
     against = [f"against {chosen.negative_prompt}"] if chosen.negative_prompt else []
-    how = preset or ", ".join([_stage(name, values[name]) for name in STAGES] + against)
+    how = preset or ", ".join([_stage(name, values[name]) for name in chosen.stages] + against)
     return f"{checkpoint}@{service.model(checkpoint).checkpoint_hash[:6]} {how}"
 
 
@@ -122,6 +121,6 @@ def label(service: Service, settings: str | Mapping[str, Mapping[str, object]], 
 
 
 def _stage(name: str, values: Mapping[str, Any]) -> str:
-    text = f"{name} {values['num_inference_steps']} {values['scheduler']} ×{values['guidance_scale']:g}"
-    begin, end = values["guidance_interval"]
+    text = f"{name} {values['num_inference_steps']} {values['scheduler']} ×{values.get('guidance_scale', 1):g}"
+    begin, end = values.get("guidance_interval", (0, 1))
     return text if (begin, end) == (0, 1) else f"{text} in {begin:g}–{end:g}"

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from dalle2 import images
 from dalle2.cli.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
-from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
+from dalle2.settings import MAX_SEED, GuidedSettings, Settings, check_prompt, check_seed
 from evaluation.cli import command
 from evaluation.comparing.cost import COST, Cost, Stopwatch, write_cost
 from evaluation.comparing.turns import END, READY
@@ -160,7 +160,9 @@ def _check_folder(out: Path, manifest: Manifest) -> None:
         if any(out.glob("*.png")):
             raise ValueError(f"{out} holds pictures without a manifest: name another folder with --out.")
         return
-    if difference := found.difference(manifest):
+    # As they would be written now: an older version wrote more of them for each stage.
+    settings = Settings.from_dict(found.settings).to_dict()
+    if difference := found.model_copy(update={"settings": settings}).difference(manifest):
         raise ValueError(
             f"{out} was drawn otherwise: {difference}. Repeat its command ({found.command}) to go on, or name another "
             "folder with --out."
@@ -357,8 +359,9 @@ def _cost(watch: Stopwatch, turns: str) -> Cost:
 
 def _guidance(manifest: Manifest) -> str:
     """What published tables state beside a number."""
-    stages = [f"{name} {manifest.settings[name]['guidance_scale']:g}" for name in ("prior", "decoder")]
-    return f"{manifest.picture_size} pixels a side, guidance scale {', '.join(stages)}"
+    stages = Settings.from_dict(manifest.settings).stages.items()
+    scales = [f"{name} {stage.guidance_scale:g}" for name, stage in stages if isinstance(stage, GuidedSettings)]
+    return f"{manifest.picture_size} pixels a side, guidance scale {', '.join(scales)}"
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from dalle2.datasets.phrases import Phrases
 from dalle2.families import load
 from dalle2.families.karlo import layout
 from dalle2.model import UnclipModel
-from dalle2.settings import Settings, StageSettings
+from dalle2.settings import DecoderSettings, PriorSettings, Settings, UpsamplerSettings
 
 pytest_plugins = ["visitor"]
 
 QUICK = Settings(
-    prior=StageSettings(num_inference_steps=3, guidance_scale=2.0),
-    decoder=StageSettings(num_inference_steps=4, guidance_scale=3.0),
-    upsampler=StageSettings(num_inference_steps=3),
+    prior=PriorSettings(num_inference_steps=3, guidance_scale=2.0),
+    decoder=DecoderSettings(num_inference_steps=4, guidance_scale=3.0),
+    upsampler=UpsamplerSettings(num_inference_steps=3),
 )
 
 

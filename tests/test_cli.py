@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from dalle2.output import Destination
 from PIL import Image
 from tqdm import tqdm
 
 from dalle2 import families, images
 from dalle2.__main__ import main
 from dalle2.cli import parsers
+from dalle2.cli.output import Destination
 from dalle2.families import load
-from dalle2.settings import MAX_SEED, StageSettings
+from dalle2.settings import MAX_SEED, PriorSettings, UpsamplerSettings
 
 ROOT = Path(__file__).parent.parent
 Capture = pytest.CaptureFixture[str]
@@ -116,9 +116,9 @@ def test_options_reach_the_stages(tiny_checkpoint: Path, tmp_path: Path) -> None
     common = ["a cat", "--seed", "1", "-o", str(tmp_path / "cat.png"), "--checkpoint", str(tiny_checkpoint)]
     assert main([*common, "--steps", "2,3,4", "--guidance", "2,5", "--scheduler", "ddim,unipc,dpm++"]) == 0
     settings = images.read_record(tmp_path / "cat.png")["settings"]
-    assert settings["prior"] == StageSettings(2, 2.0, "ddim").__dict__ | {"guidance_interval": [0.0, 1.0]}
+    assert settings["prior"] == PriorSettings(2, 2.0, scheduler="ddim").to_dict()
     assert (settings["decoder"]["num_inference_steps"], settings["decoder"]["guidance_scale"]) == (3, 5.0)
-    assert (settings["upsampler"]["num_inference_steps"], settings["upsampler"]["guidance_scale"]) == (4, 1.0)
+    assert settings["upsampler"] == UpsamplerSettings(4, scheduler="dpm++").to_dict()
     assert [settings[stage]["scheduler"] for stage in settings] == ["ddim", "unipc", "dpm++"]
     assert main([*common, "--steps", "2", "--guidance", "1", "--dtype", "bfloat16", "--overwrite"]) == 0
     record = images.read_record(tmp_path / "cat.png")

@@ -18,7 +18,7 @@ from visitor import launched
 from dalle2.model import UnclipModel
 from dalle2.serving.manner import FREE, FROM_PICTURE
 from dalle2.serving.service import Service
-from dalle2.settings import STAGES
+from dalle2.settings import STAGE_KINDS
 from demo import votes, zero
 from demo.page import build
 
@@ -82,7 +82,7 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     assert seconds("a cat", 1) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * (3 + 4 + 3))
     assert seconds("a cat", 8, table) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 8 * (25 + 25 + 3))
     assert seconds("a cat", 8, table, None) == seconds("a cat", count=8, settings=table)
-    assert seconds("a cat", 8, {name: {"num_inference_steps": 100} for name in STAGES}) == zero.MOST_SECONDS
+    assert seconds("a cat", 8, {name: {"num_inference_steps": 100} for name in STAGE_KINDS}) == zero.MOST_SECONDS
     for wrong in (["a cat", "many"], ["a cat", 1, "soon"], ["a cat", 1, "default", "none"]):
         assert seconds(*wrong) == zero.BEGINNING_SECONDS  # what the endpoint will refuse
 

@@ -12,7 +12,7 @@ from PIL import Image
 from dalle2 import images, sampling
 from dalle2.families import load
 from dalle2.model import UnclipModel
-from dalle2.settings import FORGETFUL, SCHEDULERS, Settings, StageSettings
+from dalle2.settings import FORGETFUL, SCHEDULERS, DecoderSettings, Settings
 
 SIDE = 32
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8))
@@ -28,7 +28,7 @@ def left() -> Image.Image:
 
 @pytest.fixture
 def painting(quick: Settings) -> Settings:
-    return dataclasses.replace(quick, decoder=StageSettings(4, guidance_scale=2.0, times=2))
+    return dataclasses.replace(quick, decoder=DecoderSettings(4, guidance_scale=2.0, times=2))
 
 
 def change(new: Image.Image, old: Image.Image) -> np.ndarray:
@@ -163,9 +163,9 @@ def test_taking_steps_again_keeps_the_noise_level(name: str) -> None:
 
 def test_steps_of_a_solver_are_not_taken_again() -> None:
     with pytest.raises(ValueError, match="times must be 1 with unipc"):
-        StageSettings(4, scheduler="unipc", times=2)
+        DecoderSettings(4, scheduler="unipc", times=2)
     with pytest.raises(ValueError, match="times must be a whole number"):
-        StageSettings(4, times=0)
+        DecoderSettings(4, times=0)
 
 
 def test_outpainting_keeps_the_picture(model: UnclipModel, painting: Settings) -> None:

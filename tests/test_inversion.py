@@ -13,7 +13,7 @@ from dalle2 import images, sampling
 from dalle2.ddim import invert
 from dalle2.families import EMBEDDED, load
 from dalle2.model import UnclipModel
-from dalle2.settings import Settings, StageSettings, Step
+from dalle2.settings import DecoderSettings, Settings, Step
 
 CONFIG = UnCLIPScheduler(prediction_type="sample").config
 SIGNALS = UnCLIPScheduler().alphas_cumprod
@@ -103,7 +103,7 @@ def test_eta_zero_is_the_reconstruction(fixture: str, quick: Settings, request: 
 
 def test_the_noise_decides_the_drawing(model: UnclipModel, quick: Settings) -> None:
     """`decode(noise=…)` is deterministic DDIM from that noise; its own noise given from outside changes nothing."""
-    settings = dataclasses.replace(quick, decoder=StageSettings(4, scheduler="ddim"))
+    settings = dataclasses.replace(quick, decoder=DecoderSettings(4, scheduler="ddim"))
     embedding = model.embed_image([PICTURE])
     noise = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(8))
     steps: list[Step] = []
@@ -124,9 +124,9 @@ def test_a_seed_does_not_depend_on_its_neighbours(model: UnclipModel, quick: Set
 
 def test_only_plain_ddim_is_inverted(model: UnclipModel, quick: Settings) -> None:
     for decoder in (
-        StageSettings(4),
-        StageSettings(4, scheduler="ddim", guidance_scale=2.0),
-        StageSettings(4, scheduler="ddim", eta=0.5),
+        DecoderSettings(4),
+        DecoderSettings(4, scheduler="ddim", guidance_scale=2.0),
+        DecoderSettings(4, scheduler="ddim", eta=0.5),
     ):
         with pytest.raises(ValueError, match=r"settings\.retracing"):
             model.reconstruct([PICTURE], [1], dataclasses.replace(quick, decoder=decoder))

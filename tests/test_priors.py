@@ -22,7 +22,7 @@ from dalle2.families.karlo.load import save
 from dalle2.model import UnclipModel
 from dalle2.networks.autoregressive_prior import AutoregressivePrior, Codebook, draw
 from dalle2.networks.linear_prior import LinearPrior, features
-from dalle2.settings import PRIORS, Settings, StageSettings, Step
+from dalle2.settings import PRIORS, DecoderSettings, PriorSettings, Settings, Step
 from dalle2.training.autoregressive_prior import fit_codebook, inner_edges
 from dalle2.training.clip import Towers
 from dalle2.training.linear_prior import LinearPriorStage, NormalEquations
@@ -359,7 +359,7 @@ def test_they_come_into_a_checkpoint_that_was_there(trained: Path) -> None:
     exact = LinearPrior.from_pretrained(trained / "prior_linear", subfolder="prior_linear").linear.weight
     torch.testing.assert_close(stored, exact.half().float(), rtol=0, atol=0)
     for kind in PRIORS:
-        settings = dataclasses.replace(model.settings, prior=StageSettings(2, 2.0, kind=kind))
+        settings = dataclasses.replace(model.settings, prior=PriorSettings(2, 2.0, kind=kind))
         assert model.text_to_image(["a red square"], [1], settings)[0].size == (16, 16)
 
 
@@ -547,9 +547,9 @@ def test_kinds_that_cannot_be_are_refused(model: UnclipModel, quick: Settings) -
     with pytest.raises(ValueError, match="has no linear prior: it has diffusion"):
         model.text_to_image(["a cat"], [1], with_prior(quick, "linear"))
     with pytest.raises(ValueError, match=r"kind must be one of diffusion, autoregressive, linear, not 'gan'"):
-        StageSettings(3, kind="gan")
+        PriorSettings(3, kind="gan")
     with pytest.raises(ValueError, match="Only the prior can be of another kind"):
-        dataclasses.replace(quick, decoder=StageSettings(3, kind="linear"))
+        DecoderSettings.from_dict({"num_inference_steps": 3, "kind": "linear"})
 
 
 def test_a_linear_prior_alone_draws(tmp_path: Path, made: layout.Parts, quick: Settings) -> None:

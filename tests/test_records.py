@@ -90,9 +90,13 @@ def difference(first: Image.Image, second: Image.Image) -> np.ndarray:
 
 
 def told(picture: Image.Image) -> dict[str, object]:
-    """A picture's record, without what belongs to the machine and the folder that it was drawn in."""
+    """A picture's record, without what belongs to the machine and the folder that it was drawn in.
+
+    Its settings are as they would be written today: version 0.1 wrote all of a prior's values for every stage.
+    """
     elsewhere = ("checkpoint", "checkpoint_hash", "versions", "device")
-    return {key: value for key, value in images.read_record(picture).items() if key not in elsewhere}
+    record = {key: value for key, value in images.read_record(picture).items() if key not in elsewhere}
+    return record | {"settings": Settings.from_dict(record["settings"]).to_dict()}
 
 
 @pytest.fixture(scope="module")

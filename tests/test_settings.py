@@ -5,16 +5,55 @@ import json
 
 import pytest
 
-from dalle2.settings import MAX_SEED, Settings, StageSettings, Step, check_prompt, check_seed
+from dalle2.settings import (
+    MAX_SEED,
+    GuidedSettings,
+    PriorSettings,
+    Settings,
+    Step,
+    UpsamplerSettings,
+    check_prompt,
+    check_seed,
+)
 
 
 def test_settings_travel_through_json(quick: Settings) -> None:
     assert Settings.from_dict(json.loads(json.dumps(quick.to_dict()))) == quick
 
 
+FORMER = {
+    "guidance_scale": 1.0,
+    "guidance_interval": [0.0, 1.0],
+    "eta": 0.0,
+    "times": 1,
+    "candidates": 1,
+    "kind": "diffusion",
+}
+
+
+def test_the_settings_of_an_old_record_are_read(quick: Settings) -> None:
+    """Version 0.1 wrote all of a prior's values for every stage."""
+    old = {name: FORMER | stage for name, stage in quick.to_dict().items()}
+    assert len(old["upsampler"]) == 8 and Settings.from_dict(old) == quick
+    assert "candidates" not in quick.to_dict()["decoder"] and "guidance_scale" not in quick.to_dict()["upsampler"]
+    for stage, key, value in (("decoder", "candidates", 2), ("upsampler", "kind", "linear")):
+        with pytest.raises(ValueError, match="Only the prior"):
+            Settings.from_dict(old | {stage: old[stage] | {key: value}})
+
+
+@pytest.mark.parametrize("absent", ["prior", "upsampler"])
+def test_a_family_may_lack_a_stage(quick: Settings, absent: str) -> None:
+    made = dataclasses.replace(quick, **{absent: None})
+    assert list(made.stages) == [name for name in quick.stages if name != absent]
+    assert Settings.from_dict(json.loads(json.dumps(made.to_dict()))) == made and absent not in made.to_dict()
+    for adapted in (Settings.retracing, Settings.rewording, Settings.repainting, Settings.drafting):
+        assert getattr(adapted(made), absent) is None
+        assert adapted(made) == dataclasses.replace(adapted(quick), **{absent: None})
+
+
 def test_settings_are_values(quick: Settings) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        quick.prior = StageSettings(1)
+        quick.prior = PriorSettings(1)
     changed = dataclasses.replace(quick, prior=dataclasses.replace(quick.prior, num_inference_steps=9))
     assert (changed.prior.num_inference_steps, quick.prior.num_inference_steps) == (9, 3)
 
@@ -37,14 +76,14 @@ def test_settings_are_values(quick: Settings) -> None:
 )
 def test_a_stage_refuses_what_is_out_of_range(changes: dict[str, object], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        StageSettings(**{"num_inference_steps": 5, **changes})
+        GuidedSettings(**{"num_inference_steps": 5, **changes})
 
 
 def test_unknown_and_missing_keys_are_named(quick: Settings) -> None:
     with pytest.raises(ValueError, match="'decodre'"):
         Settings.from_dict({**quick.to_dict(), "decodre": {}})
-    with pytest.raises(ValueError, match="'upsampler'"):
-        Settings.from_dict({name: stage for name, stage in quick.to_dict().items() if name != "upsampler"})
+    with pytest.raises(ValueError, match="'decoder'"):
+        Settings.from_dict({name: stage for name, stage in quick.to_dict().items() if name != "decoder"})
     with pytest.raises(ValueError, match="'cfg'"):
         Settings.from_dict({**quick.to_dict(), "prior": {"num_inference_steps": 3, "cfg": 2}})
     with pytest.raises(ValueError, match="table"):
@@ -64,7 +103,7 @@ def test_a_draft_takes_at_most_four_steps(quick: Settings, kind: str) -> None:
 
 def test_the_upsampler_is_never_guided(quick: Settings) -> None:
     with pytest.raises(ValueError, match="upsampler"):
-        dataclasses.replace(quick, upsampler=StageSettings(3, guidance_scale=2.0))
+        UpsamplerSettings.from_dict({"num_inference_steps": 3, "guidance_scale": 2.0})
 
 
 @pytest.mark.parametrize("prompt", ["a cat", "кошка", "一只猫", "قطة", "बिल्ली", "🐱‍👓", "a\tcat\nface", "é" * 1000])

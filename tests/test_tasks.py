@@ -15,7 +15,7 @@ from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.settings import MAX_FRAMES, STRENGTHS, Settings, StageSettings, Step
+from dalle2.settings import MAX_FRAMES, STRENGTHS, DecoderSettings, Settings, Step
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
 OTHER = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8))
@@ -171,7 +171,7 @@ def test_candidates_are_in_the_record(model: UnclipModel, quick: Settings) -> No
     with pytest.raises(ValueError, match="candidates must be"):
         dataclasses.replace(quick.prior, candidates=0)
     with pytest.raises(ValueError, match="Only the prior draws candidates"):
-        dataclasses.replace(quick, decoder=StageSettings(3, candidates=2))
+        DecoderSettings.from_dict({"num_inference_steps": 3, "candidates": 2})
 
 
 # Explanation

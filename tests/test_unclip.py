@@ -26,7 +26,15 @@ from dalle2.families.karlo import layout
 from dalle2.families.karlo.load import save
 from dalle2.families.karlo.model import KARLO_SETTINGS
 from dalle2.model import UnclipModel
-from dalle2.settings import MAX_SEED, SCHEDULERS, Settings, StageSettings, Step
+from dalle2.settings import (
+    MAX_SEED,
+    SCHEDULERS,
+    DecoderSettings,
+    PriorSettings,
+    Settings,
+    Step,
+    UpsamplerSettings,
+)
 
 ROOT = Path(__file__).parent.parent
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
@@ -69,7 +77,7 @@ def test_published_karlo_loads(karlo_text: Path, karlo_variations: Path) -> None
     assert text.capabilities == {"text_to_image", "attention"} | both
     assert variations.capabilities == {"variations", "inversion", "text_diff"} | both
     assert text.settings == KARLO_SETTINGS
-    assert text.settings.prior == StageSettings(25, 4.0) and text.settings.decoder == StageSettings(25, 8.0)
+    assert text.settings.prior == PriorSettings(25, 4.0) and text.settings.decoder == DecoderSettings(25, 8.0)
     made = tiny.parts("epsilon", pad="!")
     for name in layout.NETWORKS:
         for loaded in (text.parts, variations.parts):
@@ -487,8 +495,11 @@ def test_every_scheduler_drives_every_stage(
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_one_step_a_stage(name: str, model: UnclipModel) -> None:
-    stage = StageSettings(1, scheduler=name)
-    settings = Settings(prior=StageSettings(1, 4.0, name), decoder=StageSettings(1, 8.0, name), upsampler=stage)
+    settings = Settings(
+        prior=PriorSettings(1, 4.0, scheduler=name),
+        decoder=DecoderSettings(1, 8.0, scheduler=name),
+        upsampler=UpsamplerSettings(1, scheduler=name),
+    )
     assert levels(model.text_to_image(["a cat"], [1], settings)).std() > 1
 
 
@@ -537,9 +548,9 @@ def test_only_guided_steps_pay_for_guidance(
 ) -> None:
     rows = count_rows(model, monkeypatch)
     settings = Settings(
-        prior=StageSettings(3, 1.0),
-        decoder=StageSettings(4, 3.0, guidance_interval=(0.25, 0.75)),
-        upsampler=StageSettings(3, scheduler="dpm++"),
+        prior=PriorSettings(3, 1.0),
+        decoder=DecoderSettings(4, 3.0, guidance_interval=(0.25, 0.75)),
+        upsampler=UpsamplerSettings(3, scheduler="dpm++"),
     )
     model.text_to_image(["a cat"], [1], settings)
     assert rows == {

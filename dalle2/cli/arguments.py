@@ -2,14 +2,15 @@
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dalle2.settings import PRIORS, SCHEDULERS, STAGES, Settings, StageSettings
+from dalle2.settings import PRIORS, SCHEDULERS, GuidedSettings, Settings
 
 if TYPE_CHECKING:
     from dalle2.model import UnclipModel
 
-# The option behind each setting.
+# The setting of a stage -> the option that changes it.
 OPTIONS = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "scheduler": "--scheduler"}
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -17,14 +18,14 @@ DTYPES = ("float32", "bfloat16", "float16")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Checkpoint, settings of the stages, device, dtype, compile; all None or False unless given."""
     parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
-    three = "one for all stages, or three with commas between them, for prior, decoder and upsampler"
+    each = "one for all stages, or one for each with commas between them (prior, decoder, upsampler)"
     parser.add_argument("--draft", action="store_true", help="four network steps in all: fastest")
-    parser.add_argument("--steps", help=f"denoising steps: {three}, as 25,25,7")
+    parser.add_argument("--steps", help=f"denoising steps: {each}, as 25,25,7")
     parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
     against = "what the pictures should not show, wherever a stage is guided"
     parser.add_argument("--negative", dest="negative_prompt", metavar="TEXT", help=against)
     known = ", ".join(SCHEDULERS)
-    parser.add_argument("--scheduler", help=f"{known}: {three}, as ddim,dpm++,unclip")
+    parser.add_argument("--scheduler", help=f"{known}: {each}, as ddim,dpm++,unclip")
     parser.add_argument("--prior", choices=PRIORS, help="which kind of prior; default: the checkpoint's own choice")
     parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
     parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
@@ -54,44 +55,48 @@ def chosen_settings(options: argparse.Namespace, model: "UnclipModel", default: 
     default = default or model.settings
     if options.draft:
         default = default.drafting()
-    changes = stage_changes(options)
-    stages = {name: dataclasses.replace(getattr(default, name), **changes[name]) for name in STAGES}
     if options.negative_prompt is not None:
         default = dataclasses.replace(default, negative_prompt=options.negative_prompt)
-    return dataclasses.replace(default, **stages).negated()
+    return default.changed(_stage_changes(options, default)).negated()
 
 
-def stage_changes(options: argparse.Namespace) -> dict[str, dict[str, object]]:
-    """What the arguments change in each stage's settings; ValueError for a value out of any stage's range."""
-    steps = _values("steps", options.steps, int, 3)
-    guidance = _values("guidance", options.guidance, float, 2)
-    schedulers = _values("scheduler", options.scheduler, str, 3)
-    changes: dict[str, dict[str, object]] = {name: {} for name in STAGES}
-    for index, name in enumerate(STAGES):
-        if steps:
-            changes[name]["num_inference_steps"] = steps[index]
-        if guidance and index < 2:
-            changes[name]["guidance_scale"] = guidance[index]
-        if schedulers:
-            changes[name]["scheduler"] = schedulers[index]
-        try:
-            dataclasses.replace(StageSettings(num_inference_steps=1), **changes[name])
-        except ValueError as error:  # names the setting, not the option
-            setting, _, fault = str(error).partition(" ")
-            raise ValueError(f"{OPTIONS.get(setting, setting)} {fault}") from error
+def check_stage_values(options: argparse.Namespace) -> None:
+    """Before there is a checkpoint, whose stages are known: ValueError for a value out of any stage's range."""
+    for key, values in _given(options).items():
+        for value in values:
+            try:
+                GuidedSettings(**{"num_inference_steps": 1} | {key: value})
+            except ValueError as error:  # names the setting, not the option
+                raise ValueError(str(error).replace(key, OPTIONS[key], 1)) from error
+
+
+def _stage_changes(options: argparse.Namespace, settings: Settings) -> dict[str, dict[str, object]]:
+    """What the arguments change in the settings of each stage; ValueError for too many or too few values."""
+    check_stage_values(options)
+    changes: dict[str, dict[str, object]] = {name: {} for name in settings.stages}
+    for key, values in _given(options).items():
+        names = [name for name, stage in settings.stages.items() if hasattr(stage, key)]
+        if len(values) not in (1, len(names)):
+            said = ",".join(map(str, values))
+            raise ValueError(f"{OPTIONS[key]} takes one value or {len(names)} with commas between them, not {said!r}.")
+        for name, value in zip(names, values * len(names) if len(values) == 1 else values, strict=True):
+            changes[name][key] = value
     if options.prior:
+        if settings.prior is None:
+            raise ValueError("This checkpoint has no prior: leave out --prior.")
         changes["prior"]["kind"] = options.prior
     return changes
 
 
-def _values(name: str, text: str | None, kind: type, count: int) -> list | None:
-    """ "25,25,7" -> [25, 25, 7]; one value stands for all."""
-    if text is None:
-        return None
+def _given(options: argparse.Namespace) -> Mapping[str, list]:
+    """The values of the options that were given, by the name of the setting: "25,25,7" -> [25, 25, 7]."""
+    kinds = {"num_inference_steps": int, "guidance_scale": float, "scheduler": str}
+    texts = {key: getattr(options, option.removeprefix("--")) for key, option in OPTIONS.items()}
+    return {key: _values(OPTIONS[key], text, kinds[key]) for key, text in texts.items() if text is not None}
+
+
+def _values(option: str, text: str, kind: type) -> list:
     try:
-        values = [kind(value.strip()) for value in text.split(",")]
+        return [kind(value.strip()) for value in text.split(",")]
     except ValueError as error:
-        raise ValueError(f"--{name} takes numbers, not {text!r}.") from error
-    if len(values) not in (1, count):
-        raise ValueError(f"--{name} takes one value or {count} with commas between them, not {text!r}.")
-    return values * count if len(values) == 1 else values
+        raise ValueError(f"{option} takes numbers, not {text!r}.") from error

@@ -4,7 +4,6 @@ Pictures are drawn one after another, not as a batch, so that `--from` draws eac
 """
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.cli.output import Progress
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.settings import STAGES, OnStep, Settings, Step
+from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.captioning import check_num
 from dalle2.tasks.drawing import draw_understood
 from dalle2.tasks.enlarging import check_side, passes
@@ -123,7 +122,7 @@ class _Progress(Progress):
 
     def __init__(self, settings: Settings, pictures: int) -> None:
         self._settings = settings
-        super().__init__(sum(getattr(settings, name).num_inference_steps for name in STAGES) * pictures)
+        super().__init__(sum(stage.num_inference_steps for stage in settings.stages.values()) * pictures)
 
     def advance(self, step: Step) -> None:
         if step.stage == "prior" and step.index == 1:  # one that is not a diffusion has its own number of steps
@@ -181,7 +180,7 @@ def _settings(options: argparse.Namespace, model: UnclipModel) -> Settings:
     elif task in ("inpaint", "outpaint"):
         default = default.repainting()
     if options.scheduler:  # what only the task's own scheduler can do must not stand in its way
-        default = dataclasses.replace(default, decoder=dataclasses.replace(default.decoder, times=1))
+        default = default.changed({"decoder": {"times": 1}})
     return chosen_settings(options, model, default).negated(_stages(options))
 
 

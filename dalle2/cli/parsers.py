@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dalle2.cli.arguments import DTYPES, add_arguments, stage_changes
+from dalle2.cli.arguments import DTYPES, add_arguments, check_stage_values
 from dalle2.cli.output import FILMS, FORMS, Destination
 from dalle2.settings import MAX_SEED, SIZES, STRENGTHS, check_negative_prompt, check_prompt, check_seed
 
@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if task == "caption":
         return _captioning(options)
     _check_seeds(options)
-    stage_changes(options)
+    check_stage_values(options)
     check_negative_prompt(options.negative_prompt)
     if task is None:
         _check_prompt(options)

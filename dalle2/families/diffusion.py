@@ -8,7 +8,7 @@ import torch
 
 from dalle2 import images, sampling
 from dalle2.finiteness import check_finite
-from dalle2.settings import OnStep, StageSettings, Step
+from dalle2.settings import GuidedSettings, OnStep, StageSettings, Step
 from dalle2.verbs import Kept
 
 
@@ -32,7 +32,10 @@ class Stage:
         scheduler = sampling.build_scheduler(
             config, settings.scheduler, settings.num_inference_steps, self.ends_at_zero, settings.eta
         )
-        guided = sampling.guided_timesteps(scheduler.timesteps, settings.guidance_interval)
+        scale, guided = 1.0, set()
+        if isinstance(settings, GuidedSettings):
+            scale = settings.guidance_scale
+            guided = sampling.guided_timesteps(scheduler.timesteps, settings.guidance_interval)
         if last is not None:
             scheduler.timesteps = scheduler.timesteps[-last:]
 
@@ -40,7 +43,7 @@ class Stage:
             # Each time, for what is infinite would be clamped to a colour.
             return check_finite(self.network(x, t, **conditions), self.name)
 
-        predict = sampling.guide(network, self.conditions, settings.guidance_scale, guided)
+        predict = sampling.guide(network, self.conditions, scale, guided)
         return sampling.clean_predictions(predict, scheduler, config), scheduler
 
     def draw(

@@ -121,8 +121,7 @@ class Catalogue:
         settings = self.settings(chosen, checkpoint, manner)
         if isinstance(count, bool) or not isinstance(count, int):
             raise Refusal(f"Ask for 1 to {MAX_PICTURES} pictures, not {count!r}.")
-        rows = [getattr(settings, "decoder" if name == "inversion" else name) for name in manner.stages]
-        return count * sum(row.num_inference_steps * row.times * row.candidates for row in rows)
+        return count * sum(stage.evaluations for stage in manner.rows(settings).values())
 
 
 def _card(folder: Path) -> Card:

@@ -1,12 +1,11 @@
 """What one visitor may ask of a machine that others wait for, and the presets; the model itself allows more."""
 
-import dataclasses
 import random
 from collections.abc import Mapping
 
 from dalle2.serving.manner import Manner
 from dalle2.serving.refusal import Refusal
-from dalle2.settings import MAX_SEED, STAGES, Settings, StageSettings, check_prompt, check_seed
+from dalle2.settings import MAX_SEED, GuidedSettings, PriorSettings, Settings, check_prompt, check_seed
 
 MAX_PICTURES = 8
 MAX_FRAMES = 24
@@ -56,7 +55,7 @@ def settings_of(chosen: Choice, own: Settings, manner: Manner) -> Settings:
         raise Refusal(f"These settings cannot be used: {error}") from error
     if manner.adapted == "retracing":
         # The record of a picture that kept some freedom says how much; that is asked for beside the settings.
-        settings = dataclasses.replace(settings, decoder=dataclasses.replace(settings.decoder, eta=0.0))
+        settings = settings.changed({"decoder": {"eta": 0.0}})
     _check_bounds(settings)
     return settings
 
@@ -75,22 +74,17 @@ def seeds_of(first: int | None, count: int, most: int) -> tuple[int, ...]:
 
 
 def _preset(own: Settings, factor: float) -> Settings:
-    stages = {}
-    for name in STAGES:
-        stage: StageSettings = getattr(own, name)
-        steps = min(max(round(stage.num_inference_steps * factor), 1), MAX_STEPS)
-        stages[name] = dataclasses.replace(stage, num_inference_steps=steps)
-    return dataclasses.replace(own, **stages)
+    steps = {name: round(stage.num_inference_steps * factor) for name, stage in own.stages.items()}
+    return own.changed({name: {"num_inference_steps": min(max(count, 1), MAX_STEPS)} for name, count in steps.items()})
 
 
 def _check_bounds(settings: Settings) -> None:
-    for name in STAGES:
-        stage: StageSettings = getattr(settings, name)
+    for name, stage in settings.stages.items():
         if stage.num_inference_steps > MAX_STEPS:
             raise Refusal(f"The {name} takes at most {MAX_STEPS} steps here, not {stage.num_inference_steps}.")
-        if stage.guidance_scale > MAX_GUIDANCE:
+        if isinstance(stage, GuidedSettings) and stage.guidance_scale > MAX_GUIDANCE:
             raise Refusal(f"The {name} takes at most a guidance of {MAX_GUIDANCE:g} here, not {stage.guidance_scale}.")
         if stage.times > MAX_TIMES:
             raise Refusal(f"The {name} takes each step at most {MAX_TIMES} times here, not {stage.times}.")
-        if stage.candidates > MAX_CANDIDATES:
+        if isinstance(stage, PriorSettings) and stage.candidates > MAX_CANDIDATES:
             raise Refusal(f"The {name} draws at most {MAX_CANDIDATES} candidates here, not {stage.candidates}.")

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from dalle2.settings import STAGES, Settings
+from dalle2.settings import STAGE_KINDS, Settings, StageSettings
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Manner:
     them. Tasks of one `kind` and manner take equally long.
     """
 
-    stages: tuple[str, ...] = STAGES
+    stages: tuple[str, ...] = tuple(STAGE_KINDS)
     adapted: str = ""
     kind: str = ""
 
@@ -32,6 +32,12 @@ class Manner:
             case "repainting":
                 return settings.repainting()
         return settings
+
+    def rows(self, settings: Settings) -> dict[str, StageSettings]:
+        """Of these settings, those of the stages that run; the way back takes the decoder's steps."""
+        stages = settings.stages
+        rows = {name: stages.get("decoder" if name == "inversion" else name) for name in self.stages}
+        return {name: stage for name, stage in rows.items() if stage is not None}
 
 
 FREE = Manner()

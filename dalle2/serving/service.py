@@ -62,9 +62,7 @@ class Service(Catalogue):
             seeds = seeds_of(seed, count, most)
         except ValueError as error:
             raise Refusal(str(error)) from error
-        # The way back takes the decoder's steps.
-        rows = {name: getattr(chosen, "decoder" if name == "inversion" else name) for name in manner.stages}
-        stages = tuple((name, 0, stage.num_inference_steps) for name, stage in rows.items())
+        stages = tuple((name, 0, stage.num_inference_steps) for name, stage in manner.rows(chosen).items())
         kind = f"{model.checkpoint} {manner.kind or manner.adapted} {' '.join(manner.stages)}"
         turn = Turn(job_of(kind, stages, len(seeds)), self._pace)
         yield from self._stream(Drawing(seeds, stages), turn, lambda on_step: task(model, seeds, chosen, on_step))

@@ -1,6 +1,5 @@
 """Pictures from a prompt, and from a picture: text to image, variations, reconstruction."""
 
-import dataclasses
 from collections.abc import Sequence
 
 from PIL import Image
@@ -74,7 +73,7 @@ def variations(
     embedding = model.embed_image([picture])
     if eta is not None:
         settings = model.retracing(settings)
-        varied = dataclasses.replace(settings, decoder=dataclasses.replace(settings.decoder, eta=eta))
+        varied = settings.changed({"decoder": {"eta": eta}})
         noise = model.invert([picture], embedding, prompts and prompts[:1], settings, on_step)
         settings = varied
     pictures = model.decode(embedding.expand(len(seeds), -1), generator, prompts, settings, on_step, noise)

@@ -9,7 +9,7 @@ from torch import nn
 from dalle2.datasets.randomness import Randomness
 from dalle2.families.karlo import priors
 from dalle2.networks.text_encoder import Text
-from dalle2.settings import StageSettings
+from dalle2.settings import PriorSettings
 from dalle2.training.clip import Towers
 
 
@@ -24,7 +24,7 @@ class PriorGuesses(nn.Module):
         folder: holds `prior` and `prior_scheduler`. settings: how it is sampled; one candidate is drawn.
     """
 
-    def __init__(self, folder: str | Path, towers: Towers, settings: StageSettings) -> None:
+    def __init__(self, folder: str | Path, towers: Towers, settings: PriorSettings) -> None:
         super().__init__()
         network = PriorTransformer.from_pretrained(folder, subfolder="prior", torch_dtype=torch.float32)
         self.network = network.eval().requires_grad_(False)

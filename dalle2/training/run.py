@@ -19,7 +19,7 @@ from dalle2.datasets.scenes import scene_texts
 from dalle2.families.karlo import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
-from dalle2.settings import StageSettings
+from dalle2.settings import PriorSettings
 from dalle2.training import resuming
 from dalle2.training.autoregressive_prior import AutoregressivePriorStage
 from dalle2.training.batches import Pictures
@@ -242,7 +242,7 @@ class Training:
         folder = self.run.folder / "prior"
         if not folder.exists():
             raise ValueError(f"{folder} does not exist: decoder.prior_share needs the prior to be trained first.")
-        settings = StageSettings.from_dict({"num_inference_steps": 4} | self.recipe.settings.get("prior", {}))
+        settings = PriorSettings.from_dict({"num_inference_steps": 4} | self.recipe.settings.get("prior", {}))
         return PriorGuesses(folder, towers, replace(settings, candidates=1)).to(self.run.accelerator.device)
 
     def _upsampler(self) -> None:

@@ -44,7 +44,7 @@ OTHERS = {
     "prior_scheduler": UnCLIPScheduler,
     "feature_extractor": CLIPImageProcessor,
 }
-# Folders of the priors by `StageSettings.kind`. Stock diffusers knows the first, and ignores the others.
+# Folders of the priors by `PriorSettings.kind`. Stock diffusers knows the first, and ignores the others.
 PRIORS = {"diffusion": "prior", "autoregressive": "prior_autoregressive", "linear": "prior_linear"}
 OTHER_PRIORS = {"prior_autoregressive": AutoregressivePrior, "prior_linear": LinearPrior}
 # A checkpoint without a prior draws variations only; one without an image encoder cannot see pictures.

@@ -20,14 +20,14 @@ from dalle2.families.karlo.attention import watched
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import Reader
-from dalle2.settings import OnStep, Settings, StageSettings, Step
+from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings, Step, UpsamplerSettings
 from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import Attention, Kept, Seed, generators
 
 KARLO_SETTINGS = Settings(
-    prior=StageSettings(num_inference_steps=25, guidance_scale=4.0),
-    decoder=StageSettings(num_inference_steps=25, guidance_scale=8.0),
-    upsampler=StageSettings(num_inference_steps=7),
+    prior=PriorSettings(num_inference_steps=25, guidance_scale=4.0),
+    decoder=DecoderSettings(num_inference_steps=25, guidance_scale=8.0),
+    upsampler=UpsamplerSettings(num_inference_steps=7),
 )
 
 

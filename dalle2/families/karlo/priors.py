@@ -14,14 +14,14 @@ from dalle2.finiteness import check_finite
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.linear_prior import LinearPrior
 from dalle2.networks.text_encoder import Text
-from dalle2.settings import OnStep, StageSettings, Step
+from dalle2.settings import OnStep, PriorSettings, Step
 
 
 def diffuse(
     prior: PriorTransformer,
     scheduler_config: Mapping[str, Any],
     text: Text,
-    settings: StageSettings,
+    settings: PriorSettings,
     noise: list[torch.Generator],
     on_step: OnStep | None,
 ) -> torch.Tensor:
@@ -38,7 +38,7 @@ def reword(
     old: Text,
     new: Text,
     strength: float,
-    settings: StageSettings,
+    settings: PriorSettings,
 ) -> torch.Tensor:
     """Image embeddings (n, dim) back to noise under `old` (n, ...), and forth under `new`, which is as in `diffuse`.
 
@@ -73,7 +73,7 @@ def _stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: T
 def draw_codes(
     prior: AutoregressivePrior,
     text: Text,
-    settings: StageSettings,
+    settings: PriorSettings,
     noise: list[torch.Generator],
     on_step: OnStep | None,
 ) -> torch.Tensor:
