@@ -54,7 +54,7 @@ async function hand_over() {
   }
   const file = new File([await mask.convertToBlob()], "mask.png", { type: "image/png" });
   const sent = await upload(file);
-  if (mine === made) props.value = { ...sent, orig_name: "mask.png", meta: { _type: "gradio.FileData" } };
+  if (mine === made) props.value = window.wire.file({ ...sent, orig_name: "mask.png" });
 }
 
 const tools = {

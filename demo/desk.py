@@ -17,7 +17,7 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import read_record
 from demo.choices import Choices, presets
-from demo.gradio_internals import Page
+from demo.gradio_internals import Page, drawn_by_parent, set_prop, update_props
 from demo.interface import described
 from demo.language import Both, Words, refused
 from demo.pictures import Pictures
@@ -38,8 +38,8 @@ DELIVER = """() => {
   const now = way.widgets.map(widget => "is" in widget ? widget.is : look(widget.from) ?? null);
   Object.assign(parcel, {tab: way.tab, press: way.press});
   return [
-    {__type__: "update", selected: way.tab},
-    ...ways.flatMap(other => other.widgets.map((_, i) => other === way ? now[i] : {__type__: "update"})),
+    wire.update({selected: way.tab}),
+    ...ways.flatMap(other => other.widgets.map((_, i) => other === way ? now[i] : wire.update({}))),
   ];
 }"""
 
@@ -71,6 +71,7 @@ class Way:
         return here | self.words._asdict()
 
 
+@drawn_by_parent
 class OwnPicture(gr.Image):
     """A place for a visitor's own picture: choose, drop, paste, or sent from a result. Its value is the file's path.
 
@@ -89,24 +90,13 @@ class OwnPicture(gr.Image):
             render=render,
         )
 
-    def get_block_name(self) -> str:
-        return "image"  # what draws it in the browser
-
-    def get_config(self, cls: type | None = None) -> dict[str, Any]:
-        return super().get_config(gr.Image)
-
     def preprocess(self, payload: Any) -> str | None:
         return payload.path if payload else None
 
 
+@drawn_by_parent
 class WholeNumber(gr.Number):
     """A number that a broken one reaches the service as, which refuses it; gr.Number would round it in silence."""
-
-    def get_block_name(self) -> str:
-        return "number"  # what draws it in the browser
-
-    def get_config(self, cls: type | None = None) -> dict[str, Any]:
-        return super().get_config(gr.Number)
 
     def preprocess(self, payload: float | None) -> float | int | None:
         return int(payload) if isinstance(payload, float) and payload.is_integer() else payload
@@ -182,7 +172,7 @@ class Desk:
             files=self.files,
         )
         if walls:
-            js = f"checkpoint => ({{__type__: 'update', props: {{...{json.dumps(pictures.props)}, checkpoint}}}})"
+            js = f"checkpoint => {update_props(pictures, 'checkpoint')}"
             self.checkpoint.change(None, self.checkpoint, pictures, js=js, **HERE)
         self.sends(pictures)
         return pictures
@@ -219,15 +209,12 @@ class Desk:
         """
         picker = checkpoint or self.checkpoint
         choices = Choices(self.service, picker.value, value, manner)
-        props = json.dumps(choices.props)
         if retraced is None:
-            js = f"checkpoint => ({{__type__: 'update', props: {{...{props}, checkpoint}}}})"
+            js = f"checkpoint => {update_props(choices, 'checkpoint')}"
             picker.change(None, picker, choices, js=js, **HERE)
             return choices
         other = json.dumps({"manner": dataclasses.asdict(RETRACING), "presets": presets(self.service, RETRACING)})
-        js = (
-            f"(checkpoint, on) => ({{__type__: 'update', props: {{...{props}, ...(on ? {other} : {{}}), checkpoint}}}})"
-        )
+        js = f"(checkpoint, on) => {update_props(choices, f'...(on ? {other} : {{}}), checkpoint')}"
         gr.on([picker.change, retraced.change], None, [picker, retraced], choices, js=js, **HERE)
         # A table for the one manner is none for the other.
         retraced.input(None, choices, choices, js="now => typeof now === 'string' ? now : 'default'", **HERE)
@@ -255,7 +242,7 @@ class Desk:
         offered = [way.to_page() for way in ways]
         widgets = [widget for way in ways for widget, _ in way.widgets]
         for component in self._senders:
-            component.props["ways"] = offered
+            set_prop(component, "ways", offered)
             sent = component.send(None, None, [self.tabs, *widgets], js=DELIVER % json.dumps(offered), **HERE)
             sent.then(None, None, None, js="() => window.arrive(window.parcel.tab, window.parcel.press)", **HERE)
 

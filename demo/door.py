@@ -1,6 +1,5 @@
 """What stands in front of Gradio's routes: the browser's cookie, whose files may be opened, and the preview card."""
 
-import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from html import escape
 from pathlib import Path
@@ -11,12 +10,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, PlainTextResponse
 
 from dalle2.serving.visitors import NOBODY, Files, cookie, owner, visitor
+from demo.gradio_internals import FILE_ROUTE, PREVIEW_TAGS
 
 CARD = Path(__file__).with_name("card.png")
 TITLE = "Open DALL·E 2"
 WORDS = "Say what you would like to see, then vary it, mix it, morph it: an open DALL·E 2 (unCLIP) that runs anywhere."
-FILE = re.compile(r"(?:/gradio_api)?/file[=/](?P<path>.*)", re.DOTALL)
-GRADIOS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -36,7 +34,7 @@ class Door:
         asking = owner(headers.get("cookie", ""))
         visitor.set(asking)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if (asked := FILE.fullmatch(path)) and not self.files.opens(asked["path"], asking):
+        if (asked := FILE_ROUTE.fullmatch(path)) and not self.files.opens(asked["path"], asking):
             return await PlainTextResponse("There is no such file.", 404)(scope, receive, send)
         if path == "/card.png":
             return await FileResponse(CARD)(scope, receive, send)
@@ -81,7 +79,7 @@ class _Dressed:
         tags += (
             '<meta property="og:type" content="website" /><meta name="twitter:card" content="summary_large_image" />'
         )
-        return GRADIOS.sub("", page).replace("<head>", f"<head>{tags}", 1)
+        return PREVIEW_TAGS.sub("", page).replace("<head>", f"<head>{tags}", 1)
 
     def _scheme(self) -> str:
         return self.headers.get("x-forwarded-proto", self.scope.get("scheme", "http")).split(",")[0].strip()

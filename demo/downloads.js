@@ -5,7 +5,7 @@ let saved = null;
 async function handed({ blob, name, ...picture }) {
   if (!blob) return picture;
   const file = await upload(new File([blob], name || "picture.png", { type: "image/png" }));
-  return { ...picture, image: { ...file, orig_name: name, meta: { _type: "gradio.FileData" } } };
+  return { ...picture, image: window.wire.file({ ...file, orig_name: name }) };
 }
 
 window.addEventListener("take", async ({ detail }) => {

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
 from gradio.data_classes import FileData, GradioModel
 from PIL import Image
 
@@ -22,6 +21,7 @@ from dalle2.serving.uploads import open_own, read_record
 from dalle2.settings import SIZES
 from demo import film
 from demo.desk import BEGIN, HERE, Desk
+from demo.gradio_internals import cache_bytes, cache_file, cache_of
 from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
@@ -69,7 +69,7 @@ def build(desk: Desk) -> None:
     handed = Pictures(files=desk.files, visible=False)
     form = gr.Dropdown(list(FORMS), value=FORMS[0], label="Form", visible=False)
     downloads = Downloads()
-    endpoint = accelerated(described(_downloading(desk, downloads.GRADIO_CACHE)), desk.service, ENHANCING)
+    endpoint = accelerated(described(_downloading(desk, cache_of(downloads))), desk.service, ENHANCING)
     how = {"api_name": "download", "show_progress": "hidden", "concurrency_limit": None}
     taken = downloads.take(endpoint, [handed, form, desk.checkpoint], downloads, js=ORDER, **how)
     downloads.leave(None, None, None, cancels=[taken], **HERE)
@@ -135,11 +135,11 @@ def _name(path: str) -> str:
 
 def _file(named: list[tuple[str, Image.Image]], form: str, cache: str) -> str:
     name, content = in_form(named, form)
-    return processing_utils.save_bytes_to_cache(content, name, cache)
+    return cache_bytes(content, name, cache)
 
 
 def _film(named: list[tuple[str, Image.Image]], form: str, cache: str) -> str:
     write = film.write_gif if form == "gif" else film.write_mp4
     with tempfile.TemporaryDirectory() as folder:
         made = write([picture for _, picture in named], Path(folder, f"{named[0][0]}.{form}"))
-        return processing_utils.save_file_to_cache(made, cache)
+        return cache_file(made, cache)

@@ -1,11 +1,33 @@
-"""What the page uses of Gradio beyond its public interface, so that an upgrade has one file to look at."""
+"""What the page uses of Gradio beyond its documented interface, so that an upgrade has one file to look at.
 
+tests/test_gradio_internals.py has a test for each of these, which says what breaks when Gradio changes it.
+"""
+
+import json
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import processing_utils
+from gradio.i18n import I18nData
+from PIL import Image
 
 from dalle2.serving.visitors import NOBODY, Files, owner, visitor
+
+# Else a machine too busy to answer itself within three seconds would not start the page.
+LAUNCH: dict[str, Any] = {"_frontend": False}
+# The route by which files are opened, and the tags of Gradio's own preview card in its page.
+FILE_ROUTE = re.compile(r"(?:/gradio_api)?/file[=/](?P<path>.*)", re.DOTALL)
+PREVIEW_TAGS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
+# How a listener's JavaScript changes a component's properties instead of its value, and hands a file over.
+SCRIPT = """() => {
+  window.wire = {
+    update: changes => ({...changes, __type__: "update"}),
+    file: file => ({...file, meta: {_type: "gradio.FileData"}}),
+  };
+}"""
 
 
 class Page(gr.Blocks):
@@ -32,6 +54,52 @@ class Page(gr.Blocks):
         told = await super().postprocess_data(*arguments, **options)
         self.files.update(_paths(told))  # whoever is told of a file may open it
         return told
+
+
+def drawn_by_parent(component: type) -> type:
+    """Class decorator: the component's parent is what draws it in the browser."""
+    (parent,) = component.__bases__
+    component.get_block_name = lambda self: parent.__name__.lower()
+    component.get_config = lambda self, cls=None: parent.get_config(self, parent)
+    return component
+
+
+def set_prop(component: gr.HTML, name: str, value: Any) -> None:
+    """Give an HTML component a property after it was made."""
+    component.props[name] = value
+
+
+def update_props(component: gr.HTML, changes: str) -> str:
+    """JavaScript: an update that changes some of the component's properties, as "checkpoint, open: true".
+
+    An update's `props` take the place of all of them.
+    """
+    return f"wire.update({{props: {{...{json.dumps(component.props)}, {changes}}}}})"
+
+
+def translatable(text: str) -> I18nData:
+    """A label or button's text that the browser looks up in its language."""
+    return I18nData(text)
+
+
+def cache_of(component: gr.components.Component) -> str:
+    """The folder for the files that the component shows."""
+    return component.GRADIO_CACHE
+
+
+def cache_picture(picture: Image.Image, cache: str, name: str = "image") -> str:
+    """The path of the picture's PNG, with its record, in the cache; equal content has one path."""
+    return processing_utils.save_pil_to_cache(picture, cache, name, "png")
+
+
+def cache_bytes(content: bytes, name: str, cache: str) -> str:
+    """The path of a file of this content and name in the cache."""
+    return processing_utils.save_bytes_to_cache(content, name, cache)
+
+
+def cache_file(path: Path, cache: str) -> str:
+    """The path of the file's copy in the cache."""
+    return processing_utils.save_file_to_cache(path, cache)
 
 
 def _paths(values: Any) -> Iterator[str]:

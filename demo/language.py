@@ -8,10 +8,11 @@ template of ours shows is a `Both`. Refusals may be born where nobody knows of v
 import re
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio.i18n import I18nData
+
+from demo.gradio_internals import translatable
 
 REFUSALS: dict[str, str] = {
     english: chinese
@@ -63,10 +64,10 @@ class Words:
     def __init__(self) -> None:
         self._chinese: dict[str, str] = {}
 
-    def __call__(self, en: str, zh: str) -> I18nData:
+    def __call__(self, en: str, zh: str) -> Any:
         """The sentence as a value for a label, placeholder, description, title or button."""
         self._chinese[en] = zh
-        return I18nData(en)
+        return translatable(en)
 
     def translations(self) -> gr.I18n:
         """What `launch(i18n=...)` takes."""

@@ -11,12 +11,12 @@ from starlette.middleware import Middleware
 from dalle2.serving.limits import MAX_UPLOAD_BYTES
 from dalle2.serving.manner import FREE
 from dalle2.serving.service import Service
-from demo import downloads, samples, theme
+from demo import downloads, gradio_internals, samples, theme
 from demo.choices import presets
 from demo.desk import HERE, Desk
 from demo.door import TITLE as NAME
 from demo.door import Door
-from demo.gradio_internals import Page
+from demo.gradio_internals import Page, update_props
 from demo.language import Both
 
 # The tabs in the order in which they stand; each is a file.
@@ -60,7 +60,7 @@ def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
                 visible=len(service.checkpoints) > 1,
                 elem_id="checkpoint",
             )
-        js = f"checkpoint => ({{__type__: 'update', props: {{...{json.dumps(title.props)}, checkpoint}}}})"
+        js = f"checkpoint => {update_props(title, 'checkpoint')}"
         desk.checkpoint.change(None, desk.checkpoint, title, js=js, **HERE)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as desk.tabs:
             for name in TABS:
@@ -82,9 +82,8 @@ def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
         "footer_links": ["api"],
         "run_history": False,  # would keep prompts in the browser without being asked
         "max_file_size": MAX_UPLOAD_BYTES,
-        "_frontend": False,  # else a machine too busy to answer itself within three seconds would not start the page
         "ssr_mode": False,  # Spaces set it: then Gradio's own styles would come after ours and win
-    }
+    } | gradio_internals.LAUNCH
 
 
 def _drawn(model: Any) -> dict[str, str] | None:
@@ -107,5 +106,5 @@ def _scripts(service: Service) -> str:
     """What runs once when the page opens: each script is a function, and finds the presets of the checkpoints."""
     folder = Path(__file__).parent
     functions = [(folder / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
-    called = "".join(f"({function})();\n" for function in functions)
+    called = "".join(f"({function})();\n" for function in (gradio_internals.SCRIPT, *functions))
     return f"() => {{\nwindow.presets = {json.dumps(presets(service, FREE))};\n{called}}}"

@@ -1,12 +1,12 @@
 """Things to pick from with a click, of the chosen checkpoint: texts as chips, or pictures with their names."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from demo.gradio_internals import update_props
 from demo.language import Both
 
 TEMPLATE = Path(__file__).with_name("picks.html").read_text(encoding="utf-8")
@@ -46,5 +46,4 @@ class Picks(gr.HTML):
 
     def follow(self, picker: gr.Dropdown, how: Mapping[str, Any]) -> None:
         """Offer what belongs to the checkpoint of the picker; `how` are the listener's options."""
-        js = f"checkpoint => ({{__type__: 'update', props: {{...{json.dumps(self.props)}, checkpoint}}}})"
-        picker.change(None, picker, self, js=js, **how)
+        picker.change(None, picker, self, js=f"checkpoint => {update_props(self, 'checkpoint')}", **how)

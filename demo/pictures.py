@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
 from gradio.data_classes import FileData, GradioModel, GradioRootModel
 from PIL import Image
 
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import read_record
 from dalle2.serving.visitors import Files
+from demo.gradio_internals import cache_of, cache_picture
 from demo.language import Both
 
 TEMPLATE = Path(__file__).with_name("pictures.html").read_text(encoding="utf-8")
@@ -93,7 +93,7 @@ class Pictures(gr.HTML):
             record = None
         # The name under which a browser saves it.
         name = f"{record.get('task')}-{record.get('seed')}" if record else "preview"
-        file = processing_utils.save_pil_to_cache(picture, cache_dir=self.GRADIO_CACHE, name=name, format="png")
+        file = cache_picture(picture, cache_of(self), name)
         self._files.add(file)
         return Shown(image=FileData(path=file, orig_name=Path(file).name), caption=caption, record=record)
 

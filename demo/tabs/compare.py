@@ -12,7 +12,6 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
 
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import words
@@ -22,6 +21,7 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.drawing import draw_understood
 from demo.blind import Pair, Side, contestant, keep, label, shuffled
 from demo.desk import HERE, Desk, Way
+from demo.gradio_internals import cache_bytes, cache_of, cache_picture
 from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
@@ -125,7 +125,7 @@ def build(desk: Desk) -> None:
     votes = Votes(usual_file())
 
     inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint]
-    desk.draws(bench, _comparing(desk, slider.GRADIO_CACHE), inputs, [*boards, slider, pair, seed])
+    desk.draws(bench, _comparing(desk, cache_of(slider)), inputs, [*boards, slider, pair, seed])
     # A new pair, new answers.
     fresh = json.dumps([None] * len(questions) + [_title(letter) for letter in LETTERS] + [status("idle", "")])
     bench.draw.click(None, None, [*questions, *titles, answer], js=f"() => {fresh}", **HERE)
@@ -136,7 +136,7 @@ def build(desk: Desk) -> None:
     revealed = reveal_button.click(reveal, pair, shown, api_name="reveal", show_progress="hidden")
     for told in (voted, revealed):
         told.success(None, None, None, js=LOOK, **HERE)
-    count_up = _standings(votes, desk.service, export.GRADIO_CACHE)
+    count_up = _standings(votes, desk.service, cache_of(export))
     tab.select(count_up, None, [table, export], api_name="standings", show_progress="hidden")
     voted.success(count_up, None, [table, export], api_visibility="private", show_progress="hidden")
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
@@ -211,7 +211,7 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
                 sides.append(Side(name, label(service, *way), drawing.pictures))
             drawn = shuffled(sides, wanted, start)
             sheets = (drawn.a.sheet(), drawn.b.sheet())
-            slides = tuple(processing_utils.save_pil_to_cache(sheet, cache, format="png") for sheet in sheets)
+            slides = tuple(cache_picture(sheet, cache) for sheet in sheets)
             desk.files.update(slides)  # Gradio would not delete what its slider keeps
             state = status("done", DRAWN.for_visitor(request))
             yield drawn.a.unsigned("A"), drawn.b.unsigned("B"), slides, drawn, start, state
@@ -275,7 +275,7 @@ def _standings(votes: Votes, service: Service, cache: str) -> Callable[..., tupl
         """The ranking of each question as an HTML table, and all votes as a CSV file."""
         try:
             # Gradio empties its cache in time.
-            file = processing_utils.save_bytes_to_cache(votes.to_csv().encode(), "votes.csv", cache)
+            file = cache_bytes(votes.to_csv().encode(), "votes.csv", cache)
             return _tables(votes.read(), asked(service), request), file
         except (OSError, ValueError, sqlite3.Error) as error:
             log.error("The votes in %s cannot be read", votes.file, exc_info=error)

@@ -26,8 +26,8 @@ ASKED = {
 NEEDS = {"steps": "text_to_image", "attention": "attention", "dimensions": "variations"}
 # A question about a picture asks for one, the others for a prompt.
 FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
-  ? [{__type__: "update", visible: question !== "dimensions"}, {__type__: "update", visible: question === "dimensions"}]
-  : [{__type__: "update"}, {__type__: "update"}]"""
+  ? [wire.update({visible: question !== "dimensions"}), wire.update({visible: question === "dimensions"})]
+  : [wire.update({}), wire.update({})]"""
 
 
 def build(desk: Desk) -> None:
@@ -47,7 +47,7 @@ def build(desk: Desk) -> None:
 
 
 def _opened(side: int) -> dict[str, Any]:
-    return {"__type__": "update", "selected": side}
+    return gr.update(selected=side)
 
 
 def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()) -> None:

@@ -48,7 +48,7 @@ function enlarge({ frames }) {
 async function again({ frames, sources }) {
   const { record, caption } = frames[0];
   const files = await Promise.all(sources.map(async blob => blob &&
-    ({ ...await upload(new File([blob], "source.png", { type: blob.type })), meta: { _type: "gradio.FileData" } })));
+    window.wire.file(await upload(new File([blob], "source.png", { type: blob.type })))));
   window.parcel = { way: `reuse-${record.task}`, record, caption, sources: files };
   trigger("send");
 }

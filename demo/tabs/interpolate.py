@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
 from PIL import Image
 
 from dalle2.serving.drawing import Drawing
@@ -18,6 +17,7 @@ from dalle2.serving.visitors import Files
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from demo import film
 from demo.desk import Desk, OwnPicture, Way, answers
+from demo.gradio_internals import cache_file, cache_of
 from demo.language import Both
 
 DEFAULT_FRAMES = 8
@@ -106,7 +106,7 @@ def build(desk: Desk) -> None:
 
         hidden = gr.DownloadButton(visible=False)
         for shown, first_seed, state in answers(draw, Both("Frame", "帧").for_visitor(request), request):
-            films = _films(result, gif.GRADIO_CACHE, desk.files) if result else (hidden, hidden)
+            films = _films(result, cache_of(gif), desk.files) if result else (hidden, hidden)
             yield shown, first_seed, *films, state
 
     inputs = [part for both in zip(places, prompts, strict=True) for part in both]
@@ -125,6 +125,6 @@ def _films(frames: list[Image.Image], cache: str, noted: Files) -> tuple[gr.Down
             film.write_gif(frames, Path(folder, "interpolation.gif")),
             film.write_mp4(frames, Path(folder, "interpolation.mp4")),
         )
-        gif, mp4 = (processing_utils.save_file_to_cache(file, cache) for file in made)
+        gif, mp4 = (cache_file(file, cache) for file in made)
     noted.update((gif, mp4))  # the button that an update makes is unknown to Gradio's cleaning
     return gr.DownloadButton(value=gif, visible=True), gr.DownloadButton(value=mp4, visible=True)

@@ -15,7 +15,7 @@ from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, ans
 from demo.language import Both
 
 # The picture goes under the brush without the server, and takes the earlier mask away.
-UNDER = "picture => ({__type__: 'update', value: null, props: {picture: picture?.url ?? null}})"
+UNDER = "picture => wire.update({value: null, props: {picture: picture?.url ?? null}})"
 
 
 def build(desk: Desk) -> None:

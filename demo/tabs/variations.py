@@ -81,7 +81,7 @@ def build(desk: Desk) -> None:
         yield from answers(draw, Both("Variation", "变体").for_visitor(request), request)
 
     desk.draws(bench, variations, [picture, prompt, seed, random_seed, count, settings, keep, eta], [pictures, seed])
-    keep.change(None, keep, eta, js="on => ({__type__: 'update', visible: on})", **HERE)
+    keep.change(None, keep, eta, js="on => wire.update({visible: on})", **HERE)
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(picture, "sources.0"), (keep, "record.inverted"), (eta, "record.settings.decoder.eta")]
     desk.reuses("variations", "variations", known)

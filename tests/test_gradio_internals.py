@@ -1,0 +1,135 @@
+"""Gradio's private doors: each test says what of the page breaks when another version of Gradio shuts one."""
+
+import inspect
+import re
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from gradio import route_utils
+from gradio.data_classes import FileData
+from gradio.routes import App
+from PIL import Image
+
+from dalle2 import images
+from dalle2.serving.visitors import visitor
+from demo import gradio_internals as internals
+from demo.desk import OwnPicture, WholeNumber
+
+ASSETS = Path(gr.__file__).parent / "templates" / "frontend"
+
+
+@pytest.fixture
+def page() -> internals.Page:
+    with internals.Page(analytics_enabled=False) as page:
+        gr.HTML("")
+        OwnPicture("Picture")
+        WholeNumber(0, label="Seed")
+    return page
+
+
+def test_a_busy_machine_starts_the_page_only_while_launch_takes_frontend() -> None:
+    """Else `launch` gives up when its own request to itself takes longer than three seconds."""
+    assert set(internals.LAUNCH) <= set(inspect.signature(gr.Blocks.launch).parameters)
+
+
+def test_old_files_go_and_strangers_do_not_open_them_only_while_gradio_keeps_files_in_these_sets(
+    page: internals.Page, tmp_path: Path
+) -> None:
+    """Else nothing is ever deleted, or a file opens for everybody."""
+    assert page.upload_file_set is page.temp_file_sets[0] is page.files
+    token = visitor.set("jane")
+    page.upload_file_set.update([str(tmp_path / "old.png")])
+    visitor.reset(token)
+    (tmp_path / "old.png").write_bytes(b"old")
+    assert page.files.opens(str(tmp_path / "old.png"), "jane")
+    assert not page.files.opens(str(tmp_path / "old.png"), "jim")
+    route_utils.delete_files_created_by_app(page, None)
+    assert not list(tmp_path.iterdir()) and not list(page.files)
+
+
+def test_whose_call_it_is_is_known_only_while_each_call_goes_through_these_methods() -> None:
+    """Else one visitor's picture can be handed in by another, who only has its path."""
+    for name in ("process_api", "preprocess_data", "postprocess_data"):
+        theirs = inspect.signature(getattr(gr.Blocks, name)).parameters
+        assert inspect.iscoroutinefunction(getattr(gr.Blocks, name)), name
+        assert name != "process_api" or "request" in theirs
+    assert list(inspect.signature(gr.Blocks.preprocess_data).parameters)[1:3] == ["block_fn", "inputs"]
+    source = inspect.getsource(gr.Blocks.process_api)
+    assert "self.preprocess_data(" in source and "self.postprocess_data(" in source
+
+
+def test_the_door_knows_every_route_that_hands_out_files() -> None:
+    """Else a file opens in another browser by a route that the door does not know."""
+    app = App.create_app(gr.Blocks(analytics_enabled=False))
+    paths = {path for path in _paths(app.routes) if "file" in path and path.endswith(":path}")}
+    assert len(paths) >= 2
+    for path in paths:
+        asked = re.sub(r"\{.*", "tmp/a.png", path)
+        assert internals.FILE_ROUTE.fullmatch(asked), f"{path} is not guarded"
+
+
+def _paths(routes: list) -> list[str]:
+    """The paths of all routes, also of routers that are included or mounted."""
+    found = []
+    for route in routes:
+        inner = getattr(route, "original_router", route)
+        found += [getattr(route, "path", ""), *_paths(getattr(inner, "routes", None) or [])]
+    return found
+
+
+def test_the_page_has_one_preview_card_only_while_gradio_s_own_has_these_tags() -> None:
+    """Else a link to the page is shown with Gradio's picture, or with two."""
+    html = (ASSETS / "index.html").read_text(encoding="utf-8")
+    assert len(internals.PREVIEW_TAGS.findall(html)) >= 4
+    assert not re.search("og:|twitter:", internals.PREVIEW_TAGS.sub("", html))
+
+
+def test_own_components_are_drawn_only_while_their_block_name_says_by_what(page: internals.Page) -> None:
+    """Else the browser looks for a component "ownpicture", and the place for a picture stays empty."""
+    config = {entry["type"]: entry for entry in page.get_config_file()["components"]}
+    for kind, parent in (("image", gr.Image), ("number", gr.Number)):
+        with gr.Blocks(analytics_enabled=False) as plain:
+            parent(label="any")
+        theirs = next(entry for entry in plain.get_config_file()["components"] if entry["type"] == kind)
+        assert config[kind]["props"].keys() >= theirs["props"].keys()
+
+
+def test_ways_are_offered_below_results_only_while_props_can_be_set_after_construction(page: internals.Page) -> None:
+    """Else no picture has the buttons that hand it on."""
+    (html,) = (block for block in page.blocks.values() if isinstance(block, gr.HTML))
+    internals.set_prop(html, "ways", ["mix"])
+    told = next(entry for entry in page.get_config_file()["components"] if entry["type"] == "html")
+    assert told["props"]["props"]["ways"] == ["mix"]
+    assert internals.update_props(html, "checkpoint") == 'wire.update({props: {...{"ways": ["mix"]}, checkpoint}})'
+
+
+def test_scripts_change_properties_only_while_this_is_the_wire_format() -> None:
+    """Else a script's update becomes a component's value: tabs are not chosen and boards show [object Object]."""
+    assert f'__type__: "{gr.update()["__type__"]}"' in internals.SCRIPT
+    assert f'_type: "{FileData(path="a").meta["_type"]}"' in internals.SCRIPT
+    scripts = (file.read_text(encoding="utf-8", errors="replace") for file in (ASSETS / "assets").glob("*.js"))
+    assert any("__type__===`update`" in script for script in scripts)
+
+
+def test_labels_are_translated_only_while_the_browser_knows_this_mark() -> None:
+    """Else a Chinese visitor reads English labels, or everybody reads __i18n__{...}."""
+    assert internals.translatable("Draw").to_dict() == {"__type__": "translation_metadata", "key": "Draw"}
+    scripts = (file.read_text(encoding="utf-8", errors="replace") for file in (ASSETS / "assets").glob("*.js"))
+    assert any("__i18n__" in script for script in scripts)
+
+
+def test_files_for_the_browser_lie_in_the_cache_by_their_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a picture's address can be guessed, the PNG loses its record, or the page may not hand the file out."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    cache = internals.cache_of(gr.HTML())
+    assert Path(cache) == tmp_path
+    picture = Image.new("RGB", (4, 4), "red")
+    images.write_record(picture, {"prompt": "a cat"})
+    kept = internals.cache_picture(picture, cache, "cat-7")
+    assert Path(kept).name == "cat-7.png" and images.read_record(kept) == {"prompt": "a cat"}
+    again = [internals.cache_bytes(Path(kept).read_bytes(), "a.png", cache), internals.cache_file(Path(kept), cache)]
+    assert len({Path(file).parent for file in (kept, *again)}) == 1
+    assert len(Path(kept).parent.name) >= 32 and Path(kept).parent.parent == tmp_path
