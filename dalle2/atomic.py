@@ -1,14 +1,22 @@
-"""Files that appear whole or not at all, also where several processes write into one folder."""
+"""Files and folders that appear whole or not at all, also where several processes write into one folder.
 
+All is written under a hidden name of its own (".NAME.1f2e3d4c.partial"), flushed to the disk, then renamed: an error, a
+full disk, a kill or a power cut leaves the old one or the new one. Only a kill and a power cut leave the hidden name.
+"""
+
+import errno
+import glob
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def whole(path: Path, overwrite: bool = True) -> Iterator[Path]:
-    """A temporary file's path beside `path`, for the block to write; it becomes `path` when the block ends.
+def file(path: Path, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a path beside `path` for the block to write a file to; it becomes `path` when the block ends.
 
     Missing folders are made, and after an error nothing is left behind.
 
@@ -17,15 +25,61 @@ def whole(path: Path, overwrite: bool = True) -> Iterator[Path]:
             replaced, whenever that is written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path)
     try:
         yield partial
+        _flush(partial)
         if overwrite:
             partial.replace(path)
         else:
             _take(path, partial)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path` for the block to fill; it becomes `path` when the block ends.
+
+    Missing parents are made, and after an error nothing is left behind.
+
+    Raises:
+        FileExistsError: when `path` is there by the end of the block and is not an empty folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_path(path)
+    try:
+        partial.mkdir()
+        yield partial
+        for written in partial.rglob("*"):
+            if written.is_file():
+                _flush(written)
+        _rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def partial_path(path: Path) -> Path:
+    """A hidden name beside `path` that no other process or thread uses."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+def remove_partials(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes left of `name` (or of any) in a folder, for a caller that alone writes it."""
+    for partial in folder.glob(f".{'*' if name is None else glob.escape(name)}.*.partial"):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold the contents before the name: otherwise a power cut leaves a whole name of an empty file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _take(path: Path, partial: Path) -> None:
@@ -37,3 +91,12 @@ def _take(path: Path, partial: Path) -> None:
     except OSError:  # a disk without hard links: an empty file reserves the name for a moment
         path.open("xb").close()
         partial.replace(path)
+
+
+def _rename(partial: Path, path: Path) -> None:
+    try:
+        partial.rename(path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        raise

@@ -15,7 +15,7 @@ def save_film(pictures: Sequence[Image.Image], path: Path, per_second: int = 8, 
     The file appears whole or not at all. FileExistsError for a name that is taken, without `overwrite`.
     """
     record = pictures[0].info.get(images.RECORD_KEY, "")
-    with atomic.whole(path, overwrite) as partial:
+    with atomic.file(path, overwrite) as partial:
         if path.suffix.lower() == ".gif":
             pictures[0].save(
                 partial,

@@ -87,7 +87,7 @@ def save_svg(picture: Image.Image, path: Path, overwrite: bool = True) -> Path:
     FileExistsError for a name that is taken, without `overwrite`.
     """
     svg = to_svg(picture)
-    with atomic.whole(path, overwrite) as partial:
+    with atomic.file(path, overwrite) as partial:
         partial.write_text(svg, encoding="utf-8")
     return path
 

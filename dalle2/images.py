@@ -332,7 +332,7 @@ def save(picture: Image.Image, path: str | Path, overwrite: bool = True) -> Path
     chunks = PngImagePlugin.PngInfo()
     if RECORD_KEY in picture.info:
         chunks.add_text(RECORD_KEY, picture.info[RECORD_KEY])
-    with atomic.whole(path, overwrite) as partial, partial.open("wb") as file:
+    with atomic.file(path, overwrite) as partial, partial.open("wb") as file:
         picture.save(file, format="PNG", pnginfo=chunks)
     return path
 

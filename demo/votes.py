@@ -18,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from dalle2 import atomic
 from demo.ranking import QUESTIONS, WINNERS, rank
 
 HEADER = ("question", "a", "b", "winner")
@@ -106,12 +107,8 @@ class Votes:
     def export(self, path: str | Path) -> Path:
         """Write `to_csv` into a file, which appears whole or not at all."""
         path = Path(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with atomic.file(path) as partial:
             partial.write_text(self.to_csv(), encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
         return path
 
     @contextmanager

@@ -27,7 +27,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from PIL import Image
 from tqdm import tqdm
 
-from dalle2 import images
+from dalle2 import atomic, images
 from dalle2.cli.arguments import add_arguments, chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, GuidedSettings, Settings, check_prompt, check_seed
@@ -87,8 +87,7 @@ def draw(
     state = PartialState()
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
-        for partial in out.glob(".*.partial"):  # of a run that was killed while it wrote
-            partial.unlink()
+        atomic.remove_partials(out)
         if not (out / MANIFEST).exists():
             write_manifest(manifest, out)
     state.wait_for_everyone()

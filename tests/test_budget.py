@@ -182,6 +182,6 @@ def test_a_killed_run_by_the_clock_leaves_no_process_and_goes_on(source: Path, t
     assert result.returncode == 0, result.stderr[-2000:]
     assert (out / "clip" / "text_encoder").exists()
     assert (out / "upsampler" / "super_res_last").exists()
-    assert not list(out.rglob("*.tmp")) and not (out / "pictures").exists()
+    assert not list(out.rglob("*.partial")) and not (out / "pictures").exists()
     seconds, budget = map(int, re.search(r"(\d+) of (\d+) seconds", result.stdout).groups())
     assert seconds <= budget

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from dalle2 import atomic
 from dalle2.settings import Step
 
 FILMS = (".gif", ".mp4")
@@ -136,7 +137,7 @@ def _check_writable(folder: Path) -> None:
 def _check_length(file: Path) -> None:
     """ValueError where the name is too long for the disk, that of a file half written included."""
     try:
-        file.with_name(f".{file.name}.{os.getpid()}.partial").lstat()
+        atomic.partial_path(file).lstat()
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise ValueError(f"The name {file.name[:40]}… is too long for a file.") from error

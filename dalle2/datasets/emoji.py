@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dalle2 import atomic
 from dalle2.datasets.concepts import PARAPHRASES, Concept, read_concepts, read_paraphrases
 from dalle2.datasets.icons import IconSet, copies, join, rasterise_all, read_icon_set
 from dalle2.datasets.packages import BuildError, Package, fetch, read_package
@@ -178,13 +179,9 @@ def build(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BuildError(f"{out} already exists and is not an empty folder; name another one or remove it.")
     out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # beside the target, so that the last step is a rename within one file system
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        work = Path(scratch)
+    with tempfile.TemporaryDirectory() as scratch, atomic.folder(out) as finished:
         if tarballs is None:
-            tarballs = work / "packages"
-            tarballs.mkdir()
+            tarballs = Path(scratch)
             fetch([*packages, *more], tarballs)
         files = {package: read_package(package, tarballs) for package in [*packages, *more]}
         words = next(package for package in packages if package.style is None)
@@ -207,12 +204,10 @@ def build(
         for row in rows:
             row["paraphrases"] = paraphrases.get(row["concept"], [])
             row["held_out"] = split.get((row["concept"], row["style"]), "")
-        finished = work / "finished"
         counts = write(finished, rows)
         (finished / "test-split.tsv").write_text(table, encoding="utf-8")
         (finished / "LICENCES.md").write_text(licences(icon_sets, words, files[words], terms), encoding="utf-8")
         (finished / "README.md").write_text(card(icon_sets, concepts, counts, size), encoding="utf-8")
-        finished.replace(out)
     return counts
 
 

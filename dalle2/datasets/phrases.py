@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet
 
+from dalle2 import atomic
 from dalle2.datasets.captions import BACKGROUNDS, canonical_caption, phrasing
 
 NAME = "phrases.json"
@@ -59,9 +60,9 @@ class Phrases:
 
     def write(self, folder: Path) -> Path:
         """Into a checkpoint's folder, a word a line; the file appears whole or not at all."""
-        partial = folder / f".{NAME}.partial"
-        partial.write_text(json.dumps(asdict(self), indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
-        return partial.replace(folder / NAME)
+        with atomic.file(folder / NAME) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+        return folder / NAME
 
 
 def styled(concept: str, style: str) -> str:

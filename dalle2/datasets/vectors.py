@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 
+from dalle2 import atomic
 from dalle2.datasets.concepts import read_concepts
 from dalle2.datasets.emoji import MORE_PACKAGES, PACKAGES, write
 from dalle2.datasets.icons import join, rasterise_all, read_icon_set
@@ -52,10 +53,8 @@ def unpack(file: Path, out: Path, size: int = 256) -> int:
     for row, drawing in zip(rows, drawings, strict=True):
         name = f"{row['concept']}-{row['style'].replace(' ', '-')}.png"
         row["image"] = {"bytes": drawing.png, "path": name}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        write(Path(scratch) / "finished", rows)
-        (Path(scratch) / "finished").replace(out)
+    with atomic.folder(out) as partial:
+        write(partial, rows)
     return len(rows)
 
 

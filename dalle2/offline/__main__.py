@@ -6,6 +6,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from dalle2 import atomic
 from dalle2.datasets import vectors
 from dalle2.datasets.packages import BuildError
 from dalle2.offline.wheels import download, lacking
@@ -44,21 +45,19 @@ def pack(arguments: argparse.Namespace) -> None:
     recipe = read_recipe(arguments.recipe)
     if arguments.out.exists():
         raise ValueError(f"{arguments.out} exists already: name another file, or remove it first.")
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = arguments.out.with_name(f".{arguments.out.name}.partial")
-    try:
-        with tempfile.TemporaryDirectory() as scratch, tarfile.open(partial, "w") as tar:
-            _add_code(tar, arguments.recipe)
-            _add_data(tar, recipe, Path(scratch), arguments.packages)
-            if arguments.machine:
-                names = lacking(arguments.machine)
-                for wheel in download(names, Path(scratch) / "wheels", arguments.python):
-                    tar.add(wheel, f"wheels/{wheel.name}")
-            if arguments.start_from:
-                tar.add(arguments.start_from, "start")
-        partial.rename(arguments.out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        atomic.file(arguments.out, overwrite=False) as partial,
+        tarfile.open(partial, "w") as tar,
+    ):
+        _add_code(tar, arguments.recipe)
+        _add_data(tar, recipe, Path(scratch), arguments.packages)
+        if arguments.machine:
+            names = lacking(arguments.machine)
+            for wheel in download(names, Path(scratch) / "wheels", arguments.python):
+                tar.add(wheel, f"wheels/{wheel.name}")
+        if arguments.start_from:
+            tar.add(arguments.start_from, "start")
 
 
 def _add_code(tar: tarfile.TarFile, recipe: Path) -> None:

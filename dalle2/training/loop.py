@@ -16,6 +16,7 @@ from diffusers.training_utils import EMAModel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
+from dalle2 import atomic
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.training.batches import Pictures, batches
@@ -214,10 +215,8 @@ class _Fitting:
         """What the clock made of the stage: no recipe tells it."""
         report = {"steps": done, "pictures": done * self.plan.batch_size, "held_out": self.held_out_losses}
         file = self.run.folder / "reports" / f"{self.stage.name}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".tmp")
-        partial.write_text(json.dumps(report) + "\n", encoding="utf-8")
-        partial.replace(file)
+        with atomic.file(file) as partial:
+            partial.write_text(json.dumps(report) + "\n", encoding="utf-8")
 
     @property
     def _snapshot(self) -> Path:

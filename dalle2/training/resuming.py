@@ -5,7 +5,6 @@ What counts is the content: pictures, texts and weights may lie elsewhere by now
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from dalle2 import atomic
 from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.training.recipe import Recipe
 
@@ -70,11 +70,9 @@ def keep(folder: Path, stage: str, recipe: Recipe, pictures: Mapping[str, str]) 
     file = folder / "recipes" / f"{stage}.json"
     if file.exists():
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
     kept = {"recipe": _terms(recipe, stage), "contents": {**_contents(recipe, stage), **pictures}}
-    partial = file.with_suffix(".tmp")
-    partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    partial.replace(file)
+    with atomic.file(file) as partial:
+        partial.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def read_snapshot(path: Path) -> dict[str, Any] | None:
@@ -91,18 +89,19 @@ def read_snapshot(path: Path) -> dict[str, Any] | None:
 
 
 def write_snapshot(path: Path, state: dict[str, Any]) -> None:
-    """Writes a snapshot under a temporary name, then renames: a kill or a power cut leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    """Write a snapshot; a full disk, a kill or a power cut leaves the old one whole."""
+    atomic.remove_partials(path.parent, path.name)
     try:
-        torch.save(state, temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with atomic.file(path) as partial:
+            torch.save(state, partial)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise OSError(f"Cannot write the snapshot {path} (is the disk full?): {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def drop_snapshot(path: Path) -> None:
+    """Remove a snapshot that is needed no more, with what a killed process left of it."""
+    path.unlink(missing_ok=True)
+    atomic.remove_partials(path.parent, path.name)
 
 
 def check_shapes(path: Path, found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:

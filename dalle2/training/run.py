@@ -10,6 +10,7 @@ import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 from tqdm.auto import tqdm
 
+from dalle2 import atomic
 from dalle2.datasets.captions import all_texts
 from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.paraphrases import embed
@@ -75,6 +76,7 @@ class Training:
         checkpoint = self.run.folder / "checkpoint"
         if self.run.accelerator.is_main_process:
             if not checkpoint.exists():
+                atomic.remove_partials(self.run.folder, checkpoint.name)
                 self._assemble(checkpoint)
             self._add_priors(checkpoint)
             self._add_phrases(checkpoint)
@@ -127,15 +129,13 @@ class Training:
         return self.run.folder / "pictures"
 
     def share_pictures(self) -> None:
-        """Decodes the pictures for all processes of a run; those that wait for them see all of them or none."""
-        partial = self.shared.with_name(".pictures.tmp")
-        for folder in (self.shared, partial):
-            shutil.rmtree(folder, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for split in {self.recipe.data.split, self.recipe.data.held_out_split}:
-            if isinstance(pictures := self.pictures(split), PicturesInMemory):
-                pictures.write(partial / split)
-        partial.rename(self.shared)
+        """Decode the pictures for all processes of a run; those that wait for them see all of them or none."""
+        shutil.rmtree(self.shared, ignore_errors=True)
+        atomic.remove_partials(self.run.folder, self.shared.name)
+        with atomic.folder(self.shared) as partial:
+            for split in {self.recipe.data.split, self.recipe.data.held_out_split}:
+                if isinstance(pictures := self.pictures(split), PicturesInMemory):
+                    pictures.write(partial / split)
 
     def shrink_pictures(self, stage: str) -> None:
         """To the size that this stage looks at: a GPU then moves a sixteenth of the bytes in each step."""
@@ -321,21 +321,18 @@ class Training:
         return towers.embed_pictures(batch.pictures.to(self.run.accelerator.device)).float().cpu()
 
     def _finish(self, name: str, stages: list[Stage]) -> None:
-        """Writes a stage's folder under a temporary name, renames it, and drops the snapshots behind it."""
+        """Write a stage's folder, whole or not at all, then drop its snapshots."""
         accelerator, final = self.run.accelerator, self.run.folder / name
         if accelerator.is_main_process:
-            temporary = final.with_name(f".{name}.tmp")
-            shutil.rmtree(temporary, ignore_errors=True)
+            atomic.remove_partials(self.run.folder, name)
             try:
-                for stage in stages:
-                    stage.save(temporary)
-                temporary.rename(final)
+                with atomic.folder(final) as partial:
+                    for stage in stages:
+                        stage.save(partial)
             except Exception as error:  # the libraries that write have exceptions of their own
                 raise OSError(f"{final} could not be written (is the disk full?): {error}") from error
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
             for stage in stages:
-                (self.run.folder / "snapshots" / f"{stage.name}.pt").unlink(missing_ok=True)
+                resuming.drop_snapshot(self.run.folder / "snapshots" / f"{stage.name}.pt")
         accelerator.wait_for_everyone()
 
 

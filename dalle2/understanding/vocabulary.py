@@ -19,6 +19,7 @@ import pyarrow.parquet
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from dalle2 import atomic
 from dalle2.sentence_encoder import SentenceEncoder
 
 WORDS, VECTORS = "vocabulary.parquet", "vocabulary.safetensors"
@@ -125,14 +126,12 @@ class Vocabulary:
             (e.code, e.trained, language, _TAB.join(said)) for e in self.entries for language, said in e.words.items()
         ]
         table = pyarrow.table([*map(list, zip(*rows, strict=True))], names=["concept", "trained", "language", "words"])
-        words, vectors = folder / f".{WORDS}.partial", folder / f".{VECTORS}.partial"
-        pyarrow.parquet.write_table(table, words, compression="zstd", compression_level=19)
         parts = {"concepts": self.meanings, "tags": self.tag_meanings, "glosses": self.gloss_meanings}
         tensors = {name: _rounded(rows) for name, rows in parts.items()} | {"glossed": self.glossed}
-        save_file(tensors, vectors, {"words": _digest(words)})
-        vectors.chmod(words.stat().st_mode)  # it is written for the owner's eyes only
-        vectors.replace(folder / VECTORS)
-        words.replace(folder / WORDS)
+        with atomic.file(folder / WORDS) as words, atomic.file(folder / VECTORS) as vectors:
+            pyarrow.parquet.write_table(table, words, compression="zstd", compression_level=19)
+            save_file(tensors, vectors, {"words": _digest(words)})
+            vectors.chmod(words.stat().st_mode)  # it is written for the owner's eyes only
 
     @cached_property
     def tags(self) -> dict[str, int]:

@@ -5,7 +5,6 @@ give the distance without its rounding.
 """
 
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from dalle2 import atomic
 
 FORMAT = 1
 BLOCK = 4096  # rows; fixed, so that sums do not depend on the batches that features came in
@@ -162,14 +163,8 @@ class Statistics:
         arrays["space"] = np.array(json.dumps(asdict(self.space)))
         if self.features is not None:
             arrays["features"] = self.features
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic.file(path) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)
         return path
 
     @classmethod

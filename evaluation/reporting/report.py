@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dalle2 import atomic
 from evaluation.cli import command
 from evaluation.reporting import webpage
 
@@ -171,17 +172,12 @@ def deliver(report: Report, files: Iterable[Path]) -> None:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write to a temporary name beside `path`, then rename.
+    """Write a text file, which appears whole or not at all.
 
     What is no Unicode, as bytes in a file's name, is written as JSON would have it ("\\udce9").
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic.file(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path
 
 

@@ -5,8 +5,6 @@ What the parts do together is `model`'s business.
 
 import copy
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +20,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from dalle2 import atomic
 from dalle2.datasets.phrases import Phrases
 from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
@@ -100,14 +99,11 @@ def read_prior(folder: CheckpointFolder, name: str, parts: Parts) -> torch.nn.Mo
 
 def write_prior(prior: torch.nn.Module, folder: Path, name: str, dtype: torch.dtype | None = None) -> None:
     """Add one of OTHER_PRIORS to a checkpoint; its folder appears whole or not at all. OSError when that fails."""
-    partial = folder / f".{name}.{os.getpid()}.partial"
     try:
-        _save(prior, partial, dtype)
-        partial.rename(folder / name)
+        with atomic.folder(folder / name) as partial:
+            _save(prior, partial, dtype)
     except Exception as error:
         raise OSError(f"{folder / name} could not be written: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write(
@@ -126,24 +122,19 @@ def write(
     folder = Path(folder)
     if folder.exists():
         raise ValueError(f"{folder} exists already: choose another name, or remove it first.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
-        partial.mkdir()
-        for name, part in parts.present().items():
-            _save(part, partial / name, dtype)
-        # transformers 5 leaves these out, and earlier versions need them.
-        parts.tokenizer.backend_tokenizer.model.save(str(partial / "tokenizer"))
-        _speak_as_stock(partial)
-        _write_json(partial / "dalle2.json", description)
-        _write_json(partial / "model_index.json", _model_index(parts))
-        if phrases is not None:
-            phrases.write(partial)
-        partial.rename(folder)
+        with atomic.folder(folder) as partial:
+            for name, part in parts.present().items():
+                _save(part, partial / name, dtype)
+            # transformers 5 leaves these out, and earlier versions need them.
+            parts.tokenizer.backend_tokenizer.model.save(str(partial / "tokenizer"))
+            _speak_as_stock(partial)
+            _write_json(partial / "dalle2.json", description)
+            _write_json(partial / "model_index.json", _model_index(parts))
+            if phrases is not None:
+                phrases.write(partial)
     except Exception as error:  # the libraries that write have exceptions of their own
         raise OSError(f"{folder} could not be written: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
