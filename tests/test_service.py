@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +46,25 @@ class Watched:
 
     def __init__(self, model: UnclipModel) -> None:
         self.model = model
-        self.settings = model.settings
         self.checkpoint = "watched"
         self.allowed = threading.Semaphore(0)
         self.steps = 0
+        self.prompts: list[str] = []
         self.drawing = 0
         self.most_drawing = 0
 
-    def text_to_image(self, prompts: list[str], seeds: list[int], settings: Settings, on_step: OnStep) -> list:
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.model, name)
+
+    def embed_prompt(self, prompts: list[str], seeds: list, settings: Settings, on_step: OnStep) -> torch.Tensor:
+        self.prompts += prompts
+        return self._watched(lambda slowly: self.model.embed_prompt(prompts, seeds, settings, slowly), on_step)
+
+    def decode_pixels(self, embeddings: torch.Tensor, *asked: object) -> torch.Tensor:
+        *before, on_step, noise = asked
+        return self._watched(lambda slowly: self.model.decode_pixels(embeddings, *before, slowly, noise), on_step)
+
+    def _watched(self, verb: Callable[[OnStep], torch.Tensor], on_step: OnStep) -> torch.Tensor:
         def slowly(step: object) -> None:
             assert self.allowed.acquire(timeout=30)
             self.steps += 1
@@ -62,7 +73,7 @@ class Watched:
         self.drawing += 1
         self.most_drawing = max(self.most_drawing, self.drawing)
         try:
-            return self.model.text_to_image(prompts, seeds, settings, slowly)
+            return verb(slowly)
         finally:
             self.drawing -= 1
 
@@ -71,11 +82,14 @@ class Broken:
     """A model whose every attempt ends with an error."""
 
     def __init__(self, model: UnclipModel, error: Exception) -> None:
-        self.settings = model.settings
+        self.model = model
         self.checkpoint = "broken"
         self.error = error
 
-    def text_to_image(self, *_: object) -> list:
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.model, name)
+
+    def embed_prompt(self, *_: object) -> torch.Tensor:
         raise self.error
 
 
@@ -184,7 +198,7 @@ def test_who_leaves_while_waiting_is_never_drawn(model: UnclipModel) -> None:
     watched.allowed.release(100)
     assert list(early)[-1].finished
     assert images.read_record(list(late)[-1].pictures[0])["prompt"] == "a face"
-    assert watched.steps == 20  # ten for each of the two who stayed
+    assert watched.prompts == ["a cat", "a face"]
 
 
 def test_the_line_is_bounded_and_says_so(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +207,7 @@ def test_the_line_is_bounded_and_says_so(model: UnclipModel, monkeypatch: pytest
     service = Service(watched)
     early, second, third = (text_to_image(service, "a cat", 7, 1) for _ in range(3))
     next(early)
+    wait_until(lambda: watched.drawing == 1)
     assert next(second).ahead == 1
     with pytest.raises(Refusal, match="Many visitors are waiting already"):
         next(third)
@@ -279,14 +294,19 @@ def test_a_slow_turn_is_told_to_be_slow_and_kinds_are_told_apart() -> None:
     assert Turn(Job("captions", (), 1), pace).left() == pytest.approx(8)
 
 
-def test_a_visitor_in_the_line_is_told_when_the_own_pictures_come(model: UnclipModel) -> None:
-    service = Service(model)
+def test_a_visitor_in_the_queue_is_told_when_the_own_pictures_come(model: UnclipModel) -> None:
+    watched = Watched(model)
+    service = Service(watched)
+    watched.allowed.release(10)
     list(text_to_image(service, "a cat", 7, 1))
     early, late = (text_to_image(service, "a cat", 7, 1) for _ in range(2))
+    next(early)
+    wait_until(lambda: watched.drawing == 1)
     (begun := next(early)), (told := next(late))
     assert told.ahead == 1 and told.seconds_left > begun.seconds_left * 1.5 > 0
     early.close()
     late.close()
+    watched.allowed.release(100)
 
 
 def test_a_random_seed_is_in_range_and_told(service: Service) -> None:
@@ -394,6 +414,7 @@ def test_several_checkpoints_share_the_turn(model: UnclipModel) -> None:
 
     slow = service.draw(task, 7, 1, checkpoint="watched")
     next(slow)
+    wait_until(lambda: watched.drawing == 1)
     assert next(service.draw(task, 7, 1)).ahead == 1
     slow.close()
     watched.allowed.release(100)

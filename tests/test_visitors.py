@@ -21,7 +21,7 @@ from dalle2 import images
 from dalle2.model import UnclipModel
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.service import Service
-from dalle2.settings import OnStep
+from dalle2.settings import OnStep, Settings
 
 SECONDS = 120  # the most that anything may take, also on a busy machine
 
@@ -37,11 +37,12 @@ class Gated:
     def __getattr__(self, name: str) -> object:
         return getattr(self.model, name)
 
-    def embed_prompt(self, *asked: object) -> torch.Tensor:
-        return self.model.embed_prompt(*asked[:-1], self._gate(asked[-1]))
+    def embed_prompt(self, prompts: list, seeds: list, settings: Settings, on_step: OnStep) -> torch.Tensor:
+        return self.model.embed_prompt(prompts, seeds, settings, self._gate(on_step))
 
-    def decode(self, *asked: object) -> list:
-        return self.model.decode(*asked[:-1], self._gate(asked[-1]))
+    def decode_pixels(self, embeddings: torch.Tensor, *asked: object) -> torch.Tensor:
+        *before, on_step, noise = asked
+        return self.model.decode_pixels(embeddings, *before, self._gate(on_step), noise)
 
     def _gate(self, on_step: OnStep) -> OnStep:
         def slowly(step: object) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SMOOTHING = 0.5  # the share of the newest measurement in an estimate
 # A batch of n pictures takes about as long as OVERHEAD + n of what one more picture adds, until both are known.
@@ -70,35 +70,44 @@ class Turn:
     job: Job
     pace: Pace
     _done: dict[str, int] = field(default_factory=dict)
-    _found: dict[str, float] = field(default_factory=dict)
+    _found: dict[str, tuple[int, float]] = field(default_factory=dict)  # stage -> pictures at once, seconds a step
+    _together: int = 0
     _begun: float | None = None
     _stage_begun: float = 0.0
     _last: float = 0.0
 
-    def begin(self) -> None:
-        """It has the turn now."""
-        self._begun = self._stage_begun = self._last = self.pace.clock()
+    @property
+    def begun(self) -> bool:
+        """Whether something of it has been computed, or is being computed."""
+        return self._begun is not None
+
+    def begin(self, together: int = 0) -> None:
+        """Its first stage, or another after a pause, begins now, in a batch of so many pictures: by default its own."""
+        self._stage_begun = self._last = self.pace.clock()
+        self._begun = self._stage_begun if self._begun is None else self._begun
+        self._together = together or self.job.pictures
 
     def step(self, stage: str, index: int) -> None:
         """Step `index`, counted from 1, of this stage is done."""
         self._last = self.pace.clock()
         self._done[stage] = index
         if index == dict(self.job.stages).get(stage):
-            self._found[stage] = (self._last - self._stage_begun) / index
+            self._found[stage] = (self._together, (self._last - self._stage_begun) / index)
             self._stage_begun = self._last
 
     def end(self) -> None:
         """The whole job is done: others can be told by it how long theirs will take."""
-        for stage, seconds in self._found.items():
-            self.pace.learn(self.job, stage, seconds)
+        for stage, (together, seconds) in self._found.items():
+            self.pace.learn(replace(self.job, pictures=together), stage, seconds)
         self.pace.learn(self.job, REST, self.pace.clock() - self._last)
 
     def left(self) -> float | None:
         """Seconds to the end, by experience and by how fast this turn has been so far; None without experience."""
-        whole = self.pace.seconds(self.job, {})
+        job = replace(self.job, pictures=self._together or self.job.pictures)
+        whole = self.pace.seconds(job, {})
         if whole is None or self._begun is None:
             return whole
-        rest = self.pace.seconds(self.job, self._done)
+        rest = self.pace.seconds(job, self._done)
         # What is known of others counts as a fifth of a turn beside what this one has shown itself.
         known = 0.2 * whole + 1e-9
         factor = (self._last - self._begun + known) / (whole - rest + known)

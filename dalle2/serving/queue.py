@@ -1,20 +1,22 @@
 """Waiting for the turn: a fair queue of bounded length."""
 
 import threading
+from dataclasses import replace
 
-from dalle2.serving.pace import Turn
+from dalle2.serving.pace import Job, Turn
 
 
 class Queue:
-    """First come, first served; the first in the queue has the turn."""
+    """First come, first served: the first has the turn, and with it those who follow as far as there is room."""
 
-    def __init__(self, waiting: int) -> None:
-        """`waiting` is how many may wait behind the one that has the turn."""
+    def __init__(self, waiting: int, together: int = 1) -> None:
+        """`waiting` is how many may wait behind the first, `together` how many pictures can be drawn at a time."""
         self._room = waiting + 1
+        self.together = together
         self.tickets: list[Ticket] = []
         self.changed = threading.Condition()
 
-    def join(self, turn: Turn | None = None) -> "Ticket | None":
+    def join(self, turn: Turn) -> "Ticket | None":
         """A place at the end of the queue for this turn, or None when the queue is full."""
         with self.changed:
             if len(self.tickets) >= self._room:
@@ -27,28 +29,56 @@ class Queue:
 class Ticket:
     """One visitor's place in the queue."""
 
-    def __init__(self, queue: Queue, turn: Turn | None = None) -> None:
-        self._queue, self._turn = queue, turn
+    def __init__(self, queue: Queue, turn: Turn) -> None:
+        self._queue, self.turn = queue, turn
 
     def ahead(self) -> int:
-        """How many come before this one; 0 is the turn."""
+        """How many came before this one and are still there; 0 once something of it is drawn, or it has left."""
         with self._queue.changed:
-            return self._queue.tickets.index(self)
+            return 0 if self.turn.begun else len(self._before())
+
+    def admitted(self) -> bool:
+        """Whether the turn has come."""
+        with self._queue.changed:
+            before = self._before()
+            pictures = sum(ticket.turn.job.pictures for ticket in (*before, self))
+            return not before or pictures <= self._queue.together
 
     def seconds_left(self) -> float | None:
         """Until one's own pictures are there: all turns before, and one's own; None without experience of one."""
         with self._queue.changed:
-            turns = [ticket._turn for ticket in self._queue.tickets[: self._queue.tickets.index(self) + 1]]
-        left = [turn.left() if turn else None for turn in turns]
-        return None if None in left else sum(left)
+            turns = [ticket.turn for ticket in (*self._before(), self)]
+        if self.turn.begun:
+            return self.turn.left()
+        running = [turn.left() for turn in turns if turn.begun]
+        coming = [self.turn.pace.seconds(job, {}) for job in self._batches([t.job for t in turns if not t.begun])]
+        return None if None in (*running, *coming) else max(running, default=0.0) + sum(coming)
 
     def wait(self, seconds: float) -> None:
         """Return when the turn has come, or after so many seconds."""
         with self._queue.changed:
-            self._queue.changed.wait_for(lambda: self._queue.tickets[0] is self, timeout=seconds)
+            self._queue.changed.wait_for(self.admitted, timeout=seconds)
 
     def leave(self) -> None:
         """Give the place, or the turn, up."""
         with self._queue.changed:
-            self._queue.tickets.remove(self)
-            self._queue.changed.notify_all()
+            if self in self._queue.tickets:
+                self._queue.tickets.remove(self)
+                self._queue.changed.notify_all()
+
+    def _before(self) -> "list[Ticket]":
+        tickets = self._queue.tickets
+        return tickets[: tickets.index(self)] if self in tickets else []
+
+    def _batches(self, jobs: list[Job]) -> list[Job]:
+        """The jobs as they are likely to be drawn: those of one kind together, as far as there is room."""
+        batches: list[Job] = []
+        for job in jobs:
+            for place, batch in enumerate(batches):
+                pictures = batch.pictures + job.pictures
+                if (batch.kind, batch.stages) == (job.kind, job.stages) and pictures <= self._queue.together:
+                    batches[place] = replace(batch, pictures=pictures)
+                    break
+            else:
+                batches.append(job)
+        return batches

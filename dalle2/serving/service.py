@@ -1,4 +1,4 @@
-"""Where visitors and the models meet: one turn at a time, steps as a stream, cancelling, errors as sentences."""
+"""Where visitors and the models meet: fair turns in batches, steps as a stream, cancelling, errors as sentences."""
 
 import dataclasses
 import threading
@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from dalle2.model import UnclipModel
+from dalle2.serving.batches import Batches, Visit
 from dalle2.serving.catalogue import Card, Catalogue
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import MAX_PICTURES, WAITING_VISITORS, Choice, seeds_of
@@ -18,17 +19,19 @@ from dalle2.serving.manner import FREE, Manner
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.queue import Queue, Ticket
 from dalle2.serving.refusal import Cancelled, Refusal, refusal_of
+from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import OnStep, Settings, Step
 
 PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the network
 TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also during a long step
+EVENTS_A_SECOND = 20.0  # of all streams together; with few of them each step is told
 
 # What is drawn in a turn: (model, seeds, settings, on_step) -> pictures.
 Task = Callable[[UnclipModel, Sequence[int], Settings, OnStep], Sequence[Image.Image]]
 
 
 class Service(Catalogue):
-    """The models of one machine, and its one turn."""
+    """The models of one machine, for many visitors at a time."""
 
     def __init__(
         self,
@@ -37,8 +40,10 @@ class Service(Catalogue):
         folders: Mapping[str, Path] | None = None,
     ) -> None:
         super().__init__(*models, cards=cards, folders=folders)
-        self.queue = Queue(WAITING_VISITORS)
+        self._batches = Batches()
+        self._shared = {name: SharedModel(model, self._batches) for name, model in self._models.items()}
         self._pace = Pace()
+        self.queue = Queue(WAITING_VISITORS, self._batches.most)
 
     def draw(
         self,
@@ -52,8 +57,9 @@ class Service(Catalogue):
     ) -> Iterator[Drawing]:
         """Run `task` when it is our turn, with `count` seeds that count up from `seed`; None picks one at random.
 
-        Closing the iterator cancels within a step. Refusal when the request is out of range, cannot be drawn, or
-        comes when too many wait already. `most` bounds the count; `manner` is the task's.
+        It runs beside others', whose pictures are drawn in one batch with these where they agree. Closing the
+        iterator cancels these pictures alone, within a step. Refusal when the request is out of range, cannot be
+        drawn, or comes when too many wait already. `most` bounds the count; `manner` is the task's.
         """
         model = self.model(checkpoint)
         chosen = self.settings(settings, checkpoint, manner)
@@ -64,12 +70,12 @@ class Service(Catalogue):
             raise Refusal(str(error)) from error
         stages = tuple((name, 0, stage.num_inference_steps) for name, stage in manner.rows(chosen).items())
         kind = f"{model.checkpoint} {manner.kind or manner.adapted} {' '.join(manner.stages)}"
-        turn = Turn(job_of(kind, stages, len(seeds)), self._pace)
-        yield from self._stream(Drawing(seeds, stages), turn, lambda on_step: task(model, seeds, chosen, on_step))
+        turn, shared = Turn(job_of(kind, stages, len(seeds)), self._pace), self._shared[model.checkpoint]
+        yield from self._stream(Drawing(seeds, stages), turn, lambda on_step: task(shared, seeds, chosen, on_step))
 
     def describe(self, picture: Image.Image, num: int, checkpoint: str | None = None) -> Iterator[Drawing]:
         """The captions that are nearest to the picture, when it is our turn; Refusal as by `draw`."""
-        model = self.model(checkpoint)
+        model = self._shared[self.model(checkpoint).checkpoint]
 
         def task(_: OnStep) -> list[tuple[str, float]]:
             return [(one.caption, one.score) for one in model.caption([picture], num)[0]]
@@ -80,78 +86,101 @@ class Service(Catalogue):
     def _stream(
         self, drawing: Drawing, turn: Turn, task: Callable[[OnStep], Sequence[Any]], result: str = "pictures"
     ) -> Iterator[Drawing]:
-        """Wait for the turn, then run the task in a thread; what it reports comes out, at least every TICK_SECONDS.
+        """Wait for the turn, then run the task in a thread; what it reports comes out, at least every `_tick()`.
 
         `result` is the drawing's field for what the task returns.
         """
         ticket = self.queue.join(turn)
         if ticket is None:
             raise Refusal("Many visitors are waiting already: please try again in a minute.")
+        visit, news = Visit(turn), News()
         try:
-            while ahead := ticket.ahead():
-                yield dataclasses.replace(drawing, ahead=ahead, seconds_left=ticket.seconds_left())
-                ticket.wait(TICK_SECONDS)
-            news: SimpleQueue[Drawing | Exception] = SimpleQueue()
-            closed = threading.Event()
-            work = (drawing, turn, task, result, news.put, closed, ticket)
+            while not ticket.admitted():
+                yield dataclasses.replace(drawing, ahead=ticket.ahead(), seconds_left=ticket.seconds_left())
+                ticket.wait(self._tick())
+            work = (drawing, visit, task, result, news, ticket)
             threading.Thread(target=self._work, args=work, daemon=True).start()
         except BaseException:
             ticket.leave()
             raise
         try:
             while not drawing.finished:
-                yield dataclasses.replace(drawing, seconds_left=turn.left())
-                drawing = _newest(news, drawing)
+                yield dataclasses.replace(drawing, ahead=ticket.ahead(), seconds_left=ticket.seconds_left())
+                drawing = news.newest(drawing, self._rest(), self._tick())
             yield drawing
         finally:
-            # The thread keeps the turn until its step is done: no two requests are ever on the accelerator.
-            closed.set()
+            # A thread whose turn has begun keeps the place until its step is done.
+            self._batches.give_up(visit)
+            if not visit.turn.begun:
+                ticket.leave()
 
     def _work(
         self,
         drawing: Drawing,
-        turn: Turn,
+        visit: Visit,
         task: Callable[[OnStep], Sequence[Any]],
         result: str,
-        tell: Callable[[Drawing | Exception], None],
-        closed: threading.Event,
+        news: "News",
         ticket: Ticket,
     ) -> None:
         preview_due = 0.0
-        turn.begin()
 
         def on_step(step: Step) -> None:
             nonlocal drawing, preview_due
-            if closed.is_set():
-                raise Cancelled
             shown: Sequence[Image.Image] = ()
             if time.monotonic() >= preview_due:
                 shown = step.pictures()
                 preview_due = time.monotonic() + PREVIEW_SECONDS if shown else 0.0
             drawing = drawing.after(step, shown)
-            turn.step(step.stage, step.index)
-            tell(drawing)
+            visit.turn.step(step.stage, step.index)
+            news.put(drawing)
 
         try:
-            found = {result: tuple(task(on_step))}
-            turn.end()
-            tell(dataclasses.replace(drawing, **found, seconds_left=0.0, finished=True))
+            with self._batches.during(visit):
+                found = {result: tuple(task(on_step))}
+            visit.turn.end()
+            news.put(dataclasses.replace(drawing, **found, seconds_left=0.0, finished=True))
         except Cancelled:
             pass
         except Exception as error:
-            tell(refusal_of(error))
+            news.put(refusal_of(error))
         finally:
             ticket.leave()
 
+    def _rest(self) -> float:
+        """Seconds between two events of a stream: all streams together tell so much, however many there are."""
+        return max(len(self.queue.tickets) - 1, 0) / EVENTS_A_SECOND
 
-def _newest(news: SimpleQueue, drawing: Drawing) -> Drawing:
-    """The last that was told, skipping what came between; the same drawing again after TICK_SECONDS of silence."""
-    try:
-        told = news.get(timeout=TICK_SECONDS)
-        while not (isinstance(told, Exception) or news.empty()):
-            told = news.get()
-    except Empty:
-        return drawing
-    if isinstance(told, Exception):
-        raise told
-    return told
+    def _tick(self) -> float:
+        """The longest silence of a stream."""
+        return max(TICK_SECONDS, self._rest())
+
+
+class News:
+    """What a thread tells of its drawing, for a stream that wants the newest."""
+
+    def __init__(self) -> None:
+        self._told: SimpleQueue[Drawing | Exception] = SimpleQueue()
+
+    def put(self, told: Drawing | Exception) -> None:
+        self._told.put(told)
+
+    def newest(self, drawing: Drawing, rest: float, tick: float) -> Drawing:
+        """The last that was told, skipping what came between: the end at once, anything else after `rest` seconds.
+
+        The same drawing again after `tick` seconds of silence. An error that was told is raised.
+        """
+        begun = time.monotonic()
+        told: Drawing | Exception = drawing
+        news = False
+        while True:
+            left = begun + (rest if news else tick) - time.monotonic()
+            try:
+                told = self._told.get(timeout=left) if left > 0 else self._told.get_nowait()
+                news = True
+            except Empty:
+                return told
+            if isinstance(told, Exception):
+                raise told
+            if told.finished:
+                return told

@@ -1,0 +1,151 @@
+"""A checkpoint that several requests draw with at a time: its verbs are computed in batches across visitors.
+
+Tasks are made of the verbs, and so every task shares them without knowing: the frames of an interpolation and another
+visitor's variations are drawn in one batch where decoder and upsampler have the same settings.
+"""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+
+from dalle2.datasets.phrases import Phrases
+from dalle2.model import UnclipModel
+from dalle2.serving.batches import Batches, Call, Column, current
+from dalle2.settings import OnStep, Settings
+from dalle2.understanding.interpreter import Interpreter
+from dalle2.verbs import Attention, Kept, Seed
+
+
+class SharedModel(UnclipModel):
+    """A model whose verbs wait for their turn in `batches`; all else is the model's own."""
+
+    def __init__(self, model: UnclipModel, batches: Batches) -> None:
+        self._model, self._batches = model, batches
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    @property
+    def checkpoint_hash(self) -> str:
+        return self._model.checkpoint_hash
+
+    @property
+    def phrases(self) -> Phrases | None:
+        return self._model.phrases
+
+    @property
+    def interpreter(self) -> Interpreter | None:
+        return self._model.interpreter
+
+    def embed_prompt(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[Seed],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        chosen = settings or self.settings
+        return self._together(
+            lambda prompts, seeds, on_step: self._model.embed_prompt(prompts, seeds, chosen, on_step),
+            (prompts, seeds),
+            ("embed_prompt", chosen.prior, chosen.negative_prompt),
+            on_step,
+        )
+
+    def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        return self._together(lambda pictures, _: self._model.embed_image(pictures), (pictures,), ("embed_image",))
+
+    def decode_pixels(
+        self,
+        embeddings: torch.Tensor,
+        seeds: Sequence[Seed],
+        prompts: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        noise: torch.Tensor | None = None,
+        kept: Kept | None = None,
+    ) -> torch.Tensor:
+        chosen = settings or self.settings
+        if kept is not None:  # which all pictures of a batch share
+            return self._alone(
+                lambda on_step: self._model.decode_pixels(embeddings, seeds, prompts, chosen, on_step, noise, kept),
+                on_step,
+            )
+        start = noise if noise is None else noise.expand(len(seeds), *noise.shape[1:])
+        how = (chosen.decoder, chosen.upsampler, chosen.negative_prompt, prompts is None, noise is None)
+        return self._together(
+            lambda embeddings, seeds, prompts, noise, on_step: self._model.decode_pixels(
+                embeddings, seeds, prompts, chosen, on_step, noise
+            ),
+            (embeddings, seeds, prompts, start),
+            ("decode_pixels", *how),
+            on_step,
+        )
+
+    def invert(
+        self,
+        pictures: Sequence[Image.Image],
+        embeddings: torch.Tensor,
+        prompts: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        refinements: int = 1,
+    ) -> torch.Tensor:
+        chosen = self.retracing(settings)
+        return self._together(
+            lambda pictures, embeddings, prompts, on_step: self._model.invert(
+                pictures, embeddings, prompts, chosen, on_step, refinements
+            ),
+            (pictures, embeddings, prompts),
+            ("invert", chosen.decoder, chosen.negative_prompt, prompts is None, refinements),
+            on_step,
+        )
+
+    def upsample(
+        self,
+        small: torch.Tensor,
+        seeds: Sequence[Seed],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        side: int | None = None,
+    ) -> torch.Tensor:
+        chosen = settings or self.settings
+        return self._together(
+            lambda small, seeds, on_step: self._model.upsample(small, seeds, chosen, on_step, side),
+            (small, seeds),
+            ("upsample", chosen.upsampler, small.shape[1:], side),
+            on_step,
+        )
+
+    def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
+        return self._alone(lambda _: self._model.embed_text(prompts))
+
+    def reword(
+        self,
+        embedding: torch.Tensor,
+        old: str,
+        new: str,
+        strengths: Sequence[float],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        return self._alone(
+            lambda on_step: self._model.reword(embedding, old, new, strengths, settings, on_step), on_step
+        )
+
+    def attend(
+        self, prompt: str, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
+    ) -> tuple[Image.Image, Attention]:
+        return self._alone(lambda on_step: self._model.attend(prompt, seed, settings, on_step), on_step)
+
+    def _together(
+        self, compute: Any, columns: tuple[Column, ...], key: tuple[Hashable, ...], on_step: OnStep | None = None
+    ) -> torch.Tensor:
+        if len({len(column) for column in columns if column is not None}) > 1:
+            return compute(*columns, on_step)  # which says what is wrong with it
+        return self._batches.compute(Call(current.get(), columns, compute, (self._model.checkpoint, *key), on_step))
+
+    def _alone(self, compute: Any, on_step: OnStep | None = None) -> Any:
+        return self._batches.compute(Call(current.get(), (), compute, None, on_step))
