@@ -51,7 +51,7 @@ def _cell(model: UnclipModel, prompt: str, literally: bool) -> tuple[Image.Image
     for row, line in enumerate([prompt, *textwrap.wrap(said, _LETTERS)[:2]]):
         write(draw, line, cell.width / 2, row * _LINE)
     if literally or answer.known:
-        pictures = model.text_to_image([prompt] * len(SEEDS), list(SEEDS), literal=literally)
+        pictures = model.text_to_image([prompt] * len(SEEDS), seeds=list(SEEDS), literal=literally)
         for column, picture in enumerate(pictures):
             cell.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), (column * (_SIDE + 4), 3 * _LINE + 4))
     return cell, answer

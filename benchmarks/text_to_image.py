@@ -83,7 +83,7 @@ def _ours(checkpoint: str | None, same_steps: bool) -> Callable[[int], object]:
 
     model = load(checkpoint or EMBEDDED)
     settings = KARLO_SETTINGS if same_steps else model.settings
-    return lambda seed: model.text_to_image([PROMPT], [seed], settings, literal=True)
+    return lambda seed: model.text_to_image([PROMPT], seeds=[seed], settings=settings, literal=True)
 
 
 def _diffusers(checkpoint: str | None) -> Callable[[int], object]:

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--side", type=int, default=192, help="pixels a picture is shown at")
     options = parser.parse_args(arguments)
     model = load(options.checkpoint)
-    pictures = [model.text_to_image([prompt], [options.seed], literal=True)[0] for prompt in PROMPTS]
+    pictures = [model.text_to_image([prompt], seeds=[options.seed], literal=True)[0] for prompt in PROMPTS]
     images.save(_grid(pictures, options.side), options.out)
 
 

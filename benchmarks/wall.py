@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for wanted in track(list(_wanted(model.styles)), description="Drawing"):
         asked = model.understand(wanted.prompt).asked
         if asked not in drawn_as:  # a prompt that is understood as another one draws the same
-            drawn = model.text_to_image([wanted.prompt] * options.seeds, range(options.seeds))
+            drawn = model.text_to_image([wanted.prompt] * options.seeds, seeds=range(options.seeds))
             near = judge.embed_pictures(drawn) @ judge.embed_captions([wanted.caption])[0]
             best = int(near.argmax())
             drawn_as[asked] = {"file": wanted.file, "seed": best}

@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from dalle2.finiteness import check_finite
 from dalle2.images import to_rgb
-from dalle2.tasks.captioning import Found, check_num
+from dalle2.tasks.caption import Found, check_num
 
 LENGTH = 30  # new tokens of a caption
 

@@ -343,3 +343,8 @@ def _too_large(count: str) -> str:
 
 def _damaged(why: object) -> str:
     return f"The picture is damaged and cannot be read to its end: {why}."
+
+
+def size_of(picture: Image.Image) -> str:
+    """ "40 × 30", for sentences."""
+    return f"{picture.width} × {picture.height}"

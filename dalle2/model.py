@@ -1,26 +1,226 @@
 """`UnclipModel`: what a checkpoint becomes when it is loaded. Its verbs are in `verbs`, its tasks in `tasks`."""
 
-from dalle2.tasks import blending, captioning, drawing, editing, enlarging, explaining, redrawing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from PIL import Image
+
+from dalle2 import images
+from dalle2.settings import OnStep, Settings, check_prompt, check_seed
+from dalle2.tasks import request_of
+from dalle2.tasks.attention import Attention
+from dalle2.tasks.caption import Caption, Found
+from dalle2.tasks.dimensions import Dimensions
+from dalle2.tasks.enhance import Enhance
+from dalle2.tasks.inpaint import Inpaint
+from dalle2.tasks.interpolate import Interpolate
+from dalle2.tasks.mix import Mix
+from dalle2.tasks.outpaint import Outpaint
+from dalle2.tasks.reconstruct import Reconstruct
+from dalle2.tasks.steps import Steps
+from dalle2.tasks.text_diff import TextDiff
+from dalle2.tasks.text_to_image import TextToImage
+from dalle2.tasks.variations import Variations
+from dalle2.understanding.answer import literal as as_it_is
 from dalle2.verbs import Seed, Verbs, generators
 
 __all__ = ["Seed", "UnclipModel", "generators"]
 
+Picture = Image.Image
+
 
 class UnclipModel(Verbs):
-    """A checkpoint, ready to draw; `dalle2.families.load` makes one. Each task is a method: the function named here."""
+    """A checkpoint, ready to draw; `dalle2.families.load` makes one.
 
-    text_to_image = drawing.text_to_image
-    variations = drawing.variations
-    reconstruct = drawing.reconstruct
-    interpolate = blending.interpolate
-    mix = blending.mix
-    text_diff = blending.text_diff
-    inpaint = editing.inpaint
-    outpaint = editing.outpaint
-    enhance = editing.enhance
-    enlarge = enlarging.enlarge
-    dimensions = explaining.dimensions
-    steps = explaining.steps
-    attention = explaining.attention
-    caption = captioning.caption
-    redraw = redrawing.redraw
+    Each task is a method, which makes the task's `Request` and draws it; what it takes is told there, in
+    `dalle2.tasks`. All pictures carry their record in `info["parameters"]`. Without `settings` the checkpoint's own
+    are taken, as the task needs them; `on_step` hears of each step, and ends the drawing by raising.
+    """
+
+    def text_to_image(
+        self,
+        prompts: Sequence[str],
+        *,
+        seeds: Sequence[int],
+        literal: bool = False,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """One picture for each prompt and its seed.
+
+        A checkpoint with a vocabulary is asked what it understands of a prompt (see `Verbs.understand`), unless
+        `literal`. NotUnderstood, a ValueError, says what is nearest to a prompt that it does not know.
+        """
+        self.require("text_to_image")
+        if isinstance(prompts, str) or len(prompts) != len(seeds):
+            raise ValueError("text_to_image takes a list of prompts and as many seeds, one for each picture.")
+        understand = as_it_is if literal else self.understand
+        understood = {prompt: understand(check_prompt(prompt)) for prompt in dict.fromkeys(prompts)}
+        return TextToImage([understood[prompt] for prompt in prompts]).draw(self, seeds, settings, on_step)
+
+    def variations(
+        self,
+        picture: Picture,
+        *,
+        seeds: Sequence[int],
+        prompt: str | None = None,
+        eta: float | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """Pictures with the content of another one: `Variations`."""
+        return Variations(picture, prompt, eta).draw(self, seeds, settings, on_step)
+
+    def reconstruct(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        seeds: Sequence[int],
+        refinements: int = 1,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """Pictures through their embeddings and their noise, and back: `Reconstruct`."""
+        return Reconstruct(pictures, refinements).draw(self, seeds, settings, on_step)
+
+    def interpolate(
+        self,
+        ends: Sequence[str | Picture],
+        *,
+        seed: int,
+        frames: int | Sequence[float] = 8,
+        noise: Literal["fixed", "slerp"] = "fixed",
+        loop: bool = False,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """Frames on the way through two or more pictures or prompts: `Interpolate`."""
+        return Interpolate(ends, frames, noise, loop).draw(self, [seed], settings, on_step)
+
+    def mix(
+        self,
+        parts: Sequence[tuple[str | Picture, float]],
+        *,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """Several pictures or prompts at once, by weight: `Mix`."""
+        return Mix(parts).draw(self, seeds, settings, on_step)
+
+    def text_diff(
+        self,
+        picture: Picture,
+        new: str,
+        *,
+        seed: int,
+        old: str | None = None,
+        strengths: Sequence[float] | None = None,
+        way: Literal["prior", "slerp"] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """The picture moved from what `old` says to what `new` says: `TextDiff`."""
+        return TextDiff(picture, new, old, strengths, way).draw(self, [seed], settings, on_step)
+
+    def inpaint(
+        self,
+        picture: Picture,
+        mask: Picture,
+        *,
+        seeds: Sequence[int],
+        prompt: str | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """The picture with what is white in the mask painted anew: `Inpaint`."""
+        return Inpaint(picture, mask, prompt=prompt).draw(self, seeds, settings, on_step)
+
+    def outpaint(
+        self,
+        picture: Picture,
+        *,
+        seeds: Sequence[int],
+        prompt: str | None = None,
+        share: float = 0.5,
+        anchor: tuple[float, float] = (0.5, 0.5),
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """The picture made small and the world around it painted: `Outpaint`."""
+        return Outpaint(picture, share, anchor, prompt=prompt).draw(self, seeds, settings, on_step)
+
+    def enhance(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """Small pictures as large as the checkpoint draws them, one seed for each: `Enhance`."""
+        if len(pictures) != len(seeds):
+            raise ValueError("enhance takes as many seeds as pictures, one for each.")
+        pairs = zip(pictures, seeds, strict=True)
+        return [Enhance(picture).draw(self, [seed], settings, on_step)[0] for picture, seed in pairs]
+
+    def enlarge(
+        self,
+        picture: Picture,
+        size: int,
+        *,
+        seed: int = 0,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> Picture:
+        """The picture at `size` pixels a side, which may be more than the checkpoint draws: `Enhance` with a size."""
+        return Enhance(picture, size).draw(self, [seed], settings, on_step)[0]
+
+    def dimensions(
+        self,
+        picture: Picture,
+        counts: Sequence[int],
+        *,
+        seed: int,
+        others: Sequence[Picture] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """The picture from a growing number of the axes of its embedding: `Dimensions`."""
+        return Dimensions(picture, counts, others).draw(self, [seed], settings, on_step)
+
+    def steps(
+        self, prompt: str, *, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
+    ) -> list[Picture]:
+        """What is predicted at each denoising step: `Steps`."""
+        return Steps(prompt).draw(self, [seed], settings, on_step)
+
+    def attention(
+        self, prompt: str, *, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
+    ) -> list[Picture]:
+        """The picture, and where the decoder read each word: `Attention`."""
+        return Attention(prompt).draw(self, [seed], settings, on_step)
+
+    def caption(self, pictures: Sequence[Picture], num: int = 5) -> list[list[Found]]:
+        """What each picture shows, in words: `Caption`."""
+        return Caption(pictures, num).find(self)
+
+    def redraw(
+        self, record: Mapping[str, Any], *, pictures: Sequence[Picture] = (), on_step: OnStep | None = None
+    ) -> Picture:
+        """The picture of this record, alone; `pictures` are those that it started from, if it did.
+
+        ValueError where they are not all given, or the record says too little.
+        """
+        request, settings = request_of(record, pictures), Settings.from_dict(record["settings"])
+        drawn = request.draw(self, [check_seed(record["seed"])], settings, on_step)
+        picture = next((picture for picture in drawn if _matches(picture, record)), drawn[0])
+        if record.get("size") is None or isinstance(request, Enhance):
+            return picture
+        return self.enlarge(picture, record["size"], on_step=on_step)
+
+
+def _matches(picture: Picture, record: Mapping[str, Any]) -> bool:
+    """Whether this one of a series is the one of the record."""
+    own = images.read_record(picture)
+    return all(own.get(key) == record.get(key) for key in ("stage", "step", "word"))

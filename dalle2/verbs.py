@@ -4,7 +4,6 @@ unCLIP has a seam in the middle, the CLIP image embedding: `embed_prompt` and `e
 `decode` leads from it to pictures, and `invert` finds the noise that `decode` would have started from.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -134,7 +133,7 @@ class Verbs(ABC):
         `refinements` 0 is the plain inversion, 1 and more the fixed-point one. ValueError unless
         the decoder `retraces` and has no guidance.
         """
-        raise self._unable("inversion")
+        raise self._unable("reconstruct")
 
     def upsample(
         self,
@@ -148,7 +147,7 @@ class Verbs(ABC):
 
         `side` is the model's own picture size unless given; its networks are convolutions, and so have no size.
         """
-        raise self._unable("enhancement")
+        raise self._unable("enhance")
 
     def attend(
         self,
@@ -280,10 +279,3 @@ def generators(seeds: Sequence[Seed]) -> list[torch.Generator]:
     return [
         seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(check_seed(seed)) for seed in seeds
     ]
-
-
-def name_of(content: str | Image.Image) -> str:
-    """How a record names an end or a part: the prompt itself, or the hash of the picture's pixels."""
-    if isinstance(content, str):
-        return content
-    return "sha256:" + hashlib.sha256(images.to_rgb(content).tobytes()).hexdigest()

@@ -97,7 +97,7 @@ def _downloading(desk: Desk, cache: str) -> Any:
                 raise Refusal(f"Hand over 1 to {MAX_FRAMES} pictures, not {len(pictures or ())}.")
             named = [(_name(path), open_own(path)) for path in pictures]
             side = _side(form)
-            if side and min(named[0][1].size) < side and "enhancement" in service.model(checkpoint).capabilities:
+            if side and min(named[0][1].size) < side and "enhance" in service.model(checkpoint).capabilities:
                 name, small = named[0]
                 check_enlarging(service.model(checkpoint), small, side)
                 for drawing in _enlarging(service, small, side, checkpoint):
@@ -120,7 +120,12 @@ def _side(form: str) -> int | None:
 
 def _enlarging(service: Any, small: Image.Image, side: int, checkpoint: str) -> Iterator[Drawing]:
     return service.draw(
-        lambda model, _, *how: [model.enlarge(small, side, 0, *how)], 0, 1, "default", checkpoint, manner=ENHANCING
+        lambda model, _, *how: [model.enlarge(small, side, settings=how[0], on_step=how[1])],
+        0,
+        1,
+        "default",
+        checkpoint,
+        manner=ENHANCING,
     )
 
 

@@ -1,6 +1,11 @@
 () => {
   // What is drawn is kept in this browser, in its database: the pictures themselves, what they came from, and a star.
   const KEPT = 300; // entries without a star; older ones go
+  // What records called some tasks before.
+  const FORMER = {
+    interpolation: "interpolate", inpainting: "inpaint", outpainting: "outpaint", enhancement: "enhance",
+    reconstruction: "reconstruct",
+  };
   const open = new Promise((resolve, reject) => {
     const asked = indexedDB.open("open-dalle2", 1);
     asked.onupgradeneeded = () => asked.result.createObjectStore("drawn", { keyPath: "id", autoIncrement: true });
@@ -22,6 +27,7 @@
 
   async function all() {
     const entries = await store("readonly", drawn => drawn.getAll());
+    for (const { record } of entries.flatMap(entry => entry.frames)) record.task = FORMER[record.task] ?? record.task;
     return entries.sort((one, other) => other.time - one.time || one.id - other.id);
   }
 

@@ -234,7 +234,7 @@ def _parts(model: UnclipModel, group: Sequence[Row], settings: Settings, size: i
     for first in range(0, len(group), size):
         part = group[first : first + size]
         captions, seeds = [row.caption for row in part], [row.seed for row in part]
-        yield from model.text_to_image(captions, seeds, settings, literal=True)
+        yield from model.text_to_image(captions, seeds=seeds, settings=settings, literal=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

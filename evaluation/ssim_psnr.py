@@ -198,7 +198,7 @@ def _redrawn(files: list[Path], mode: str, options: argparse.Namespace, facts: d
     if options.at == "decoder" and mode == "upsampler":
         raise ValueError("The upsampler alone leaves the decoder out: leave out --at decoder.")
     model = load(options.checkpoint or EMBEDDED, options.device)
-    model.require({"reconstruction": "variations", "inversion": "inversion", "upsampler": "enhancement"}[mode])
+    model.require({"reconstruction": "variations", "inversion": "reconstruct", "upsampler": "enhance"}[mode])
     settings = model.settings.retracing(options.steps) if mode == "inversion" else model.settings
     facts |= {"checkpoint": model.checkpoint, "checkpoint_hash": model.checkpoint_hash, "settings": settings.to_dict()}
     facts |= {"at": options.at} | ({"refinements": options.refinements} if mode == "inversion" else {})

@@ -22,6 +22,7 @@ from dalle2.images import open_picture, read_record, save
 from dalle2.model import UnclipModel
 from dalle2.settings import RETRACING_STEPS, Settings
 from dalle2.settings import STRENGTHS as WAYS
+from dalle2.tasks.text_diff import TextDiff
 from evaluation.cli import command
 from evaluation.drawing.enlargement import open_drawer
 from evaluation.emoji.emoji_set import EmojiSet, Pair, embed, read_emoji_set, training_subgroups
@@ -206,8 +207,8 @@ def _draw(
                 raise ValueError(f"{file} was drawn before with other {other[0]}: choose another --out.")
         if missing:
             picture = pair.picture(model.picture_size)
-            how = (options.seed + index, pair.caption, missing, settings, None, options.way)
-            moved = model.text_diff(picture, new, *how)
+            request = TextDiff(picture, new, pair.caption, missing, options.way)
+            moved = request.draw(model, [options.seed + index], settings)
             for strength, one in zip(missing, moved, strict=True):
                 save(one, _file(options.out, pair, strength))
 

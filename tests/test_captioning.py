@@ -109,14 +109,14 @@ def test_a_text_is_embedded_alike_alone_and_beside_longer_ones(model: UnclipMode
 
 def test_without_words_the_captioner_is_named(karlo_variations: Path) -> None:
     model = load(karlo_variations)
-    assert "captioning" not in model.capabilities
+    assert "caption" not in model.capabilities
     with pytest.raises(ValueError, match=r"no phrases\.json.*--captioner"):
         model.caption([Image.new("RGB", (8, 8))])
 
 
 def test_words_travel_with_the_weights(model: UnclipModel, tmp_path: Path) -> None:
     saved = load(save(model, tmp_path / "copy"))
-    assert saved.phrases == model.phrases and "captioning" in saved.capabilities
+    assert saved.phrases == model.phrases and "caption" in saved.capabilities
     (tmp_path / "copy" / "phrases.json").write_text('{"concepts": [], "styles": ["noto"]}')
     with pytest.raises(ValueError, match=r"phrases.json is damaged .*at least one concept"):
         load(tmp_path / "copy")

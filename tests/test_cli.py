@@ -56,7 +56,7 @@ def test_pictures_with_their_record(drawn: Path, tiny_checkpoint: Path) -> None:
     assert (record["prompt"], record["seed"]) == ("a cat face!", 8)
     assert record["checkpoint_hash"] == model.checkpoint_hash
     with Image.open(drawn) as picture:
-        assert picture.tobytes() == model.text_to_image(["a cat face!"], [8])[0].tobytes()
+        assert picture.tobytes() == model.text_to_image(["a cat face!"], seeds=[8])[0].tobytes()
 
 
 def test_as_a_command(tiny_checkpoint: Path, tmp_path: Path) -> None:

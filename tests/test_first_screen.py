@@ -181,7 +181,9 @@ def test_the_embedded_checkpoint_shows_itself() -> None:
     assert sum(file.stat().st_size for file in folder.rglob("*")) < 300_000
     sample = walls["en"][0]
     (drawn,) = service.model().text_to_image(
-        [sample["record"]["prompt"]], [sample["record"]["seed"]], Settings.from_dict(sample["record"]["settings"])
+        [sample["record"]["prompt"]],
+        seeds=[sample["record"]["seed"]],
+        settings=Settings.from_dict(sample["record"]["settings"]),
     )
     with Image.open(folder / sample["url"].split("/", 2)[2]) as shown:
         pairs = zip(

@@ -56,9 +56,9 @@ def test_an_enlarged_drawing_is_nearer_to_the_truth_than_a_smooth_resize() -> No
 
 def test_what_cannot_be_enlarged_gets_a_sentence(model: UnclipModel, quick: Settings) -> None:
     own = model.picture_size
-    assert model.enlarge(drawing(5), 512, 3, quick).size == (512, 512)
-    signed = images.read_record(model.enlarge(drawing(20), 100, 3, quick))
-    assert (signed["task"], signed["seed"], signed["size"]) == ("enhancement", 3, 100)
+    assert model.enlarge(drawing(5), 512, seed=3, settings=quick).size == (512, 512)
+    signed = images.read_record(model.enlarge(drawing(20), 100, seed=3, settings=quick))
+    assert (signed["task"], signed["seed"], signed["size"]) == ("enhance", 3, 100)
     for side, picture, sentence in (
         (20, drawing(20), "20 pixels already"),
         (512, drawing(own + 1), f"at most {own}"),
@@ -66,7 +66,7 @@ def test_what_cannot_be_enlarged_gets_a_sentence(model: UnclipModel, quick: Sett
         (True, drawing(20), "up to 1024, not True"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            model.enlarge(picture, side, 3, quick)
+            model.enlarge(picture, side, seed=3, settings=quick)
 
 
 @pytest.mark.parametrize("background", ["white", "#bfe3f7"])

@@ -83,7 +83,7 @@ def test_each_picture_has_its_prompt_and_seed(unbroken: Path, model: UnclipModel
         assert (row.file, row.id, row.seed) == (f"{index:06d}.png", f"p{index}", SEED + index)
         assert (record["prompt"], record["seed"]) == (row.caption, row.seed) == (f"a cat face {index}", SEED + index)
     group = manifest.rows[3:6]
-    drawn = model.text_to_image([row.caption for row in group], [row.seed for row in group])
+    drawn = model.text_to_image([row.caption for row in group], seeds=[row.seed for row in group])
     for row, picture in zip(group, drawn, strict=True):
         with Image.open(unbroken / row.file) as stored:
             assert stored.tobytes() == picture.tobytes()

@@ -46,14 +46,14 @@ def encoded(picture: Image.Image) -> bytes:
 def test_black_is_kept_to_the_last_level(
     prompt: str | None, model: UnclipModel, left: Image.Image, painting: Settings
 ) -> None:
-    drawn = model.inpaint(PICTURE, left, [1, 2], prompt, painting)
+    drawn = model.inpaint(PICTURE, left, seeds=[1, 2], prompt=prompt, settings=painting)
     for picture in drawn:
         changed = change(picture, PICTURE)
         assert changed[:, SIDE // 2 :].max() == 0
         assert (changed[:, : SIDE // 2] > 0).mean() > 0.9
     assert (change(*drawn)[:, : SIDE // 2] > 0).any()
     record = images.read_record(drawn[1])
-    assert (record["task"], record["seed"], record["prompt"]) == ("inpainting", 2, prompt or "")
+    assert (record["task"], record["seed"], record["prompt"]) == ("inpaint", 2, prompt or "")
     assert record["settings"]["decoder"]["times"] == 2 and record["mask"].startswith("sha256:")
 
 
@@ -63,27 +63,27 @@ def test_the_upsampler_keeps_the_known_pixels_itself(
     seen = []
     composite = Image.composite
     monkeypatch.setattr(Image, "composite", lambda new, old, mask: seen.append(new) or composite(new, old, mask))
-    model.inpaint(PICTURE, left, [1], None, painting)
+    model.inpaint(PICTURE, left, seeds=[1], settings=painting)
     assert change(seen[0], PICTURE)[:, SIDE // 2 :].max() <= 1
 
 
 def test_an_empty_mask_gives_the_picture_back(model: UnclipModel) -> None:
-    (same,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 0), [1])
+    (same,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 0), seeds=[1])
     assert change(same, PICTURE).max() == 0
     wide = Image.new("RGB", (64, 40), (1, 2, 3))
-    (square,) = model.inpaint(wide, Image.new("1", wide.size, 0), [1])
+    (square,) = model.inpaint(wide, Image.new("1", wide.size, 0), seeds=[1])
     assert square.size == (SIDE, SIDE) and square.getpixel((0, 0)) == (1, 2, 3)
 
 
 def test_a_full_mask_keeps_nothing(model: UnclipModel, quick: Settings) -> None:
     """With every pixel repainted and each step taken once, it is text to image."""
-    (drawn,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), [5], "a cat", quick)
-    assert change(drawn, model.text_to_image(["a cat"], [5], quick)[0]).max() <= 1
+    (drawn,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), seeds=[5], prompt="a cat", settings=quick)
+    assert change(drawn, model.text_to_image(["a cat"], seeds=[5], settings=quick)[0]).max() <= 1
 
 
 def test_grey_blends(model: UnclipModel, painting: Settings) -> None:
-    (full,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), [1], None, painting)
-    (half,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 128), [1], None, painting)
+    (full,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), seeds=[1], settings=painting)
+    (half,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 128), seeds=[1], settings=painting)
     assert change(half, PICTURE).mean() < change(full, PICTURE).mean()
 
 
@@ -104,23 +104,23 @@ def test_masks_in_both_conventions(left: Image.Image, tmp_path: Path) -> None:
 
 def test_bad_masks_are_refused(model: UnclipModel, left: Image.Image) -> None:
     with pytest.raises(ValueError, match="10 × 10 pixels and the picture 32 × 32"):
-        model.inpaint(PICTURE, Image.new("L", (10, 10), 255), [1])
+        model.inpaint(PICTURE, Image.new("L", (10, 10), 255), seeds=[1])
     with pytest.raises(ValueError, match="at most"):
         images.open_mask(encoded(Image.new("1", (20000, 20000))))
     with pytest.raises(ValueError, match="not a picture"):
         images.open_mask(b"no mask")
     with pytest.raises(ValueError, match="at least one seed"):
-        model.inpaint(PICTURE, left, [])
+        model.inpaint(PICTURE, left, seeds=[])
     with pytest.raises(ValueError, match="empty"):
-        model.inpaint(PICTURE, left, [1], " ")
+        model.inpaint(PICTURE, left, seeds=[1], prompt=" ")
 
 
 @pytest.mark.parametrize("picture", [Image.new("RGB", (1, 1)), Image.new("RGBA", (3, 90)), Image.new("LA", (70, 5))])
 def test_pictures_of_any_kind(picture: Image.Image, model: UnclipModel, painting: Settings) -> None:
-    (drawn,) = model.inpaint(picture, Image.new("L", picture.size, 255), [1], None, painting)
-    (grown,) = model.outpaint(picture, [1], None, painting)
-    (large,) = model.enhance([picture], [1], painting)
-    (back,) = model.reconstruct([picture], [1], painting.retracing(2))
+    (drawn,) = model.inpaint(picture, Image.new("L", picture.size, 255), seeds=[1], settings=painting)
+    (grown,) = model.outpaint(picture, seeds=[1], settings=painting)
+    (large,) = model.enhance([picture], seeds=[1], settings=painting)
+    (back,) = model.reconstruct([picture], seeds=[1], settings=painting.retracing(2))
     assert drawn.size == grown.size == large.size == back.size == (SIDE, SIDE)
 
 
@@ -169,7 +169,7 @@ def test_steps_of_a_solver_are_not_taken_again() -> None:
 
 
 def test_outpainting_keeps_the_picture(model: UnclipModel, painting: Settings) -> None:
-    (drawn,) = model.outpaint(PICTURE, [1], "a cat", painting, share=0.5, anchor=(0, 1))
+    (drawn,) = model.outpaint(PICTURE, seeds=[1], prompt="a cat", settings=painting, share=0.5, anchor=(0, 1))
     canvas, mask = images.surround(PICTURE, SIDE, 0.5, (0, 1))
     changed = change(drawn, canvas)
     assert mask.getpixel((0, SIDE - 1)) == 0 and mask.getpixel((SIDE - 1, 0)) == 255
@@ -179,27 +179,27 @@ def test_outpainting_keeps_the_picture(model: UnclipModel, painting: Settings) -
     assert images.read_record(drawn)["task"] == "outpainting"
     for options, expected in (({"share": 1}, "share"), ({"share": 0.0}, "share"), ({"anchor": (0, 2)}, "anchor")):
         with pytest.raises(ValueError, match=expected):
-            model.outpaint(PICTURE, [1], **options)
+            model.outpaint(PICTURE, seeds=[1], **options)
 
 
 def test_enhancement_is_the_upsampler_alone(model: UnclipModel, quick: Settings) -> None:
     small = images.square(PICTURE, 16)
-    (large,) = model.enhance([small], [4], quick)
-    assert large.size == (SIDE, SIDE) and images.read_record(large)["task"] == "enhancement"
+    (large,) = model.enhance([small], seeds=[4], settings=quick)
+    assert large.size == (SIDE, SIDE) and images.read_record(large)["task"] == "enhance"
     (direct,) = images.to_pictures(model.upsample(images.to_tensor([small]), [4], quick))
     assert large.tobytes() == direct.tobytes()
-    assert model.enhance([Image.new("RGBA", (5, 9))], [4], quick)[0].size == (SIDE, SIDE)
+    assert model.enhance([Image.new("RGBA", (5, 9))], seeds=[4], settings=quick)[0].size == (SIDE, SIDE)
     with pytest.raises(ValueError, match="give a smaller one"):
-        model.enhance([PICTURE], [4])
+        model.enhance([PICTURE], seeds=[4])
     with pytest.raises(ValueError, match="as many seeds"):
-        model.enhance([small], [4, 5])
+        model.enhance([small], seeds=[4, 5])
 
 
 @pytest.mark.parametrize("fixture", ["karlo_text", "karlo_variations"])
 def test_karlo_can(fixture: str, left: Image.Image, painting: Settings, request: pytest.FixtureRequest) -> None:
     model = load(request.getfixturevalue(fixture))
     prompt, missing = ("a cat", None) if fixture == "karlo_text" else (None, "a cat")
-    (drawn,) = model.inpaint(PICTURE, left, [1], prompt, painting)
+    (drawn,) = model.inpaint(PICTURE, left, seeds=[1], prompt=prompt, settings=painting)
     assert change(drawn, PICTURE)[:, SIDE // 2 :].max() == 0
     with pytest.raises(ValueError, match="cannot do"):
-        model.inpaint(PICTURE, left, [1], missing, painting)
+        model.inpaint(PICTURE, left, seeds=[1], prompt=missing, settings=painting)

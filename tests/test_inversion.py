@@ -93,9 +93,9 @@ def test_eta_one_is_ancestral_in_its_variance() -> None:
 def test_eta_zero_is_the_reconstruction(fixture: str, quick: Settings, request: pytest.FixtureRequest) -> None:
     model = load(request.getfixturevalue(fixture))
     settings = quick.retracing(5)
-    (back,) = model.reconstruct([PICTURE], [3], settings)
-    (still,) = model.variations(PICTURE, [3], None, settings, eta=0)
-    (free,) = model.variations(PICTURE, [3], None, settings, eta=1)
+    (back,) = model.reconstruct([PICTURE], seeds=[3], settings=settings)
+    (still,) = model.variations(PICTURE, seeds=[3], settings=settings, eta=0)
+    (free,) = model.variations(PICTURE, seeds=[3], settings=settings, eta=1)
     assert back.tobytes() == still.tobytes() != free.tobytes()
     assert images.read_record(back)["task"] == "reconstruction" and images.read_record(still)["inverted"]
     assert images.read_record(free)["settings"]["decoder"]["eta"] == 1
@@ -116,8 +116,8 @@ def test_the_noise_decides_the_drawing(model: UnclipModel, quick: Settings) -> N
 
 def test_a_seed_does_not_depend_on_its_neighbours(model: UnclipModel, quick: Settings) -> None:
     settings = quick.retracing(4)
-    together = model.variations(PICTURE, [1, 2, 3], settings=settings, eta=0.7)
-    alone = model.variations(PICTURE, [2], settings=settings, eta=0.7)
+    together = model.variations(PICTURE, seeds=[1, 2, 3], settings=settings, eta=0.7)
+    alone = model.variations(PICTURE, seeds=[2], settings=settings, eta=0.7)
     difference = np.asarray(together[1]).astype(int) - np.asarray(alone[0])
     assert np.abs(difference).max() <= 1
 
@@ -129,27 +129,27 @@ def test_only_plain_ddim_is_inverted(model: UnclipModel, quick: Settings) -> Non
         DecoderSettings(4, scheduler="ddim", eta=0.5),
     ):
         with pytest.raises(ValueError, match=r"settings\.retracing"):
-            model.reconstruct([PICTURE], [1], dataclasses.replace(quick, decoder=decoder))
+            model.reconstruct([PICTURE], seeds=[1], settings=dataclasses.replace(quick, decoder=decoder))
     with pytest.raises(ValueError, match="as many seeds"):
-        model.reconstruct([PICTURE], [1, 2])
+        model.reconstruct([PICTURE], seeds=[1, 2])
     with pytest.raises(ValueError, match="eta must be"):
-        model.variations(PICTURE, [1], settings=quick.retracing(2), eta=1.5)
+        model.variations(PICTURE, seeds=[1], settings=quick.retracing(2), eta=1.5)
 
 
 def test_a_checkpoint_without_eyes_cannot_invert(karlo_text: Path) -> None:
-    with pytest.raises(ValueError, match="cannot do inversion"):
-        load(karlo_text).reconstruct([PICTURE], [1])
+    with pytest.raises(ValueError, match="cannot do reconstruct"):
+        load(karlo_text).reconstruct([PICTURE], seeds=[1])
 
 
 @pytest.mark.skipif(not EMBEDDED.is_dir(), reason="the embedded checkpoint is not in this tree")
 def test_the_embedded_checkpoint_brings_a_picture_back() -> None:
     model = load(EMBEDDED)
-    (picture,) = model.text_to_image(["a cat face"], [1])
+    (picture,) = model.text_to_image(["a cat face"], seeds=[1])
     small = images.to_tensor([images.square(picture, model.parts.decoder.config.sample_size)])
     errors = []
     for refinements in (0, 1):
         steps: list[Step] = []
-        model.reconstruct([picture], [1], None, steps.append, refinements)
+        model.reconstruct([picture], seeds=[1], on_step=steps.append, refinements=refinements)
         (back,) = [step for step in steps if (step.stage, step.index) == ("decoder", step.total)]
         errors.append((images.to_tensor(back.pictures()) - small).div(2).square().mean().item())
     assert errors[1] < errors[0]
@@ -160,7 +160,7 @@ def test_the_embedded_checkpoint_brings_a_picture_back() -> None:
 def test_a_trained_prior_finds_back_in_the_old_words() -> None:
     model = load(EMBEDDED)
     prompt, other = "a cat face, twemoji style", "a pizza, openmoji style"
-    (picture,) = model.text_to_image([prompt], [5], model.settings.drafting())
+    (picture,) = model.text_to_image([prompt], seeds=[5], settings=model.settings.drafting())
     embedding, mean = model.embed_image([picture]), model.prior("diffusion").clip_mean
     settings = model.settings.rewording()
     unguided = dataclasses.replace(settings, prior=dataclasses.replace(settings.prior, guidance_scale=1.0))

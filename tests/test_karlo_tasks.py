@@ -32,27 +32,34 @@ def ends(model: UnclipModel) -> list[str | Image.Image]:
 # By capability: what a task needs beside settings, and how many pictures come of it.
 TASKS: dict[str, list[tuple[Draw, int]]] = {
     "text_to_image": [
-        (lambda m, s: m.text_to_image(["a cat", "a dog"], [1, 2], s), 2),
-        (lambda m, s: m.steps("a cat", 1, s), 4 + 3),
+        (lambda m, s: m.text_to_image(["a cat", "a dog"], seeds=[1, 2], settings=s), 2),
     ],
+    "steps": [(lambda m, s: m.steps("a cat", seed=1, settings=s), 4 + 3)],
     "variations": [
-        (lambda m, s: m.variations(PICTURE, [1, 2], None, s), 2),
-        (lambda m, s: m.dimensions(PICTURE, [1, 2], 1, [PICTURE, OTHER], s), 2),
+        (lambda m, s: m.variations(PICTURE, seeds=[1, 2], settings=s), 2),
     ],
-    "inversion": [
-        (lambda m, s: m.reconstruct([PICTURE], [1], s.retracing(3)), 1),
-        (lambda m, s: m.variations(PICTURE, [1], None, s.retracing(3), eta=0.5), 1),
-        (lambda m, s: m.interpolate([PICTURE, OTHER], 3, 1, s.retracing(3), noise="slerp"), 3),
+    "dimensions": [(lambda m, s: m.dimensions(PICTURE, [1, 2], seed=1, others=[PICTURE, OTHER], settings=s), 2)],
+    "reconstruct": [
+        (lambda m, s: m.reconstruct([PICTURE], seeds=[1], settings=s.retracing(3)), 1),
+        (lambda m, s: m.variations(PICTURE, seeds=[1], settings=s.retracing(3), eta=0.5), 1),
+        (lambda m, s: m.interpolate([PICTURE, OTHER], frames=3, seed=1, settings=s.retracing(3), noise="slerp"), 3),
     ],
-    "interpolation": [(lambda m, s: m.interpolate(ends(m), 3, 1, s), 3)],
-    "mix": [(lambda m, s: m.mix([(end, 0.5) for end in ends(m)], [1, 2], s), 2)],
-    "text_diff": [(lambda m, s: m.text_diff(PICTURE, "a dog", 1, "a cat", [0, 0.4], s.rewording(3)), 2)],
-    "inpainting": [
-        (lambda m, s: m.inpaint(PICTURE, MASK, [1], words(m), s), 1),
-        (lambda m, s: m.outpaint(PICTURE, [1], words(m), s), 1),
+    "interpolate": [(lambda m, s: m.interpolate(ends(m), frames=3, seed=1, settings=s), 3)],
+    "mix": [(lambda m, s: m.mix([(end, 0.5) for end in ends(m)], seeds=[1, 2], settings=s), 2)],
+    "text_diff": [
+        (
+            lambda m, s: m.text_diff(
+                PICTURE, "a dog", seed=1, old="a cat", strengths=[0, 0.4], settings=s.rewording(3)
+            ),
+            2,
+        )
     ],
-    "enhancement": [(lambda m, s: m.enhance([OTHER.resize((8, 8))], [1], s), 1)],
-    "attention": [(lambda m, s: m.attention("a cat", 1, s), 3)],
+    "inpaint": [
+        (lambda m, s: m.inpaint(PICTURE, MASK, seeds=[1], prompt=words(m), settings=s), 1),
+    ],
+    "outpaint": [(lambda m, s: m.outpaint(PICTURE, seeds=[1], prompt=words(m), settings=s), 1)],
+    "enhance": [(lambda m, s: m.enhance([OTHER.resize((8, 8))], seeds=[1], settings=s), 1)],
+    "attention": [(lambda m, s: m.attention("a cat", seed=1, settings=s), 3)],
 }
 
 
@@ -73,8 +80,8 @@ def karlo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_every_capability_has_its_tasks(karlo: UnclipModel) -> None:
-    assert karlo.capabilities - {"captioning"} <= set(TASKS)
-    if "captioning" in karlo.capabilities:
+    assert karlo.capabilities - {"caption"} <= set(TASKS)
+    if "caption" in karlo.capabilities:
         assert len(karlo.caption([PICTURE, OTHER], 2)) == 2
 
 

@@ -34,8 +34,8 @@ def unguided(settings: Settings, *stages: str) -> Settings:
 
 @pytest.mark.parametrize("nothing", ["", None, "  \n"])
 def test_no_negative_prompt_is_what_it_was(model: UnclipModel, quick: Settings, nothing: str | None) -> None:
-    plain = model.text_to_image(["a cat"], [3], quick)[0]
-    same = model.text_to_image(["a cat"], [3], against(quick, nothing))[0]
+    plain = model.text_to_image(["a cat"], seeds=[3], settings=quick)[0]
+    same = model.text_to_image(["a cat"], seeds=[3], settings=against(quick, nothing))[0]
     assert same.tobytes() == plain.tobytes()
     assert images.read_record(same) == images.read_record(plain)
     assert set(images.read_record(plain)["settings"]) == {"prior", "decoder", "upsampler"}
@@ -77,13 +77,17 @@ def test_every_task_reads_it(model: UnclipModel, quick: Settings) -> None:
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8))
     mask = Image.new("L", photo.size, 255)
     tasks = {
-        "variations": lambda how: model.variations(photo, [1], None, how(model.settings)),
-        "mix": lambda how: model.mix([("cat", 1.0), ("dog", 0.5)], [1], how(model.settings)),
-        "interpolation": lambda how: model.interpolate([photo, "cat"], [0.5], 1, how(model.settings)),
-        "text_diff": lambda how: model.text_diff(photo, "dog", 1, None, [0.6], how(model.settings.rewording(4))),
-        "inpainting": lambda how: model.inpaint(photo, mask, [1], None, how(model.settings)),
-        "steps": lambda how: model.steps("cat", 1, how(model.settings))[-1:],
-        "attention": lambda how: model.attention("cat", 1, how(model.settings))[:1],
+        "variations": lambda how: model.variations(photo, seeds=[1], settings=how(model.settings)),
+        "mix": lambda how: model.mix([("cat", 1.0), ("dog", 0.5)], seeds=[1], settings=how(model.settings)),
+        "interpolation": lambda how: model.interpolate(
+            [photo, "cat"], frames=[0.5], seed=1, settings=how(model.settings)
+        ),
+        "text_diff": lambda how: model.text_diff(
+            photo, "dog", seed=1, strengths=[0.6], settings=how(model.settings.rewording(4))
+        ),
+        "inpainting": lambda how: model.inpaint(photo, mask, seeds=[1], settings=how(model.settings)),
+        "steps": lambda how: model.steps("cat", seed=1, settings=how(model.settings))[-1:],
+        "attention": lambda how: model.attention("cat", seed=1, settings=how(model.settings))[:1],
     }
     for name, task in tasks.items():
         (plain,), (led,) = task(lambda settings: settings), task(lambda settings: against(settings, "face"))
@@ -110,7 +114,7 @@ def test_from_the_command_line_into_the_record_and_back(tiny_checkpoint: Path, t
     assert main(["--from", str(tmp_path / "a-cat-1.png"), "-o", str(tmp_path / "again.png")]) == 0
     first, again = (images.open_picture(tmp_path / name) for name in ("a-cat-1.png", "again.png"))
     model = load(tiny_checkpoint)
-    drawn = model.text_to_image(["a cat"], [1], against(model.settings, "dog"))[0]
+    drawn = model.text_to_image(["a cat"], seeds=[1], settings=against(model.settings, "dog"))[0]
     assert first.tobytes() == again.tobytes() == drawn.tobytes()
     assert images.read_record(tmp_path / "again.png")["settings"]["negative_prompt"] == "dog"
 

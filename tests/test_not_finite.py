@@ -43,7 +43,7 @@ def test_text_to_image_stops_at_the_stage(part: str, value: float, tiny_checkpoi
     model = load(tiny_checkpoint)
     damage(getattr(model.parts, part), value)
     with pytest.raises(ValueError, match=said(PARTS[part])):
-        model.text_to_image(["a cat"], [1])
+        model.text_to_image(["a cat"], seeds=[1])
 
 
 @pytest.mark.parametrize("name", ["clip_mean", "clip_std"])
@@ -52,7 +52,7 @@ def test_damaged_statistics_are_the_prior_s(name: str, tiny_checkpoint: Path) ->
     with torch.no_grad():
         getattr(model.parts.prior, name)[0, 3] = float("inf")
     with pytest.raises(ValueError, match=said("prior")):
-        model.text_to_image(["a cat"], [1])
+        model.text_to_image(["a cat"], seeds=[1])
 
 
 @pytest.mark.parametrize("kind", ["autoregressive", "linear"])
@@ -61,27 +61,27 @@ def test_the_other_priors_stop_too(kind: str, tiny_checkpoint: Path, tmp_path: P
     made.parts.prior_autoregressive, made.parts.prior_linear = test_priors.autoregressive(), test_priors.linear()
     model = load(save(made, tmp_path / "priors"))
     settings = dataclasses.replace(quick, prior=dataclasses.replace(quick.prior, kind=kind))
-    model.text_to_image(["a cat"], [1], settings)
+    model.text_to_image(["a cat"], seeds=[1], settings=settings)
     damage(model.prior(kind), float("nan"))
     with pytest.raises(ValueError, match=said("prior")):
-        model.text_to_image(["a cat"], [1], settings)
+        model.text_to_image(["a cat"], seeds=[1], settings=settings)
 
 
 TASKS: dict[str, tuple[Callable, str, str]] = {
-    "variations": (lambda model: model.variations(PICTURE, [1]), "image_encoder", "image encoder"),
+    "variations": (lambda model: model.variations(PICTURE, seeds=[1]), "image_encoder", "image encoder"),
     "captioning": (lambda model: model.caption([PICTURE]), "image_encoder", "image encoder"),
     "captioning, texts": (lambda model: model.caption([PICTURE]), "text_encoder", "text encoder"),
-    "inversion": (lambda model: model.reconstruct([PICTURE], [1]), "decoder", "decoder"),
-    "text diff": (lambda model: model.text_diff(PICTURE, "a dog", 1), "prior", "prior"),
-    "text diff, texts": (lambda model: model.text_diff(PICTURE, "a dog", 1), "text_encoder", "text encoder"),
-    "enhancement": (lambda model: model.enhance([PICTURE.resize((16, 16))], [1]), "super_res_first", "upsampler"),
+    "inversion": (lambda model: model.reconstruct([PICTURE], seeds=[1]), "decoder", "decoder"),
+    "text diff": (lambda model: model.text_diff(PICTURE, "a dog", seed=1), "prior", "prior"),
+    "text diff, texts": (lambda model: model.text_diff(PICTURE, "a dog", seed=1), "text_encoder", "text encoder"),
+    "enhancement": (lambda model: model.enhance([PICTURE.resize((16, 16))], seeds=[1]), "super_res_first", "upsampler"),
     "inpainting": (
-        lambda model: model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), [1]),
+        lambda model: model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), seeds=[1]),
         "super_res_last",
         "upsampler",
     ),
-    "attention": (lambda model: model.attention("a cat", 1), "decoder", "decoder"),
-    "steps": (lambda model: model.steps("a cat", 1), "decoder", "decoder"),
+    "attention": (lambda model: model.attention("a cat", seed=1), "decoder", "decoder"),
+    "steps": (lambda model: model.steps("a cat", seed=1), "decoder", "decoder"),
 }
 
 

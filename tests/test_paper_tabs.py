@@ -253,7 +253,7 @@ def test_the_api_repaints_and_enlarges(client: Client, photo: Path, mask: Path) 
     small = photo.with_name("small.png")
     Image.open(photo).resize((20, 16)).save(small)
     (large,), _, _ = client.predict(handle_file(small), 512, api_name="/enhance", **how)
-    assert Image.open(large["image"]).size == (512, 512) and large["record"]["task"] == "enhancement"
+    assert Image.open(large["image"]).size == (512, 512) and large["record"]["task"] == "enhance"
 
 
 def test_the_api_explains(client: Client, photo: Path) -> None:
@@ -332,11 +332,11 @@ def test_settings_fit_the_task(model: UnclipModel) -> None:
 def test_the_embedded_checkpoint_paints_neither_grey_nor_black(prompt: str | None) -> None:
     service = Service.open()
     model = service.model()
-    (heart,) = model.text_to_image(["a red heart on a light blue background"], [2])
+    (heart,) = model.text_to_image(["a red heart on a light blue background"], seeds=[2])
     right = Image.new("L", heart.size)
     right.paste(255, (heart.width // 2, 0, *heart.size))
     settings = service.settings("fast", None, REPAINTING)
-    (painted,) = model.inpaint(heart, right, [7], prompt, settings)
+    (painted,) = model.inpaint(heart, right, seeds=[7], prompt=prompt, settings=settings)
     before, after = (np.asarray(picture)[:, heart.width // 2 :].astype(int) for picture in (heart, painted))
     assert np.abs(after.mean((0, 1)) - before.mean((0, 1))).max() < 40
 

@@ -104,7 +104,7 @@ def test_without_guidance(model: UnclipModel, quick: Settings) -> None:
 
 
 def test_text_to_image_gives_those_pixels(model: UnclipModel, quick: Settings) -> None:
-    drawn = model.text_to_image(PROMPTS, SEEDS, quick)
+    drawn = model.text_to_image(PROMPTS, seeds=SEEDS, settings=quick)
     expected = our_text_to_image(model, PROMPTS, SEEDS, quick)
     for picture, wanted in zip(drawn, expected, strict=True):
         assert np.abs(np.asarray(picture) / 255 - wanted).max() <= 0.5 / 255 + 1e-6

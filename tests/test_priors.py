@@ -360,7 +360,7 @@ def test_they_come_into_a_checkpoint_that_was_there(trained: Path) -> None:
     torch.testing.assert_close(stored, exact.half().float(), rtol=0, atol=0)
     for kind in PRIORS:
         settings = dataclasses.replace(model.settings, prior=PriorSettings(2, 2.0, kind=kind))
-        assert model.text_to_image(["a red square"], [1], settings)[0].size == (16, 16)
+        assert model.text_to_image(["a red square"], seeds=[1], settings=settings)[0].size == (16, 16)
 
 
 def test_an_interrupted_linear_prior_goes_on(
@@ -528,13 +528,13 @@ def test_the_autoregressive_prior_can_be_cancelled(three: UnclipModel, quick: Se
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        three.text_to_image(["a cat"], [1], with_prior(quick, "autoregressive"), cancel)
+        three.text_to_image(["a cat"], seeds=[1], settings=with_prior(quick, "autoregressive"), on_step=cancel)
     assert told == [1, 2]
 
 
 def test_records_name_the_prior_and_old_ones_are_read(three: UnclipModel, quick: Settings) -> None:
     settings = with_prior(quick, "autoregressive")
-    (picture,) = three.text_to_image(["a cat"], [4], settings)
+    (picture,) = three.text_to_image(["a cat"], seeds=[4], settings=settings)
     record = images.read_record(picture)
     assert record["settings"]["prior"]["kind"] == "autoregressive"
     assert Settings.from_dict(record["settings"]) == settings
@@ -545,7 +545,7 @@ def test_records_name_the_prior_and_old_ones_are_read(three: UnclipModel, quick:
 
 def test_kinds_that_cannot_be_are_refused(model: UnclipModel, quick: Settings) -> None:
     with pytest.raises(ValueError, match="has no linear prior: it has diffusion"):
-        model.text_to_image(["a cat"], [1], with_prior(quick, "linear"))
+        model.text_to_image(["a cat"], seeds=[1], settings=with_prior(quick, "linear"))
     with pytest.raises(ValueError, match=r"kind must be one of diffusion, autoregressive, linear, not 'gan'"):
         PriorSettings(3, kind="gan")
     with pytest.raises(ValueError, match="Only the prior can be of another kind"):
@@ -557,9 +557,9 @@ def test_a_linear_prior_alone_draws(tmp_path: Path, made: layout.Parts, quick: S
     settings = with_prior(quick, "linear")
     model = load(layout.write(alone, tmp_path / "alone", {"settings": settings.to_dict()}))
     assert model.priors == ("linear",) and "text_to_image" in model.capabilities
-    assert model.text_to_image(["a cat"], [1])[0].size == (32, 32)
+    assert model.text_to_image(["a cat"], seeds=[1])[0].size == (32, 32)
     with pytest.raises(ValueError, match="has no diffusion prior: it has linear"):
-        model.text_to_image(["a cat"], [1], quick)
+        model.text_to_image(["a cat"], seeds=[1], settings=quick)
 
 
 def test_stock_diffusers_ignores_them_and_the_hash_does_not(

@@ -29,6 +29,8 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_own, open_picture, read_record
 from dalle2.settings import MAX_SEED, OnStep, Settings
+from dalle2.tasks.text_to_image import TextToImage
+from dalle2.understanding.answer import literal
 
 
 @pytest.fixture
@@ -96,7 +98,9 @@ class Broken:
 def text_to_image(service: Service, prompt: str, seed: int | None, count: int) -> Iterator[Drawing]:
     """As the page's first tab draws."""
     return service.draw(
-        lambda model, seeds, settings, on_step: model.text_to_image([prompt] * count, seeds, settings, on_step),
+        lambda model, seeds, settings, on_step: model.text_to_image(
+            [prompt] * count, seeds=seeds, settings=settings, on_step=on_step
+        ),
         seed,
         count,
     )
@@ -121,7 +125,7 @@ def test_the_stream_ends_with_the_model_s_pictures(service: Service, model: Uncl
     assert drawings[-1].stages == (("prior", 3, 3), ("decoder", 4, 4), ("upsampler", 3, 3))
     progress = [tuple(done for _, done, _ in drawing.stages) for drawing in drawings]
     assert progress == sorted(progress)
-    expected = model.text_to_image(["a cat face"] * 2, [7, 8], quick)
+    expected = model.text_to_image(["a cat face"] * 2, seeds=[7, 8], settings=quick)
     for seed, ours, theirs in zip((7, 8), drawings[-1].pictures, expected, strict=True):
         assert np.array_equal(np.asarray(ours), np.asarray(theirs))
         assert images.read_record(ours)["seed"] == seed
@@ -410,7 +414,7 @@ def test_several_checkpoints_share_the_turn(model: UnclipModel) -> None:
     assert service.model() is model and service.model("watched") is watched
 
     def task(chosen: UnclipModel, seeds: list[int], settings: Settings, on_step: OnStep) -> list:
-        return chosen.text_to_image(["a cat"], seeds, settings, on_step)
+        return chosen.text_to_image(["a cat"], seeds=seeds, settings=settings, on_step=on_step)
 
     slow = service.draw(task, 7, 1, checkpoint="watched")
     next(slow)
@@ -507,7 +511,9 @@ def test_errors_while_drawing_become_sentences_and_free_the_turn(
     with caplog.at_level(logging.ERROR), pytest.raises(Refusal, match=sentence):
         list(text_to_image(service, "a cat", 7, 1))
     assert ("shapes" in caplog.text) == isinstance(error, RuntimeError) or "memory" in str(error)
-    well = service.draw(lambda model, *how: model.text_to_image(["a cat"], *how), 7, 1, checkpoint=model.checkpoint)
+    well = service.draw(
+        lambda model, *how: TextToImage([literal("a cat")]).draw(model, *how), 7, 1, checkpoint=model.checkpoint
+    )
     assert list(well)[-1].finished
 
 

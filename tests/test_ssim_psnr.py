@@ -192,7 +192,9 @@ def test_the_round_trip_is_measured_at_the_decoder_s_size(
     assert facts["settings"]["decoder"]["num_inference_steps"] == 5
     model, steps = load(tiny_checkpoint), []
     real = [images.square(images.open_picture(path), 32) for path in sorted(folders[1].iterdir())]
-    model.reconstruct(real, [0, 1, 2], model.settings.retracing(5), steps.append, refinements)
+    model.reconstruct(
+        real, seeds=[0, 1, 2], settings=model.settings.retracing(5), on_step=steps.append, refinements=refinements
+    )
     back = next(step for step in steps if (step.stage, step.index) == ("decoder", 5)).pictures()
     expected = [compare(one, images.square(whole, 16)) for one, whole in zip(back, real, strict=True)]
     assert found["PSNR in dB"]["value"] == pytest.approx(np.mean([one.psnr for one in expected]), abs=0.05)

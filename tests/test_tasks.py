@@ -36,21 +36,21 @@ def difference(first: Image.Image, second: Image.Image) -> int:
 
 
 def test_with_their_own_noise_the_ends_are_reconstructions(model: UnclipModel, still: Settings) -> None:
-    frames = model.interpolate([PICTURE, OTHER], 3, 6, still, noise="slerp")
-    ends = model.reconstruct([PICTURE, OTHER], [6, 6], still)
+    frames = model.interpolate([PICTURE, OTHER], frames=3, seed=6, settings=still, noise="slerp")
+    ends = model.reconstruct([PICTURE, OTHER], seeds=[6, 6], settings=still)
     assert difference(frames[0], ends[0]) <= 1 and difference(frames[-1], ends[1]) <= 1
     assert images.read_record(frames[1])["noise"] == "slerp"
-    fixed = model.interpolate([PICTURE, OTHER], 3, 6, still)
+    fixed = model.interpolate([PICTURE, OTHER], frames=3, seed=6, settings=still)
     assert difference(frames[0], fixed[0]) > 1
     with pytest.raises(ValueError, match="noise of its own"):
-        model.interpolate([PICTURE, "a cat"], 3, 6, still, noise="slerp")
+        model.interpolate([PICTURE, "a cat"], frames=3, seed=6, settings=still, noise="slerp")
     with pytest.raises(ValueError, match="fixed or slerp"):
-        model.interpolate([PICTURE, OTHER], 3, 6, still, noise="none")
+        model.interpolate([PICTURE, OTHER], frames=3, seed=6, settings=still, noise="none")
 
 
 def test_a_loop_leads_back(model: UnclipModel) -> None:
-    looped = model.interpolate([PICTURE, OTHER], 4, 6, loop=True)
-    there = model.interpolate([PICTURE, OTHER, PICTURE], 5, 6)
+    looped = model.interpolate([PICTURE, OTHER], frames=4, seed=6, loop=True)
+    there = model.interpolate([PICTURE, OTHER, PICTURE], frames=5, seed=6)
     assert [images.read_record(frame)["position"] for frame in looped] == [0, 0.25, 0.5, 0.75]
     assert all(difference(*pair) <= 1 for pair in zip(looped, there[:-1], strict=True))
 
@@ -58,12 +58,12 @@ def test_a_loop_leads_back(model: UnclipModel) -> None:
 def test_frames_are_bounded(model: UnclipModel) -> None:
     for frames, expected in ((0, "at least two frames"), (1, "at least two"), (10_000, f"at most {MAX_FRAMES}")):
         with pytest.raises(ValueError, match=expected):
-            model.interpolate([PICTURE, OTHER], frames, 6)
+            model.interpolate([PICTURE, OTHER], frames=frames, seed=6)
 
 
 def test_more_frames_than_fit_are_drawn_in_turns(model: UnclipModel, quick: Settings) -> None:
-    frames = model.interpolate([PICTURE, OTHER], 18, 6, quick)
-    (last,) = model.interpolate([PICTURE, OTHER], [1.0], 6, quick)
+    frames = model.interpolate([PICTURE, OTHER], frames=18, seed=6, settings=quick)
+    (last,) = model.interpolate([PICTURE, OTHER], frames=[1.0], seed=6, settings=quick)
     assert len(frames) == 18 and difference(frames[-1], last) <= 1
 
 
@@ -71,50 +71,54 @@ def test_more_frames_than_fit_are_drawn_in_turns(model: UnclipModel, quick: Sett
 
 
 def test_a_mix_with_a_negative_weight(model: UnclipModel) -> None:
-    (plain,) = model.mix([(PICTURE, 1.0)], [4])
-    (less,) = model.mix([(PICTURE, 1.0), (OTHER, -0.4)], [4])
-    (only,) = model.mix([(PICTURE, 3), (OTHER, 0)], [4])
+    (plain,) = model.mix([(PICTURE, 1.0)], seeds=[4])
+    (less,) = model.mix([(PICTURE, 1.0), (OTHER, -0.4)], seeds=[4])
+    (only,) = model.mix([(PICTURE, 3), (OTHER, 0)], seeds=[4])
     assert difference(plain, only) <= 1 < difference(plain, less)
     with pytest.raises(ValueError, match="sum to zero"):
-        model.mix([(PICTURE, 1.0), (OTHER, -1.0)], [4])
+        model.mix([(PICTURE, 1.0), (OTHER, -1.0)], seeds=[4])
 
 
 @pytest.mark.parametrize("way", STRENGTHS)
 def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, quick: Settings, way: str) -> None:
-    still, how = quick.retracing(3), (quick.rewording(3).guiding(2.0), None, way)
-    none, some = model.text_diff(PICTURE, "a cat", 6, "a dog", [0, 0.5], *how)
-    assert difference(none, model.reconstruct([PICTURE], [6], still)[0]) <= 1 < difference(none, some)
+    still, how = quick.retracing(3), {"settings": quick.rewording(3).guiding(2.0), "way": way}
+    none, some = model.text_diff(PICTURE, "a cat", seed=6, old="a dog", strengths=[0, 0.5], **how)
+    assert difference(none, model.reconstruct([PICTURE], seeds=[6], settings=still)[0]) <= 1 < difference(none, some)
     record = images.read_record(some)
     assert (record["task"], record["new"], record["old"], record["strength"]) == ("text_diff", "a cat", "a dog", 0.5)
     assert record["way"] == way
-    (from_nothing,) = model.text_diff(PICTURE, "a cat", 6, None, [0.5], *how)
+    (from_nothing,) = model.text_diff(PICTURE, "a cat", seed=6, strengths=[0.5], **how)
     assert difference(from_nothing, some) > 0
-    (alone,) = model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], *how)
+    (alone,) = model.text_diff(PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], **how)
     assert difference(alone, some) <= 1
-    whole = len(model.text_diff(PICTURE, "a cat", 6, "a dog", None, *how))
+    whole = len(model.text_diff(PICTURE, "a cat", seed=6, old="a dog", **how))
     assert whole == len(STRENGTHS[way])
 
 
 def test_the_way_back_to_the_noise_is_refused_for_what_hinders_it(model: UnclipModel, quick: Settings) -> None:
     for settings, expected in ((quick, "scheduler be ddim"), (quick.retracing(3).guiding(2.0), "Under guidance")):
         with pytest.raises(ValueError, match=expected):
-            model.reconstruct([PICTURE], [6], settings)
+            model.reconstruct([PICTURE], seeds=[6], settings=settings)
 
 
 def test_a_text_diff_goes_through_the_prior_unless_it_is_told_otherwise(model: UnclipModel, quick: Settings) -> None:
-    (usual,) = model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], quick.rewording(3))
+    (usual,) = model.text_diff(PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], settings=quick.rewording(3))
     assert images.read_record(usual)["way"] == "prior"
-    (turned,) = model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], quick.retracing(3), way="slerp")
+    (turned,) = model.text_diff(
+        PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], settings=quick.retracing(3), way="slerp"
+    )
     assert difference(usual, turned) > 1
     for settings, way, expected in ((quick.retracing(3), "prior", "plain DDIM"), (None, "round", "prior or slerp")):
         with pytest.raises(ValueError, match=expected):
-            model.text_diff(PICTURE, "a cat", 6, "a dog", [0.5], settings, way=way)
+            model.text_diff(PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], settings=settings, way=way)
 
 
 def test_guidance_grows_with_the_strength(model: UnclipModel, quick: Settings) -> None:
     settings = quick.rewording(3).guiding(3.0)
     steps: list[Step] = []
-    none, half = model.text_diff(PICTURE, "a cat", 6, "a dog", [0, 0.5], settings, steps.append, "slerp")
+    none, half = model.text_diff(
+        PICTURE, "a cat", seed=6, old="a dog", strengths=[0, 0.5], settings=settings, on_step=steps.append, way="slerp"
+    )
     embedding = model.embed_image([PICTURE])
     noise = model.invert([PICTURE], embedding, None, settings.guiding(1.0))
     assert none.tobytes() == model.decode(embedding, [6], None, settings.guiding(1.0), None, noise)[0].tobytes()
@@ -138,13 +142,13 @@ def test_a_little_strength_is_none_and_rows_are_alone(model: UnclipModel, quick:
 
 def test_a_text_diff_refuses_what_it_cannot_do(model: UnclipModel) -> None:
     for arguments, expected in (
-        (("a cat", 1, "a cat"), "mean the same"),
-        (("", 1), "empty"),
-        (("a cat", 1, None, []), "strengths"),
-        (("a cat", 1, None, [1.5]), "strengths"),
+        ({"new": "a cat", "old": "a cat"}, "mean the same"),
+        ({"new": ""}, "empty"),
+        ({"new": "a cat", "strengths": []}, "strengths"),
+        ({"new": "a cat", "strengths": [1.5]}, "strengths"),
     ):
         with pytest.raises(ValueError, match=expected):
-            model.text_diff(PICTURE, *arguments)
+            model.text_diff(PICTURE, **arguments, seed=1)
 
 
 # Rerank
@@ -164,7 +168,7 @@ def test_the_candidate_nearest_to_the_text_is_kept(model: UnclipModel, quick: Se
 
 def test_candidates_are_in_the_record(model: UnclipModel, quick: Settings) -> None:
     many = dataclasses.replace(quick, prior=dataclasses.replace(quick.prior, candidates=2))
-    (picture,) = model.text_to_image(["a cat"], [1], many)
+    (picture,) = model.text_to_image(["a cat"], seeds=[1], settings=many)
     record = images.read_record(picture)
     assert record["settings"]["prior"]["candidates"] == 2
     assert model.redraw(record).tobytes() == picture.tobytes()
@@ -180,22 +184,22 @@ def test_candidates_are_in_the_record(model: UnclipModel, quick: Settings) -> No
 def test_all_axes_are_the_picture(model: UnclipModel) -> None:
     rng = np.random.default_rng(5)
     others = [Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)) for _ in range(40)]
-    mean, *_, full = model.dimensions(PICTURE, [0, 2, 32], 6, others)
+    mean, *_, full = model.dimensions(PICTURE, [0, 2, 32], seed=6, others=others)
     assert difference(full, model.decode(model.embed_image([PICTURE]), [6])[0]) <= 1
     average = model.embed_image(others).mean(0, keepdim=True)
     assert difference(mean, model.decode(average, [6])[0]) <= 1
     assert [images.read_record(picture)["axes"] for picture in (mean, full)] == [0, 32]
-    assert len(model.dimensions(PICTURE, [3], 6)) == 1  # axes of what the prior imagines
+    assert len(model.dimensions(PICTURE, [3], seed=6)) == 1  # axes of what the prior imagines
     with pytest.raises(ValueError, match="two embeddings"):
-        model.dimensions(PICTURE, [1], 6, [PICTURE])
+        model.dimensions(PICTURE, [1], seed=6, others=[PICTURE])
     with pytest.raises(ValueError, match="numbers of axes"):
-        model.dimensions(PICTURE, [], 6)
+        model.dimensions(PICTURE, [], seed=6)
 
 
 def test_steps_end_in_the_picture(model: UnclipModel, quick: Settings) -> None:
-    predicted = model.steps("a cat", 6, quick)
+    predicted = model.steps("a cat", seed=6, settings=quick)
     assert len(predicted) == 4 + 3 and {picture.size for picture in predicted} == {(32, 32)}
-    assert difference(predicted[-1], model.text_to_image(["a cat"], [6], quick)[0]) <= 1
+    assert difference(predicted[-1], model.text_to_image(["a cat"], seeds=[6], settings=quick)[0]) <= 1
     records = [images.read_record(picture) for picture in predicted]
     assert [(record["stage"], record["step"]) for record in records][3:5] == [("decoder", 4), ("upsampler", 1)]
 
@@ -204,10 +208,10 @@ def test_steps_end_in_the_picture(model: UnclipModel, quick: Settings) -> None:
 def test_attention_belongs_to_words(fixture: str, quick: Settings, request: pytest.FixtureRequest) -> None:
     model = load(request.getfixturevalue(fixture))
     before = model.parts.decoder.attn_processors
-    pictures = model.attention("a cat, dog!", 6, quick)
+    pictures = model.attention("a cat, dog!", seed=6, settings=quick)
     words = [images.read_record(picture)["word"] for picture in pictures]
     assert words == ["", "a", "cat", "dog"]  # punctuation is looked at, and not shown
-    assert difference(pictures[0], model.text_to_image(["a cat, dog!"], [6], quick)[0]) <= 1
+    assert difference(pictures[0], model.text_to_image(["a cat, dog!"], seeds=[6], settings=quick)[0]) <= 1
     assert model.parts.decoder.attn_processors == before
     (_, looked) = model.attend("a cat, dog!", 6, quick)
     assert looked.maps.shape == (5, 16, 16) and looked.maps.min() >= 0
@@ -216,20 +220,20 @@ def test_attention_belongs_to_words(fixture: str, quick: Settings, request: pyte
 
 def test_attention_of_a_word_that_is_not_read_is_none(model: UnclipModel, quick: Settings) -> None:
     """Words beyond the context are no words of the picture; padding gets no attention."""
-    words = images.read_record(model.attention("cat " * 100, 6, quick)[-1])["word"]
+    words = images.read_record(model.attention("cat " * 100, seed=6, settings=quick)[-1])["word"]
     assert words == "cat"
-    assert len(model.attention("cat " * 100, 6, quick)) == 1 + 22
+    assert len(model.attention("cat " * 100, seed=6, settings=quick)) == 1 + 22
 
 
 # Records
 
 
 def test_what_came_from_prompts_alone_is_drawn_again(model: UnclipModel, quick: Settings) -> None:
-    (mixed,) = model.mix([("a cat", 1.0), ("a dog", -0.2)], [3], quick)
-    frame = model.interpolate(["a cat", "a dog"], 4, 3, quick, loop=True)[1]
+    (mixed,) = model.mix([("a cat", 1.0), ("a dog", -0.2)], seeds=[3], settings=quick)
+    frame = model.interpolate(["a cat", "a dog"], frames=4, seed=3, settings=quick, loop=True)[1]
     for picture in (mixed, frame):
         assert difference(model.redraw(images.read_record(picture)), picture) <= 1
-    (from_picture,) = model.mix([(PICTURE, 1.0)], [3], quick)
+    (from_picture,) = model.mix([(PICTURE, 1.0)], seeds=[3], settings=quick)
     with pytest.raises(ValueError, match="started from other pictures"):
         model.redraw(images.read_record(from_picture))
 

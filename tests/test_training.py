@@ -161,7 +161,7 @@ def test_a_whole_run_makes_a_checkpoint_that_draws(trained: Path) -> None:
     assert model.capabilities >= {"text_to_image", "variations", "interpolation", "mix"}
     assert model.examples == ("a red square",)
     assert model.settings.decoder.num_inference_steps == 3
-    picture = model.text_to_image(["a red square"], [7])[0]
+    picture = model.text_to_image(["a red square"], seeds=[7])[0]
     assert picture.size == (16, 16)
     assert json.loads((trained / "checkpoint" / "dalle2.json").read_text())["recipe"]["seed"] == 3
 

@@ -57,14 +57,17 @@ def test_a_checkpoint_describes_itself(model: UnclipModel, quick: Settings, tiny
     assert model.capabilities == {
         "text_to_image",
         "variations",
-        "interpolation",
+        "interpolate",
         "mix",
-        "inversion",
+        "reconstruct",
         "text_diff",
-        "inpainting",
-        "enhancement",
+        "inpaint",
+        "outpaint",
+        "dimensions",
+        "steps",
+        "enhance",
         "attention",
-        "captioning",
+        "caption",
     }
     assert model.settings == quick and model.styles == ("twemoji", "noto") and model.examples == ("a cat face",)
     assert model.picture_size == 32 and model.checkpoint == str(tiny_checkpoint)
@@ -73,9 +76,9 @@ def test_a_checkpoint_describes_itself(model: UnclipModel, quick: Settings, tiny
 
 def test_published_karlo_loads(karlo_text: Path, karlo_variations: Path) -> None:
     text, variations = load(karlo_text), load(karlo_variations)
-    both = {"interpolation", "mix", "inpainting", "enhancement"}
-    assert text.capabilities == {"text_to_image", "attention"} | both
-    assert variations.capabilities == {"variations", "inversion", "text_diff"} | both
+    both = {"interpolate", "mix", "inpaint", "outpaint", "enhance"}
+    assert text.capabilities == {"text_to_image", "steps", "attention"} | both
+    assert variations.capabilities == {"variations", "reconstruct", "text_diff", "dimensions"} | both
     assert text.settings == KARLO_SETTINGS
     assert text.settings.prior == PriorSettings(25, 4.0) and text.settings.decoder == DecoderSettings(25, 8.0)
     made = tiny.parts("epsilon", pad="!")
@@ -91,7 +94,7 @@ def test_the_half_precision_variant(quick: Settings, tmp_path: Path) -> None:
     twin = tiny.karlo_twin(tiny.parts("epsilon", pad="!"), tmp_path / "twin", variant="fp16")
     model = load(twin)  # there is nothing else to load
     assert next(model.parts.decoder.parameters()).dtype == torch.float32
-    assert len(model.text_to_image(["a cat"], [7], quick)) == 1
+    assert len(model.text_to_image(["a cat"], seeds=[7], settings=quick)) == 1
 
 
 def test_which_weights_are_chosen() -> None:
@@ -110,7 +113,10 @@ def test_saved_and_loaded_again_draws_the_same(karlo_text: Path, quick: Settings
     second = load(save(first, tmp_path / "saved"))
     assert second.settings == quick and second.styles == ("noto",)
     prompts = ["a cat!", "!!"]
-    assert (levels(first.text_to_image(prompts, [1, 2], quick)) == levels(second.text_to_image(prompts, [1, 2]))).all()
+    assert (
+        levels(first.text_to_image(prompts, seeds=[1, 2], settings=quick))
+        == levels(second.text_to_image(prompts, seeds=[1, 2]))
+    ).all()
 
 
 def test_saved_in_half_precision(tmp_path: Path) -> None:
@@ -442,7 +448,7 @@ def test_prompts_are_padded_and_cut(words: str, model: UnclipModel) -> None:
     "prompt", ["котячья морда", "猫の顔", "وجه قطة", "🐱‍👓🇫🇷", "a" * 1000, "\x00", "<|endoftext|>"]
 )
 def test_any_script_draws(prompt: str, model: UnclipModel) -> None:
-    (picture,) = model.text_to_image([prompt], [3])
+    (picture,) = model.text_to_image([prompt], seeds=[3])
     assert images.read_record(picture)["prompt"] == prompt and levels([picture]).std() > 1
 
 
@@ -458,7 +464,7 @@ def test_bad_requests_are_refused(model: UnclipModel) -> None:
         ([], [], "at least one seed"),
     ]:
         with pytest.raises(ValueError, match=expected):
-            model.text_to_image(prompts, seeds)
+            model.text_to_image(prompts, seeds=seeds)
     with pytest.raises(ValueError, match=r"\(2, 32\).*not \(1, 32\)"):
         model.decode(torch.zeros(1, 32), [1, 2])
     with pytest.raises(ValueError, match="as many prompts"):
@@ -487,9 +493,9 @@ def test_every_scheduler_drives_every_stage(
 ) -> None:
     model = load(request.getfixturevalue(fixture))
     stages = {stage: dataclasses.replace(getattr(quick, stage), scheduler=name) for stage in quick.to_dict()}
-    drawn = levels(model.text_to_image(["a cat"] * 2, [1, 2], Settings(**stages)))
+    drawn = levels(model.text_to_image(["a cat"] * 2, seeds=[1, 2], settings=Settings(**stages)))
     assert drawn.shape == (2, 32, 32, 3) and (drawn[0] != drawn[1]).any() and drawn.std() > 1
-    again = levels(model.text_to_image(["a cat"] * 2, [1, 2], Settings(**stages)))
+    again = levels(model.text_to_image(["a cat"] * 2, seeds=[1, 2], settings=Settings(**stages)))
     assert (drawn == again).all()
 
 
@@ -500,12 +506,12 @@ def test_one_step_a_stage(name: str, model: UnclipModel) -> None:
         decoder=DecoderSettings(1, 8.0, scheduler=name),
         upsampler=UpsamplerSettings(1, scheduler=name),
     )
-    assert levels(model.text_to_image(["a cat"], [1], settings)).std() > 1
+    assert levels(model.text_to_image(["a cat"], seeds=[1], settings=settings)).std() > 1
 
 
 def test_progress_and_previews(model: UnclipModel, quick: Settings) -> None:
     steps: list[Step] = []
-    (picture, _) = model.text_to_image(["a cat", "a dog"], [1, 2], on_step=steps.append)
+    (picture, _) = model.text_to_image(["a cat", "a dog"], seeds=[1, 2], on_step=steps.append)
     expected = [(name, i, n) for name, n in (("prior", 3), ("decoder", 4), ("upsampler", 3)) for i in range(1, n + 1)]
     assert [(step.stage, step.index, step.total) for step in steps] == expected
     assert steps[0].pictures() == []
@@ -525,7 +531,7 @@ def test_every_stage_can_be_cancelled(stage: str, model: UnclipModel) -> None:
             raise InterruptedError("cancelled")
 
     with pytest.raises(InterruptedError):
-        model.text_to_image(["a cat"], [1], on_step=cancel)
+        model.text_to_image(["a cat"], seeds=[1], on_step=cancel)
     assert (told[-1].stage, told[-1].index) == (stage, 2)
 
 
@@ -552,23 +558,23 @@ def test_only_guided_steps_pay_for_guidance(
         decoder=DecoderSettings(4, 3.0, guidance_interval=(0.25, 0.75)),
         upsampler=UpsamplerSettings(3, scheduler="dpm++"),
     )
-    model.text_to_image(["a cat"], [1], settings)
+    model.text_to_image(["a cat"], seeds=[1], settings=settings)
     assert rows == {
         "prior": [1] * 3,
         "decoder": [1, 2, 2, 1],
         "super_res_first": [1, 1],
         "super_res_last": [1],
     }
-    full = model.text_to_image(["a cat"], [1], quick)
+    full = model.text_to_image(["a cat"], seeds=[1], settings=quick)
     part = dataclasses.replace(quick, decoder=dataclasses.replace(quick.decoder, guidance_interval=(0.0, 0.5)))
-    assert (levels(full) != levels(model.text_to_image(["a cat"], [1], part))).any()
+    assert (levels(full) != levels(model.text_to_image(["a cat"], seeds=[1], settings=part))).any()
 
 
 def test_the_prompt_and_the_guidance_matter(model: UnclipModel, quick: Settings) -> None:
-    cat, dog = (levels(model.text_to_image([prompt], [1])) for prompt in ("cat", "dog"))
+    cat, dog = (levels(model.text_to_image([prompt], seeds=[1])) for prompt in ("cat", "dog"))
     assert (cat != dog).any()
     strong = dataclasses.replace(quick, decoder=dataclasses.replace(quick.decoder, guidance_scale=9.0))
-    assert (cat != levels(model.text_to_image(["cat"], [1], strong))).any()
+    assert (cat != levels(model.text_to_image(["cat"], seeds=[1], settings=strong))).any()
     # The decoder sees the text as well as the embedding.
     embedding = model.embed_prompt(["cat"], [1])
     assert (levels(model.decode(embedding, [1], ["cat"])) != levels(model.decode(embedding, [1]))).any()
@@ -578,23 +584,23 @@ def test_the_prompt_and_the_guidance_matter(model: UnclipModel, quick: Settings)
 
 
 def test_records_redraw(model: UnclipModel) -> None:
-    drawn = model.text_to_image(["a cat!", "犬"], [5, 6])
+    drawn = model.text_to_image(["a cat!", "犬"], seeds=[5, 6])
     for picture in drawn:
         record = images.read_record(picture)
         assert record["task"] == "text_to_image" and record["checkpoint_hash"] == model.checkpoint_hash
         assert set(record["versions"]) == {"torch", "diffusers", "transformers"}
         settings = Settings.from_dict(record["settings"])
-        again = model.text_to_image([record["prompt"]], [record["seed"]], settings)
+        again = model.text_to_image([record["prompt"]], seeds=[record["seed"]], settings=settings)
         assert np.abs(levels([picture]) - levels(again)).max() <= 1
 
 
 def test_variations(model: UnclipModel) -> None:
-    drawn = model.variations(PICTURE, [1, 2])
+    drawn = model.variations(PICTURE, seeds=[1, 2])
     assert len(drawn) == 2 and (levels(drawn[:1]) != levels(drawn[1:])).any()
-    assert (levels(drawn[:1]) == levels(model.variations(PICTURE.convert("RGBA"), [1]))).mean() > 0.99
+    assert (levels(drawn[:1]) == levels(model.variations(PICTURE.convert("RGBA"), seeds=[1]))).mean() > 0.99
     record = images.read_record(drawn[1])
     assert record["task"] == "variations" and record["seed"] == 2 and record["picture"].startswith("sha256:")
-    assert (levels(drawn[:1]) != levels(model.variations(PICTURE, [1], prompt="a dog"))).any()
+    assert (levels(drawn[:1]) != levels(model.variations(PICTURE, seeds=[1], prompt="a dog"))).any()
 
 
 def test_interpolation(model: UnclipModel) -> None:
@@ -610,32 +616,32 @@ def test_interpolation(model: UnclipModel) -> None:
     assert images.read_record(drawn[1])["position"] == 0.25
     for ends, frames in ((["a cat"], 5), (["a cat", "a dog"], 1)):
         with pytest.raises(ValueError, match="at least two"):
-            model.interpolate(ends, frames, 4)
+            model.interpolate(ends, frames=frames, seed=4)
 
 
 def test_mix(model: UnclipModel) -> None:
-    (only,) = model.mix([("a cat", 2.0), (PICTURE, 0.0)], [4])
+    (only,) = model.mix([("a cat", 2.0), (PICTURE, 0.0)], seeds=[4])
     assert np.abs(levels([only]) - levels(model.decode(model.embed_prompt(["a cat"], [4]), [4]))).max() <= 1
-    half = model.mix([("a cat", 1), (PICTURE, 1)], [4, 5])
+    half = model.mix([("a cat", 1), (PICTURE, 1)], seeds=[4, 5])
     assert len(half) == 2 and (levels(half[:1]) != levels([only])).any()
     assert images.read_record(half[1])["parts"][0] == ["a cat", 1]
     for parts, expected in (([], "at least one"), ([("a cat", 0)], "weights")):
         with pytest.raises(ValueError, match=expected):
-            model.mix(parts, [1])
+            model.mix(parts, seeds=[1])
 
 
 def test_what_a_checkpoint_cannot_do_is_told(karlo_text: Path, karlo_variations: Path) -> None:
     text, variations = load(karlo_text), load(karlo_variations)
     for refused in (
-        lambda: text.variations(PICTURE, [1]),
-        lambda: text.interpolate(["a cat", PICTURE], 3, 1),
+        lambda: text.variations(PICTURE, seeds=[1]),
+        lambda: text.interpolate(["a cat", PICTURE], frames=3, seed=1),
         lambda: text.embed_image([PICTURE]),
     ):
         with pytest.raises(ValueError, match="cannot do variations"):
             refused()
     for refused in (
-        lambda: variations.text_to_image(["a cat"], [1]),
-        lambda: variations.mix([("a cat", 1)], [1]),
+        lambda: variations.text_to_image(["a cat"], seeds=[1]),
+        lambda: variations.mix([("a cat", 1)], seeds=[1]),
         lambda: variations.embed_prompt(["a cat"], [1]),
     ):
         with pytest.raises(ValueError, match="cannot do text_to_image"):
@@ -662,7 +668,7 @@ def test_bfloat16(fixture: str, quick: Settings, request: pytest.FixtureRequest)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_cuda(dtype: torch.dtype, model: UnclipModel, tiny_checkpoint: Path) -> None:
     fast = load(tiny_checkpoint, "cuda", dtype)
-    difference = levels(fast.text_to_image(["a cat"], [1])) - levels(model.text_to_image(["a cat"], [1]))
+    difference = levels(fast.text_to_image(["a cat"], seeds=[1])) - levels(model.text_to_image(["a cat"], seeds=[1]))
     assert np.abs(difference).mean() < (0.5 if dtype == torch.float32 else 8)
 
 

@@ -338,18 +338,18 @@ def test_records_keep_what_was_said_and_what_was_asked() -> None:
 
     model = load(EMBEDDED)
     settings = model.settings.drafting()
-    found = model.text_to_image(["❤️", "a cat"], [1, 2], settings)
+    found = model.text_to_image(["❤️", "a cat"], seeds=[1, 2], settings=settings)
     heart, cat = map(images.read_record, found)
     assert (heart["prompt"], heart["asked"]) == ("❤️", "red heart")
     assert cat["asked"] == cat["prompt"]
-    literal = model.text_to_image(["red heart"], [1], settings, literal=True)[0]
+    literal = model.text_to_image(["red heart"], seeds=[1], settings=settings, literal=True)[0]
     assert np.abs(np.asarray(literal, int) - np.asarray(found[0], int)).max() <= 1
     again = model.redraw(heart)
     assert np.abs(np.asarray(again, int) - np.asarray(found[0], int)).max() <= 1
     assert images.read_record(again)["asked"] == "red heart"
     assert "asked" not in images.read_record(literal)
     old = {name: value for name, value in heart.items() if name != "asked"}
-    very_words = model.text_to_image(["❤️"], [1], settings, literal=True)[0]
+    very_words = model.text_to_image(["❤️"], seeds=[1], settings=settings, literal=True)[0]
     assert np.array_equal(np.asarray(model.redraw(old)), np.asarray(very_words))
     with pytest.raises(ValueError, match="I do not know “🇫🇷”"):
-        model.text_to_image(["🇫🇷"], [1], settings)
+        model.text_to_image(["🇫🇷"], seeds=[1], settings=settings)

@@ -5,7 +5,7 @@ Pictures are drawn one after another, not as a batch, so that `--from` draws eac
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -17,11 +17,22 @@ from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.cli.output import Progress
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.settings import OnStep, Settings, Step
-from dalle2.tasks.captioning import check_num
-from dalle2.tasks.drawing import draw_understood
-from dalle2.tasks.enlarging import check_side, passes
-from dalle2.tasks.redrawing import plan
+from dalle2.requests import Request
+from dalle2.settings import Settings, Step, check_seed
+from dalle2.tasks import request_of
+from dalle2.tasks.attention import Attention
+from dalle2.tasks.caption import Caption
+from dalle2.tasks.dimensions import Dimensions
+from dalle2.tasks.enhance import Enhance, check_side, passes
+from dalle2.tasks.inpaint import Inpaint
+from dalle2.tasks.interpolate import Interpolate
+from dalle2.tasks.mix import Mix
+from dalle2.tasks.outpaint import Outpaint
+from dalle2.tasks.reconstruct import Reconstruct
+from dalle2.tasks.steps import Steps
+from dalle2.tasks.text_diff import TextDiff
+from dalle2.tasks.text_to_image import TextToImage
+from dalle2.tasks.variations import Variations
 from dalle2.understanding.answer import literal
 from dalle2.understanding.sentences import sentence
 
@@ -57,7 +68,7 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     with _Progress(settings, len(seeds)) as progress:
         _expect_enlarging(progress, len(seeds), model, options)
         for seed, file in zip(seeds, files, strict=True):
-            picture = draw_understood(model, [understood], [seed], settings, progress.advance)[0]
+            (picture,) = TextToImage([understood]).draw(model, [seed], settings, progress.advance)
             yield _write(picture, file, model, options, progress)
 
 
@@ -73,7 +84,9 @@ def _draw_again(options: argparse.Namespace) -> Path:
     missing = [key for key, kind in kinds.items() if not isinstance(record.get(key), kind)]
     if missing:
         raise ValueError(f"The record of {options.source} lacks {missing[0]!r}: it cannot be drawn again.")
-    draw, settings = plan(record), Settings.from_dict(record["settings"])
+    settings = Settings.from_dict(record["settings"])
+    check_seed(record["seed"])
+    request_of(record)  # told before the checkpoint is opened
     words = record["prompt"] if record["task"] == "text_to_image" else record["task"]
     file = options.destination.names(words, [record["seed"]], str(record.get("asked", "")))[0]
     source = options.checkpoint or record["checkpoint"]
@@ -87,14 +100,14 @@ def _draw_again(options: argparse.Namespace) -> Path:
     _check_size(options, model)
     with _Progress(settings, 1) as progress:
         _expect_enlarging(progress, 1, model, options)
-        picture = draw(model, progress.advance)
+        picture = model.redraw(record, on_step=progress.advance)
         return _write(picture, file, model, options, progress)
 
 
 def _check_size(options: argparse.Namespace, model: UnclipModel) -> None:
     """Told before anything is drawn; what is given to enhance is told of by the task itself."""
     if options.size and options.task != "enhance":
-        model.require("enhancement")
+        model.require("enhance")
         check_side(options.size, model.picture_size, model.picture_size)
 
 
@@ -132,12 +145,12 @@ class _Progress(Progress):
 
 def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     seeds, destination = options.seeds, options.destination
-    draw = _drawing(options, seeds)
+    request = _request(options)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    settings = _settings(options, model)
+    settings = _settings(options, request.adapt(model.settings), model).negated(request.stages)
     _check_size(options, model)
     with Progress() as progress:
-        pictures = draw(model, settings, progress.advance)
+        pictures = request.draw(model, seeds, settings, progress.advance)
         if destination.film:
             yield destination.keep(
                 destination.path, lambda name, overwrite: save_film(pictures, name, overwrite=overwrite)
@@ -153,15 +166,14 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
 
 def _captions(options: argparse.Namespace) -> list[str]:
     """Lines of a table: picture, score, caption."""
-    check_num(options.num)
-    pictures = [images.open_picture(file) for file in options.files]
+    request = Caption([images.open_picture(file) for file in options.files], options.num)
     if options.captioner:
         from dalle2.captioner import Captioner
 
         model = Captioner(options.captioner, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     else:
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    found = model.caption(pictures, options.num)
+    found = request.find(model)
     return [
         f"{name}\t{one.score:.3f}\t{one.caption}"
         for name, captions in zip(options.contents, found, strict=True)
@@ -169,79 +181,44 @@ def _captions(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def _settings(options: argparse.Namespace, model: UnclipModel) -> Settings:
-    """The checkpoint's settings as this task needs them, with what the arguments change."""
-    task, default = options.task, model.settings
-    inverts = task == "reconstruct" or (task == "variations" and options.eta is not None)
-    if task == "diff":
-        default = default.rewording()
-    elif inverts or (task == "interpolate" and options.noise == "slerp"):
-        default = default.retracing()
-    elif task in ("inpaint", "outpaint"):
-        default = default.repainting()
+def _settings(options: argparse.Namespace, own: Settings, model: UnclipModel) -> Settings:
+    """What the task needs of the checkpoint's settings, with what the arguments change."""
     if options.scheduler:  # what only the task's own scheduler can do must not stand in its way
-        default = default.changed({"decoder": {"times": 1}})
-    return chosen_settings(options, model, default).negated(_stages(options))
+        own = own.changed({"decoder": {"times": 1}})
+    return chosen_settings(options, model, own)
 
 
-def _stages(options: argparse.Namespace) -> list[str]:
-    """Those of the prior and the decoder that this task needs."""
+def _request(options: argparse.Namespace) -> Request:  # noqa: C901  a case a task
+    """What is asked for, its files opened and its numbers read."""
+    first = options.contents[0]
     match options.task:
-        case "enhance":
-            return []
-        case "interpolate":
-            prior = any(isinstance(content, str) for content in options.contents)
-        case "mix":
-            prior = any(isinstance(content, str) for content, _ in options.contents)
-        case "inpaint" | "outpaint":
-            prior = options.prompt is not None
-        case "dimensions":
-            prior = options.pictures is None
-        case "diff":
-            prior = options.way != "slerp"
-        case other:
-            prior = other in ("steps", "attention")
-    return ["prior", "decoder"] if prior else ["decoder"]
-
-
-def _drawing(  # noqa: C901  a case a task
-    options: argparse.Namespace, seeds: list[int]
-) -> Callable[[UnclipModel, Settings, OnStep], list[Image.Image]]:
-    """The task, its files opened and its numbers read, waiting for the model."""
-    name, seed, first = options.task, seeds[0], options.contents[0]
-    if name == "enhance" and options.size:
-        own = images.open_with_record(first)
-        return lambda model, *rest: [model.enlarge(own, options.size, seed, *rest)]
-    match name:
-        case "steps" | "attention":
-            return lambda model, *rest: getattr(model, name)(first, seed, *rest)
+        case "steps":
+            return Steps(first)
+        case "attention":
+            return Attention(first)
         case "interpolate":
             ends = [_content(content) for content in options.contents]
-            frames, ways = options.frames, (options.noise, options.loop)
-            return lambda model, *rest: model.interpolate(ends, frames, seed, *rest, *ways)
+            return Interpolate(ends, options.frames, options.noise, options.loop)
         case "mix":
-            parts = [(_content(content), weight) for content, weight in options.contents]
-            return lambda model, *rest: model.mix(parts, seeds, *rest)
+            return Mix([(_content(content), weight) for content, weight in options.contents])
         case "inpaint":
             mask = images.open_mask(options.mask or first)
-            picture = images.open_picture(first)
-            return lambda model, *rest: model.inpaint(picture, mask, seeds, options.prompt, *rest)
+            return Inpaint(images.open_picture(first), mask, prompt=options.prompt)
+        case "enhance" if options.size:
+            return Enhance(images.open_with_record(first), options.size)
     picture = images.open_picture(first)
-    match name:
+    match options.task:
         case "variations":
-            return lambda model, *rest: model.variations(picture, seeds, options.prompt, *rest, options.eta)
+            return Variations(picture, options.prompt, options.eta)
         case "reconstruct":
-            return lambda model, *rest: model.reconstruct([picture], seeds, *rest, options.refinements)
+            return Reconstruct([picture], options.refinements)
         case "diff":
-            texts, way = (options.to, seed, options.old, options.strengths), options.way
-            return lambda model, *rest: model.text_diff(picture, *texts, *rest, way)
+            return TextDiff(picture, options.to, options.old, options.strengths, options.way)
         case "outpaint":
-            place = (options.share, tuple(options.anchor))
-            return lambda model, *rest: model.outpaint(picture, seeds, options.prompt, *rest, *place)
+            return Outpaint(picture, options.share, tuple(options.anchor), prompt=options.prompt)
         case "enhance":
-            return lambda model, *rest: model.enhance([picture], seeds, *rest)
-    counts, others = options.axes, _folder(options.pictures)
-    return lambda model, *rest: model.dimensions(picture, counts, seed, others, *rest)
+            return Enhance(picture)
+    return Dimensions(picture, options.axes, _folder(options.pictures))
 
 
 def _content(content: str | Path) -> str | Image.Image:

@@ -55,7 +55,7 @@ def draw_sixteen(checkpoint: Path, file: Path) -> None:
     from dalle2.families import load
 
     model = load(checkpoint)
-    pictures = [model.text_to_image([prompt], [0])[0] for prompt in prompts(checkpoint, model.examples)]
+    pictures = [model.text_to_image([prompt], seeds=[0])[0] for prompt in prompts(checkpoint, model.examples)]
     width, height = pictures[0].size
     sheet = Image.new("RGB", (COLUMNS * width, COUNT // COLUMNS * height))
     for index, picture in enumerate(pictures):

@@ -7,7 +7,7 @@ from PIL import Image
 from dalle2 import formats, images
 from dalle2.model import UnclipModel
 from dalle2.serving.refusal import Refusal
-from dalle2.tasks.enlarging import check_side
+from dalle2.tasks.enhance import check_side
 
 FORMS = ("png", "512", "1024", "transparent", "svg", "zip", "sheet", "strip", "gif", "mp4")
 

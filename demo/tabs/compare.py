@@ -18,7 +18,7 @@ from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import MAX_PROMPT_CHARACTERS
-from dalle2.tasks.drawing import draw_understood
+from dalle2.tasks.text_to_image import draw_understood
 from demo.blind import Pair, Side, contestant, keep, label, shuffled
 from demo.desk import HERE, Desk, Way
 from demo.gradio_internals import cache_bytes, cache_of, cache_picture

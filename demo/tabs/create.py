@@ -11,7 +11,7 @@ from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import read_record
 from dalle2.settings import MAX_PROMPT_CHARACTERS
-from dalle2.tasks.drawing import draw_understood
+from dalle2.tasks.text_to_image import draw_understood
 from dalle2.understanding.answer import Understanding
 from demo import samples, styles
 from demo.desk import DEFAULT_PICTURES, HERE, Answer, Bench, Desk, Way, answers

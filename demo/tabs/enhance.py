@@ -10,13 +10,14 @@ from dalle2.serving.forms import check_enlarging
 from dalle2.serving.manner import ENHANCING
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import SIZES
+from dalle2.tasks.enhance import Enhance
 from demo.desk import Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
 
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/enhance`."""
-    if not desk.service.can("enhancement"):
+    if not desk.service.can("enhance"):
         return
     say, first = desk.say, desk.service.checkpoints[0]
     drawn = [desk.service.model(name).picture_size for name in desk.service.checkpoints]
@@ -50,7 +51,7 @@ def build(desk: Desk) -> None:
             small = open_picture(picture)
             check_enlarging(desk.service.model(checkpoint), small, size)
             yield from desk.service.draw(
-                lambda model, seeds, *how: [model.enlarge(small, size, seeds[0], *how)],
+                lambda model, *how: Enhance(small, size).draw(model, *how),
                 None if random_seed else seed,
                 1,
                 settings,
@@ -62,7 +63,7 @@ def build(desk: Desk) -> None:
 
     desk.draws(bench, enhance, [picture, size, seed, random_seed, settings], [pictures, seed])
     known = [(picture, "sources.0"), (size, "record.size"), (seed, "record.seed"), (random_seed, False)]
-    desk.reuses("enhancement", "enhance", [*known, (settings, "record.settings")])
+    desk.reuses("enhance", "enhance", [*known, (settings, "record.settings")])
     # What a checkpoint has drawn is as large as it can take it here, unless another one draws larger pictures.
     if max(drawn) > min(drawn):
         desk.takes(Way("enhance", "enhance", Both("Enhance", "放大"), [(picture, "image")]))

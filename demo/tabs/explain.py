@@ -12,6 +12,9 @@ from dalle2.serving.manner import FROM_PICTURE, Manner
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.tasks.attention import Attention
+from dalle2.tasks.dimensions import Dimensions
+from dalle2.tasks.steps import Steps
 from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both, refused
 from demo.status import STAGE, progress, status
@@ -23,7 +26,8 @@ ASKED = {
     "attention": Both("Which part of the picture belongs to which word?", "每个词对应图片的哪里？"),
     "dimensions": Both("What do the principal components of its embedding add?", "嵌入的各主成分带来什么？"),
 }
-NEEDS = {"steps": "text_to_image", "attention": "attention", "dimensions": "variations"}
+NEEDS = {"steps": "steps", "attention": "attention", "dimensions": "dimensions"}
+EXPLAINING = {"steps": Steps, "attention": Attention}
 # A question about a picture asks for one, the others for a prompt.
 FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
   ? [wire.update({visible: question !== "dimensions"}), wire.update({visible: question === "dimensions"})]
@@ -36,7 +40,7 @@ def build(desk: Desk) -> None:
     if not able:
         return
     with desk.tab("explain", "Explain", "解释"):
-        if not desk.service.can("captioning"):
+        if not desk.service.can("caption"):
             _explain(desk, able)
             return
         with gr.Tabs() as sides:
@@ -95,7 +99,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
             if question == "dimensions":
                 source = open_picture(picture)
                 yield from desk.service.draw(
-                    lambda model, seeds, *how: model.dimensions(source, AXES, seeds[0], None, *how),
+                    lambda model, seeds, *how: Dimensions(source, AXES).draw(model, seeds[:1], *how),
                     start,
                     len(AXES),
                     settings,
@@ -108,7 +112,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
                 raise Refusal(f"There is no question {question!r}: ask for one of {', '.join(ASKED)}.")
             asked = words(prompt)
             yield from desk.service.draw(
-                lambda model, seeds, *how: getattr(model, question)(asked, seeds[0], *how),
+                lambda model, *how: EXPLAINING[question](asked).draw(model, *how),
                 start,
                 1,
                 settings,

@@ -10,6 +10,7 @@ from dalle2.serving.limits import words
 from dalle2.serving.manner import REPAINTING
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.tasks.outpaint import Outpaint
 from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
 
@@ -18,7 +19,7 @@ SHARE = 0.6
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/outpaint`."""
-    if not desk.service.can("inpainting"):
+    if not desk.service.can("outpaint"):
         return
     say, first = desk.say, desk.service.checkpoints[0]
     with desk.tab("extend", "Extend", "扩展"), desk.task():
@@ -62,7 +63,7 @@ def build(desk: Desk) -> None:
         def draw() -> Iterator[Drawing]:
             source, beside = open_picture(picture), words(prompt, needed=False) or None
             yield from desk.service.draw(
-                lambda model, seeds, *how: model.outpaint(source, seeds, beside, *how, share, (across, down)),
+                lambda model, *how: Outpaint(source, share, (across, down), prompt=beside).draw(model, *how),
                 None if random_seed else seed,
                 count,
                 settings,
@@ -76,7 +77,7 @@ def build(desk: Desk) -> None:
     desk.draws(bench, outpaint, inputs, [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(picture, "sources.0"), (share, "record.share"), (across, "record.anchor.0"), (down, "record.anchor.1")]
-    desk.reuses("outpainting", "extend", known)
+    desk.reuses("outpaint", "extend", known)
     desk.takes(Way("extend", "extend", Both("Extend", "扩展"), [(picture, "image")]))
 
 

@@ -15,6 +15,7 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.serving.visitors import Files
 from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.tasks.interpolate import Interpolate
 from demo import film
 from demo.desk import Desk, OwnPicture, Way, answers
 from demo.gradio_internals import cache_file, cache_of
@@ -26,7 +27,7 @@ INTERPOLATING = Manner(kind="interpolation")
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/interpolate`."""
-    if not (desk.service.can("interpolation") and desk.service.can("variations")):
+    if not (desk.service.can("interpolate") and desk.service.can("variations")):
         return
     say, first = desk.say, desk.service.checkpoints[0]
     places: list[OwnPicture] = []
@@ -92,7 +93,7 @@ def build(desk: Desk) -> None:
             if len(ends) < 2:
                 raise Refusal("An interpolation needs two ends at least: give A and B a picture or a prompt.")
             for drawing in desk.service.draw(
-                lambda model, seeds, chosen, on_step: model.interpolate(ends, len(seeds), seeds[0], chosen, on_step),
+                lambda model, seeds, *how: Interpolate(ends, len(seeds)).draw(model, seeds[:1], *how),
                 None if random_seed else seed,
                 frames,
                 settings,
@@ -113,7 +114,7 @@ def build(desk: Desk) -> None:
     desk.draws(bench, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(place, f"sources.{index}") for index, place in enumerate(places)]
-    desk.reuses("interpolation", "interpolate", known)
+    desk.reuses("interpolate", "interpolate", known)
     desk.takes(Way("end-a", "interpolate", Both("Interpolate from it", "从这张过渡"), [(places[0], "image")]))
     desk.takes(Way("end-b", "interpolate", Both("Interpolate to it", "过渡到这张"), [(places[1], "image")]))
 

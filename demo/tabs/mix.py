@@ -10,6 +10,7 @@ from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.tasks.mix import Mix
 from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
 
@@ -65,7 +66,7 @@ def build(desk: Desk) -> None:
             if len(parts) < 2:
                 raise Refusal("A mix needs two things at least: two pictures, or a picture and a prompt.")
             yield from desk.service.draw(
-                lambda model, seeds, chosen, on_step: model.mix(parts, seeds, chosen, on_step),
+                lambda model, *how: Mix(parts).draw(model, *how),
                 None if random_seed else seed,
                 count,
                 settings,

@@ -12,6 +12,7 @@ from dalle2.serving.manner import REWORDING
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS, STRENGTHS
+from dalle2.tasks.text_diff import TextDiff
 from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
 
@@ -89,8 +90,8 @@ def build(desk: Desk) -> None:
                 raise Refusal('"What it should become" is empty: write what the picture should turn into.')
             to, origin = words(new), words(old, needed=False) or None
             yield from desk.service.draw(
-                lambda model, seeds, *how: model.text_diff(
-                    source, to, seeds[0], origin, _strengths(strongest, len(seeds)), *how, way
+                lambda model, seeds, *how: TextDiff(source, to, origin, _strengths(strongest, len(seeds)), way).draw(
+                    model, seeds[:1], *how
                 ),
                 None if random_seed else seed,
                 count,

@@ -10,6 +10,7 @@ from dalle2.serving.limits import words
 from dalle2.serving.manner import REPAINTING
 from dalle2.serving.uploads import open_mask, open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.tasks.inpaint import Inpaint
 from demo.brush import Brush
 from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
@@ -20,7 +21,7 @@ UNDER = "picture => wire.update({value: null, props: {picture: picture?.url ?? n
 
 def build(desk: Desk) -> None:
     """Lay out the tab, with the endpoint `/inpaint`."""
-    if not desk.service.can("inpainting"):
+    if not desk.service.can("inpaint"):
         return
     say, first = desk.say, desk.service.checkpoints[0]
     with desk.tab("retouch", "Retouch", "修改"), desk.task():
@@ -62,7 +63,7 @@ def build(desk: Desk) -> None:
             source, beside = open_picture(picture), words(prompt, needed=False) or None
             repaint = open_mask(mask, source)
             yield from desk.service.draw(
-                lambda model, seeds, *how: model.inpaint(source, repaint, seeds, beside, *how),
+                lambda model, *how: Inpaint(source, repaint, prompt=beside).draw(model, *how),
                 None if random_seed else seed,
                 count,
                 settings,
@@ -75,5 +76,5 @@ def build(desk: Desk) -> None:
     desk.draws(bench, inpaint, [picture, brush, prompt, seed, random_seed, count, settings], [pictures, seed])
     known = [(picture, "sources.0"), (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
     known.append((settings, "record.settings"))
-    desk.reuses("inpainting", "retouch", known)
+    desk.reuses("inpaint", "retouch", known)
     desk.takes(Way("retouch", "retouch", Both("Retouch", "修改"), [(picture, "image")]))

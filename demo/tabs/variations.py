@@ -10,6 +10,7 @@ from dalle2.serving.limits import words
 from dalle2.serving.manner import FROM_PICTURE, RETRACING
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.tasks.variations import Variations
 from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, answers
 from demo.language import Both
 
@@ -35,7 +36,7 @@ def build(desk: Desk) -> None:
         with desk.options():
             count = desk.count()
             seed, random_seed = desk.seed()
-            retraces = desk.service.can("inversion")
+            retraces = desk.service.can("reconstruct")
             keep = gr.Checkbox(False, label=say("Keep the composition", "保持构图"), visible=retraces)
             eta = gr.Slider(
                 0,
@@ -70,7 +71,7 @@ def build(desk: Desk) -> None:
             source, beside = open_picture(picture), words(prompt, needed=False) or None
             freedom = eta if keep_composition else None
             yield from desk.service.draw(
-                lambda model, seeds, chosen, on_step: model.variations(source, seeds, beside, chosen, on_step, freedom),
+                lambda model, *how: Variations(source, beside, freedom).draw(model, *how),
                 None if random_seed else seed,
                 count,
                 settings,

@@ -53,11 +53,9 @@ class KarloModel(UnclipModel):
         self.picture_size = parts.super_res_last.config.sample_size
         self.priors = tuple(kind for kind, name in layout.PRIORS.items() if fingerprint.folder.has(name))
         self.capabilities = frozenset(
-            (["text_to_image"] if self.priors else [])
-            + (["variations"] if parts.image_encoder else [])
-            + (["inversion", "text_diff"] if parts.image_encoder else [])
-            + (["attention"] if self.priors else [])
-            + ["enhancement", "inpainting", "interpolation", "mix"]
+            (["text_to_image", "steps", "attention"] if self.priors else [])
+            + (["variations", "reconstruct", "text_diff", "dimensions"] if parts.image_encoder else [])
+            + ["enhance", "inpaint", "interpolate", "mix", "outpaint"]
         )
         self._fingerprint = fingerprint
         self.reader = Reader(parts.tokenizer, parts.text_encoder)
@@ -85,7 +83,7 @@ class KarloModel(UnclipModel):
         """Describe pictures by these words."""
         self.phrases = phrases
         if phrases is not None and self.parts.image_encoder:
-            self.capabilities |= {"captioning"}
+            self.capabilities |= {"caption"}
 
     @cached_property
     def interpreter(self) -> Interpreter | None:
@@ -208,7 +206,7 @@ class KarloModel(UnclipModel):
         on_step: OnStep | None = None,
         refinements: int = 1,
     ) -> torch.Tensor:
-        self.require("inversion")
+        self.require("reconstruct")
         chosen = self.retracing(settings)
         self._check_rows(embeddings, pictures, prompts)
         stage = self._decoder(embeddings, prompts or [""] * len(pictures), chosen)

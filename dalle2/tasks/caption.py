@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,25 +27,36 @@ class Found:
     score: float
 
 
-def caption(model: Verbs, pictures: Sequence[Image.Image], num: int = 5) -> list[list[Found]]:
+@dataclass(frozen=True)
+class Caption:
     """The `num` nearest captions of each picture, the nearest first.
 
     The words are those of the checkpoint's phrases.json. All concepts in all styles come first; the best of them are
-    then tried on each background.
+    then tried on each background. It draws nothing, and so is no `Request`: it needs neither seeds nor settings.
     """
-    if model.phrases is None:
-        raise ValueError(
-            f"The checkpoint {model.checkpoint} has no phrases.json, the words to describe pictures by: describe "
-            "them by an image-to-text model, with --captioner FOLDER_OR_ID."
-        )
-    model.require("captioning")
-    check_num(num)
-    names = [styled(concept, style) for concept in model.phrases.concepts for style in model.phrases.styles]
-    if model not in _tables:
-        _tables[model] = _embed(model, names)
-    table = _tables[model]
-    embeddings = torch.nn.functional.normalize(model.embed_image(pictures), dim=-1)
-    return [_nearest(model, embedding, names, table, num) for embedding in embeddings]
+
+    name: ClassVar[str] = "caption"
+
+    pictures: Sequence[Image.Image]
+    num: int = 5
+
+    def __post_init__(self) -> None:
+        check_num(self.num)
+
+    def find(self, model: Verbs) -> list[list[Found]]:
+        """The captions of each picture; ValueError for a checkpoint that has no words or no image encoder."""
+        if model.phrases is None:
+            raise ValueError(
+                f"The checkpoint {model.checkpoint} has no phrases.json, the words to describe pictures by: describe "
+                "them by an image-to-text model, with --captioner FOLDER_OR_ID."
+            )
+        model.require(self.name)
+        names = [styled(concept, style) for concept in model.phrases.concepts for style in model.phrases.styles]
+        if model not in _tables:
+            _tables[model] = _embed(model, names)
+        table = _tables[model]
+        embeddings = torch.nn.functional.normalize(model.embed_image(self.pictures), dim=-1)
+        return [_nearest(model, embedding, names, table, self.num) for embedding in embeddings]
 
 
 def check_num(num: int) -> None:

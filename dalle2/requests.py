@@ -1,0 +1,118 @@
+"""`Request`: a task as one frozen value, which the model's methods, the command line, the page and the records share.
+
+A request holds what is asked for. The seeds and the settings come to it when it is drawn, because the same request
+can be drawn with several of them.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from PIL import Image
+
+from dalle2 import images
+from dalle2.settings import OnStep, Settings, StageSettings, Step, check_prompt
+from dalle2.verbs import Verbs
+
+# The pictures that a record may name, by the names that it gives them (see `name_of`).
+Pictures = Mapping[str, Image.Image]
+
+
+@dataclass(frozen=True)
+class Request(ABC):
+    """What is asked of a checkpoint; ValueError, when it is made, for what no checkpoint can do.
+
+    Attributes:
+        name: the task's name in every room: its module, the model's method, the capability, the command, the tab, and
+            the "task" of a record.
+        former_name: what records called the task before it had that name; "" where it never had another.
+    """
+
+    name: ClassVar[str]
+    former_name: ClassVar[str] = ""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those that run, in this order, of "prior", "inversion", "decoder" and "upsampler"."""
+        return ("prior", "decoder", "upsampler")
+
+    @property
+    def series(self) -> int | None:
+        """As how many pictures it counts, where all of them come from one seed; None where each seed is one picture."""
+        return None
+
+    def rows(self, settings: Settings) -> dict[str, StageSettings]:
+        """Of these settings, those of the stages that run; an inversion takes the decoder's."""
+        rows = {stage: settings.stages.get("decoder" if stage == "inversion" else stage) for stage in self.stages}
+        return {stage: row for stage, row in rows.items() if row is not None}
+
+    def steps(self, settings: Settings) -> dict[str, int]:
+        """How many steps each of the stages that run tells of."""
+        return {stage: row.num_inference_steps for stage, row in self.rows(settings).items()}
+
+    def adapt(self, settings: Settings) -> Settings:
+        """A checkpoint's own settings as this task needs them."""
+        return settings
+
+    def settle(self, chosen: Settings) -> Settings:
+        """Settings that somebody chose, with what the request itself says put in their place."""
+        return chosen
+
+    @abstractmethod
+    def draw(
+        self,
+        model: Verbs,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        """The pictures, each with its record in `info["parameters"]`: one for each seed, or a series from the only one.
+
+        Without settings the checkpoint's own, adapted. ValueError for what the checkpoint cannot do.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
+        """The request of which this picture is all, or a part where a series cannot be drawn in parts.
+
+        KeyError where the record lacks something, or names a picture that is not among these.
+        """
+
+
+def optional_prompt(prompt: str | None) -> str | None:
+    """The prompt without the blanks around it, or None; ValueError when it cannot be drawn."""
+    return None if prompt is None else check_prompt(prompt)
+
+
+def only(seeds: Sequence[int]) -> int:
+    """The seed of a series."""
+    if len(seeds) != 1:
+        raise ValueError(f"All pictures of a series come from one seed: give one, not {len(seeds)}.")
+    return seeds[0]
+
+
+def name_of(content: str | Image.Image) -> str:
+    """How a record names what a picture was drawn from: a prompt by itself, a picture by the hash of its pixels."""
+    if isinstance(content, str):
+        return content
+    return "sha256:" + hashlib.sha256(images.to_rgb(content).tobytes()).hexdigest()
+
+
+def content_of(name: str, pictures: Pictures) -> str | Image.Image:
+    """The inverse of `name_of`; KeyError for a picture that is not among these."""
+    return pictures[name] if name.startswith("sha256:") else name
+
+
+def part_of(on_step: OnStep | None, index: int, parts: int, before: Sequence[Image.Image] = ()) -> OnStep | None:
+    """What hears of one part of several as of a share of the whole, with the pictures that were done before."""
+    if on_step is None:
+        return None
+
+    def tell(step: Step) -> None:
+        done, total = index * step.total + step.index, parts * step.total
+        on_step(Step(step.stage, done, total, lambda: [*before, *step.pictures()]))
+
+    return tell

@@ -1,0 +1,51 @@
+"""Attention: which pixels the decoder drew while it looked at each word."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from PIL import Image
+
+from dalle2 import images
+from dalle2.requests import Pictures, Request, only
+from dalle2.settings import OnStep, Settings, check_prompt
+from dalle2.verbs import Verbs
+
+
+@dataclass(frozen=True)
+class Attention(Request):
+    """The picture of the prompt, then for each word the same picture lit where the decoder read that word.
+
+    Punctuation is read by the decoder as well, and not shown.
+    """
+
+    name: ClassVar[str] = "attention"
+
+    prompt: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt", check_prompt(self.prompt))
+
+    @property
+    def series(self) -> int | None:
+        return 1  # picture, lit once a word
+
+    def draw(
+        self,
+        model: Verbs,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        model.require(self.name)
+        seed = only(seeds)
+        picture, looked = model.attend(self.prompt, seed, settings, on_step)
+        maps = zip(looked.words, looked.maps.numpy(), strict=True)
+        shown = [(word, heat) for word, heat in maps if any(map(str.isalnum, word))]
+        drawn = [picture, *(images.lit(picture, heat) for _, heat in shown)]
+        details = [{"prompt": self.prompt, "word": word} for word in ("", *(word for word, _ in shown))]
+        return model.sign(self.name, drawn, [seed] * len(drawn), settings, details)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
+        return cls(record["prompt"])

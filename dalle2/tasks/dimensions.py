@@ -1,0 +1,83 @@
+"""Dimensions: a picture from a growing number of the principal axes of its embedding (paper, section 4, figure 7)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from PIL import Image
+
+from dalle2 import embeddings as maths
+from dalle2.requests import Pictures, Request, content_of, name_of, only, part_of
+from dalle2.settings import MAX_FRAMES, OnStep, Settings
+from dalle2.verbs import Verbs, generators
+
+# As many embeddings as the prior imagines without a word, to see in which directions embeddings differ.
+IMAGINED, AT_ONCE = 256, 32
+
+
+@dataclass(frozen=True)
+class Dimensions(Request):
+    """The picture drawn from the first `counts` principal axes of its embedding, all from one seed.
+
+    The axes are those of the embeddings of `others`; without them, of IMAGINED embeddings that the prior draws
+    for no text at all. A count above their number means all of them.
+    """
+
+    name: ClassVar[str] = "dimensions"
+
+    picture: Image.Image
+    counts: Sequence[int]
+    others: Sequence[Image.Image] | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.counts) <= MAX_FRAMES or not all(isinstance(k, int) and k >= 0 for k in self.counts):
+            raise ValueError(f"Name 1 to {MAX_FRAMES} numbers of axes, each 0 or more.")
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("prior", "decoder", "upsampler") if self.others is None else ("decoder", "upsampler")
+
+    @property
+    def series(self) -> int | None:
+        return len(self.counts)
+
+    def steps(self, settings: Settings) -> dict[str, int]:
+        each = super().steps(settings)
+        return {stage: count * (IMAGINED // AT_ONCE if stage == "prior" else 1) for stage, count in each.items()}
+
+    def draw(
+        self,
+        model: Verbs,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        model.require(self.name)
+        seeds = [only(seeds)] * len(self.counts)
+        generator = generators(seeds)
+        embedding = model.embed_image([self.picture])[0]
+        known = _imagined(model, settings, on_step) if self.others is None else model.embed_image(self.others)
+        mean, axes = maths.principal_axes(known)
+        rows = torch.stack([maths.project(embedding, mean, axes[:count]) for count in self.counts])
+        drawn = model.decode(rows, generator, None, settings, on_step)
+        shared = {"picture": name_of(self.picture), "others": None if self.others is None else len(self.others)}
+        details = [{**shared, "axes": min(count, len(axes))} for count in self.counts]
+        return model.sign(self.name, drawn, seeds, settings, details)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
+        if record["others"] is not None:  # their axes are not in the record
+            raise KeyError("others")
+        return cls(content_of(record["picture"], pictures), [record["axes"]])
+
+
+def _imagined(model: Verbs, settings: Settings | None, on_step: OnStep | None) -> torch.Tensor:
+    """What the prior draws for the empty prompt: the spread of all pictures that it knows."""
+    model.require("text_to_image")
+    firsts = range(0, IMAGINED, AT_ONCE)
+    rows = []
+    for index, first in enumerate(firsts):
+        tell = part_of(on_step, index, len(firsts))
+        rows.append(model.embed_prompt([""] * AT_ONCE, range(first, first + AT_ONCE), settings, tell))
+    return torch.cat(rows)

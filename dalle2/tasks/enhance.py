@@ -1,0 +1,128 @@
+"""Enhancement: a picture made larger by the checkpoint's own upsampler.
+
+The upsampler learned to make pictures four times larger (paper, section 2.1). It is a convolution, so that it can
+take a finished picture for a small one and draw it at four times its side. What it changes of the colours on the way
+is put back (iterative back-projection, Irani and Peleg 1991), so that the enlarged picture, averaged down, is the
+picture that it came from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from PIL import Image
+
+from dalle2 import images
+from dalle2.requests import Pictures, Request, content_of, name_of
+from dalle2.settings import SIZES, OnStep, Settings
+from dalle2.verbs import Verbs, generators
+
+FACTOR = 4  # that the upsampler learned
+LARGEST = 512  # pixels a side: beyond it the networks invent a grain, and a smooth resize is nearer to the truth
+PROJECTIONS = 2
+
+
+@dataclass(frozen=True)
+class Enhance(Request):
+    """The middle square of a small picture, enlarged by the upsampler alone, one for each seed.
+
+    Without a `size` it becomes as large as what the checkpoint draws, as the upsampler has it. With one it has so many
+    pixels a side, which must be more than it has now, and keeps its colours; a record that it carries stays, with the
+    new "size".
+    """
+
+    name: ClassVar[str] = "enhance"
+    former_name: ClassVar[str] = "enhancement"
+
+    picture: Image.Image
+    size: int | None = None
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        return ("upsampler",)
+
+    def draw(
+        self,
+        model: Verbs,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        model.require(self.name)
+        side, size = min(self.picture.size), self.size
+        small = images.to_tensor([images.square(images.to_rgb(self.picture), side)])
+        if size is None:
+            self._check_smaller(model.picture_size)
+            pixels = [model.upsample(small, generators([seed]), settings, on_step) for seed in seeds]
+            drawn = images.to_pictures(torch.cat(pixels))
+            return model.sign(self.name, drawn, seeds, settings, [{"picture": name_of(self.picture)}] * len(drawn))
+        check_side(size, side, model.picture_size)
+        drawn = [_enlarged(model, small, size, seed, settings, on_step) for seed in seeds]
+        if images.RECORD_KEY not in self.picture.info:
+            details = {"picture": name_of(self.picture), "size": size}
+            return model.sign(self.name, drawn, seeds, settings, [details] * len(drawn))
+        for picture in drawn:
+            images.write_record(picture, images.read_record(self.picture) | {"size": size})
+        return drawn
+
+    def _check_smaller(self, most: int) -> None:
+        """ValueError unless the upsampler, which makes pictures of `most` pixels a side, makes this one larger."""
+        if min(self.picture.size) >= most:
+            raise ValueError(
+                f"The picture has {images.size_of(self.picture)} pixels, and the upsampler of this checkpoint makes "
+                f"{most} × {most}: give a smaller one."
+            )
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
+        return cls(content_of(record["picture"], pictures), record.get("size"))
+
+
+def check_side(side: int, own: int, most: int) -> int:
+    """The side; ValueError unless a picture of `own` pixels can be enlarged to it by a model that draws `most`."""
+    if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= SIZES[-1]:
+        raise ValueError(f"A picture is enlarged to a whole number of pixels up to {SIZES[-1]}, not {side!r}.")
+    if own > most:
+        raise ValueError(
+            f"The picture's shorter side has {own} pixels, and this checkpoint enlarges pictures of at most {most}: "
+            "it would only lose detail. Give a smaller picture."
+        )
+    if side <= own:
+        raise ValueError(f"The picture's shorter side has {own} pixels already: choose a size above that, not {side}.")
+    return side
+
+
+def passes(own: int, side: int, most: int) -> int:
+    """How often the upsampler runs to enlarge a picture of `own` pixels by a model that draws `most`."""
+    limit, times = _limit(side, most), 0
+    while own < limit:
+        own, times = own * FACTOR, times + 1
+    return times
+
+
+def _limit(side: int, most: int) -> int:
+    """Up to where the upsampler enlarges; beyond it a smooth resize does."""
+    return min(side, max(LARGEST, most), FACTOR * most)
+
+
+def _enlarged(
+    model: Verbs, small: torch.Tensor, side: int, seed: int, settings: Settings | None, on_step: OnStep | None
+) -> Image.Image:
+    """Pixels (1, 3, s, s) in [-1, 1] -> a picture of `side` pixels a side."""
+    limit = _limit(side, model.picture_size)
+    while small.shape[-1] < limit:
+        small = _larger(model, small, min(small.shape[-1] * FACTOR, limit), seed, settings, on_step)
+    (large,) = images.to_pictures(small)
+    return large if large.width == side else large.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _larger(
+    model: Verbs, small: torch.Tensor, side: int, seed: int, settings: Settings | None, on_step: OnStep | None
+) -> torch.Tensor:
+    """Pixels (1, 3, s, s) in [-1, 1] -> (1, 3, side, side), whose average over each small pixel is that pixel."""
+    large = model.upsample(small, generators([seed]), settings, on_step, side=side)
+    for _ in range(PROJECTIONS):
+        lost = small - torch.nn.functional.interpolate(large, size=small.shape[-2:], mode="area")
+        large = large + torch.nn.functional.interpolate(lost, size=large.shape[-2:], mode="bicubic")
+    return large.clamp(-1, 1)

@@ -1,0 +1,45 @@
+"""Inpainting: what is marked in a picture is painted anew, the rest stays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from PIL import Image
+
+from dalle2 import images
+from dalle2.requests import Pictures, content_of, name_of
+from dalle2.tasks.repainting import Canvas, Repaint
+
+
+@dataclass(frozen=True)
+class Inpaint(Repaint):
+    """The picture's middle square with what is white in `mask` painted anew, one for each seed.
+
+    Where the mask is black, not a level of a pixel changes. Without a prompt it is painted in the picture's own
+    spirit. ValueError when mask and picture differ in size; a mask without white gives the picture back.
+    """
+
+    name: ClassVar[str] = "inpaint"
+    former_name: ClassVar[str] = "inpainting"
+
+    mask: Image.Image
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "mask", images.to_mask(self.mask))
+        if self.mask.size != self.picture.size:
+            raise ValueError(
+                f"The mask has {images.size_of(self.mask)} pixels and the picture {images.size_of(self.picture)}: "
+                "make them the same size."
+            )
+
+    def canvas(self, side: int) -> Canvas:
+        return Canvas(images.square(images.to_rgb(self.picture), side), images.square(self.mask, side))
+
+    def details(self) -> dict[str, Any]:
+        return {"picture": name_of(self.picture), "mask": name_of(self.mask)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
+        picture, mask = (content_of(record[key], pictures) for key in ("picture", "mask"))
+        return cls(picture, mask, prompt=record["prompt"] or None)

@@ -1,0 +1,97 @@
+"""Interpolation: the way from a picture or prompt to another, in frames (paper, section 3.2)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from PIL import Image
+
+from dalle2 import embeddings as maths
+from dalle2.requests import Pictures, Request, content_of, name_of, only
+from dalle2.settings import MAX_FRAMES, OnStep, Settings
+from dalle2.verbs import Verbs, generators
+
+
+@dataclass(frozen=True)
+class Interpolate(Request):
+    """Frames on the way through two or more pictures or prompts, all from one seed.
+
+    `frames` is how many, evenly, or their positions from 0 to 1. With `noise` "fixed" all frames share the seed's
+    noise, so that only the content moves; with "slerp" the ends are pictures, and the noise goes from one's own
+    to the next one's. With `loop` the way leads back to the first end, which is not repeated.
+    """
+
+    name: ClassVar[str] = "interpolate"
+    former_name: ClassVar[str] = "interpolation"
+
+    ends: Sequence[str | Image.Image]
+    frames: int | Sequence[float] = 8
+    noise: Literal["fixed", "slerp"] = "fixed"
+    loop: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.ends) < 2:
+            raise ValueError("An interpolation needs at least two ends, pictures or prompts.")
+        if self.noise not in ("fixed", "slerp"):
+            raise ValueError(f"The noise of an interpolation is fixed or slerp, not {self.noise!r}.")
+        if self.noise == "slerp" and self._worded:
+            raise ValueError("Only a picture has a noise of its own: with prompts among the ends, leave it fixed.")
+        if isinstance(self.frames, int) and self.frames < 2:
+            raise ValueError("An interpolation needs at least two frames.")
+        if isinstance(self.frames, int) and self.frames > MAX_FRAMES:
+            raise ValueError(f"An interpolation has at most {MAX_FRAMES} frames, not {self.frames:,}.")
+
+    @property
+    def _worded(self) -> bool:
+        return any(isinstance(end, str) for end in self.ends)
+
+    @property
+    def positions(self) -> list[float]:
+        """Where the frames lie on the way, 0..1."""
+        if not isinstance(self.frames, int):
+            return [float(position) for position in self.frames]
+        return [index / (self.frames if self.loop else self.frames - 1) for index in range(self.frames)]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        first = "prior" if self._worded else "inversion" if self.noise == "slerp" else None
+        return (*([first] if first else []), "decoder", "upsampler")
+
+    @property
+    def series(self) -> int | None:
+        return len(self.positions)
+
+    def adapt(self, settings: Settings) -> Settings:
+        return settings.retracing() if self.noise == "slerp" else settings
+
+    def draw(
+        self,
+        model: Verbs,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        model.require(self.name)
+        seed, start, positions = only(seeds), None, self.positions
+        if self.noise == "slerp":
+            settings = model.retracing(settings)
+        generator = generators([seed] * len(positions))
+        embeddings = model.embed(self.ends, seed, settings, on_step)
+        if self.noise == "slerp":
+            own = model.invert(self.ends, embeddings, None, settings, on_step)
+            start = maths.path(self._closed(own.flatten(1)), positions).unflatten(1, own.shape[1:])
+        way = maths.path(self._closed(embeddings), positions)
+        drawn = model.decode(way, generator, None, settings, on_step, start)
+        shared = {"ends": [name_of(end) for end in self.ends], "noise": self.noise, "loop": self.loop}
+        details = [{**shared, "position": position} for position in positions]
+        return model.sign(self.name, drawn, [seed] * len(positions), settings, details)
+
+    def _closed(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows, and in a loop the first one again after the last."""
+        return torch.cat([rows, rows[:1]]) if self.loop else rows
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
+        ends = [content_of(end, pictures) for end in record["ends"]]
+        return cls(ends, [float(record["position"])], record.get("noise", "fixed"), bool(record.get("loop")))

@@ -1,0 +1,54 @@
+"""Mixes: several pictures and prompts in one, by weight."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from PIL import Image
+
+from dalle2 import embeddings as maths
+from dalle2.requests import Pictures, Request, content_of, name_of
+from dalle2.settings import OnStep, Settings
+from dalle2.verbs import Verbs, generators
+
+
+@dataclass(frozen=True)
+class Mix(Request):
+    """Pictures of several pictures or prompts at once, one for each seed.
+
+    `parts` are the contents with their weights. A negative weight takes a content away; the weights may not sum to
+    zero.
+    """
+
+    name: ClassVar[str] = "mix"
+
+    parts: Sequence[tuple[str | Image.Image, float]]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("A mix needs at least one picture or prompt.")
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        worded = any(isinstance(content, str) for content, _ in self.parts)
+        return ("prior", "decoder", "upsampler") if worded else ("decoder", "upsampler")
+
+    def draw(
+        self,
+        model: Verbs,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        model.require(self.name)
+        contents, weights = zip(*self.parts, strict=True)
+        generator = generators(seeds)
+        mixed = [maths.mix(model.embed(contents, seed, settings, on_step), weights) for seed in seeds]
+        drawn = model.decode(torch.stack(mixed), generator, None, settings, on_step)
+        named = [[name_of(content), weight] for content, weight in self.parts]
+        return model.sign(self.name, drawn, seeds, settings, [{"parts": named}] * len(seeds))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
+        return cls([(content_of(name, pictures), weight) for name, weight in record["parts"]])

@@ -1,0 +1,55 @@
+"""Steps: what is predicted at each denoising step of drawing a prompt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from PIL import Image
+
+from dalle2.requests import Pictures, Request, only
+from dalle2.settings import OnStep, Settings, Step, check_prompt
+from dalle2.verbs import Verbs, generators
+
+
+@dataclass(frozen=True)
+class Steps(Request):
+    """The clean picture as predicted at each step of the decoder and of the upsampler, at the picture's size."""
+
+    name: ClassVar[str] = "steps"
+
+    prompt: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt", check_prompt(self.prompt))
+
+    @property
+    def series(self) -> int | None:
+        return 1  # picture, seen at each of its steps
+
+    def draw(
+        self,
+        model: Verbs,
+        seeds: Sequence[int],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]:
+        model.require("text_to_image")
+        seed, side = only(seeds), model.picture_size
+        predicted: list[Image.Image] = []
+        details: list[dict[str, Any]] = []
+
+        def collect(step: Step) -> None:
+            for picture in step.pictures():
+                predicted.append(picture.resize((side, side), Image.Resampling.NEAREST))
+                details.append({"prompt": self.prompt, "stage": step.stage, "step": step.index})
+            if on_step:
+                on_step(step)
+
+        noise = generators([seed])
+        embedding = model.embed_prompt([self.prompt], noise, settings, on_step)
+        model.decode(embedding, noise, [self.prompt], settings, collect)
+        return model.sign(self.name, predicted, [seed] * len(predicted), settings, details)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
+        return cls(record["prompt"])
