@@ -347,4 +347,4 @@ def _damaged(why: object) -> str:
 
 def size_of(picture: Image.Image) -> str:
     """ "40 × 30", for sentences."""
-    return f"{picture.width} × {picture.height}"
+    return " × ".join(map(str, picture.size))

@@ -13,7 +13,16 @@ from demo.language import LONGEST, REFUSALS, in_chinese, refused
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("demo", "demo/tabs", "dalle2/serving", "dalle2/tasks")
-FILES = ("finiteness.py", "formats.py", "settings.py", "images.py", "verbs.py", "embeddings.py", "sampling.py")
+FILES = (
+    "finiteness.py",
+    "formats.py",
+    "settings.py",
+    "images.py",
+    "requests.py",
+    "verbs.py",
+    "embeddings.py",
+    "sampling.py",
+)
 WORDS = ("This file", "text encoder", "image encoder", "text projection")  # that change from sentence to sentence
 # For those who write programs or start servers; no visitor can bring these about.
 UNSEEN = (
@@ -22,7 +31,7 @@ UNSEEN = (
     *("There is no scheduler", "The picture is of the task", "Name 1 to", "text_to_image takes", "reconstruct takes"),
     *("enhance takes", "The noise of an interpolation", "Only a picture has a noise", "A mix needs at least"),
     *("An interpolation needs at least two ends", "An interpolation has at most", "The weights of a mix must be num"),
-    "The way of a text diff",
+    *("The way of a text diff", "All pictures of a series come from"),
 )
 
 

@@ -534,10 +534,11 @@ for room in pkgutil.walk_packages(serving.__path__, "dalle2.serving."):
     import_module(room.name)
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_picture
+from dalle2.tasks.variations import Variations
 
 picture = open_picture(base64.b64decode(sys.argv[2]))
 service = Service.open(sys.argv[1])
-task = lambda model, seeds, *how: model.variations(picture, seeds, None, *how)
+task = lambda model, *how: Variations(picture).draw(model, *how)
 *_, drawing = service.draw(task, 7, 2, "fast")
 print(len(drawing.pictures), drawing.finished)
 """
