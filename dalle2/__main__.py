@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dalle2.cli import parsers
 
@@ -26,9 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parsers.parse(arguments)
         print(_beginning(options), file=sys.stderr, flush=True)
-        from dalle2.cli import commands
+        from dalle2.cli import drawing
 
-        for line in commands.run(options):
+        for line in drawing.run(options):
             lines.append(line)
     except (ValueError, OSError) as error:
         print(f"dalle2: {_sentence(error)}", file=sys.stderr)
@@ -44,14 +45,14 @@ def _beginning(options: argparse.Namespace) -> str:
     if options.task is None and options.source is not None:
         return f"Reading {options.source} …"
     source = getattr(options, "captioner", None) or options.checkpoint or "emoji"
-    match options.task:
-        case None:
-            return f'Opening {source} to draw "{_shortened(options.prompt)}" …'
-        case "steps" | "attention":
-            return f'Opening {source} for {options.task} of "{_shortened(options.contents[0])}" …'
-        case "interpolate" | "mix":
-            return f"Opening {source} for {options.task} of {len(options.contents)} contents …"
-    return f"Opening {source} for {options.task} of {options.contents[0]} …"
+    if options.task is None:
+        return f'Opening {source} to draw "{_shortened(options.prompt)}" …'
+    first, *others = options.contents
+    if others or not isinstance(first, str | Path):
+        subject = f"{len(options.contents)} contents"
+    else:
+        subject = f'"{_shortened(first)}"' if isinstance(first, str) else first
+    return f"Opening {source} for {options.task} of {subject} …"
 
 
 def _shortened(prompt: str) -> str:

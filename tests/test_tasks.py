@@ -12,6 +12,7 @@ from PIL import Image
 from dalle2 import embeddings as maths
 from dalle2 import images
 from dalle2.__main__ import main
+from dalle2.cli import parsers
 from dalle2.families import load
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
@@ -313,10 +314,21 @@ def test_a_film_by_command(files: dict[str, str], tiny_checkpoint: Path, tmp_pat
         assert opened.n_frames == 3
 
 
-@pytest.mark.parametrize("word", ["mix", "steps", "diff"])
-def test_a_prompt_may_be_a_tasks_name(word: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    assert main([word, "--seed", "1", "--steps", "1", "-o", str(tmp_path), "--checkpoint", str(tiny_checkpoint)]) == 0
-    assert images.read_record(tmp_path / f"{word}-1.png")["prompt"] == word
+@pytest.mark.parametrize("word", ["mix", "steps", "diff", "text_diff"])
+def test_a_word_that_is_a_task_is_no_prompt(word: str, tmp_path: Path, capsys: Capture) -> None:
+    assert main([word, "--seed", "1", "-o", str(tmp_path)]) == 1
+    sentence = capsys.readouterr().err
+    assert f"The task {word} needs" in sentence and "to draw the word itself, write a longer prompt" in sentence
+
+
+def test_a_command_may_have_its_former_name(files: dict[str, str], capsys: Capture) -> None:
+    assert {parsers.task_of([name, files["a"]]) for name in ("diff", "text_diff")} == {"text_diff"}
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "text_diff or diff  PICTURE moved" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["diff", "--help"])
+    assert "Also called text_diff." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

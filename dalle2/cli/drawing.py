@@ -15,24 +15,13 @@ from tqdm import tqdm
 from dalle2 import formats, images
 from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.cli.output import Progress
+from dalle2.cli.parsers import TASKS
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.requests import Request
 from dalle2.settings import Settings, Step, check_seed
 from dalle2.tasks import request_of
-from dalle2.tasks.attention import Attention
-from dalle2.tasks.caption import Caption
-from dalle2.tasks.dimensions import Dimensions
-from dalle2.tasks.enhance import Enhance, check_side, passes
-from dalle2.tasks.inpaint import Inpaint
-from dalle2.tasks.interpolate import Interpolate
-from dalle2.tasks.mix import Mix
-from dalle2.tasks.outpaint import Outpaint
-from dalle2.tasks.reconstruct import Reconstruct
-from dalle2.tasks.steps import Steps
-from dalle2.tasks.text_diff import TextDiff
+from dalle2.tasks.enhance import check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.tasks.variations import Variations
 from dalle2.understanding.answer import literal
 from dalle2.understanding.sentences import sentence
 
@@ -145,7 +134,7 @@ class _Progress(Progress):
 
 def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     seeds, destination = options.seeds, options.destination
-    request = _request(options)
+    request = TASKS[options.task].request(options)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = _settings(options, request.adapt(model.settings), model).negated(request.stages)
     _check_size(options, model)
@@ -166,14 +155,14 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
 
 def _captions(options: argparse.Namespace) -> list[str]:
     """Lines of a table: picture, score, caption."""
-    request = Caption([images.open_picture(file) for file in options.files], options.num)
+    request = TASKS["caption"].request(options)
     if options.captioner:
         from dalle2.captioner import Captioner
 
         model = Captioner(options.captioner, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     else:
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    found = request.find(model)
+    found = model.caption(request.pictures, request.num)
     return [
         f"{name}\t{one.score:.3f}\t{one.caption}"
         for name, captions in zip(options.contents, found, strict=True)
@@ -186,47 +175,3 @@ def _settings(options: argparse.Namespace, own: Settings, model: UnclipModel) ->
     if options.scheduler:  # what only the task's own scheduler can do must not stand in its way
         own = own.changed({"decoder": {"times": 1}})
     return chosen_settings(options, model, own)
-
-
-def _request(options: argparse.Namespace) -> Request:  # noqa: C901  a case a task
-    """What is asked for, its files opened and its numbers read."""
-    first = options.contents[0]
-    match options.task:
-        case "steps":
-            return Steps(first)
-        case "attention":
-            return Attention(first)
-        case "interpolate":
-            ends = [_content(content) for content in options.contents]
-            return Interpolate(ends, options.frames, options.noise, options.loop)
-        case "mix":
-            return Mix([(_content(content), weight) for content, weight in options.contents])
-        case "inpaint":
-            mask = images.open_mask(options.mask or first)
-            return Inpaint(images.open_picture(first), mask, prompt=options.prompt)
-        case "enhance" if options.size:
-            return Enhance(images.open_with_record(first), options.size)
-    picture = images.open_picture(first)
-    match options.task:
-        case "variations":
-            return Variations(picture, options.prompt, options.eta)
-        case "reconstruct":
-            return Reconstruct([picture], options.refinements)
-        case "diff":
-            return TextDiff(picture, options.to, options.old, options.strengths, options.way)
-        case "outpaint":
-            return Outpaint(picture, options.share, tuple(options.anchor), prompt=options.prompt)
-        case "enhance":
-            return Enhance(picture)
-    return Dimensions(picture, options.axes, _folder(options.pictures))
-
-
-def _content(content: str | Path) -> str | Image.Image:
-    return content if isinstance(content, str) else images.open_picture(content)
-
-
-def _folder(folder: str | None) -> list[Image.Image] | None:
-    if folder is None:
-        return None
-    files = [file for file in sorted(Path(folder).expanduser().rglob("*")) if file.is_file() and file.name[0] != "."]
-    return [images.open_picture(file) for file in files]

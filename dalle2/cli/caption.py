@@ -1,0 +1,46 @@
+"""`python -m dalle2 caption PICTURE …`: what pictures show, in words."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dalle2.cli import kinds
+from dalle2.cli.arguments import DTYPES
+from dalle2.cli.command import Command
+
+if TYPE_CHECKING:
+    from dalle2.tasks.caption import Caption
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Pictures, how many captions, and what finds them: it draws nothing, and has no other option."""
+    parser.add_argument("contents", nargs="+", metavar="PICTURE", type=kinds.picture_name)
+    parser.add_argument("--num", type=kinds.whole, default=5, help="captions of each picture; default 5")
+    parser.add_argument("--captioner", metavar="FOLDER_OR_ID", help="an image-to-text model, instead of the checkpoint")
+    parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
+    parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
+    parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
+    parser.set_defaults(compile=False)
+
+
+def check(options: argparse.Namespace) -> None:
+    """ValueError for options that belong to the checkpoint beside another captioner."""
+    if options.captioner and (options.checkpoint or options.dtype):
+        raise ValueError("--captioner describes without a checkpoint: leave out --checkpoint and --dtype.")
+
+
+def request(options: argparse.Namespace) -> "Caption":
+    """What the options ask for, its files opened."""
+    from dalle2.images import open_picture
+    from dalle2.tasks.caption import Caption
+
+    return Caption([open_picture(name.expanduser()) for name in options.contents], options.num)
+
+
+COMMAND = Command(
+    "caption",
+    "what each PICTURE shows, in words, the nearest caption first",
+    add,
+    request,
+    check=check,
+    draws=False,
+)

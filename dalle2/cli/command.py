@@ -1,0 +1,68 @@
+"""`Command`: a task on the command line, as one value of its file in this room."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dalle2.cli import kinds
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from dalle2.requests import Request
+
+
+@dataclass(frozen=True)
+class Command:
+    """`python -m dalle2 NAME …`.
+
+    Attributes:
+        name: the task's.
+        help: one line for the list of tasks.
+        add: adds what the task starts from, as `contents`, and the options that only it has.
+        request: the options -> what is asked for. It imports what it needs when it is called, which takes seconds.
+        check: ValueError for options that do not go together.
+        aliases: what the command was called before, and still may be.
+        series: whether it draws a picture for each frame, strength, step or word, and not one for each seed.
+        film: whether a series can be saved as a film.
+        draws: False for a task that tells of pictures, and so has none of the options of drawing.
+    """
+
+    name: str
+    help: str
+    add: Callable[[argparse.ArgumentParser], None]
+    request: "Callable[[argparse.Namespace], Request]"
+    check: Callable[[argparse.Namespace], None] = lambda options: None
+    aliases: tuple[str, ...] = ()
+    series: bool = False
+    film: bool = False
+    draws: bool = True
+
+
+def add_picture(parser: argparse.ArgumentParser) -> None:
+    """The picture that a task starts from."""
+    parser.add_argument("contents", nargs=1, metavar="PICTURE", type=kinds.picture)
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """The prompt that a task starts from, with or without quotes."""
+    parser.add_argument("contents", nargs="+", metavar="PROMPT", action=kinds.Words)
+
+
+def add_count(parser: argparse.ArgumentParser) -> None:
+    """How many pictures, where each seed is one."""
+    parser.add_argument("-n", type=kinds.whole, metavar="N", help="how many pictures (seeds count up); default 1")
+
+
+def add_prompt(parser: argparse.ArgumentParser) -> None:
+    """A prompt beside the picture."""
+    parser.add_argument("--prompt", type=kinds.prompt, help="what the picture should show")
+
+
+def open_content(content: str | Path) -> "str | Image.Image":
+    """A prompt as it is, and a file as its picture."""
+    from dalle2.images import open_picture
+
+    return content if isinstance(content, str) else open_picture(content)

@@ -1,0 +1,40 @@
+"""`python -m dalle2 dimensions PICTURE`: a picture from a growing number of the axes of its embedding."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dalle2.cli import kinds
+from dalle2.cli.command import Command, add_picture
+
+if TYPE_CHECKING:
+    from dalle2.tasks.dimensions import Dimensions
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """A picture, how many axes, and whose."""
+    add_picture(parser)
+    axes = [2**power for power in range(9)]
+    parser.add_argument("--axes", type=kinds.numbers(int), default=axes, help="with commas; default 1,2,4 to 256")
+    whose = "whose axes; default: what the prior imagines"
+    parser.add_argument("--pictures", metavar="FOLDER", type=kinds.folder, help=whose)
+
+
+def request(options: argparse.Namespace) -> "Dimensions":
+    """What the options ask for, its files opened."""
+    from dalle2.images import open_picture
+    from dalle2.tasks.dimensions import Dimensions
+
+    others = None
+    if options.pictures is not None:
+        files = [file for file in sorted(options.pictures.rglob("*")) if file.is_file() and file.name[0] != "."]
+        others = [open_picture(file) for file in files]
+    return Dimensions(open_picture(options.contents[0]), options.axes, others)
+
+
+COMMAND = Command(
+    "dimensions",
+    "PICTURE from a growing number of the principal axes of its embedding",
+    add,
+    request,
+    series=True,
+)

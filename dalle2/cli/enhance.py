@@ -1,0 +1,32 @@
+"""`python -m dalle2 enhance PICTURE`: a small picture enlarged by the upsampler alone."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dalle2.cli.command import Command, add_picture
+
+if TYPE_CHECKING:
+    from dalle2.tasks.enhance import Enhance
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """A picture; `--size`, which all commands have, says how large it becomes."""
+    add_picture(parser)
+
+
+def request(options: argparse.Namespace) -> "Enhance":
+    """What the options ask for, its files opened."""
+    from dalle2.images import open_picture, open_with_record
+    from dalle2.tasks.enhance import Enhance
+
+    # Made larger than the checkpoint draws, a picture that was drawn here keeps its record.
+    read = open_with_record if options.size else open_picture
+    return Enhance(read(options.contents[0]), options.size)
+
+
+COMMAND = Command(
+    "enhance",
+    "a small PICTURE, enlarged by the upsampler alone",
+    add,
+    request,
+)

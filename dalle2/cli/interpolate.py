@@ -1,0 +1,36 @@
+"""`python -m dalle2 interpolate A B …`: the way from a picture or prompt to another, in frames or as a film."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dalle2.cli import kinds
+from dalle2.cli.command import Command, open_content
+
+if TYPE_CHECKING:
+    from dalle2.tasks.interpolate import Interpolate
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The ends of the way, and its frames."""
+    parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT", type=kinds.content, action=kinds.Ends)
+    parser.add_argument("--frames", type=kinds.whole, default=8, help="default 8; -o way.gif or way.mp4: a film")
+    parser.add_argument("--noise", choices=("fixed", "slerp"), default="fixed", help="slerp: the pictures' own")
+    parser.add_argument("--loop", action="store_true", help="lead back to the first end")
+
+
+def request(options: argparse.Namespace) -> "Interpolate":
+    """What the options ask for, its files opened."""
+    from dalle2.tasks.interpolate import Interpolate
+
+    ends = [open_content(content) for content in options.contents]
+    return Interpolate(ends, options.frames, options.noise, options.loop)
+
+
+COMMAND = Command(
+    "interpolate",
+    "the way through two or more pictures or prompts",
+    add,
+    request,
+    series=True,
+    film=True,
+)

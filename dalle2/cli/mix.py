@@ -1,0 +1,31 @@
+"""`python -m dalle2 mix A=0.7 B=0.3 …`: pictures and prompts in one, by weight."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dalle2.cli import kinds
+from dalle2.cli.command import Command, add_count, open_content
+
+if TYPE_CHECKING:
+    from dalle2.tasks.mix import Mix
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The parts, each with its weight."""
+    parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT", type=kinds.part)
+    add_count(parser)
+
+
+def request(options: argparse.Namespace) -> "Mix":
+    """What the options ask for, its files opened."""
+    from dalle2.tasks.mix import Mix
+
+    return Mix([(open_content(content), weight) for content, weight in options.contents])
+
+
+COMMAND = Command(
+    "mix",
+    "pictures and prompts at once, by weight, as cat.png=0.7 'a robot'=0.3",
+    add,
+    request,
+)

@@ -1,0 +1,37 @@
+"""`python -m dalle2 outpaint PICTURE`: a picture made small, and the world around it painted."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dalle2.cli import kinds
+from dalle2.cli.command import Command, add_count, add_picture, add_prompt
+
+if TYPE_CHECKING:
+    from dalle2.tasks.outpaint import Outpaint
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """A picture, a prompt beside it, and where it stands in the new one."""
+    add_picture(parser)
+    add_count(parser)
+    add_prompt(parser)
+    parser.add_argument("--share", type=float, default=0.5, help="of the side that PICTURE covers; default 0.5")
+    place = "where it stands: 0,0 is left and top; default 0.5,0.5"
+    parser.add_argument("--anchor", type=kinds.numbers(float), default=[0.5, 0.5], help=place)
+
+
+def request(options: argparse.Namespace) -> "Outpaint":
+    """What the options ask for, its files opened."""
+    from dalle2.images import open_picture
+    from dalle2.tasks.outpaint import Outpaint
+
+    picture, anchor = open_picture(options.contents[0]), tuple(options.anchor)
+    return Outpaint(picture, options.share, anchor, prompt=options.prompt)
+
+
+COMMAND = Command(
+    "outpaint",
+    "the world around PICTURE",
+    add,
+    request,
+)

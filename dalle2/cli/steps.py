@@ -1,0 +1,30 @@
+"""`python -m dalle2 steps PROMPT`: what is predicted at each step for a prompt."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dalle2.cli.command import Command, add_words
+
+if TYPE_CHECKING:
+    from dalle2.tasks.steps import Steps
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """A prompt."""
+    add_words(parser)
+
+
+def request(options: argparse.Namespace) -> "Steps":
+    """What the options ask for, its files opened."""
+    from dalle2.tasks.steps import Steps
+
+    return Steps(options.contents[0])
+
+
+COMMAND = Command(
+    "steps",
+    "what is predicted at each step for PROMPT",
+    add,
+    request,
+    series=True,
+)

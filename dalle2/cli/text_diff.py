@@ -1,0 +1,40 @@
+"""`python -m dalle2 text_diff PICTURE --to TEXT`: a picture moved by words."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dalle2.cli import kinds
+from dalle2.cli.command import Command, add_picture
+from dalle2.settings import STRENGTHS
+
+if TYPE_CHECKING:
+    from dalle2.tasks.text_diff import TextDiff
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """A picture, the texts that it is moved by, and how far."""
+    add_picture(parser)
+    parser.add_argument("--to", required=True, metavar="TEXT", type=kinds.prompt, help="what it should become")
+    old = "what it is; default: nothing said"
+    parser.add_argument("--from", dest="old", metavar="TEXT", type=kinds.prompt, help=old)
+    parser.add_argument("--way", choices=STRENGTHS, help="prior: it tells the picture anew; slerp: the paper's way")
+    shown = "from 0 to 1, with commas; default: some that show the way well"
+    parser.add_argument("--strengths", type=kinds.numbers(float), help=shown)
+
+
+def request(options: argparse.Namespace) -> "TextDiff":
+    """What the options ask for, its files opened."""
+    from dalle2.images import open_picture
+    from dalle2.tasks.text_diff import TextDiff
+
+    return TextDiff(open_picture(options.contents[0]), options.to, options.old, options.strengths, options.way)
+
+
+COMMAND = Command(
+    "text_diff",
+    "PICTURE moved toward what a text says",
+    add,
+    request,
+    aliases=("diff",),
+    series=True,
+)

@@ -1,0 +1,47 @@
+"""`python -m dalle2 PROMPT`: pictures from a prompt; and `--from PICTURE`, which draws one again from its record."""
+
+import argparse
+import difflib
+from collections.abc import Collection
+from pathlib import Path
+
+from dalle2.cli import kinds
+from dalle2.cli.command import add_count
+from dalle2.settings import check_prompt
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The prompt, or the picture to draw again."""
+    parser.add_argument("prompt", nargs="*", metavar="PROMPT", help='what the pictures should show, as "a cat face"')
+    add_count(parser)
+    parser.add_argument("--from", dest="source", metavar="PICTURE", help="draw this PNG or SVG again, from its record")
+    said = "draw the very words, without looking for what the checkpoint knows"
+    parser.add_argument("--literal", action="store_true", help=said)
+
+
+def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
+    """A prompt, whose words may have been written without quotes, or a picture to draw again; ValueError for neither.
+
+    `tasks` are the words that a misspelt first word may have meant.
+    """
+    words = options.prompt
+    if options.source is not None:
+        given = ("n", "seed", "steps", "guidance", "negative_prompt", "scheduler", "prior")
+        clashing = [name for name in given if getattr(options, name) is not None]
+        clashing += [name for name in ("draft", "literal") if getattr(options, name)]
+        if words or clashing:
+            name = "the prompt" if words else clashing[0]
+            raise ValueError(f"--from draws the picture as it was: leave out {name}, or leave out --from.")
+        options.source = kinds.find_picture(options.source)
+        return
+    if not words:
+        raise ValueError('Give a prompt, such as "a cat face", or a picture to draw again with --from.')
+    if len(words) > 1 and (near := difflib.get_close_matches(words[0], tasks, 1, 0.8)):
+        quoted = " ".join(words)
+        raise ValueError(f'There is no task {words[0]}: did you mean {near[0]}? A prompt stands in quotes, "{quoted}".')
+    if picture := next((word for word in words if kinds.PICTURE.fullmatch(word) and Path(word).is_file()), None):
+        raise ValueError(
+            f"{picture} is a picture: say what to do with it, as in variations {picture}, or draw it again with "
+            f"--from {picture}."
+        )
+    options.prompt = check_prompt(" ".join(words))
