@@ -20,6 +20,8 @@ from dalle2.serving.refusal import Cancelled, Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import OnStep, Settings, Step
+from dalle2.tasks.text_to_image import TextToImage
+from dalle2.understanding.answer import literal
 from dalle2.verbs import Verbs
 
 STAGES = (("prior", 3), ("decoder", 4), ("upsampler", 3))
@@ -108,7 +110,11 @@ def test_company_changes_nothing_and_each_gets_its_own(
     monkeypatch.setattr("dalle2.serving.batches.COMPANY_SECONDS", SECONDS)  # for a machine that is busy
     machine = Machine(model, 3)
     asked = [
-        machine.ask(lambda prompt=prompt, seeds=seeds: machine.model.text_to_image([prompt] * len(seeds), seeds, quick))
+        machine.ask(
+            lambda prompt=prompt, seeds=seeds: machine.model.text_to_image(
+                [prompt] * len(seeds), seeds=seeds, settings=quick
+            )
+        )
         for prompt, seeds in (("a cat", [7]), ("a dog", [8, 9]), ("a face", [7]))
     ]
     machine.go()
@@ -118,7 +124,7 @@ def test_company_changes_nothing_and_each_gets_its_own(
     for drawn, prompt, seeds in ((cat, "a cat", [7]), (dogs, "a dog", [8, 9]), (face, "a face", [7])):
         records = [images.read_record(picture) for picture in drawn]
         assert [(record["prompt"], record["seed"]) for record in records] == [(prompt, seed) for seed in seeds]
-        alone = model.text_to_image([prompt] * len(seeds), seeds, quick)
+        alone = model.text_to_image([prompt] * len(seeds), seeds=seeds, settings=quick)
         assert np.abs(levels(drawn) - levels(alone)).max() <= 1  # a rounding may tip a level over
 
 
@@ -176,13 +182,15 @@ def test_who_gives_up_in_a_batch_leaves_the_others_theirs(model: UnclipModel, qu
         steps.append(step)
         machine.batches.give_up(leaving)
 
-    gone = machine.ask(lambda: machine.model.text_to_image(["a dog"], [8], quick, leave), leaving)
-    stays = machine.ask(lambda: machine.model.text_to_image(["a cat"], [7], quick))
+    gone = machine.ask(
+        lambda: machine.model.text_to_image(["a dog"], seeds=[8], settings=quick, on_step=leave), leaving
+    )
+    stays = machine.ask(lambda: machine.model.text_to_image(["a cat"], seeds=[7], settings=quick))
     machine.go()
     with pytest.raises(Cancelled):
         gone.result(SECONDS)
     assert len(steps) == 1 and machine.noted.batches[0] == ("embed_prompt", 2)
-    alone = model.text_to_image(["a cat"], [7], quick)
+    alone = model.text_to_image(["a cat"], seeds=[7], settings=quick)
     assert np.abs(levels(stays.result(SECONDS)) - levels(alone)).max() <= 1
 
 
@@ -247,7 +255,7 @@ def test_a_call_waits_for_company_no_longer_than_it_may(model: UnclipModel, quic
 
     batches._changed.wait_for = noted
     with batches.during(elsewhere), batches.during(visit):  # one of the two never comes
-        shared.text_to_image(["a cat"], [7], quick)
+        shared.text_to_image(["a cat"], seeds=[7], settings=quick)
     assert len(waits) == 2 and sum(waits) <= 0.02
 
 
@@ -280,7 +288,7 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
         return [Image.new("RGB", (4, 4))]
 
     def stream(prompt: str, count: int) -> list:
-        task = lambda model, *how: model.text_to_image([prompt] * count, *how)  # noqa: E731
+        task = TextToImage([literal(prompt)]).draw
         return list(service.draw(task, 7, count))
 
     with ThreadPoolExecutor(4) as pool:
@@ -326,7 +334,7 @@ def test_an_error_in_the_service_reaches_its_own_visitor_only(model: UnclipModel
     service = Service(Noted(model))
 
     def drawn(prompt: str) -> list:
-        task = lambda model, *how: model.text_to_image([prompt], *how)  # noqa: E731
+        task = TextToImage([literal(prompt)]).draw
         return list(service.draw(task, 7, 1))
 
     with ThreadPoolExecutor(3) as pool:

@@ -314,11 +314,19 @@ def test_a_film_by_command(files: dict[str, str], tiny_checkpoint: Path, tmp_pat
         assert opened.n_frames == 3
 
 
-@pytest.mark.parametrize("word", ["mix", "steps", "diff", "text_diff"])
-def test_a_word_that_is_a_task_is_no_prompt(word: str, tmp_path: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("mix", "; to draw the word itself"),
+        ("steps", "; to draw the word itself"),
+        ("diff", "--to"),
+        ("text_diff", "--to"),
+    ],
+)
+def test_a_word_that_is_a_task_is_no_prompt(word: str, said: str, tmp_path: Path, capsys: Capture) -> None:
     assert main([word, "--seed", "1", "-o", str(tmp_path)]) == 1
     sentence = capsys.readouterr().err
-    assert f"The task {word} needs" in sentence and "to draw the word itself, write a longer prompt" in sentence
+    assert f"The task {word} needs" in sentence and said in sentence
 
 
 def test_a_command_may_have_its_former_name(files: dict[str, str], capsys: Capture) -> None:
