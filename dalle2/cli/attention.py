@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from dalle2.cli.command import Command, add_words
+from dalle2.cli.command import Command, add_words, check_words
 
 if TYPE_CHECKING:
     from dalle2.tasks.attention import Attention
@@ -25,6 +25,7 @@ COMMAND = Command(
     "attention",
     "which pixels each word of PROMPT drew",
     add,
+    check_words,
     request,
     series=True,
 )

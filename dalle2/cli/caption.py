@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Pictures, how many captions, and what finds them: it draws nothing, and has no other option."""
-    parser.add_argument("contents", nargs="+", metavar="PICTURE", type=kinds.picture_name)
+    parser.add_argument("contents", nargs="+", metavar="PICTURE")
     parser.add_argument("--num", type=kinds.whole, default=5, help="captions of each picture; default 5")
     parser.add_argument("--captioner", metavar="FOLDER_OR_ID", help="an image-to-text model, instead of the checkpoint")
     parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
@@ -23,7 +23,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """ValueError for options that belong to the checkpoint beside another captioner."""
+    """ValueError unless all pictures are there, and for options of a checkpoint beside another captioner."""
+    for name in options.contents:
+        kinds.picture(name)
     if options.captioner and (options.checkpoint or options.dtype):
         raise ValueError("--captioner describes without a checkpoint: leave out --checkpoint and --dtype.")
 
@@ -33,14 +35,14 @@ def request(options: argparse.Namespace) -> "Caption":
     from dalle2.images import open_picture
     from dalle2.tasks.caption import Caption
 
-    return Caption([open_picture(name.expanduser()) for name in options.contents], options.num)
+    return Caption([open_picture(kinds.picture(name)) for name in options.contents], options.num)
 
 
 COMMAND = Command(
     "caption",
     "what each PICTURE shows, in words, the nearest caption first",
     add,
+    check,
     request,
-    check=check,
     draws=False,
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
+from dalle2.settings import check_prompt
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,8 +23,8 @@ class Command:
         name: the task's.
         help: one line for the list of tasks.
         add: adds what the task starts from, as `contents`, and the options that only it has.
+        check: reads the files' names and prompts among them; ValueError for what is not there or cannot be drawn.
         request: the options -> what is asked for. It imports what it needs when it is called, which takes seconds.
-        check: ValueError for options that do not go together.
         aliases: what the command was called before, and still may be.
         series: whether it draws a picture for each frame, strength, step or word, and not one for each seed.
         film: whether a series can be saved as a film.
@@ -33,8 +34,8 @@ class Command:
     name: str
     help: str
     add: Callable[[argparse.ArgumentParser], None]
+    check: Callable[[argparse.Namespace], None]
     request: "Callable[[argparse.Namespace], Request]"
-    check: Callable[[argparse.Namespace], None] = lambda options: None
     aliases: tuple[str, ...] = ()
     series: bool = False
     film: bool = False
@@ -43,12 +44,24 @@ class Command:
 
 def add_picture(parser: argparse.ArgumentParser) -> None:
     """The picture that a task starts from."""
-    parser.add_argument("contents", nargs=1, metavar="PICTURE", type=kinds.picture)
+    parser.add_argument("contents", nargs=1, metavar="PICTURE")
+
+
+def check_picture(options: argparse.Namespace) -> None:
+    """ValueError unless it is there, and can go with the prompt beside it."""
+    options.contents = [kinds.picture(options.contents[0])]
+    if getattr(options, "prompt", None) is not None:
+        options.prompt = check_prompt(options.prompt)
 
 
 def add_words(parser: argparse.ArgumentParser) -> None:
     """The prompt that a task starts from, with or without quotes."""
-    parser.add_argument("contents", nargs="+", metavar="PROMPT", action=kinds.Words)
+    parser.add_argument("contents", nargs="+", metavar="PROMPT")
+
+
+def check_words(options: argparse.Namespace) -> None:
+    """ValueError unless they are a prompt."""
+    options.contents = [check_prompt(" ".join(options.contents))]
 
 
 def add_count(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +71,7 @@ def add_count(parser: argparse.ArgumentParser) -> None:
 
 def add_prompt(parser: argparse.ArgumentParser) -> None:
     """A prompt beside the picture."""
-    parser.add_argument("--prompt", type=kinds.prompt, help="what the picture should show")
+    parser.add_argument("--prompt", help="what the picture should show")
 
 
 def open_content(content: str | Path) -> "str | Image.Image":

@@ -1,10 +1,11 @@
 """`python -m dalle2 dimensions PICTURE`: a picture from a growing number of the axes of its embedding."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.command import Command, add_picture
+from dalle2.cli.command import Command, add_picture, check_picture
 
 if TYPE_CHECKING:
     from dalle2.tasks.dimensions import Dimensions
@@ -16,7 +17,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     axes = [2**power for power in range(9)]
     parser.add_argument("--axes", type=kinds.numbers(int), default=axes, help="with commas; default 1,2,4 to 256")
     whose = "whose axes; default: what the prior imagines"
-    parser.add_argument("--pictures", metavar="FOLDER", type=kinds.folder, help=whose)
+    parser.add_argument("--pictures", metavar="FOLDER", help=whose)
+
+
+def check(options: argparse.Namespace) -> None:
+    """ValueError unless the picture is there, and the folder if one is named."""
+    check_picture(options)
+    if options.pictures and not Path(options.pictures).expanduser().is_dir():
+        raise ValueError(f"There is no folder {options.pictures}.")
 
 
 def request(options: argparse.Namespace) -> "Dimensions":
@@ -25,8 +33,9 @@ def request(options: argparse.Namespace) -> "Dimensions":
     from dalle2.tasks.dimensions import Dimensions
 
     others = None
-    if options.pictures is not None:
-        files = [file for file in sorted(options.pictures.rglob("*")) if file.is_file() and file.name[0] != "."]
+    if options.pictures:
+        folder = Path(options.pictures).expanduser()
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name[0] != "."]
         others = [open_picture(file) for file in files]
     return Dimensions(open_picture(options.contents[0]), options.axes, others)
 
@@ -35,6 +44,7 @@ COMMAND = Command(
     "dimensions",
     "PICTURE from a growing number of the principal axes of its embedding",
     add,
+    check,
     request,
     series=True,
 )

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from dalle2.cli.command import Command, add_picture
+from dalle2.cli.command import Command, add_picture, check_picture
 
 if TYPE_CHECKING:
     from dalle2.tasks.enhance import Enhance
@@ -28,5 +28,6 @@ COMMAND = Command(
     "enhance",
     "a small PICTURE, enlarged by the upsampler alone",
     add,
+    check_picture,
     request,
 )

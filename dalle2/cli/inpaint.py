@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.command import Command, add_count, add_picture, add_prompt
+from dalle2.cli.command import Command, add_count, add_picture, add_prompt, check_picture
 
 if TYPE_CHECKING:
     from dalle2.tasks.inpaint import Inpaint
@@ -16,7 +16,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_count(parser)
     add_prompt(parser)
     where = "white is repainted; default: where PICTURE is transparent"
-    parser.add_argument("--mask", metavar="PICTURE", type=kinds.picture, help=where)
+    parser.add_argument("--mask", help=where)
+
+
+def check(options: argparse.Namespace) -> None:
+    """ValueError unless the picture is there, and the mask if there is one."""
+    check_picture(options)
+    options.mask = None if options.mask is None else kinds.picture(options.mask)
 
 
 def request(options: argparse.Namespace) -> "Inpaint":
@@ -33,5 +39,6 @@ COMMAND = Command(
     "inpaint",
     "PICTURE with what is white in the mask painted anew",
     add,
+    check,
     request,
 )

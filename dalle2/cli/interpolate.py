@@ -12,10 +12,17 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The ends of the way, and its frames."""
-    parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT", type=kinds.content, action=kinds.Ends)
+    parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT")
     parser.add_argument("--frames", type=kinds.whole, default=8, help="default 8; -o way.gif or way.mp4: a film")
     parser.add_argument("--noise", choices=("fixed", "slerp"), default="fixed", help="slerp: the pictures' own")
     parser.add_argument("--loop", action="store_true", help="lead back to the first end")
+
+
+def check(options: argparse.Namespace) -> None:
+    """ValueError unless there are two ends or more, each a file that is there or a prompt."""
+    options.contents = [kinds.content(text) for text in options.contents]
+    if len(options.contents) < 2:
+        raise ValueError("An interpolation needs at least two ends, pictures or prompts.")
 
 
 def request(options: argparse.Namespace) -> "Interpolate":
@@ -30,6 +37,7 @@ COMMAND = Command(
     "interpolate",
     "the way through two or more pictures or prompts",
     add,
+    check,
     request,
     series=True,
     film=True,

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The parts, each with its weight."""
-    parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT", type=kinds.part)
+    parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT")
     add_count(parser)
+
+
+def check(options: argparse.Namespace) -> None:
+    """ValueError unless each part is a file that is there or a prompt."""
+    options.contents = [kinds.part(text) for text in options.contents]
 
 
 def request(options: argparse.Namespace) -> "Mix":
@@ -27,5 +32,6 @@ COMMAND = Command(
     "mix",
     "pictures and prompts at once, by weight, as cat.png=0.7 'a robot'=0.3",
     add,
+    check,
     request,
 )

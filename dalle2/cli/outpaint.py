@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.command import Command, add_count, add_picture, add_prompt
+from dalle2.cli.command import Command, add_count, add_picture, add_prompt, check_picture
 
 if TYPE_CHECKING:
     from dalle2.tasks.outpaint import Outpaint
@@ -33,5 +33,6 @@ COMMAND = Command(
     "outpaint",
     "the world around PICTURE",
     add,
+    check_picture,
     request,
 )

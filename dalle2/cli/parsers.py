@@ -53,9 +53,6 @@ class Parser(argparse.ArgumentParser):
     """Refuses with a ValueError of one sentence, and knows what a misspelt option should have been."""
 
     def error(self, message: str) -> NoReturn:
-        message = re.sub(r"^argument \S+: (?=[^a-z].*\.$)", "", message, flags=re.DOTALL)
-        if re.match(r"[^a-z].*\.$", message, re.DOTALL):  # a whole sentence, of `kinds`
-            raise ValueError(message)
         unknown = re.fullmatch(r"unrecognized arguments: (.*)", message, re.DOTALL)
         option = next((word for word in unknown[1].split() if word.startswith("-")), None) if unknown else None
         if option:

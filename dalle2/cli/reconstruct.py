@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.command import Command, add_picture
+from dalle2.cli.command import Command, add_picture, check_picture
 
 if TYPE_CHECKING:
     from dalle2.tasks.reconstruct import Reconstruct
@@ -28,5 +28,6 @@ COMMAND = Command(
     "reconstruct",
     "PICTURE through its embedding and its noise, and back",
     add,
+    check_picture,
     request,
 )

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from dalle2.cli.command import Command, add_words
+from dalle2.cli.command import Command, add_words, check_words
 
 if TYPE_CHECKING:
     from dalle2.tasks.steps import Steps
@@ -25,6 +25,7 @@ COMMAND = Command(
     "steps",
     "what is predicted at each step for PROMPT",
     add,
+    check_words,
     request,
     series=True,
 )

@@ -4,8 +4,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.command import Command, add_picture
-from dalle2.settings import STRENGTHS
+from dalle2.cli.command import Command, add_picture, check_picture
+from dalle2.settings import STRENGTHS, check_prompt
 
 if TYPE_CHECKING:
     from dalle2.tasks.text_diff import TextDiff
@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """A picture, the texts that it is moved by, and how far."""
     add_picture(parser)
-    parser.add_argument("--to", required=True, metavar="TEXT", type=kinds.prompt, help="what it should become")
+    parser.add_argument("--to", required=True, metavar="TEXT", help="what it should become")
     old = "what it is; default: nothing said"
-    parser.add_argument("--from", dest="old", metavar="TEXT", type=kinds.prompt, help=old)
+    parser.add_argument("--from", dest="old", metavar="TEXT", help=old)
     parser.add_argument("--way", choices=STRENGTHS, help="prior: it tells the picture anew; slerp: the paper's way")
     shown = "from 0 to 1, with commas; default: some that show the way well"
     parser.add_argument("--strengths", type=kinds.numbers(float), help=shown)
+
+
+def check(options: argparse.Namespace) -> None:
+    """ValueError unless the picture is there, and the texts are texts."""
+    check_picture(options)
+    options.to = check_prompt(options.to)
+    options.old = None if options.old is None else check_prompt(options.old)
 
 
 def request(options: argparse.Namespace) -> "TextDiff":
@@ -34,6 +41,7 @@ COMMAND = Command(
     "text_diff",
     "PICTURE moved toward what a text says",
     add,
+    check,
     request,
     aliases=("diff",),
     series=True,

@@ -32,7 +32,7 @@ def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
         if words or clashing:
             name = "the prompt" if words else clashing[0]
             raise ValueError(f"--from draws the picture as it was: leave out {name}, or leave out --from.")
-        options.source = kinds.find_picture(options.source)
+        options.source = kinds.picture(options.source)
         return
     if not words:
         raise ValueError('Give a prompt, such as "a cat face", or a picture to draw again with --from.')

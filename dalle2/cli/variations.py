@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from dalle2.cli.command import Command, add_count, add_picture, add_prompt
+from dalle2.cli.command import Command, add_count, add_picture, add_prompt, check_picture
 
 if TYPE_CHECKING:
     from dalle2.tasks.variations import Variations
@@ -29,5 +29,6 @@ COMMAND = Command(
     "variations",
     "pictures with the content of PICTURE; with --eta also its composition",
     add,
+    check_picture,
     request,
 )
