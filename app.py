@@ -46,7 +46,7 @@ def _check(options: argparse.Namespace) -> None:
         with socket.create_server((host, options.port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
-        reason = error.strerror.partition(" (")[0]
+        reason = str(error.strerror or error).partition(" (")[0]
         raise ValueError(
             f"Port {options.port} of {host} cannot be used ({reason}): name another one with --port, or none for the "
             "first that is free."

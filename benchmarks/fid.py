@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:
     network = Trunk().eval()
     state = {}
 
-    def fit(layer: str) -> nn.Module:
+    def fit(layer: str) -> Callable[[nn.Conv2d, object, torch.Tensor], torch.Tensor]:
         def normalise(conv: nn.Conv2d, _: object, output: torch.Tensor) -> torch.Tensor:
             channels = len(conv.weight)
             norm = {
@@ -283,7 +284,7 @@ def _serve(contestant: Contestant, place: Path, options: argparse.Namespace, pip
 
 def _stand_in_for_torchvision(place: Path) -> None:
     """The names of torchvision that the peers touch for FID, as modules that `import` finds."""
-    modules = {
+    modules: dict[str, Any] = {
         name: types.ModuleType(name)
         for name in (
             "torchvision",
@@ -347,8 +348,8 @@ class _Script(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*(part for part in network.children() if part is not network.fc))
-        self.output = network.fc
+        self.layers = nn.Sequential(*(part for part in network.children() if part is not self.output))
+        self.output = network.get_submodule("fc")
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.output(self.layers(pixels).flatten(1))

@@ -68,7 +68,7 @@ def write(draw: ImageDraw.ImageDraw, prompt: str, centre: float, top: float) -> 
 
 
 @cache
-def _font(chinese: bool) -> ImageFont.FreeTypeFont:
+def _font(chinese: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """A font of the machine's that has the signs, or else Pillow's own."""
     for name in ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc") if chinese else ():
         try:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.queues import Queue
@@ -25,6 +25,7 @@ from queue import Empty
 
 import psutil
 from gradio_client import Client
+from gradio_client.client import Job
 from gradio_client.exceptions import AppError
 from PIL import Image
 from rich.console import Console
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def served(checkpoint: str | None = None) -> Iterator[tuple[str, psutil.Process]]:
+def served(checkpoint: str | None = None) -> Generator[tuple[str, psutil.Process]]:
     """The page's address and its process, a real `python app.py`; RuntimeError with its log when it does not start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -196,7 +197,7 @@ def visit(client: Client, prompt: str, seed: int) -> Visit:
     return Visit(_outcome(job, prompt, seed), ended - begun, first_word, max(silences), waited, told)
 
 
-def _outcome(job: object, prompt: str, seed: int) -> str:
+def _outcome(job: Job, prompt: str, seed: int) -> str:
     try:
         pictures, *_ = job.result()
     except AppError as error:

@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--seeds must be 1 or more")
     judge, model = Clip(), load(options.checkpoint)
     rows, chosen, scores, drawn_as = [], [], {}, {}
-    index = {"checkpoint_hash": model.checkpoint_hash, "settings": model.settings.to_dict()}
+    index: dict[str, Any] = {"checkpoint_hash": model.checkpoint_hash, "settings": model.settings.to_dict()}
     index |= {"wall": {"en": [], "zh": []}, "styles": {}}
     for wanted in track(list(_wanted(model.styles)), description="Drawing"):
         asked = model.understand(wanted.prompt).asked

@@ -9,13 +9,13 @@ import glob
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def file(path: Path, overwrite: bool = True) -> Iterator[Path]:
+def file(path: Path, overwrite: bool = True) -> Generator[Path]:
     """Yield a path beside `path` for the block to write a file to; it becomes `path` when the block ends.
 
     Missing folders are made, and after an error nothing is left behind.
@@ -38,7 +38,7 @@ def file(path: Path, overwrite: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def folder(path: Path) -> Iterator[Path]:
+def folder(path: Path) -> Generator[Path]:
     """Yield a new folder beside `path` for the block to fill; it becomes `path` when the block ends.
 
     Missing parents are made, and after an error nothing is left behind.

@@ -5,7 +5,6 @@ Each form keeps the picture's record: PNGs in their text, an SVG in its `<metada
 
 import io
 import json
-import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +59,7 @@ def to_svg(picture: Image.Image) -> str:
         flat = flat.resize([round(side * factor) for side in flat.size], Image.Resampling.BICUBIC)
     # Colours are merged, and what a single pixel strays by is smoothed away: each would become a shape of its own.
     flat = flat.filter(ImageFilter.MedianFilter(MEDIAN)).quantize(
-        COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=0
+        COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
     )
     flat = flat.convert("RGB").filter(ImageFilter.MedianFilter(MEDIAN))
     traced = vtracer.convert_raw_image_to_svg(
@@ -77,7 +76,7 @@ def to_svg(picture: Image.Image) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f"{_metadata(picture)}"
     )
-    body = re.search(r"<svg[^>]*>(.*)</svg>", traced, re.DOTALL)[1]
+    body = traced[traced.index(">", traced.index("<svg")) + 1 : traced.rindex("</svg>")]
     return f"{head}{body.strip()}</svg>\n"
 
 

@@ -85,14 +85,14 @@ def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
     picture = _open(source)
     if picture.has_transparency_data:
         alpha = to_rgba(picture).getchannel("A")
-        if alpha.getextrema()[0] < 255:  # many programs write a full alpha channel that says nothing
+        if any(alpha.histogram()[:255]):  # many programs write a full alpha channel that says nothing
             return ImageOps.invert(alpha)
     return to_mask(to_rgb(picture))
 
 
 def to_mask(mask: Image.Image) -> Image.Image:
     """A mask of any mode without transparency -> mode L: white is repainted, black is kept, grey blends."""
-    if mask.has_transparency_data and to_rgba(mask).getchannel("A").getextrema()[0] < 255:
+    if mask.has_transparency_data and any(to_rgba(mask).getchannel("A").histogram()[:255]):
         raise ValueError("The mask is transparent in places: give one in which what to repaint is white.")
     return to_rgb(mask).convert("L")
 

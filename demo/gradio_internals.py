@@ -56,7 +56,7 @@ class Page(gr.Blocks):
         return told
 
 
-def drawn_by_parent(component: type) -> type:
+def drawn_by_parent(component: Any) -> Any:
     """Class decorator: the component's parent is what draws it in the browser."""
     (parent,) = component.__bases__
     component.get_block_name = lambda self: parent.__name__.lower()

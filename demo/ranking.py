@@ -22,10 +22,14 @@ POINTS = 400 / math.log(10)  # as in chess: 400 points more win ten times as oft
 class Comparison(Protocol):
     """What is needed of a vote."""
 
-    question: str
-    a: str
-    b: str
-    winner: str
+    @property
+    def question(self) -> str: ...
+    @property
+    def a(self) -> str: ...
+    @property
+    def b(self) -> str: ...
+    @property
+    def winner(self) -> str: ...
 
 
 @dataclass(frozen=True)

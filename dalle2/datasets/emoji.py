@@ -194,7 +194,7 @@ def build(
         split = drawn_split if test_split is None else read_split(test_split)
         if size == TEST_SPLIT_SIZE and split != drawn_split:
             raise BuildError(
-                f"these pictures give another test split than {test_split.name}; undo the change to the "
+                f"these pictures give another test split than {test_split}; undo the change to the "
                 "packages, or accept that older numbers no longer compare and pass --new-split."
             )
         unseen = {concept for (concept, _), why in split.items() if why == "concept"}

@@ -89,7 +89,7 @@ def join(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept]) -> Itera
     """
     code_of_name = explain_names(icon_sets, concepts)
     for icon_set in icon_sets:
-        drawn = {bare_code(code): name for code, name in reversed(icon_set.codes.items())}
+        drawn = {bare_code(code): name for code, name in reversed(list(icon_set.codes.items()))}
         if not drawn:
             for spelling in (str, _plain):  # all exact names before any loose one
                 for drawing, names in icon_set.families().items():

@@ -110,8 +110,8 @@ def read_package(package: Package, folder: Path) -> dict[str, bytes]:
         )
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            members = [member for member in archive if member.isfile()]
             # npm packs everything below one folder, which is nearly always called "package"
-            return {m.name.partition("/")[2]: archive.extractfile(m).read() for m in members}
+            opened = ((member.name.partition("/")[2], archive.extractfile(member)) for member in archive)
+            return {name: file.read() for name, file in opened if file is not None}  # None: it is no file
     except (tarfile.TarError, EOFError, OSError) as error:
         raise BuildError(f"{path.name} is not a readable npm tarball ({error}); fetch it again.") from error

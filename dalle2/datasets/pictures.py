@@ -16,6 +16,7 @@ import datasets
 import numpy as np
 import torch
 import torch.nn.functional as F
+from datasets.exceptions import DatasetNotFoundError
 from PIL import Image
 
 from dalle2.datasets.caption_columns import captions_of
@@ -168,7 +169,8 @@ class PicturesInMemory:
         indices = self._grouped(randomness, per_concept) if per_concept > 1 else self._shuffled(randomness)
         draws = [randomness.text(slot) for slot in range(randomness.batch_size)]
         scenes = self._scenes(indices, draws)
-        return self._said(*(rows[randomness.slots] for rows in (indices, draws, scenes)))
+        slots = randomness.slots
+        return self._said(indices[slots], draws[slots], scenes[slots])
 
     def words(self) -> "PicturesInMemory":
         """The same without pictures, for another process to `draw` from."""
@@ -349,7 +351,7 @@ def load_pictures(
     names = rows.column_names or list(next(iter(rows)))
     if subgroups:
         rows = rows.filter(lambda subgroup: subgroup in subgroups, input_columns="subgroup")
-        if not streaming and not len(rows):
+        if isinstance(rows, datasets.Dataset) and not len(rows):
             raise NoSuchSplit(
                 f"The split {split!r} of {source} has no picture of the subgroups {', '.join(subgroups)}."
             )
@@ -364,7 +366,7 @@ def load_pictures(
         return PicturesInMemory(records, pictures, None, fingerprint)
     if missing := [column for column in columns if column not in names]:
         raise ValueError(f"The source {source} has no column {missing[0]!r}: it has {', '.join(names)}.")
-    if streaming:
+    if isinstance(rows, datasets.IterableDataset):
         return PicturesInStream(rows, size, columns, seed, where, folder)
     said = enumerate(rows.select_columns(columns[1]))
     captions = [captions_of(row[columns[1]], f"{where}, row {number}") for number, row in said]
@@ -396,7 +398,7 @@ def _open(source: str, split: str, streaming: bool) -> datasets.Dataset | datase
                 return datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming)
             return datasets.load_dataset(source, split=split, streaming=streaming)
         return datasets.load_dataset(source, split=split, streaming=streaming)
-    except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
+    except (OSError, ValueError, DatasetNotFoundError) as error:
         raise NoSuchSplit(
             f"Cannot open the split {split!r} of {source}: {error} "
             "(the emoji set is built with `python -m dalle2.datasets.emoji --out data/emoji`)."

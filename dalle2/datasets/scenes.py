@@ -204,6 +204,7 @@ def _label(record: Mapping[str, Any], language: str) -> str | None:
 
 def _counted(record: Mapping[str, Any], count: int, language: str) -> str:
     label = _label(record, language)
+    assert label is not None, "only what has a label in the language is counted"
     if language == "en":
         return f"{article(label)} {label}" if count == 1 else f"{NUMBERS['en'][count - 2]} {plural(label)}"
     animal, other = MEASURES[language]

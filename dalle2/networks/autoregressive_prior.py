@@ -25,6 +25,11 @@ class Codebook(nn.Module):
     the buckets; centres (components, buckets), what a bucket stands for.
     """
 
+    mean: torch.Tensor
+    axes: torch.Tensor
+    edges: torch.Tensor
+    centres: torch.Tensor
+
     def __init__(self, dim: int, components: int, buckets: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim))

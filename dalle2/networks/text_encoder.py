@@ -61,8 +61,9 @@ class Reader:
         read = self._plain.encode(prompt, add_special_tokens=False)
         places: dict[int, list[int]] = {}
         for place, word in enumerate(read.word_ids[: self.context - 2]):
-            places.setdefault(word, []).append(1 + place)  # after the start token
-        spans = [read.word_to_chars(word) for word in places]
+            if word is not None:
+                places.setdefault(word, []).append(1 + place)  # after the start token
+        spans = [read.word_to_chars(word) or (0, 0) for word in places]
         return [(prompt[first:last], tokens) for (first, last), tokens in zip(spans, places.values(), strict=True)]
 
     def _padded(self, rows: Sequence[list[int]], length: int) -> torch.Tensor:

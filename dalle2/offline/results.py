@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from dalle2.datasets.phrases import NAME, Phrases
+from dalle2.datasets.phrases import Phrases
 
 PIECE = 15_000_000  # bytes
 PIECES = 6  # the most: with the two others no more than eight files
@@ -65,9 +65,9 @@ def draw_sixteen(checkpoint: Path, file: Path) -> None:
 
 def prompts(checkpoint: Path, examples: tuple[str, ...]) -> list[str]:
     """Sixteen: concepts at equal distances in its words, each in the next style; its examples where it has no words."""
-    if not (checkpoint / NAME).exists():
-        return [(examples or ("a picture",))[index % max(1, len(examples))] for index in range(COUNT)]
     phrases = Phrases.read(checkpoint)
+    if phrases is None:
+        return [(examples or ("a picture",))[index % max(1, len(examples))] for index in range(COUNT)]
     concepts = [phrases.concepts[index * len(phrases.concepts) // COUNT] for index in range(COUNT)]
     return [f"{concept}, {phrases.styles[index % len(phrases.styles)]} style" for index, concept in enumerate(concepts)]
 

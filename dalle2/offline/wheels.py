@@ -54,7 +54,8 @@ def _plain(name: str) -> str:
 
 
 def _name(requirement: str) -> str:
-    return re.match(r"[A-Za-z0-9][\w.-]*", requirement).group()
+    found = re.match(r"[A-Za-z0-9][\w.-]*", requirement)
+    return found.group() if found else requirement
 
 
 def _applies(requirement: str) -> bool:

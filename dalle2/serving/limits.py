@@ -29,7 +29,7 @@ def words(prompt: str | None, needed: bool = True) -> str:
     if not needed and not (isinstance(prompt, str) and prompt.strip()):
         return ""
     try:
-        return check_prompt(prompt)
+        return check_prompt(prompt)  # ty: ignore[invalid-argument-type]  (it refuses what is no text)
     except ValueError as error:
         raise Refusal(str(error)) from error
 

@@ -104,10 +104,9 @@ class Turn:
     def left(self) -> float | None:
         """Seconds to the end, by experience and by how fast this turn has been so far; None without experience."""
         job = replace(self.job, pictures=self._together or self.job.pictures)
-        whole = self.pace.seconds(job, {})
-        if whole is None or self._begun is None:
+        whole, rest = self.pace.seconds(job, {}), self.pace.seconds(job, self._done)
+        if whole is None or rest is None or self._begun is None:
             return whole
-        rest = self.pace.seconds(job, self._done)
         # What is known of others counts as a fifth of a turn beside what this one has shown itself.
         known = 0.2 * whole + 1e-9
         factor = (self._last - self._begun + known) / (whole - rest + known)

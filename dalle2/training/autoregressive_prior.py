@@ -24,6 +24,7 @@ class AutoregressivePriorStage(Stage):
     """
 
     name = "prior_autoregressive"
+    targets: torch.Tensor
 
     def __init__(
         self, plan: PriorAutoregressive, towers: Towers, embeddings: torch.Tensor, texts: torch.Tensor

@@ -56,12 +56,16 @@ def drawn_ahead(
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
     """The same items, the next one being made in a thread while one is used."""
-    items, end = iter(items), object()
+    rest = iter(items)
+
+    def advance() -> list[T]:
+        return list(itertools.islice(rest, 1))
+
     with ThreadPoolExecutor(max_workers=1) as thread:
-        following = thread.submit(next, items, end)
-        while (present := following.result()) is not end:
-            following = thread.submit(next, items, end)
-            yield present
+        following = thread.submit(advance)
+        while present := following.result():
+            following = thread.submit(advance)
+            yield present[0]
 
 
 _words: PicturesInMemory  # of a drawing process
@@ -79,7 +83,8 @@ def end_with_parent() -> None:
 
 
 def _follow() -> None:
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)
 
 

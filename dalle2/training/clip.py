@@ -30,6 +30,9 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 class Towers(nn.Module):
     """A CLIP: both towers, the tokenizer, and the preprocessing that turns pictures into what the tower sees."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(
         self,
         text: CLIPTextModelWithProjection,
@@ -40,6 +43,13 @@ class Towers(nn.Module):
         self.text, self.picture, self.tokenizer = text, picture, tokenizer
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(STD)[:, None, None], persistent=False)
+
+    @property
+    def picture_size(self) -> int:
+        """Pixels a side of what the picture tower sees."""
+        size = self.picture.config.image_size
+        assert isinstance(size, int), "CLIP's pictures are square"
+        return size
 
     @classmethod
     def build(cls, plan: Clip, tokenizer: CLIPTokenizer) -> "Towers":
@@ -85,7 +95,7 @@ class Towers(nn.Module):
         self.tokenizer.backend_tokenizer.save(str(folder / "tokenizer" / "tokenizer.json"), pretty=False)
         # Also as CLIP's own two files, which older transformers look for.
         self.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))
-        size = self.picture.config.image_size
+        size = self.picture_size
         CLIPImageProcessor(
             size={"shortest_edge": size},
             crop_size={"height": size, "width": size},
@@ -96,7 +106,7 @@ class Towers(nn.Module):
 
     def embed_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures (n, 3, h, w) in [-1, 1] -> image embeddings (n, dim), not normalised."""
-        size = self.picture.config.image_size
+        size = self.picture_size
         if pictures.shape[-1] != size:
             pictures = F.interpolate(pictures, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
         return self.picture((pictures * 0.5 + 0.5 - self.mean) / self.std).image_embeds

@@ -34,6 +34,7 @@ class DecoderStage(Stage):
     """
 
     name = "decoder"
+    std: torch.Tensor
 
     def __init__(self, plan: Decoder, towers: Towers, std: torch.Tensor, guesses: PriorGuesses | None = None) -> None:
         super().__init__()
@@ -123,7 +124,7 @@ class DecoderStage(Stage):
         Only where the caption names the style, and where the guess is about this picture at all: of a caption like
         "face" the prior says any face, from which nobody could draw this one.
         """
-        if not (self.plan.prior_share and self.training):
+        if self.guesses is None or not (self.plan.prior_share and self.training):
             return embeddings
         chosen = (randomness.coins() < self.plan.prior_share) & ~mirrored & (batch.facts[:, 3] >= 0)
         rows = chosen.nonzero()[:, 0]

@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -120,7 +120,7 @@ class _Fitting:
                     break
         return self._ended(done)
 
-    def _batches(self, pictures: Pictures) -> Iterator[tuple[Randomness, Batch]]:
+    def _batches(self, pictures: Pictures) -> Generator[tuple[Randomness, Batch]]:
         if self.pace.over(self.first):
             return
         numbers = itertools.count(self.first) if self.pace.total is None else range(self.first, self.pace.total)
@@ -162,7 +162,7 @@ class _Fitting:
         return torch.compiler.set_stance("force_eager") if self.timed else contextlib.nullcontext()
 
     @contextlib.contextmanager
-    def _measured(self, what: Literal["step", "evaluation", "snapshot"]) -> Iterator[None]:
+    def _measured(self, what: Literal["step", "evaluation", "snapshot"]) -> Generator[None]:
         began = time.monotonic()
         yield
         self.pace.passed(what, time.monotonic() - began)

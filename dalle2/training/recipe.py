@@ -282,7 +282,7 @@ class Recipe(_Strict):
         The towers stay: what reads their embeddings was trained on these.
         """
         names = [name for name in self.stages if name != "prior_linear"]
-        changes = {name: {"start_from": checkpoint} for name in names}
+        changes: dict[str, dict[str, Any]] = {name: {"start_from": checkpoint} for name in names}
         changes["clip"] |= {"steps": 0}
         if self.text:
             changes["text"] |= {"steps": 0, "vocabulary": 0, "lexicon_texts": 0}

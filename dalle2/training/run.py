@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
@@ -16,6 +17,7 @@ from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.paraphrases import embed
 from dalle2.datasets.phrases import NAME, Phrases
 from dalle2.datasets.pictures import WHITE, Batch, NoSuchSplit, PicturesInMemory, composite, load_pictures
+from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.scenes import scene_texts
 from dalle2.families.karlo import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
@@ -99,9 +101,9 @@ class Training:
         if split not in self._pictures:
             try:
                 pictures = self._read(split)
-                if data.scenes and split == data.split:
-                    pictures.compose(data.scenes)
-                if isinstance(pictures, PicturesInMemory):
+                if isinstance(pictures, PicturesInMemory):  # a recipe refuses scenes of a stream
+                    if data.scenes and split == data.split:
+                        pictures.compose(data.scenes)
                     pictures.move(self.run.accelerator.device)
             except NoSuchSplit:
                 if split == data.split:
@@ -112,6 +114,13 @@ class Training:
             self._pictures[split] = pictures
         return self._pictures[split]
 
+    @property
+    def training_pictures(self) -> Pictures:
+        """The split that trains; NoSuchSplit where it is missing."""
+        pictures = self.pictures(self.recipe.data.split)
+        assert pictures is not None, "`pictures` lets only the held-out split be missing"
+        return pictures
+
     def _read(self, split: str) -> Pictures:
         data, shared = self.recipe.data, self.shared / split
         if self.schedule and shared.exists():
@@ -119,7 +128,7 @@ class Training:
         size = max(self.recipe.upsampler.picture_size, self.recipe.clip.picture_size)
         columns = (data.image_column, data.caption_column)
         pictures = load_pictures(data.source, split, size, columns, data.streaming, self.recipe.seed, data.subgroups)
-        if data.lexicon:
+        if data.lexicon and isinstance(pictures, PicturesInMemory):  # a recipe refuses a lexicon for a stream
             pictures.learn(self._lexicon())
         return pictures
 
@@ -146,8 +155,8 @@ class Training:
                 pictures.resize(max(sizes.get(stage, 0), recipe.clip.picture_size))
 
     def _fit(self, stage: Stage, plan: Fit, until: float | None) -> Stage:
-        data = self.recipe.data
-        return fit(stage, self.pictures(data.split), self.pictures(data.held_out_split), plan, self.run, until)
+        held_out = self.pictures(self.recipe.data.held_out_split)
+        return fit(stage, self.training_pictures, held_out, plan, self.run, until)
 
     def _until(self, stage: str, part: str | None = None) -> float | None:
         """When this stage has to be done, asked before anything of it is made; None where only steps count."""
@@ -159,19 +168,18 @@ class Training:
         if plan.start_from:
             towers = Towers.load(Path(plan.start_from)).requires_grad_(True)
         else:
-            tokenizer = train_tokenizer(
-                _texts(self.pictures(self.recipe.data.split)), plan.vocabulary, plan.context_length
-            )
+            tokenizer = train_tokenizer(_texts(self.training_pictures), plan.vocabulary, plan.context_length)
             towers = Towers.build(plan, tokenizer)
         self._finish("clip", [self._fit(ClipStage(plan, towers), plan, until)])
 
     def _text(self) -> None:
         until, plan, towers = self._until("text"), self.recipe.text, self._towers("clip")
+        assert plan is not None, "only stages of the recipe are trained"
         if plan.start_from:
             start = Towers.load(Path(plan.start_from))
             towers.text, towers.tokenizer = start.text.to(towers.mean.device), start.tokenizer
         if plan.vocabulary:
-            told = itertools.chain(_texts(self.pictures(self.recipe.data.split)), self._lexicon().texts)
+            told = itertools.chain(_texts(self.training_pictures), self._lexicon().texts)
             tokenizer = train_tokenizer(told, plan.vocabulary, towers.tokenizer.model_max_length)
             towers.text, towers.tokenizer = widened(towers, tokenizer, embed), tokenizer
         lessons = self._lessons(towers) if plan.lexicon_texts else None
@@ -180,7 +188,8 @@ class Training:
 
     def _lessons(self, towers: Towers) -> Lessons:
         """What the lexicon teaches, about the training pictures as the picture tower sees them."""
-        pictures = self.pictures(self.recipe.data.split)
+        pictures = self.training_pictures
+        assert isinstance(pictures, PicturesInMemory), "a recipe refuses a lexicon for a stream"
         whites = torch.tensor([WHITE] * len(pictures), device=pictures.rgba.device)
         batches = zip(pictures.rgba.split(256), whites.split(256), strict=True)
         device = self.run.accelerator.device
@@ -189,6 +198,7 @@ class Training:
         return Lessons.of(self._lexicon(), pictures, torch.cat(rows))
 
     def _lexicon(self) -> Lexicon:
+        assert self.recipe.data.lexicon is not None, "a recipe refuses lessons without a lexicon"
         return Lexicon.read(Path(self.recipe.data.lexicon))
 
     def _prior(self) -> None:
@@ -203,13 +213,15 @@ class Training:
         self._finish("prior", [self._fit(stage, plan, until)])
 
     def _prior_linear(self) -> None:
-        until, data = self._until("prior_linear"), self.recipe.data
-        stage = LinearPriorStage(self.recipe.prior_linear, self._towers())
-        pictures, held_out = self.pictures(data.split), self.pictures(data.held_out_split)
-        self._finish("prior_linear", [stage.fit(pictures, held_out, self.run, until)])
+        until, plan = self._until("prior_linear"), self.recipe.prior_linear
+        assert plan is not None, "only stages of the recipe are trained"
+        stage = LinearPriorStage(plan, self._towers())
+        held_out = self.pictures(self.recipe.data.held_out_split)
+        self._finish("prior_linear", [stage.fit(self.training_pictures, held_out, self.run, until)])
 
     def _prior_autoregressive(self) -> None:
         until, plan, towers = self._until("prior_autoregressive"), self.recipe.prior_autoregressive, self._towers()
+        assert plan is not None, "only stages of the recipe are trained"
         with torch.no_grad():
             rows = [(self._embed(towers, batch), towers.embed_texts(batch.captions).cpu()) for batch in self._sample()]
         embeddings, texts = (torch.cat(parts) for parts in zip(*rows, strict=True))
@@ -262,14 +274,14 @@ class Training:
 
     def _assemble(self, checkpoint: Path) -> None:
         """Gathers the stages' parts in one checkpoint folder, in half precision; the recipe travels along."""
-        parts = {}
+        parts: dict[str, Any] = {}
         for name, kind in (layout.NETWORKS | layout.OTHERS).items():
             # The text tower may have two stages: the last one has it as it is.
             stage = next(stage for stage in reversed(self.recipe.stages) if (self.run.folder / stage / name).exists())
             parts[name] = kind.from_pretrained(self.run.folder / stage, subfolder=name)
         description = {
             "settings": self.recipe.settings,
-            "styles": getattr(self.pictures(self.recipe.data.split), "styles", []),
+            "styles": getattr(self.training_pictures, "styles", []),
             "examples": self.recipe.examples,
             "subject": self.recipe.subject,
             "recipe": self.recipe.model_dump(mode="json"),
@@ -309,12 +321,11 @@ class Training:
 
     def _sample(self) -> Iterator[Batch]:
         """Training pictures, with their captions' backgrounds, from which statistics are taken."""
-        pictures, size = self.pictures(self.recipe.data.split), 256
+        pictures, size = self.training_pictures, 256
         count = len(pictures) if isinstance(pictures, PicturesInMemory) else _STATISTICS_PICTURES
         steps = max(1, min(count, _STATISTICS_PICTURES) // size)
-        alone = Run(self.run.folder, self.recipe.seed, _Alone())
-        for step in range(steps):
-            yield pictures.batch(alone.randomness("statistics", step, size))
+        for step in range(steps):  # each process takes the same
+            yield pictures.batch(Randomness(self.recipe.seed, "statistics", step, size))
 
     @torch.no_grad()
     def _embed(self, towers: Towers, batch: Batch) -> torch.Tensor:
@@ -334,12 +345,6 @@ class Training:
             for stage in stages:
                 resuming.drop_snapshot(self.run.folder / "snapshots" / f"{stage.name}.pt")
         accelerator.wait_for_everyone()
-
-
-class _Alone:
-    """Stands in for the accelerator where each process does the same work."""
-
-    num_processes, process_index, device = 1, 0, torch.device("cpu")
 
 
 def _upsampler_weights(checkpoint: str, part: str) -> dict[str, torch.Tensor]:

@@ -22,7 +22,8 @@ def check_minutes(minutes: float, recipe: Recipe) -> None:
 def needs(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """Stage -> the stages whose weights it reads."""
     towers = "text" if recipe.text else "clip"
-    needs = dict.fromkeys(recipe.stages, (towers,)) | {"clip": (), "text": ("clip",), "upsampler": ()}
+    needs: dict[str, tuple[str, ...]] = dict.fromkeys(recipe.stages, (towers,))
+    needs |= {"clip": (), "text": ("clip",), "upsampler": ()}
     if recipe.decoder.prior_share:
         needs["decoder"] = (towers, "prior")
     return needs

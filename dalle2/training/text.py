@@ -28,6 +28,10 @@ class Lessons(nn.Module):
         shares: (n, k), rows sum to 1.
     """
 
+    means: torch.Tensor
+    concepts: torch.Tensor
+    shares: torch.Tensor
+
     def __init__(
         self, texts: list[str], styles: list[str], means: torch.Tensor, concepts: torch.Tensor, shares: torch.Tensor
     ) -> None:
@@ -60,7 +64,12 @@ class Lessons(nn.Module):
                 captions.append(said.text)
                 texts.append(text)
                 styles.append(style if said.style_named else len(self.styles))
-        return captions, *(torch.tensor(rows).to(self.means.device, non_blocking=True) for rows in (texts, styles))
+        device = self.means.device
+        return (
+            captions,
+            torch.tensor(texts).to(device, non_blocking=True),
+            torch.tensor(styles).to(device, non_blocking=True),
+        )
 
     def loss(
         self, said: torch.Tensor, texts: torch.Tensor, styles: torch.Tensor, scale: torch.Tensor

@@ -20,10 +20,12 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, context_length: int) 
     merges = merges_of(trained)[: max(0, vocabulary - len(alphabet) - 2)]
     tokens = [*alphabet, *("".join(pair) for pair in merges), "<|startoftext|>", "<|endoftext|>"]
     vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
-    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=context_length)
+    # Merges are pairs, though the annotation of transformers says texts.
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=context_length)  # ty: ignore[invalid-argument-type]
 
 
 def merges_of(tokenizer: CLIPTokenizer) -> list[tuple[str, str]]:
     """The pairs of tokens that its BPE merges, in the order in which they were learnt."""
     merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
-    return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in merges]
+    pairs = (pair.split(" ") if isinstance(pair, str) else pair for pair in merges)
+    return [(first, second) for first, second in pairs]

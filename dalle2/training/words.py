@@ -25,9 +25,9 @@ def widened(
     the principal components of what `embed` makes of it (words -> (n, width)), spread as far as the embeddings
     were; another token keeps its embedding, or has the mean of the two that it was merged from.
     """
-    old = towers.text.get_input_embeddings().weight.detach()
+    old = towers.text.text_model.embeddings.token_embedding.weight.detach()
     places, ids = towers.tokenizer.get_vocab(), tokenizer.get_vocab()
-    vocabulary = sorted(ids, key=ids.get)
+    vocabulary = sorted(ids, key=lambda token: ids[token])
     words = [token for token in vocabulary if WORD.fullmatch(token)]
     known = dict(zip(words, _fitted(embed([word.removesuffix("</w>") for word in words]), old), strict=True))
     rows = {token: old[places[token]] for token in vocabulary if token in places} | known
