@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:
-    """A state dict in the published form, random, with batch norms that fit, so that features vary as trained ones do.
+    """Return a random state dict in the published form, whose batch norms let features vary as trained ones do.
 
     Without the fit, a hundred random layers would make all pictures alike.
     """
@@ -244,7 +244,7 @@ def _is_present(peer: Contestant) -> bool:
 
 
 def _alone(contestant: Contestant, place: Path, options: argparse.Namespace) -> Result | str:
-    """The contestant's result, in a fresh process, or why there is none."""
+    """Return the contestant's result, in a fresh process, or why there is none."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(contestant, place, options, there))
@@ -259,7 +259,7 @@ def _alone(contestant: Contestant, place: Path, options: argparse.Namespace) -> 
 
 
 def _serve(contestant: Contestant, place: Path, options: argparse.Namespace, pipe: Connection) -> None:
-    """A contestant's process: what peers need is made ready, then the clock runs."""
+    """Be a contestant's process: what peers need is made ready, then the clock runs."""
     torch.set_num_threads(options.threads)
     # As in a run from the command line on Linux; a spawned process would spawn its workers too.
     multiprocessing.set_start_method("fork", force=True)
@@ -283,7 +283,7 @@ def _serve(contestant: Contestant, place: Path, options: argparse.Namespace, pip
 
 
 def _stand_in_for_torchvision(place: Path) -> None:
-    """The names of torchvision that the peers touch for FID, as modules that `import` finds."""
+    """Offer the names of torchvision that the peers touch for FID, as modules that `import` finds."""
     modules: dict[str, Any] = {
         name: types.ModuleType(name)
         for name in (

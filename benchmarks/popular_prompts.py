@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _cell(model: UnclipModel, prompt: str, literally: bool) -> tuple[Image.Image, Understanding]:
-    """A prompt, what is said of it, and its pictures."""
+    """Return a prompt, what is said of it, and its pictures."""
     answer = model.understand(prompt)
     cell = Image.new("RGB", (len(SEEDS) * (_SIDE + 4), _SIDE + 4 * _LINE), "white")
     draw = ImageDraw.Draw(cell)

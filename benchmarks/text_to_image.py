@@ -22,7 +22,7 @@ DIFFUSERS, SAME_STEPS, DEFAULTS = "diffusers UnCLIPPipeline", "ours, same steps"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the rounds and prints medians, ratios to diffusers and peak memory."""
+    """Run the rounds and print medians, ratios to diffusers and peak memory."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.text_to_image", description=__doc__.split("\n")[0])
     parser.add_argument("--checkpoint", help="folder; default: the embedded checkpoint")
     parser.add_argument("--rounds", type=int, default=5, help="timed pictures of each contestant (default 5)")
@@ -62,7 +62,7 @@ def _report(times: dict[str, list[float]], memory: dict[str, float]) -> None:
 
 
 def _serve(name: str, checkpoint: str | None, threads: int | None, pipe: Connection) -> None:
-    """A contestant's process: load, warm up, then a timed picture whenever asked."""
+    """Be a contestant's process: load, warm up, then a timed picture whenever asked."""
     if threads:
         torch.set_num_threads(threads)
     draw = _diffusers(checkpoint) if name == DIFFUSERS else _ours(checkpoint, same_steps=name == SAME_STEPS)
@@ -87,7 +87,7 @@ def _ours(checkpoint: str | None, same_steps: bool) -> Callable[[int], object]:
 
 
 def _diffusers(checkpoint: str | None) -> Callable[[int], object]:
-    """diffusers' own pipeline, assembled from the folder: since 0.38 it cannot open one by itself."""
+    """Assemble diffusers' own pipeline from the folder: since 0.38 it cannot open one by itself."""
     from diffusers import PriorTransformer, UnCLIPPipeline, UnCLIPScheduler, UNet2DConditionModel, UNet2DModel
     from diffusers.pipelines.deprecated.unclip import UnCLIPTextProjModel
     from transformers import CLIPTextModelWithProjection, CLIPTokenizer

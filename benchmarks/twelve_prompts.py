@@ -59,7 +59,7 @@ def _grid(pictures: Sequence[Image.Image], side: int) -> Image.Image:
 
 
 def write(draw: ImageDraw.ImageDraw, prompt: str, centre: float, top: float) -> None:
-    """Writes a prompt sign by sign: few fonts have both Latin and Chinese ones."""
+    """Write a prompt sign by sign: few fonts have both Latin and Chinese ones."""
     signs = [(sign, _font(chinese=ord(sign) > 0x2E80)) for sign in prompt]
     left = centre - sum(font.getlength(sign) for sign, font in signs) / 2
     for sign, font in signs:
@@ -69,7 +69,7 @@ def write(draw: ImageDraw.ImageDraw, prompt: str, centre: float, top: float) -> 
 
 @cache
 def _font(chinese: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font of the machine's that has the signs, or else Pillow's own."""
+    """Return a font of the machine's that has the signs, or else Pillow's own."""
     for name in ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc") if chinese else ():
         try:
             return ImageFont.truetype(name, 12)

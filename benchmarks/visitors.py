@@ -62,7 +62,7 @@ class Run:
     memory: Sequence[tuple[float, float]]
 
     def failures(self) -> list[str]:
-        """What went wrong, a sentence each."""
+        """Return what went wrong, a sentence each."""
         drawn = [visit for visit in self.visits if visit.outcome in ("own", "foreign")]
         foreign = sum(visit.outcome == "foreign" for visit in drawn)
         silent = sum(visit.silence > SILENT_SECONDS or (visit.waited and not visit.told) for visit in self.visits)
@@ -77,7 +77,7 @@ class Run:
         return [sentence for sentence, bad in found.items() if bad] + [f"Error: {sentence}" for sentence in broken]
 
     def growth(self) -> float | None:
-        """The last quarter's median memory over the second quarter's, when the server was warm; None if unseen."""
+        """Return the last quarter's median memory over that of the second, when the server was warm; None if unseen."""
         if len(self.memory) < 8:
             return None
         quarter = len(self.memory) // 4
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @contextmanager
 def served(checkpoint: str | None = None) -> Generator[tuple[str, psutil.Process]]:
-    """The page's address and its process, a real `python app.py`; RuntimeError with its log when it does not start."""
+    """Yield the page's address and its process, a real `python app.py`; RuntimeError with its log if it fails."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -115,7 +115,7 @@ def _wanted(styles: Sequence[str]) -> Iterator[Wanted]:
 
 
 def _write(index: Mapping[str, Any], pictures: Mapping[str, Image.Image], folder: Path) -> None:
-    """The folder as the index has it, in the place of an earlier one."""
+    """Write the folder as the index has it, in the place of an earlier one."""
     with tempfile.TemporaryDirectory() as made:
         kept = [sample for wall in index["wall"].values() for sample in wall] + list(index["styles"].values())
         for sample in kept:

@@ -60,7 +60,7 @@ def folder(path: Path) -> Generator[Path]:
 
 
 def partial_path(path: Path) -> Path:
-    """A hidden name beside `path` that no other process or thread uses."""
+    """Return a hidden name beside `path` that no other process or thread uses."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 

@@ -51,7 +51,7 @@ def invert(
     on_step: Callable[[int, int, torch.Tensor], None],
     refinements: int = 1,
 ) -> torch.Tensor:
-    """The noise from which DDIM at eta 0 draws `pictures` (n, channels, ...) (paper, section 3.1).
+    """Return the noise from which DDIM at eta 0 draws `pictures` (n, channels, ...) (paper, section 3.1).
 
     A step back needs the prediction at its far end, which is not known yet: it is guessed from the last
     prediction (`refinements` 0, the plain inversion), and then improved by as many fixed-point iterations. Each
@@ -62,7 +62,7 @@ def invert(
     timesteps = scheduler.timesteps.flip(0)  # from the quietest to the noisiest
 
     def predict(x: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The clean prediction and the noise that it leaves."""
+        """Return the clean prediction and the noise that it leaves."""
         signal = scheduler.alphas_cumprod[t]
         clean = denoise(x, t)[:, :channels]
         return clean, (x - signal.sqrt() * clean) / (1 - signal).sqrt()

@@ -37,7 +37,7 @@ def slerp(start: torch.Tensor, end: torch.Tensor, weight: float) -> torch.Tensor
 
 
 def _upright(rows: torch.Tensor) -> torch.Tensor:
-    """Unit vectors at a right angle to unit rows (..., dim): from the coordinate axis that is nearest to one."""
+    """Return unit vectors at a right angle to unit rows (..., dim): from the coordinate axis that is nearest to one."""
     axis = torch.nn.functional.one_hot(rows.abs().argmin(-1), rows.shape[-1]).to(rows.dtype)
     return torch.nn.functional.normalize(axis - (axis * rows).sum(-1, keepdim=True) * rows, dim=-1)
 
@@ -58,7 +58,7 @@ def path(ends: torch.Tensor, positions: Sequence[float]) -> torch.Tensor:
 
 
 def mix(parts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
-    """The weighted sum (dim,) of rows (n, dim), at the weighted mean of their lengths.
+    """Return the weighted sum (dim,) of rows (n, dim), at the weighted mean of their lengths.
 
     A negative weight takes a content away. A plain mean of vectors is shorter than they are, and the decoder
     draws a shorter embedding paler: so, as the paper does with text diffs, the direction of the sum is taken,
@@ -80,7 +80,7 @@ def mix(parts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
 
 
 def text_diff(new: torch.Tensor, old: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-    """The direction (n, dim) from one text embedding to another, of the given length (n, 1) (paper, section 3.3).
+    """Return the direction (n, dim) from one text embedding to another, of a given length (n, 1) (paper, section 3.3).
 
     ValueError when the two texts are the same to CLIP.
     """
@@ -100,5 +100,5 @@ def principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def project(row: torch.Tensor, mean: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
-    """The point nearest to the row (dim,) that can be reached from `mean` (dim,) along `axes` (k, dim)."""
+    """Return the point nearest to the row (dim,) that can be reached from `mean` (dim,) along `axes` (k, dim)."""
     return (mean + axes.T @ (axes @ (row.double() - mean))).to(row.dtype)

@@ -4,7 +4,7 @@ import torch
 
 
 def check_finite(values: torch.Tensor, source: str) -> torch.Tensor:
-    """The values themselves, of any shape.
+    """Return the values as they are, of any shape.
 
     Args:
         source: what they come from, such as "decoder".

@@ -28,7 +28,7 @@ GAP = 0.06  # of a picture's side, around each one on a contact sheet
 
 
 def transparent(picture: Image.Image) -> Image.Image:
-    """The picture as RGBA, without the even background around its subject; holes of the subject stay.
+    """Return the picture as RGBA, without the even background around its subject; holes of the subject stay.
 
     Along the edge the background's share of each colour is taken out again, so that no pale rim is left on another
     background. ValueError when the border of the picture has no even colour.
@@ -52,7 +52,7 @@ def transparent(picture: Image.Image) -> Image.Image:
 
 
 def to_svg(picture: Image.Image) -> str:
-    """The picture traced into filled polygons of a few colours, on an opaque ground; an SVG 512 units wide."""
+    """Trace the picture into filled polygons of a few colours, on an opaque ground; an SVG 512 units wide."""
     flat = images.to_rgb(picture)
     factor = TRACED_SIDE / min(flat.size)
     if factor > 1:
@@ -120,7 +120,7 @@ def to_zip(named: Sequence[tuple[str, Image.Image]]) -> bytes:
 
 
 def png(picture: Image.Image) -> bytes:
-    """The picture as a PNG file, with its record."""
+    """Return the picture as a PNG file, with its record."""
     chunks, file = PngImagePlugin.PngInfo(), io.BytesIO()
     if images.RECORD_KEY in picture.info:
         chunks.add_text(images.RECORD_KEY, picture.info[images.RECORD_KEY])

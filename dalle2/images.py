@@ -54,7 +54,7 @@ _TURNS = {
 
 
 def open_picture(source: str | Path | bytes | BinaryIO, more: Sequence[str] = ()) -> Image.Image:
-    """An RGB picture from a path, bytes or an open file, upright and over white.
+    """Open an RGB picture from a path, bytes or an open file, upright and over white.
 
     What the content says counts, not the name. The EXIF orientation is applied and all metadata dropped. `more` are
     formats of Pillow's that are opened besides FORMATS, for files that no visitor sent.
@@ -77,7 +77,7 @@ def open_with_record(source: str | Path) -> Image.Image:
 
 
 def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
-    """A mask as `to_mask` wants it, from a file in either convention; errors as of `open_picture`.
+    """Open a mask as `to_mask` wants it, from a file in either convention; errors as of `open_picture`.
 
     A file with transparency is in the form of OpenAI's API, where the transparent is repainted; in any other,
     white is.
@@ -91,14 +91,14 @@ def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
 
 
 def to_mask(mask: Image.Image) -> Image.Image:
-    """A mask of any mode without transparency -> mode L: white is repainted, black is kept, grey blends."""
+    """Turn a mask of any mode without transparency into mode L: white is repainted, black is kept, grey blends."""
     if mask.has_transparency_data and any(to_rgba(mask).getchannel("A").histogram()[:255]):
         raise ValueError("The mask is transparent in places: give one in which what to repaint is white.")
     return to_rgb(mask).convert("L")
 
 
 def _open(source: str | Path | bytes | BinaryIO, more: Sequence[str] = ()) -> Image.Image:
-    """The first frame of a picture file, read to its end and upright."""
+    """Read the first frame of a picture file, read to its end and upright."""
     if isinstance(source, bytes):
         return _decoded(io.BytesIO(source), more=more)
     if isinstance(source, str | Path):
@@ -132,7 +132,7 @@ def _decoded(file: BinaryIO, *keywords: str, more: Sequence[str] = ()) -> Image.
 
 
 def _recognised(file: BinaryIO, keywords: Sequence[str], more: Sequence[str]) -> Image.Image:
-    """The picture, its pixels not read yet."""
+    """Return the picture, its pixels not read yet."""
     beginning = file.read(_BEGINNING)
     file.seek(0)
     try:
@@ -168,7 +168,7 @@ def _check_end(file: BinaryIO) -> None:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """A turned copy. Pillow's exif_transpose reads and writes all of the EXIF, and fails at any part that is odd."""
+    """Return a turned copy. Pillow's exif_transpose reads and writes all of the EXIF, and fails at any odd part."""
     turn = _TURNS.get(_orientation(picture.info.get("exif", b"")))
     if turn is None:
         try:  # not in EXIF, but perhaps in XMP
@@ -179,7 +179,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _orientation(exif: bytes) -> int | None:
-    """The orientation, 1 to 8, that EXIF states; None where there is none. Nothing else in it is looked at."""
+    """Return the orientation, 1 to 8, that EXIF states; None where there is none. Nothing else in it is looked at."""
     tiff = exif.removeprefix(b"Exif\0\0")
     order = "<" if tiff.startswith(b"II") else ">"
     try:
@@ -195,7 +195,7 @@ def _orientation(exif: bytes) -> int | None:
 
 
 def to_rgb(picture: Image.Image, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
-    """A new RGB picture without metadata: any mode, transparency laid over `background`."""
+    """Make a new RGB picture without metadata, of any mode, transparency laid over `background`."""
     if picture.has_transparency_data:
         canvas = Image.new("RGBA", picture.size, (*background, 255))
         picture = Image.alpha_composite(canvas, to_rgba(picture))
@@ -204,13 +204,13 @@ def to_rgb(picture: Image.Image, background: tuple[int, int, int] = (255, 255, 2
 
 
 def to_rgba(picture: Image.Image) -> Image.Image:
-    """A new RGBA picture without metadata: any mode, straight alpha, opaque where there is no transparency."""
+    """Make a new RGBA picture without metadata, of any mode, straight alpha, opaque where there is no transparency."""
     picture = _eight_bits(picture).convert("RGBA")
     return Image.frombytes("RGBA", picture.size, picture.tobytes())
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """The picture itself, or of one with 16 bits a pixel, which Pillow would cut off at 255, the higher 8."""
+    """Return the picture itself, or of one with 16 bits a pixel, which Pillow would cut off at 255, the higher 8."""
     if not picture.mode.startswith(("I", "F")):
         return picture
     levels = np.asarray(picture)
@@ -241,7 +241,7 @@ def to_pictures(pixels: torch.Tensor) -> list[Image.Image]:
 
 
 def square(picture: Image.Image, side: int) -> Image.Image:
-    """The picture's middle square at `side` pixels: averaged down, as the decoder's own training saw it, or up."""
+    """Return the picture's middle square at `side` pixels: averaged down, as in the decoder's own training, or up."""
     smaller = side < min(picture.size)
     method = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
     return ImageOps.fit(picture, (side, side), method)
@@ -250,7 +250,7 @@ def square(picture: Image.Image, side: int) -> Image.Image:
 def surround(
     picture: Image.Image, side: int, share: float, anchor: tuple[float, float]
 ) -> tuple[Image.Image, Image.Image]:
-    """A white square of `side` pixels with the picture's middle square on it, and the mask of what is around.
+    """Return a white square of `side` pixels with the picture's middle square on it, and the mask of what is around.
 
     The picture covers `share` of the side, and stands at `anchor`, from (0, 0), left and top, to (1, 1).
     """
@@ -267,7 +267,7 @@ def surround(
 
 
 def lit(picture: Image.Image, heat: np.ndarray) -> Image.Image:
-    """The picture in grey, and in its colours where `heat` (h, w), of any size and range, is high."""
+    """Return the picture in grey, and in its colours where `heat` (h, w), of any size and range, is high."""
     spread = float(np.ptp(heat)) or 1.0
     levels = ((heat - heat.min()) / spread * 255).round().astype(np.uint8)
     light = Image.fromarray(levels).resize(picture.size, Image.Resampling.BICUBIC)
@@ -293,7 +293,7 @@ def write_record(picture: Image.Image, record: Mapping[str, object]) -> None:
 
 
 def read_record(source: Image.Image | str | Path | bytes) -> dict[str, object]:
-    """The record that a picture carries; ValueError when it has none or an unreadable one."""
+    """Return the record that a picture carries; ValueError when it has none or an unreadable one."""
     text = source.info.get(RECORD_KEY) if isinstance(source, Image.Image) else _read_text(source)
     if not isinstance(text, str):
         raise ValueError("The picture carries no record: it was not drawn by this program, or was converted.")
@@ -307,7 +307,7 @@ def read_record(source: Image.Image | str | Path | bytes) -> dict[str, object]:
 
 
 def _read_text(source: str | Path | bytes) -> str | None:
-    """The record's text in a PNG, or in an SVG as `formats.to_svg` writes it."""
+    """Return the record's text in a PNG, or in an SVG as `formats.to_svg` writes it."""
     with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
         beginning = file.read(_BEGINNING)
         if _OTHERS["SVG"].match(beginning):

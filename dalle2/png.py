@@ -22,7 +22,7 @@ _LONGEST = 1_000_000  # bytes of a description, inflated, that is still looked a
 
 
 def pixels_only(file: BinaryIO, *keywords: bytes) -> io.BytesIO:
-    """A file that begins with SIGNATURE -> its pixels, its orientation, and its texts under these keywords, if any.
+    """Read a file that begins with SIGNATURE: its pixels, its orientation, and its texts under these keywords.
 
     ValueError says what is wrong, as the end of a sentence, when it is torn, or damaged where its pixels are.
     """
@@ -109,7 +109,7 @@ def _wanted(kind: bytes, text: bytes, keywords: tuple[bytes, ...]) -> bool:
 
 
 def _transparent(levels: bytes, grey: bool, depth: int) -> bytes:
-    """The level or colour that is transparent, as Pillow, which spreads or cuts the pixels to 8 bits, must be told."""
+    """Return the transparent level or colour as Pillow, which spreads or cuts pixels to 8 bits, must be told."""
     if grey and depth in (2, 4) and len(levels) == 2:
         return bytes([0, levels[1] * (255 // (2**depth - 1))])
     if not grey and depth == 16 and len(levels) == 6:

@@ -25,7 +25,7 @@ Scheduler = SchedulerMixin | DDIMScheduler
 def build_scheduler(
     config: Mapping[str, Any], name: str, steps: int, ends_at_zero: bool = False, eta: float = 0.0
 ) -> Scheduler:
-    """A scheduler for clean predictions on the checkpoint's noise schedule, its timesteps set.
+    """Build a scheduler for clean predictions on the checkpoint's noise schedule, its timesteps set.
 
     `config` is the checkpoint's own scheduler config. The ancestral schedulers use Karlo's grid, from the
     noisiest timestep to 0; the solvers the trailing one, which wastes no evaluation on t = 0, unless told to.
@@ -114,7 +114,7 @@ def keep(denoise: Denoise, pixels: torch.Tensor, repaint: torch.Tensor) -> Denoi
 
 
 def guided_timesteps(timesteps: torch.Tensor, interval: tuple[float, float]) -> set[int]:
-    """The timesteps whose place among the steps, 0..1 from first to last, lies in the interval."""
+    """Return the timesteps whose place among the steps, 0..1 from first to last, lies in the interval."""
     first, last = interval
     total = len(timesteps)
     return {int(t) for index, t in enumerate(timesteps) if first <= (index + 0.5) / total <= last}
@@ -173,14 +173,14 @@ def _split(output: torch.Tensor, channels: int) -> tuple[torch.Tensor, torch.Ten
 
 
 def _karlo_grid(train_steps: int, steps: int) -> np.ndarray:
-    """`steps` timesteps, evenly from the noisiest to 0: Karlo's respacing."""
+    """Return `steps` timesteps, evenly from the noisiest to 0: Karlo's respacing."""
     if steps == 1:
         return np.array([train_steps - 1])
     return (np.arange(steps) * ((train_steps - 1) / (steps - 1))).round()[::-1].astype(np.int64)
 
 
 def _trailing_grid(train_steps: int, steps: int) -> np.ndarray:
-    """`steps` timesteps, evenly from the noisiest to one interval above the clean picture."""
+    """Return `steps` timesteps, evenly from the noisiest to one interval above the clean picture."""
     return np.linspace(train_steps, 0, steps + 1)[:-1].round().astype(np.int64) - 1
 
 

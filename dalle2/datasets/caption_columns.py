@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 def captions_of(value: object, where: str) -> list[str]:
-    """The captions in a cell of a caption column, each as `clean_caption` leaves it; at least one.
+    """Return the captions in a cell of a caption column, each as `clean_caption` leaves it; at least one.
 
     A cell holds a text, a table that has its text or texts under "raw" (Karpathy's `sentences`), or a list of either.
 
@@ -27,7 +27,7 @@ def captions_of(value: object, where: str) -> list[str]:
 
 
 def clean_caption(text: object, where: str) -> str:
-    """The caption with every run of blanks and line breaks as one space and without byte order marks.
+    """Return the caption with every run of blanks and line breaks as one space and without byte order marks.
 
     Raises:
         ValueError: it is no text, an empty one, or holds what no text has (NUL, or half of a character).

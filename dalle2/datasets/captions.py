@@ -202,7 +202,7 @@ def draw_caption(record: Mapping[str, Any], rng: random.Random) -> Caption:
 
 
 def complete(subject: str, language: str, style: str, rng: random.Random) -> Caption:
-    """The caption of a subject: with a style or without, with a background or without; ValueError: unknown style."""
+    """Return the caption of a subject: with or without style and background; ValueError for an unknown style."""
     how = phrasing(language)
     style_named = rng.random() < STYLE_SHARE
     if style_named:
@@ -218,19 +218,19 @@ def complete(subject: str, language: str, style: str, rng: random.Random) -> Cap
 
 
 def canonical_caption(record: Mapping[str, Any]) -> str:
-    """The fixed prompt of a picture: "LABEL, STYLE style"."""
+    """Return the fixed prompt of a picture: "LABEL, STYLE style"."""
     return f"{record['label']}, {record['style']} style"
 
 
 def style_phrases(style: str, language: str = "en") -> tuple[str, ...]:
-    """What a style is called in a language; English where it has no words of its own for it."""
+    """Return what a style is called in a language; English where it has no words of its own for it."""
     if style not in STYLE_PHRASES:
         raise ValueError(f"unknown style {style!r}; the styles are: {', '.join(STYLE_PHRASES)}.")
     return CHINESE_STYLE_PHRASES.get(language, STYLE_PHRASES)[style]
 
 
 def background_name(name: str, language: str = "en") -> str:
-    """The name of a colour of ``BACKGROUNDS`` in a language; English where it has no word of its own."""
+    """Return the name of a colour of ``BACKGROUNDS`` in a language; English where it has no word of its own."""
     return CHINESE_BACKGROUNDS.get(language, {}).get(name, name)
 
 
@@ -269,7 +269,7 @@ def _texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _draw(choices: tuple[str, ...], rng: random.Random) -> str:
-    """The first choice half of the time, else any of the others."""
+    """Return the first choice half of the time, else any of the others."""
     if len(choices) == 1 or rng.random() < 0.5:
         return choices[0]
     return rng.choice(choices[1:])
@@ -312,7 +312,7 @@ def _draw_paraphrase(paraphrases: Sequence[str], rng: random.Random) -> str:
 
 
 def shorten(text: str, rng: random.Random) -> str:
-    """A long text without its beginning or its end, as people type; half of the shorter ones stay whole."""
+    """Return a long text without its beginning or its end, as people type; half of the shorter ones stay whole."""
     words = text.split()
     if len(words) > SHORT and (len(words) > LONG or rng.random() < 0.5):
         length = rng.randint(SHORT, min(LONG, len(words) - 1))
@@ -326,7 +326,7 @@ def shorten(text: str, rng: random.Random) -> str:
 
 
 def _draw_article(label: str, rng: random.Random) -> str:
-    """ "a cat face" two times in five, where an article is likely to be right."""
+    """Say "a cat face" two times in five, where an article is likely to be right."""
     countable = label.replace(" ", "").replace("-", "").isalpha() and label.islower() and not label.endswith("s")
     if not countable or rng.random() < 0.6:
         return label
@@ -334,7 +334,7 @@ def _draw_article(label: str, rng: random.Random) -> str:
 
 
 def article(noun: str) -> str:
-    """ "a" or "an"."""
+    """Return "a" or "an"."""
     return "an" if noun[0] in "aeiou" and not noun.startswith("uni") else "a"
 
 

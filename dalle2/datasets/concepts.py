@@ -28,7 +28,7 @@ def bare_code(code: str) -> str:
 
 
 def read_concepts(files: Mapping[str, bytes]) -> dict[str, Concept]:
-    """emojibase's emoji in their usual order, by code, without skin tones, hair parts and country flags."""
+    """Read emojibase's emoji in their usual order, by code, without skin tones, hair parts and country flags."""
     words = {path.partition("/")[0]: json.loads(text) for path, text in files.items() if _is_words(path)}
     messages = json.loads(files["en/messages.json"])
     groups = {group["order"]: group["key"] for group in messages["groups"]}

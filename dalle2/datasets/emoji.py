@@ -109,12 +109,12 @@ MORE_PACKAGES = (
 
 
 def _fraction(text: str) -> float:
-    """A number in [0, 1) that only the text decides."""
+    """Return a number in [0, 1) that only the text decides."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48
 
 
 def draw_split(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """The pictures held out for testing: (concept, style) -> "concept" or "pair".
+    """Return the pictures held out for testing: (concept, style) -> "concept" or "pair".
 
     40 whole concepts: of those that at least five styles draw, the ones of smallest sha256(concept). And the
     pairs of the other concepts whose sha256("concept|style") lies in the lowest 5 % of its range, the lowest
@@ -135,13 +135,13 @@ def draw_split(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
 
 
 def read_split(table: Path) -> dict[tuple[str, str], str]:
-    """The split that ``split_table`` wrote: (concept, style) -> "concept" or "pair"."""
+    """Return the split that ``split_table`` wrote: (concept, style) -> "concept" or "pair"."""
     rows = [row.split("\t") for row in table.read_text(encoding="utf-8").splitlines()[1:]]
     return {(concept, style): held_out for concept, style, held_out, _ in rows}
 
 
 def split_table(split: Mapping[tuple[str, str], str], labels: Mapping[str, str]) -> str:
-    """The split as the text of ``emoji-test-split.tsv``, sorted: concept, style, held_out, label."""
+    """Return the split as the text of ``emoji-test-split.tsv``, sorted: concept, style, held_out, label."""
     rows = ["concept\tstyle\theld_out\tlabel"]
     rows += [f"{code}\t{style}\t{why}\t{labels[code]}" for (code, style), why in sorted(split.items())]
     return "\n".join(rows) + "\n"
@@ -314,7 +314,7 @@ Who drew what, and the licences: LICENCES.md.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; 0 when the data set is there, 1 after one sentence about why it is not."""
+    """Run the command; return 0 when the data set is there, 1 after one sentence about why it is not."""
     parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.emoji", description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     parser.add_argument("--size", type=int, default=256, help="pixels (default: %(default)s)")

@@ -47,7 +47,7 @@ class IconSet:
         return families
 
     def svg(self, name: str) -> str:
-        """The square SVG document of an icon or alias; a drawing that is not square is centred in it."""
+        """Return the square SVG document of an icon or alias; a drawing that is not square is centred in it."""
         icon, turns = {"parent": name}, []
         while "parent" in icon:
             turns.append(icon)
@@ -77,7 +77,7 @@ def _turns(alias: Mapping[str, Any]) -> bool:
 
 
 def read_icon_set(style: str, files: Mapping[str, bytes]) -> IconSet:
-    """An Iconify package as an icon set."""
+    """Read an Iconify package as an icon set."""
     codes = json.loads(files.get("chars.json", b"{}"))
     return IconSet(style, json.loads(files["icons.json"]), codes, json.loads(files["info.json"]))
 
@@ -121,7 +121,7 @@ def explain_names(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept])
 
 
 def _plain(name: str) -> str:
-    """An icon's name without hyphens and without the number of a variant: alarm-clock-1 is alarmclock."""
+    """Return an icon's name without hyphens and without the number of a variant: alarm-clock-1 is alarmclock."""
     return re.sub(r"-\d$", "", name).replace("-", "")
 
 
@@ -137,7 +137,7 @@ class Drawing:
 
 
 def rasterise(svg: str, size: int) -> Drawing:
-    """A square SVG document as size x size pixels with transparency.
+    """Draw a square SVG document as size x size pixels with transparency.
 
     Raises:
         ValueError: resvg cannot draw it.

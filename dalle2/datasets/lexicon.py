@@ -52,7 +52,7 @@ class Lexicon:
 
     @classmethod
     def read(cls, file: Path) -> "Lexicon":
-        """What `write` wrote; ValueError when it is missing or something else."""
+        """Read what `write` wrote; ValueError when it is missing or something else."""
         try:
             table = pyarrow.parquet.read_table(file, columns=["text", "concepts", "shares"])
         except (OSError, ValueError, KeyError) as error:
@@ -79,7 +79,7 @@ class Lexicon:
 
 
 def read(senses: Iterable[Sense], known: Container[str], rng: random.Random) -> list[str]:
-    """The words, and pieces of meanings and examples as long as captions are, each once; nothing that offends.
+    """Return the words, and pieces of meanings and examples as long as captions are, each once; nothing that offends.
 
     What is not of `known` words only is left out: the encoder has the others by their letters, and takes a cataplasm
     for a cat.
@@ -95,7 +95,7 @@ def _texts(sense: Sense, rng: random.Random) -> Iterator[str]:
 
 
 def understand(texts: Sequence[str], cosines: np.ndarray, codes: Sequence[str]) -> Lexicon:
-    """The lexicon of these texts, without those that are near no concept.
+    """Return the lexicon of these texts, without those that are near no concept.
 
     Args:
         cosines: (texts, concepts) by the sentence encoder. codes: of the concepts.

@@ -89,7 +89,7 @@ def _fetch_by_https(package: Package, folder: Path) -> None:
 
 
 def read_package(package: Package, folder: Path) -> dict[str, bytes]:
-    """The files of a tarball by their path inside the package, after its checksum was compared.
+    """Return the files of a tarball by their path inside the package, after its checksum was compared.
 
     Raises:
         BuildError: the tarball is missing, truncated, or not the pinned one.

@@ -102,7 +102,7 @@ def choose(concepts: Sequence[Concept], senses: Sequence[Sense], likeness: np.nd
 
 
 def known_words(concept: Concept) -> tuple[str, set[str]]:
-    """The English label and tags, in small letters."""
+    """Return the English label and tags, in small letters."""
     english = next(caption for caption in concept.captions if caption["language"] == "en")
     return english["label"].lower(), {tag.lower() for tag in english["tags"]}
 
@@ -145,7 +145,7 @@ def embed(texts: Sequence[str]) -> np.ndarray:
 
 
 def vocabulary() -> frozenset[str]:
-    """The words that the sentence encoder knows as a whole, in small letters; BuildError as `embed`."""
+    """Return the words that the sentence encoder knows as a whole, in small letters; BuildError as `embed`."""
     return _encoder().words
 
 
@@ -161,7 +161,7 @@ def _encoder() -> SentenceEncoder:
 
 
 def table(paraphrases: Mapping[str, Sequence[str]], licence: str) -> str:
-    """The text of ``emoji-paraphrases.tsv``: the licence as remarks, then concept and paraphrases with tabs between."""
+    """Return the text of ``emoji-paraphrases.tsv``: the licence as remarks, then concept and paraphrases by tabs."""
     head = ["Words and glosses of WordNet 3.1, chosen and shortened by python -m dalle2.datasets.paraphrases.", ""]
     remarks = [f"# {line}".rstrip() for line in [*head, *licence.splitlines()]]
     rows = ["\t".join([concept, *texts]) for concept, texts in sorted(paraphrases.items())]

@@ -49,7 +49,7 @@ class Phrases:
 
     @classmethod
     def read(cls, folder: Path) -> "Phrases | None":
-        """A checkpoint's own, None when it has none; ValueError when its file is damaged."""
+        """Read a checkpoint's own, None when it has none; ValueError when its file is damaged."""
         file = folder / NAME
         if not file.is_file():
             return None
@@ -66,12 +66,12 @@ class Phrases:
 
 
 def styled(concept: str, style: str) -> str:
-    """ "LABEL, STYLE style"."""
+    """Return "LABEL, STYLE style"."""
     return canonical_caption({"label": concept, "style": style})
 
 
 def on_background(caption: str, colour: str) -> str:
-    """The caption with a background, in the likeliest form of training."""
+    """Return the caption with a background, in the likeliest form of training."""
     article = "an" if colour[0] in "aeiou" else "a"
     return phrasing("en").background[0].format(x=caption, a=article, c=colour)
 

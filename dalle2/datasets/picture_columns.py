@@ -11,7 +11,7 @@ from dalle2 import images
 
 
 def open_cell(cell: object, where: str, folder: Path) -> tuple[Image.Image, bytes]:
-    """The RGBA picture in a cell of a picture column, opened as `images` opens any, and a digest of its content.
+    """Return the RGBA picture in a cell of a picture column, opened as `images` opens any, and a digest of its content.
 
     A cell holds an encoded file, its path, a table of both (`bytes`, `path`), or an opened picture.
 
@@ -35,7 +35,7 @@ def open_cell(cell: object, where: str, folder: Path) -> tuple[Image.Image, byte
 
 
 def described(cell: object) -> str:
-    """The name of the file that a cell holds, "" where it is not known."""
+    """Return the name of the file that a cell holds, "" where it is not known."""
     path = cell.get("path") if isinstance(cell, Mapping) else cell
     return path if isinstance(path, str) else ""
 

@@ -150,7 +150,7 @@ class PicturesInMemory:
 
     @classmethod
     def read(cls, folder: Path) -> "PicturesInMemory":
-        """What `write` wrote."""
+        """Read what `write` wrote."""
         words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
         pictures = torch.from_numpy(np.load(folder / "rgba.npy", mmap_mode="c"))
         return cls(words["records"], pictures, words["image_captions"], words["fingerprint"])
@@ -161,11 +161,11 @@ class PicturesInMemory:
             self.rgba = self.rgba.to(device)
 
     def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
-        """The batch of a step: consecutive pictures of a shuffled epoch, or `per_concept` of each drawn concept."""
+        """Return a step's batch: consecutive pictures of a shuffled epoch, or `per_concept` of each drawn concept."""
         return self.render(self.draw(randomness, per_concept))
 
     def draw(self, randomness: Randomness, per_concept: int = 1) -> Drawn:
-        """What `batch` shows; needs no pictures."""
+        """Return what `batch` shows; needs no pictures."""
         indices = self._grouped(randomness, per_concept) if per_concept > 1 else self._shuffled(randomness)
         draws = [randomness.text(slot) for slot in range(randomness.batch_size)]
         scenes = self._scenes(indices, draws)
@@ -173,7 +173,7 @@ class PicturesInMemory:
         return self._said(indices[slots], draws[slots], scenes[slots])
 
     def words(self) -> "PicturesInMemory":
-        """The same without pictures, for another process to `draw` from."""
+        """Return the same without pictures, for another process to `draw` from."""
         others = copy.copy(self)
         others.rgba = self.rgba.new_empty(0, *self.rgba.shape[1:], device="cpu")
         return others
@@ -181,7 +181,7 @@ class PicturesInMemory:
     def captioned(
         self, indices: Sequence[int], draws: Sequence[random.Random], scenes: Sequence[Scene | None]
     ) -> Batch:
-        """The pictures of these rows, each on the background and with the caption that its own draw decides.
+        """Return the pictures of these rows, each on the background and with the caption that its own draw decides.
 
         Args:
             scenes: what a row shows in place of its picture, None for the picture.
@@ -189,7 +189,7 @@ class PicturesInMemory:
         return self.render(self._said(indices, draws, scenes))
 
     def render(self, drawn: Drawn) -> Batch:
-        """The batch in pixels, made where the pictures are."""
+        """Return the batch in pixels, made where the pictures are."""
         device = self.rgba.device
         rgba = self.rgba[torch.tensor(drawn.indices).to(device, non_blocking=True)]
         for slot, scene in enumerate(drawn.scenes):
@@ -218,7 +218,7 @@ class PicturesInMemory:
         return Drawn(list(indices), list(scenes), grounds, captions, facts)
 
     def _scenes(self, indices: Sequence[int], draws: Sequence[random.Random]) -> list[Scene | None]:
-        """The scenes of the global batch. Two things meet in one arrangement only: "a cat and a dog" is true of any."""
+        """Return the global batch's scenes. Two things meet in one arrangement: "a cat and a dog" is true of any."""
         scenes: list[Scene | None] = [None] * len(indices)
         if not self.scenes:
             return scenes
@@ -293,7 +293,7 @@ class PicturesInStream:
         return _fingerprint(digests, [row[caption_column] for row in rows])
 
     def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
-        """The step's rows of the stream; a step out of turn (a resumed run) reads up to its place first."""
+        """Return the step's rows of the stream; a step out of turn (a resumed run) reads up to its place first."""
         first = randomness.step * randomness.batch_size
         if self._iterator is None or first != self._position:
             self._iterator, self._position = self._endless(first), first
@@ -334,7 +334,7 @@ def load_pictures(
     seed: int = 0,
     subgroups: Sequence[str] = (),
 ) -> PicturesInMemory | PicturesInStream:
-    """Opens a captioned source at `size` pixels a side.
+    """Open a captioned source at `size` pixels a side.
 
     Args:
         source: what `python -m dalle2.datasets.emoji` wrote, another folder that `datasets` can read
@@ -418,7 +418,7 @@ def _by_neighbourhood(
 def _opened(
     rows: Iterable[Mapping[str, Any]], column: str, size: int, where: str, folder: Path
 ) -> tuple[torch.Tensor, list[bytes]]:
-    """The pictures of all rows, uint8 (n, 4, size, size), and a digest of each."""
+    """Return the pictures of all rows, uint8 (n, 4, size, size), and a digest of each."""
 
     def opened(number: int, row: Mapping[str, Any]) -> tuple[torch.Tensor, bytes]:
         picture, digest = open_cell(row[column], f"{where}, row {number}", folder)
@@ -438,7 +438,7 @@ def _fingerprint(digests: Sequence[bytes], words: Sequence[object]) -> str:
 
 
 def _square(picture: Image.Image, size: int) -> torch.Tensor:
-    """An RGBA picture, its middle square scaled to `size` by area averaging -> uint8 (4, size, size)."""
+    """Return an RGBA picture, its middle square scaled to `size` by area averaging -> uint8 (4, size, size)."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     square = picture.crop((left, top, left + side, top + side))

@@ -38,11 +38,11 @@ class Randomness:
         return self.seed, self.stage, self.step, self.batch_size, self.slots
 
     def seed_dropout(self) -> None:
-        """Makes dropout, which draws from the global generator, a function of the step as well."""
+        """Make dropout, which draws from the global generator, a function of the step as well."""
         torch.manual_seed(self._mixed())
 
     def normal(self, *shape: int) -> torch.Tensor:
-        """Standard normal numbers, (own slots, *shape)."""
+        """Return standard normal numbers, (own slots, *shape)."""
         return torch.randn(self.batch_size, *shape, generator=self.generator, device=self.device)[self.slots]
 
     def uniform(self, *shape: int) -> torch.Tensor:
@@ -62,7 +62,7 @@ class Randomness:
         return float(torch.rand((), generator=self.host))
 
     def text(self, slot: int) -> random.Random:
-        """The draws of words for one slot of the global batch."""
+        """Return the draws of words for one slot of the global batch."""
         return random.Random(f"{self.seed} {self.stage} {self.step} {slot}")
 
     def _mixed(self) -> int:

@@ -133,7 +133,7 @@ def plural(label: str) -> str:
 
 
 def draw_scene(thing: int, others: Sequence[int], rng: random.Random) -> Scene:
-    """A scene with this row's picture; `others` are the rows of its style whose concept is another."""
+    """Return a scene with this row's picture; `others` are the rows of its style whose concept is another."""
     if not others or rng.random() < COUNT_SHARE:
         return several(thing, rng.choice(COUNTS), rng)
     where = rng.choice(list(OPPOSITE))
@@ -141,7 +141,7 @@ def draw_scene(thing: int, others: Sequence[int], rng: random.Random) -> Scene:
 
 
 def beside(first: int, second: int, where: str, rng: random.Random) -> Scene:
-    """The first row's picture left, right, above or below of the second's, not always at the same height."""
+    """Return the first row's picture left, right, above or below of the second's, not always at the same height."""
     aside = [rng.uniform(0.2, 0.8) for _ in range(2)]
     near, far = (0.0, 1.0) if where in ("left", "above") else (1.0, 0.0)
     level = where in ("left", "right")
@@ -150,7 +150,7 @@ def beside(first: int, second: int, where: str, rng: random.Random) -> Scene:
 
 
 def several(thing: int, count: int, rng: random.Random) -> Scene:
-    """The row's picture as often as `COUNTS` allow."""
+    """Return the row's picture as often as `COUNTS` allow."""
     if count == 2:
         corners = ((0.0, rng.random()), (1.0, rng.random()))
     elif count == 3:
@@ -162,7 +162,7 @@ def several(thing: int, count: int, rng: random.Random) -> Scene:
 
 
 def caption(scene: Scene, records: Sequence[Mapping[str, Any]], rng: random.Random) -> Caption:
-    """A caption that is true of the scene, with a style and a background like any other."""
+    """Return a caption that is true of the scene, with a style and a background like any other."""
     first, second = records[scene.things[0]], records[scene.things[-1]]
     languages = [one for one in CHINESE if _label(first, one) and _label(second, one)]
     language = (
@@ -180,7 +180,7 @@ def caption(scene: Scene, records: Sequence[Mapping[str, Any]], rng: random.Rand
 
 
 def canonical_scene(scene: Scene, records: Sequence[Mapping[str, Any]]) -> str:
-    """The fixed prompt of a scene: "two cats, STYLE style", "a cat left of a dog, STYLE style"."""
+    """Return the fixed prompt of a scene: "two cats, STYLE style", "a cat left of a dog, STYLE style"."""
     first, second = records[scene.things[0]], records[scene.things[-1]]
     if scene.where:
         a, b = (_counted(record, 1, "en") for record in (first, second))
@@ -213,7 +213,7 @@ def _counted(record: Mapping[str, Any], count: int, language: str) -> str:
 
 
 def paint(scene: Scene, pictures: torch.Tensor) -> torch.Tensor:
-    """The scene as a picture with straight alpha, uint8 (4, size, size).
+    """Paint the scene as a picture with straight alpha, uint8 (4, size, size).
 
     Args:
         pictures: uint8 (n, 4, size, size), straight alpha; the scene's things are its rows.

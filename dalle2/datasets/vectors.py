@@ -22,7 +22,7 @@ SPLITS = ("train", "test")
 def pack(
     source: Path, file: Path, tarballs: Path | None = None, packages: Sequence[Package] = (*PACKAGES, *MORE_PACKAGES)
 ) -> int:
-    """Writes the drawings of the set in the folder `source` into a file and counts them.
+    """Write the drawings of the set in the folder `source` into a file and count them.
 
     Args:
         tarballs: a folder with the packages' tarballs; None fetches them. packages: that the set was built from, or
@@ -72,7 +72,7 @@ def _svgs(packages: Sequence[Package], tarballs: Path | None) -> dict[tuple[str,
 
 
 def shrink_lexicon(file: Path, out: Path) -> None:
-    """A lexicon with its shares in half precision and packed more tightly; `Lexicon.read` opens it as before."""
+    """Write a lexicon with its shares in half precision and packed more tightly; `Lexicon.read` opens it as before."""
     table = pyarrow.parquet.read_table(file)
     shares = table["shares"].combine_chunks()
     halved = pyarrow.ListArray.from_arrays(shares.offsets, shares.flatten().cast(pyarrow.float16()))

@@ -46,7 +46,7 @@ class Sense:
 
 
 def read_senses(text: str) -> Iterator[Sense]:
-    """The senses of a file such as ``data.noun`` in its order, without instances (Paris, Napoleon) and Latin taxa."""
+    """Yield the senses of a file such as ``data.noun`` in its order, but instances (Paris, Napoleon) and Latin taxa."""
     for line in text.splitlines():
         if line.startswith("  "):
             continue  # the licence
@@ -63,6 +63,6 @@ def read_senses(text: str) -> Iterator[Sense]:
 
 
 def read_licence(text: str) -> str:
-    """The licence at the head of a dictionary file, whose lines are numbered there."""
+    """Return the licence at the head of a dictionary file, whose lines are numbered there."""
     lines = [line for line in text.splitlines() if line.startswith("  ")]
     return "\n".join(line.lstrip().partition(" ")[2].strip() for line in lines).strip()

@@ -151,13 +151,13 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
         return torch.stack(codes, dim=1)
 
     def _start(self, text: Text, dots: torch.Tensor) -> torch.Tensor:
-        """What stands before the codes, (n, context_length + 2, width)."""
+        """Return what stands before the codes, (n, context_length + 2, width)."""
         embedding, states, _ = text
         dot = self.transformer.wte(self.config.buckets + dots)
         return torch.cat([self.states_proj(states), self.text_proj(embedding)[:, None], dot[:, None]], dim=1)
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The buckets' own embeddings read them out, as in GPT-2."""
+        """Let the buckets' own embeddings read them out, as in GPT-2."""
         return hidden @ self.transformer.wte.weight[: self.config.buckets].T
 
 

@@ -20,6 +20,6 @@ class LinearPrior(ModelMixin, ConfigMixin):
 
 
 def features(text: torch.Tensor, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """What the matrix reads, (n, 2 * dim): the text embedding, and the mean of the live tokens' states."""
+    """Return what the matrix reads, (n, 2 * dim): the text embedding, and the mean of the live tokens' states."""
     live = mask[..., None].to(states)
     return torch.cat([text, (states * live).sum(1) / live.sum(1)], dim=1)

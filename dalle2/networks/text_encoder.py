@@ -52,12 +52,12 @@ class Reader:
         return check_finite(embeddings, "text encoder")
 
     def tokenize(self, prompt: str) -> list[int]:
-        """A prompt's ids between the start and the end token, cut so that both fit into the context."""
+        """Return a prompt's ids between the start and the end token, cut so that both fit into the context."""
         ids = self._plain.encode(prompt, add_special_tokens=False).ids[: self.context - 2]
         return [self._tokenizer.bos_token_id, *ids, self._tokenizer.eos_token_id]
 
     def words(self, prompt: str) -> list[tuple[str, list[int]]]:
-        """The words of a prompt that fit into the context, in order, each with the places of its tokens there."""
+        """Return the words of a prompt that fit into the context, in order, with the places of their tokens there."""
         read = self._plain.encode(prompt, add_special_tokens=False)
         places: dict[int, list[int]] = {}
         for place, word in enumerate(read.word_ids[: self.context - 2]):
@@ -72,7 +72,7 @@ class Reader:
 
 
 def _plain(tokenizer: CLIPTokenizer) -> tokenizers.Tokenizer:
-    """The tokenizer without special tokens.
+    """Return the tokenizer without special tokens.
 
     Karlo pads with "!", and made a special token of it: a "!" in a prompt would become padding that the mask
     keeps.

@@ -39,9 +39,9 @@ class TextProjection(ModelMixin, ConfigMixin):
         prompt_embeds: torch.Tensor,
         text_encoder_hidden_states: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Image and text embeddings (n, dim) and text tokens (n, length, dim) ->
+        """Project what the decoder is conditioned on: image and text embeddings (n, dim), text tokens (n, length, dim).
 
-        context (n, extra + length, cross_attention_dim) and the timestep addition (n, time_embed_dim).
+        Returns the context (n, extra + length, cross_attention_dim) and the timestep addition (n, time_embed_dim).
         """
         addition = self.embedding_proj(prompt_embeds)
         addition = addition + self.clip_image_embeddings_project_to_time_embeddings(image_embeddings)

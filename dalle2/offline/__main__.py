@@ -1,4 +1,4 @@
-"""python -m dalle2.offline RECIPE --out run.tar [--machine PIP_LIST.txt --python 3.12] [--start-from CHECKPOINT]"""
+"""Pack what a recipe trains from into one file, for a machine without a network."""
 
 import argparse
 import sys
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def pack(arguments: argparse.Namespace) -> None:
-    """Writes the tar; it appears whole or not at all."""
+    """Write the tar; it appears whole or not at all."""
     recipe = read_recipe(arguments.recipe)
     if arguments.out.exists():
         raise ValueError(f"{arguments.out} exists already: name another file, or remove it first.")
@@ -70,7 +70,7 @@ def _add_code(tar: tarfile.TarFile, recipe: Path) -> None:
 
 
 def _add_data(tar: tarfile.TarFile, recipe: Recipe, scratch: Path, packages: Path | None) -> None:
-    """The set as drawings where it is the emoji set, else its folder, at the places that the recipe names."""
+    """Add the set, as drawings where it is the emoji set, else its folder, at the places that the recipe names."""
     source, lexicon = Path(recipe.data.source), recipe.data.lexicon
     for place in filter(None, (recipe.data.source, lexicon)):
         if Path(place).is_absolute() or ".." in Path(place).parts:

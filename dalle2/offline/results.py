@@ -23,7 +23,7 @@ OTHERS = ("logs", "reports", "snapshots", "pictures")  # folders of a run that a
 
 
 def keep(run: Path, out: Path) -> list[Path]:
-    """Writes the files to keep of the run in the folder `run`, and returns them; ValueError when there are none."""
+    """Write the files to keep of the run in the folder `run`, and return them; ValueError when there are none."""
     checkpoint = run / "checkpoint"
     folders = [checkpoint] if checkpoint.exists() else [part for part in sorted(run.iterdir()) if _finished(part)]
     if not folders:
@@ -51,7 +51,7 @@ def keep(run: Path, out: Path) -> list[Path]:
 
 
 def draw_sixteen(checkpoint: Path, file: Path) -> None:
-    """A sheet of pictures of prompts from all over the checkpoint's words, seed 0, unpicked."""
+    """Draw a sheet of pictures of prompts from all over the checkpoint's words, seed 0, unpicked."""
     from dalle2.families import load
 
     model = load(checkpoint)
@@ -92,7 +92,7 @@ def _size(folder: Path) -> int:
 
 
 def main() -> int:
-    """The command; 1 after one sentence when there is nothing to keep."""
+    """Run the command; return 1 after one sentence when there is nothing to keep."""
     parser = argparse.ArgumentParser(prog="python -m dalle2.offline.results", description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""python3 train.py --minutes 9 [--out results] [--resume] [--start-from CHECKPOINT]
+"""Train: python3 train.py --minutes 9 [--out results] [--resume] [--start-from CHECKPOINT].
 
 Trains from what lies beside this file, without a network, and leaves a few files to take home: a checkpoint in pieces,
 a picture of sixteen pictures and the held-out losses. A folder `start` beside it is the checkpoint to go on from.

@@ -11,7 +11,7 @@ _PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 26, 24, 17, 12
 
 
 def lacking(listing: Path) -> list[str]:
-    """What training needs and the machine lacks, as "name==version" of this environment.
+    """Return what training needs and the machine lacks, as "name==version" of this environment.
 
     Args:
         listing: what `pip list` or `pip freeze` says there.

@@ -1,4 +1,4 @@
-"""python -m dalle2.training RECIPE --out DIR [--minutes M] [--start-from CHECKPOINT] [--resume] [--stages ...]"""
+"""Run python -m dalle2.training RECIPE --out DIR [--minutes M] [--start-from CHECKPOINT] [--resume] [--stages …]."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ _BEGAN = time.monotonic()  # the libraries are loaded below: that is of a budget
 
 
 def main() -> int:
-    """Runs a recipe; errors that a user can mend are one sentence and exit code 1; 130 when it was stopped."""
+    """Run a recipe; errors that a user can mend are one sentence and exit code 1; 130 when it was stopped."""
     arguments = _arguments()
     try:
         recipe = read_recipe(arguments.recipe)

@@ -102,5 +102,5 @@ def fit_codebook(codebook: Codebook, embeddings: torch.Tensor) -> None:
 
 
 def inner_edges(values: torch.Tensor, buckets: int) -> torch.Tensor:
-    """The edges (buckets - 1,) that split values (n,) into equally full buckets."""
+    """Return the edges (buckets - 1,) that split values (n,) into equally full buckets."""
     return torch.quantile(values.double(), torch.linspace(0, 1, buckets + 1, dtype=torch.float64)[1:-1])

@@ -55,7 +55,7 @@ def drawn_ahead(
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items, the next one being made in a thread while one is used."""
+    """Yield the same items, the next one being made in a thread while one is used."""
     rest = iter(items)
 
     def advance() -> list[T]:

@@ -88,7 +88,7 @@ class Towers(nn.Module):
         return towers.eval().requires_grad_(False)
 
     def save(self, folder: Path) -> None:
-        """Writes text_encoder, image_encoder, tokenizer and feature_extractor."""
+        """Write text_encoder, image_encoder, tokenizer and feature_extractor."""
         self.text.save_pretrained(folder / "text_encoder")
         self.picture.save_pretrained(folder / "image_encoder")
         self.tokenizer.save_pretrained(folder / "tokenizer")
@@ -176,7 +176,7 @@ class ClipStage(Stage):
 def contrast(
     pictures: torch.Tensor, texts: torch.Tensor, facts: torch.Tensor, scale: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """The contrastive loss of a batch over all processes, and how often a picture's nearest caption is true of it.
+    """Return a batch's contrastive loss over all processes, and how often a picture's nearest caption is true of it.
 
     Args:
         pictures, texts: embeddings (n, dim) of any length. facts: (n, 5), as `Batch` has them.
@@ -191,7 +191,7 @@ def contrast(
 
 
 def _gathered(rows: torch.Tensor) -> torch.Tensor:
-    """The rows of all processes, gradients included; the rows themselves when there is one process."""
+    """Return the rows of all processes, gradients included; the rows themselves when there is one process."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return rows
     from torch.distributed.nn.functional import all_gather

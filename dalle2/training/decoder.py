@@ -109,7 +109,7 @@ class DecoderStage(Stage):
         return losses
 
     def _augmented(self, pictures: torch.Tensor, randomness: Randomness) -> tuple[torch.Tensor, torch.Tensor]:
-        """The pictures, a share of them moved, and which are mirrored, (n,): no caption is sure to be true of those."""
+        """Return the pictures, some moved, and which are mirrored, (n,): no caption is sure to be true of those."""
         if not (self.plan.augment and self.training):
             return pictures, torch.zeros(len(pictures), dtype=torch.bool)
         chosen = randomness.coins() < self.plan.augment
@@ -119,7 +119,7 @@ class DecoderStage(Stage):
     def _guessed(
         self, embeddings: torch.Tensor, mirrored: torch.Tensor, batch: Batch, randomness: Randomness
     ) -> torch.Tensor:
-        """The embeddings (n, dim), some of them replaced by what the prior says of the picture's whole caption.
+        """Return the embeddings (n, dim), some of them replaced by what the prior says of the picture's whole caption.
 
         Only where the caption names the style, and where the guess is about this picture at all: of a caption like
         "face" the prior says any face, from which nobody could draw this one.
@@ -147,7 +147,7 @@ class DecoderStage(Stage):
         embeddings: torch.Tensor,
         texts: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The clean picture and the variance, (n, 3, h, w) each, float32."""
+        """Return the clean picture and the variance, (n, 3, h, w) each, float32."""
         text, states, mask = texts
         context, addition = self.text_projection(embeddings, text, states)
         extra = mask.new_ones(len(mask), self.text_projection.clip_extra_context_tokens)
@@ -162,7 +162,7 @@ class DecoderStage(Stage):
 
     @torch.no_grad()
     def samples(self, batch: Batch) -> torch.Tensor:
-        """A row of real pictures above a row drawn from their own embeddings and captions."""
+        """Return a row of real pictures above a row drawn from their own embeddings and captions."""
         device, count = self.std.device, min(8, len(batch.captions))
         real = batch.pictures[:count].to(device)
         embeddings, texts = self.towers.embed_pictures(real), self.towers.read(batch.captions[:count])

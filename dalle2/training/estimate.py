@@ -28,7 +28,7 @@ _CONCEPTS = 2000  # that a lexicon may mean
 
 
 def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
-    """Prints parameters, pictures a second and hours of each stage on this machine, without any data.
+    """Print parameters, pictures a second and hours of each stage on this machine, without any data.
 
     The steps are real ones at the recipe's batch size, batches included, so memory that does not suffice shows here.
     On a GPU a run is somewhat faster: it makes the next batch meanwhile.

@@ -58,7 +58,7 @@ class NormalEquations:
         return ((residual @ self.sums) * residual).sum(1) / self.sums[0, 0]
 
     def explained(self, weight: torch.Tensor, bias: torch.Tensor) -> float:
-        """The share of the variance of y that y = weight x + bias explains on the rows of this table."""
+        """Return the share of the variance of y that y = weight x + bias explains on the rows of this table."""
         means = self.sums[0, 1 + self.inputs :] / self.sums[0, 0]
         blind = self.errors(torch.zeros_like(weight), means)
         return float(1 - self.errors(weight, bias).sum() / blind.sum())
@@ -80,7 +80,7 @@ class LinearPriorStage(Stage):
 
     @torch.no_grad()
     def pairs(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the prior reads of the captions (n, 2 * dim), and the embeddings of their pictures (n, dim)."""
+        """Return what the prior reads of the captions (n, 2 * dim), and the embeddings of their pictures (n, dim)."""
         read = features(*self.towers.read(batch.captions))
         return read, self.towers.embed_pictures(batch.pictures.to(read.device))
 
@@ -129,7 +129,7 @@ class LinearPriorStage(Stage):
         return NormalEquations(self.network.linear.in_features, self.network.linear.out_features)
 
     def _sums(self, pictures: Pictures, name: str, steps: range, run: Run) -> torch.Tensor:
-        """The sums over these steps' batches, over all processes."""
+        """Return the sums over these steps' batches, over all processes."""
         equations = self._equations()
         for step in tqdm(steps, desc=name, leave=False, disable=not run.accelerator.is_main_process):
             equations.add(*self.pairs(pictures.batch(run.randomness(name, step, self.plan.batch_size))))

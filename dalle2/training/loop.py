@@ -40,7 +40,7 @@ class Run:
     accelerator: Accelerator
 
     def randomness(self, stage: str, step: int, batch_size: int) -> Randomness:
-        """The draws of a step for this process."""
+        """Return the draws of a step for this process."""
         processes, index = self.accelerator.num_processes, self.accelerator.process_index
         if batch_size % processes:
             raise ValueError(f"batch_size {batch_size} cannot be split over {processes} processes: make it a multiple.")
@@ -189,7 +189,7 @@ class _Fitting:
         return self.watch.see(self.held_out_losses["loss"])
 
     def _ended(self, done: int) -> Stage:
-        """The stage with its average's weights; a run against the clock may be killed before they are written."""
+        """Give the stage its average's weights; a run against the clock may be killed before they are written."""
         if self.timed:
             if done > self.first:
                 self._keep(done, progress=1.0)
@@ -212,7 +212,7 @@ class _Fitting:
             write_snapshot(self._snapshot, state)
 
     def _report(self, done: int) -> None:
-        """What the clock made of the stage: no recipe tells it."""
+        """Write what the clock made of the stage, which no recipe tells."""
         report = {"steps": done, "pictures": done * self.plan.batch_size, "held_out": self.held_out_losses}
         file = self.run.folder / "reports" / f"{self.stage.name}.json"
         with atomic.file(file) as partial:
@@ -223,7 +223,7 @@ class _Fitting:
         return self.run.folder / "snapshots" / f"{self.stage.name}.pt"
 
     def _restore(self) -> tuple[int, float]:
-        """The step to go on with and the share of the schedule behind it, from the snapshot if there is one."""
+        """Return the step to go on with and the share of the schedule behind it, from the snapshot if there is one."""
         state, trained = read_snapshot(self._snapshot), self.stage.trained()
         if state is None:
             return 0, 0.0

@@ -51,7 +51,7 @@ def variational(
     predicted: torch.Tensor,
     variance: torch.Tensor,
 ) -> torch.Tensor:
-    """The variational term of the learned variance, in bits a dimension, (n,) (Improved DDPM, arXiv 2102.09672).
+    """Return the variational term of the learned variance, in bits a dimension, (n,) (Improved DDPM, arXiv 2102.09672).
 
     KL of the true posterior to the predicted one; at t = 0 the negative log-likelihood of 8-bit pixels. The
     mean is detached: the term trains the variance only.

@@ -48,7 +48,7 @@ class Optimizers:
             )
 
     def step(self, rate: float) -> None:
-        """Moves the weights by their gradients with this learning rate, then drops the gradients."""
+        """Move the weights by their gradients with this learning rate, then drop the gradients."""
         for parameter, matrix in self._kernels:
             assert parameter.grad is not None, "a step follows a backward pass"
             matrix.grad = _matrix(parameter.grad, parameter)

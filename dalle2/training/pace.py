@@ -37,7 +37,7 @@ class Pace(ABC):
 
     @abstractmethod
     def progress(self, done: int) -> float:
-        """The share of the stage that is behind it after `done` steps."""
+        """Return the share of the stage that is behind it after `done` steps."""
 
     def passed(self, what: Literal["step", "evaluation", "snapshot"], seconds: float) -> None:  # noqa: B027
         """Something has ended that took so long."""
@@ -133,7 +133,7 @@ def learning_rate(plan: Fit, step: int) -> float:
 
 
 def scheduled(plan: Fit, progress: float) -> float:
-    """The same by the share of the stage that is done, 0 to 1."""
+    """Return the same by the share of the stage that is done, 0 to 1."""
     if progress < plan.warmup:
         return plan.learning_rate * progress / plan.warmup
     return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - plan.warmup) / (1 - plan.warmup)))

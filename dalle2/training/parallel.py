@@ -215,7 +215,7 @@ def _context() -> SpawnContext | ForkServerContext:
 
 
 def _train(job: Job, told: Connection) -> None:
-    """The process of a stage."""
+    """Be the process of a stage."""
     end_with_parent()  # whatever is written appears whole or not at all
     log = job.folder / "logs" / f"{job.stage}.log"
     log.parent.mkdir(parents=True, exist_ok=True)

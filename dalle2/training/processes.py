@@ -11,7 +11,7 @@ _LAUNCH = "accelerate launch --multi_gpu --num_processes N -m dalle2.training â€
 
 
 def start(precision: str) -> Accelerator:
-    """This process's place among the others.
+    """Find this process's place among the others.
 
     Raises:
         ValueError: fewer processes train together than were started or asked for.

@@ -277,7 +277,7 @@ class Recipe(_Strict):
         return tuple(name for name in STAGES if getattr(self, name) is not None)
 
     def continued(self, checkpoint: str) -> "Recipe":
-        """The recipe of a run that goes on from a checkpoint's weights.
+        """Return the recipe of a run that goes on from a checkpoint's weights.
 
         The towers stay: what reads their embeddings was trained on these.
         """
@@ -325,7 +325,7 @@ class Recipe(_Strict):
 
 
 def read_recipe(path: str | Path) -> Recipe:
-    """Reads and checks a TOML recipe.
+    """Read and check a TOML recipe.
 
     Raises:
         ValueError: with one sentence for an unreadable file, an unknown key or a value out of range.

@@ -35,7 +35,7 @@ _CONTENTS = {
 
 
 def check(folder: Path, recipe: Recipe, pictures: Mapping[str, str] | None = None) -> None:
-    """That every stage that was begun in this folder was begun with this recipe.
+    """Check that every stage that was begun in this folder was begun with this recipe.
 
     Args:
         pictures: fingerprints of the splits, as "pictures" and "held_out", once they are read; "" where unknown.
@@ -66,7 +66,7 @@ def check(folder: Path, recipe: Recipe, pictures: Mapping[str, str] | None = Non
 
 
 def keep(folder: Path, stage: str, recipe: Recipe, pictures: Mapping[str, str]) -> None:
-    """Writes down what a stage begins with, unless it was begun before."""
+    """Write down what a stage begins with, unless it was begun before."""
     file = folder / "recipes" / f"{stage}.json"
     if file.exists():
         return
@@ -76,7 +76,7 @@ def keep(folder: Path, stage: str, recipe: Recipe, pictures: Mapping[str, str]) 
 
 
 def read_snapshot(path: Path) -> dict[str, Any] | None:
-    """What `write_snapshot` wrote; None where there is none, or none that is whole, which is said."""
+    """Read what `write_snapshot` wrote; None where there is none, or none that is whole, which is said."""
     if not path.exists():
         return None
     try:

@@ -72,7 +72,7 @@ class Training:
         getattr(self, f"_{name}")()
 
     def checkpoint(self) -> Path | None:
-        """The checkpoint's folder, written unless it is there; None as long as a stage is not finished."""
+        """Return the checkpoint's folder, written unless it is there; None as long as a stage is not finished."""
         if not all((self.run.folder / name).exists() for name in self.recipe.stages):
             return None
         checkpoint = self.run.folder / "checkpoint"
@@ -96,7 +96,7 @@ class Training:
             resuming.keep(self.run.folder, stage, self.recipe, fingerprints)
 
     def pictures(self, split: str) -> Pictures | None:
-        """A split at the largest size that any stage wants; None where the held-out split is missing."""
+        """Return a split at the largest size that any stage wants; None where the held-out split is missing."""
         data = self.recipe.data
         if split not in self._pictures:
             try:
@@ -187,7 +187,7 @@ class Training:
         self._finish("text", [self._fit(TextStage(plan, towers, lessons), plan, until)])
 
     def _lessons(self, towers: Towers) -> Lessons:
-        """What the lexicon teaches, about the training pictures as the picture tower sees them."""
+        """Return what the lexicon teaches, about the training pictures as the picture tower sees them."""
         pictures = self.training_pictures
         assert isinstance(pictures, PicturesInMemory), "a recipe refuses a lexicon for a stream"
         whites = torch.tensor([WHITE] * len(pictures), device=pictures.rgba.device)
@@ -250,7 +250,7 @@ class Training:
         self._finish("decoder", [self._fit(stage, plan, until)])
 
     def _guesses(self, towers: Towers) -> PriorGuesses:
-        """The finished prior, sampled as the checkpoint will recommend."""
+        """Open the finished prior, sampled as the checkpoint will recommend."""
         folder = self.run.folder / "prior"
         if not folder.exists():
             raise ValueError(f"{folder} does not exist: decoder.prior_share needs the prior to be trained first.")
@@ -291,19 +291,19 @@ class Training:
         layout.write(layout.Parts(**parts), checkpoint, description, torch.float16, self._phrases())
 
     def _add_priors(self, checkpoint: Path) -> None:
-        """Puts the other priors into the checkpoint, which may have been made before they were trained."""
+        """Put the other priors into the checkpoint, which may have been made before they were trained."""
         for name, kind in layout.OTHER_PRIORS.items():
             if name in self.recipe.stages and not (checkpoint / name).exists():
                 prior = kind.from_pretrained(self.run.folder / name, subfolder=name)
                 layout.write_prior(prior, checkpoint, name, torch.float16)
 
     def _add_phrases(self, checkpoint: Path) -> None:
-        """Puts the words of the captions into a checkpoint that was made before this was done."""
+        """Put the words of the captions into a checkpoint that was made before this was done."""
         if not (checkpoint / NAME).exists() and (phrases := self._phrases()):
             phrases.write(checkpoint)
 
     def _phrases(self) -> Phrases | None:
-        """The words of the captions, of held-out concepts too; None where they are no emoji set's."""
+        """Return the words of the captions, of held-out concepts too; None where they are no emoji set's."""
         data, records = self.recipe.data, []
         for split in (data.split, data.held_out_split):
             pictures = self.pictures(split)
@@ -312,7 +312,7 @@ class Training:
         return Phrases.of(records) if records else None
 
     def _towers(self, stage: str | None = None) -> Towers:
-        """The towers of this stage; unless given, of the last one that trains them."""
+        """Open the towers of this stage; unless given, of the last one that trains them."""
         stage = stage or ("text" if self.recipe.text else "clip")
         folder = self.run.folder / stage
         if not folder.exists():
@@ -352,7 +352,7 @@ def _upsampler_weights(checkpoint: str, part: str) -> dict[str, torch.Tensor]:
 
 
 def _texts(pictures: Pictures) -> Iterable[str]:
-    """What the tokenizer learns from."""
+    """Return what the tokenizer learns from."""
     if not isinstance(pictures, PicturesInMemory):
         raise ValueError("A streamed source cannot train a tokenizer: start the clip stage from a checkpoint.")
     if pictures.image_captions is not None:

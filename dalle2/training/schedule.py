@@ -30,7 +30,7 @@ def needs(recipe: Recipe) -> dict[str, tuple[str, ...]]:
 
 
 def parts(recipe: Recipe, stage: str) -> dict[str, float]:
-    """The names of a stage's snapshots -> the part of the stage's time that each has."""
+    """Return the names of a stage's snapshots -> the part of the stage's time that each has."""
     if stage != "upsampler":
         return {stage: 1.0}
     plan = recipe.upsampler
@@ -39,7 +39,7 @@ def parts(recipe: Recipe, stage: str) -> dict[str, float]:
 
 
 def progress(folder: Path, part: str) -> float:
-    """The share of its schedule that a stage has behind it, from its snapshot in the folder of a run; 0 without one."""
+    """Return the share of its schedule that a stage has behind it, by its snapshot in a run's folder; 0 without one."""
     state = read_snapshot(folder / "snapshots" / f"{part}.pt")
     return state.get("progress", 0.0) if state else 0.0
 
@@ -82,6 +82,6 @@ class Schedule:
         return now + scale * sum(left[name] for name in upto)
 
     def _chain(self, stage: str) -> float:
-        """The shares of this stage and of the longest chain behind it."""
+        """Return the shares of this stage and of the longest chain behind it."""
         behind = [other for other in self.left if stage in self.needs[other]]
         return sum(self.left[stage].values()) + max((self._chain(other) for other in behind), default=0.0)

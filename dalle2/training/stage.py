@@ -22,7 +22,7 @@ class Stage(nn.Module):
 
     @abstractmethod
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
-        """The step's losses; "loss" is what is minimised, the others are for the log."""
+        """Return the step's losses; "loss" is what is minimised, the others are for the log."""
 
     @abstractmethod
     def compiled(self) -> None:
@@ -33,11 +33,11 @@ class Stage(nn.Module):
         """Write the trained parts in the layout of a checkpoint folder."""
 
     def samples(self, batch: Batch) -> torch.Tensor | None:
-        """A grid of pictures for the log, (3, height, width) in [0, 1], or None where there is nothing to see."""
+        """Return a grid of pictures for the log, (3, height, width) in [0, 1]; None where there is nothing to see."""
         return None
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters that the optimiser moves, by name."""
+        """Return the parameters that the optimiser moves, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
 

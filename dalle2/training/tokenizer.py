@@ -25,7 +25,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, context_length: int) 
 
 
 def merges_of(tokenizer: CLIPTokenizer) -> list[tuple[str, str]]:
-    """The pairs of tokens that its BPE merges, in the order in which they were learnt."""
+    """Return the pairs of tokens that its BPE merges, in the order in which they were learnt."""
     merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
     pairs = (pair.split(" ") if isinstance(pair, str) else pair for pair in merges)
     return [(first, second) for first, second in pairs]

@@ -17,7 +17,7 @@ _BORDER = 8  # pixels of the edge that zero padding reaches
 
 
 def network(plan: Upsampler) -> UNet2DModel:
-    """A U-Net without attention or text: noisy large picture and enlarged small one to the clean large one."""
+    """Return a U-Net without attention or text: noisy large picture and enlarged small one to the clean large one."""
     levels = len(plan.channels)
     unet = UNet2DModel(
         sample_size=plan.picture_size,
@@ -36,7 +36,7 @@ def network(plan: Upsampler) -> UNet2DModel:
 
 
 def scheduler() -> UnCLIPScheduler:
-    """The upsampler's noise: fixed variance, predicted clean pictures."""
+    """Return the upsampler's noise: fixed variance, predicted clean pictures."""
     return UnCLIPScheduler(variance_type="fixed_small_log", prediction_type="sample")
 
 
@@ -136,13 +136,13 @@ def border(clean: torch.Tensor, plan: Upsampler) -> torch.Tensor:
 
 
 def denoise(unet: UNet2DModel, noisy: torch.Tensor, low: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-    """The clean large picture, float32."""
+    """Return the clean large picture, float32."""
     stacked = torch.cat([noisy, low], 1).contiguous(memory_format=torch.channels_last)
     return unet(stacked, timesteps).sample.float()
 
 
 def enlarge(small: torch.Tensor, size: int) -> torch.Tensor:
-    """The sampler's own enlargement, bicubic with antialiasing."""
+    """Return the sampler's own enlargement, bicubic with antialiasing."""
     return F.interpolate(small, (size, size), mode="bicubic", align_corners=False, antialias=True)
 
 
@@ -178,7 +178,7 @@ def pair(
 
 
 def _blur(small: torch.Tensor, sigma: float = 0.6) -> torch.Tensor:
-    """A Gaussian blur with a kernel of three pixels, the paper's corruption."""
+    """Return a Gaussian blur with a kernel of three pixels, the paper's corruption."""
     offsets = torch.arange(-1, 2, device=small.device, dtype=small.dtype)
     kernel = torch.softmax(-0.5 / sigma**2 * offsets**2, 0)
     kernel = (kernel[:, None] * kernel[None]).expand(3, 1, 3, 3)

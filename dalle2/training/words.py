@@ -19,7 +19,7 @@ WORD = re.compile(r"[a-z]{2,}</w>")  # a token that is a whole English word, the
 def widened(
     towers: Towers, tokenizer: CLIPTokenizer, embed: Callable[[Sequence[str]], np.ndarray]
 ) -> CLIPTextModelWithProjection:
-    """The text tower with this tokenizer's tokens, otherwise as it is; what it knew of its words it has to learn anew.
+    """Return the text tower with this tokenizer's tokens; what it knew of its words it has to learn anew.
 
     A set's captions are too few to tell what a word means that is in none of them. An English word's embedding becomes
     the principal components of what `embed` makes of it (words -> (n, width)), spread as far as the embeddings
@@ -44,7 +44,7 @@ def widened(
 
 
 def _fitted(known: np.ndarray, old: torch.Tensor) -> torch.Tensor:
-    """What is known (n, width) -> its principal components (n, dim), with the deviation of `old` (m, dim)."""
+    """Turn what is known (n, width) into its principal components (n, dim), with the deviation of `old` (m, dim)."""
     rows = torch.from_numpy(known)
     mean, axes = principal_axes(rows)
     places = ((rows - mean) @ axes.T)[:, : old.shape[1]]
