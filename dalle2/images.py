@@ -346,5 +346,5 @@ def _damaged(why: object) -> str:
 
 
 def size_of(picture: Image.Image) -> str:
-    """ "40 × 30", for sentences."""
+    """Return "40 × 30", for sentences."""
     return " × ".join(map(str, picture.size))
