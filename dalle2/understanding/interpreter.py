@@ -16,12 +16,14 @@ from dalle2.understanding.meaning import Meaning, describes
 from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import Wording, bare, take_apart
 
-THRESHOLD = 0.64  # the least score that is drawn; chosen by python -m evaluation.understanding
-GUESS = 0.5  # the least score of a guess at a description
+THRESHOLD = 0.66  # the least score that is drawn; chosen by python -m evaluation.understanding
+GUESS = 0.54  # the least score of a guess at a description
 GUESS_CLOSE = 0.2  # how far behind an alternative to a guess may be
 OFFERED = 3  # concepts, where none is near enough
 WORTH_OFFERING = 0.3  # the least score of an offer
 SURE = 0.75  # the least score of what is taken for certain
+SURE_PART = 0.95  # the same of a part of a description that may be guessed as a whole
+SURE_DESCRIPTION = 0.9  # as `SURE`, of a description
 CLOSE = 0.08  # how far behind an alternative to what is drawn may be
 DENIALS = ("no", "not", "non", "without")  # words of a concept that says that something is not there
 _LATIN = re.compile(r"[a-zA-Z]")
@@ -111,9 +113,8 @@ class Interpreter:
         if (number := self._lookup.exact(wording.subject)) is not None:
             return self._drawn(prompt, wording, number, 1.0)
         if self._lookup.is_foreign(wording.whole) and (numbers := self._lookup.labelled(wording.whole)):
-            return self._drawn(
-                prompt, dataclasses.replace(wording, notes=()), numbers[0], 1.0, numbers[1 : 1 + OFFERED]
-            )
+            said = dataclasses.replace(wording, subject="", notes=())  # all of it is the label, colour and number too
+            return self._drawn(prompt, said, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
         if self._lookup.is_foreign(wording.subject) and (numbers := self._lookup.foreign(wording.subject)):
             return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
         if not _LATIN.search(wording.subject):
@@ -133,16 +134,22 @@ class Interpreter:
         scores = self._meaning.scores(texts)
         if signified and scores[0].max() >= SURE:
             return self._nearest(prompt, wording, scores[0])
-        if scores[0].max() < SURE and (plain := self._plain(prompt, wording)):
+        describing = describes(wording.subject)
+        unsure = scores[0].max() < (SURE_DESCRIPTION if describing else SURE)
+        if unsure and (plain := self._plain(prompt, wording)):
             return plain
         if several := self._several(prompt, wording, things, scores[1:]):
             return several
         scores = scores[1 + len(things) :]
-        for reading, row in zip(readings, scores, strict=True):
-            if row.max() >= self.threshold:
+        guesses = describing and scores[0].max() >= self.guess
+        for place, (reading, row) in enumerate(zip(readings, scores, strict=True)):
+            # A part of a description may be but the kind of thing: "a vehicle for travelling to outer space". A known
+            # thing that does something is that thing first.
+            named = place == 0 and describing and unsure and scores[1:].max(initial=0) >= 1
+            if row.max() >= (SURE_PART if guesses and place else self.threshold) and not named:
                 left = "" if reading == mended else _left_out(wording.subject, reading)
                 return self._nearest(prompt, wording, row, left)
-        if describes(wording.subject) and scores[0].max() >= self.guess:
+        if guesses:
             return dataclasses.replace(self._nearest(prompt, wording, scores[0], close=GUESS_CLOSE), guessed=True)
         if numbers := self._lookup.foreign(wording.subject):
             return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
@@ -193,7 +200,8 @@ class Interpreter:
         nearest = [self._near(other) for other in others]
         notes = [note for note in wording.notes if note.kind != "left"]
         colour = wording.colour
-        if colour and colour not in concept.label.lower() and (score < 1 or colour in left.lower()):
+        said = colour in concept.label.lower() or colour.removesuffix("色") in concept.chinese
+        if not said and (score < 1 or colour in left.lower() or not colour.isascii()):
             notes.append(Note("colour", colour))
             left = " ".join(word for word in left.split() if word.lower() not in colour.split())
         left = ", ".join(filter(None, [left, *(note.words for note in wording.notes if note.kind == "left")]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dalle2.understanding.vocabulary import Vocabulary
-from dalle2.understanding.wording import bare
+from dalle2.understanding.wording import CHINESE_COLOUR, bare
 
 EVERYDAY = Path(__file__).with_name("everyday.tsv")
 LONGEST_EMOJI = 12  # code points
@@ -64,7 +64,11 @@ class Lookup:
     @cached_property
     def _unspaced(self) -> "_Words":
         """Of the languages that write without blanks, and of Korean, whose particles stick to its words."""
-        return self._words(lambda language: language in UNSPACED)
+        words = self._words(lambda language: language in UNSPACED)
+        for word, number in self._everyday.items():
+            if is_unspaced(word):
+                words.labels.setdefault(word, []).append(number)
+        return words
 
     @cached_property
     def _spaced(self) -> "_Words":
@@ -120,7 +124,8 @@ class Lookup:
         """The concepts that a text in another language than English names, the likeliest first."""
         if is_unspaced(text):
             # The noun stands last, behind what is said of it.
-            parts = dict.fromkeys([text, re.split("[的の]", text.rstrip("的の"))[-1]])
+            colourless = CHINESE_COLOUR.sub("", text)
+            parts = dict.fromkeys([text, re.split("[的の]", text.rstrip("的の"))[-1], colourless])
             texts = [form for part in parts for form in (bare(part), bare(part).translate(_KATAKANA))]
             return next(filter(None, (self._of_characters(_FILLER.sub("", text)) for text in texts)), [])
         wanted = bare(_FOREIGN.sub("", text))

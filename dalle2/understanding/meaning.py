@@ -6,13 +6,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from dalle2.sentence_encoder import SentenceEncoder
+from dalle2.understanding.descriptions import Overlap, read_descriptions
 from dalle2.understanding.lookup import Lookup
 from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import COLOUR
 
 TAG_SHARE = 0.3  # of a score that comes from the nearest tag
-DESCRIPTION = 4  # words, from which on a text is rather a description than a name
-GLOSS_SHARE = 0.5  # of a description's score that comes from the nearest of a dictionary's words for the concept
+DESCRIPTION = 3  # words, from which on a text is rather a description than a name
+NAMED_DESCRIPTION = 4  # the same of a text with a word in capitals, such as "flag of France"
+GLOSS_SHARE = 0.5  # of a description's score that comes from the nearest of what is said of the concept
+OVERLAP = 0.15  # more for a description whose words are all said of the concept
 TAGGED = 0.05  # more where the text is a tag
 PARTICULAR = 0.02  # less for the man or the woman of a concept, which not many ask for
 OTHER_COLOUR = 0.1  # less for a thing of another colour than the text names
@@ -29,6 +32,8 @@ class Meaning:
         self._tags = np.array([row + [-1] * (longest - len(row)) for row in rows])
         self._untagged = np.array([not row for row in rows])
         self._particular = np.array([bool(re.search(r"-200d-264[02]", entry.code)) for entry in vocabulary.entries])
+        descriptions = read_descriptions()
+        self._overlap = Overlap([*e.words["en"], *descriptions.get(e.label, ())] for e in vocabulary.entries)
         self._colours = [set(COLOUR.findall(entry.label.lower())) for entry in vocabulary.entries]
 
     @property
@@ -38,13 +43,14 @@ class Meaning:
 
     def scores(self, texts: Sequence[str]) -> np.ndarray:
         """(texts, concepts); about the cosine to a concept's label and tags or, of a description, its glosses."""
-        vectors = self._encoder.embed(texts)
+        vectors = self._vocabulary.projected(self._encoder.embed(texts))
         tags = np.pad(vectors @ self._vocabulary.tag_meanings.T, ((0, 0), (0, 1)), constant_values=-1)
         meant, tagged = vectors @ self._vocabulary.meanings.T, tags[:, self._tags].max(2)
         found = meant + TAG_SHARE * np.where(self._untagged, 0, tagged - meant)
         for row, text in enumerate(texts):
             if describes(text):
                 found[row] = meant[row] + GLOSS_SHARE * (self._glossed(vectors[row], meant[row]) - meant[row])
+                found[row] += OVERLAP * self._overlap.of(text)
         found -= PARTICULAR * self._particular
         for row, text in zip(found, texts, strict=True):
             row[list(self._lookup.tagged(text))] += TAGGED
@@ -57,7 +63,7 @@ class Meaning:
         return np.minimum(found, 1)
 
     def _glossed(self, vector: np.ndarray, meant: np.ndarray) -> np.ndarray:
-        """(concepts,) likeness to the nearest gloss; what was `meant` where a concept has none."""
+        """(concepts,) likeness to the nearest gloss or description; what was `meant` where a concept has none."""
         likeness = np.full(len(meant), -np.inf, np.float32)
         np.maximum.at(likeness, self._vocabulary.glossed, self._vocabulary.gloss_meanings @ vector)
         return np.where(np.isinf(likeness), meant, likeness)
@@ -65,4 +71,5 @@ class Meaning:
 
 def describes(text: str) -> bool:
     """Whether a text is so long that it describes a thing rather than names it."""
-    return len(text.split()) >= DESCRIPTION
+    words = text.split()
+    return len(words) >= (NAMED_DESCRIPTION if any(word[0].isupper() for word in words[1:]) else DESCRIPTION)

@@ -3,7 +3,8 @@
     python -m dalle2.understanding data/emoji CHECKPOINT      writes the files for a checkpoint that lacks them
 
 ``vocabulary.parquet`` has a row for each concept and language; ``vocabulary.safetensors`` what the sentence encoder
-makes of the concepts and of their English tags, in eight bits a number.
+makes of the concepts, of their English tags, glosses and descriptions, in the directions that tell these apart best and
+in eight bits a number.
 """
 
 import hashlib
@@ -21,11 +22,14 @@ from safetensors.numpy import save_file
 
 from dalle2 import atomic
 from dalle2.sentence_encoder import SentenceEncoder
+from dalle2.understanding.descriptions import read_descriptions
 
 WORDS, VECTORS = "vocabulary.parquet", "vocabulary.safetensors"
 GLOSSES = 6  # of a dictionary's words for a concept, the nearest, that help to say what it means
 KEPT_GLOSSES = 3  # of these, the nearest, of which each keeps its own meaning
 GLOSS_WEIGHT = 0.5  # beside the label and the label with tags
+DESCRIPTION_WEIGHT = 1.0
+DIRECTIONS = 256  # of the encoder's, which are kept
 LEVELS = 127
 _TAB = "\t"  # between words, none of which has one
 
@@ -61,7 +65,9 @@ class Vocabulary:
     Attributes:
         meanings: (concepts, width) float32 of length one.
         tag_meanings: (tags, width) of the English tags, each once, in alphabetical order.
-        gloss_meanings: (glosses, width) of a dictionary's words for concepts, which `glossed` (glosses,) numbers.
+        gloss_meanings: (glosses, width) of a dictionary's words for concepts, and of our own descriptions, which
+            `glossed` (glosses,) numbers.
+        directions: (the encoder's width, width) by which `projected` brings a text's meaning to that of the others.
     """
 
     entries: tuple[Entry, ...]
@@ -69,6 +75,7 @@ class Vocabulary:
     tag_meanings: np.ndarray
     gloss_meanings: np.ndarray
     glossed: np.ndarray
+    directions: np.ndarray
 
     @classmethod
     def of(
@@ -90,13 +97,21 @@ class Vocabulary:
         tagged = [f"{entry.label}: {', '.join(entry.words['en'][1:])}" for entry in entries]
         meanings = encoder.embed(labels) + encoder.embed(tagged)
         glosses = [(row.get("paraphrases") or [])[:GLOSSES] for row in rows.values()]
-        said = encoder.embed([gloss for of in glosses for gloss in of])
-        glossed = np.array([number for number, of in enumerate(glosses) for _ in of], dtype=np.int16)
-        rank = np.array([rank for of in glosses for rank in range(len(of))])
-        for number in set(glossed.tolist()):
-            meanings[number] += GLOSS_WEIGHT * said[glossed == number].mean(0)
+        described = [read_descriptions().get(label, ()) for label in labels]
+        said, glossed = _embed_each(glosses, encoder)
+        descriptions, about = _embed_each(described, encoder)
+        meanings += GLOSS_WEIGHT * _means(said, glossed, len(entries))
+        meanings += DESCRIPTION_WEIGHT * _means(descriptions, about, len(entries))
+        rank = np.array([rank for of in glosses for rank in range(len(of))], dtype=int)
         kept = rank < KEPT_GLOSSES
-        return cls(entries, _unit(meanings), encoder.embed(_tags(entries)), said[kept], glossed[kept])
+        parts = [_unit(meanings), encoder.embed(_tags(entries)), np.concatenate([said[kept], descriptions])]
+        directions = _principal_directions(np.concatenate(parts))
+        return cls(
+            entries,
+            *(_unit(part @ directions) for part in parts),
+            np.concatenate([glossed[kept], about]),
+            directions,
+        )
 
     @classmethod
     def read(cls, folder: Path) -> "Vocabulary | None":
@@ -110,7 +125,7 @@ class Vocabulary:
                     raise ValueError("its vectors are of other words")
                 names = ("concepts", "tags", "glosses")
                 meanings, tags, glosses = (_unit(file.get_tensor(name).astype(np.float32)) for name in names)
-                glossed = file.get_tensor("glossed")
+                glossed, directions = file.get_tensor("glossed"), file.get_tensor("directions").astype(np.float32)
             if (len(meanings), len(tags), len(glosses)) != (len(entries), len(_tags(entries)), len(glossed)):
                 raise ValueError("it has not one vector for each of its words")
         except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -118,7 +133,7 @@ class Vocabulary:
                 f"The vocabulary in {folder} is damaged ({error}): write it again with python -m dalle2.understanding, "
                 f"or remove {WORDS}."
             ) from error
-        return cls(entries, meanings, tags, glosses, glossed)
+        return cls(entries, meanings, tags, glosses, glossed, directions)
 
     def write(self, folder: Path) -> None:
         """Into a checkpoint's folder; each file appears whole or not at all."""
@@ -128,10 +143,15 @@ class Vocabulary:
         table = pyarrow.table([*map(list, zip(*rows, strict=True))], names=["concept", "trained", "language", "words"])
         parts = {"concepts": self.meanings, "tags": self.tag_meanings, "glosses": self.gloss_meanings}
         tensors = {name: _rounded(rows) for name, rows in parts.items()} | {"glossed": self.glossed}
+        tensors["directions"] = self.directions.astype(np.float16)
         with atomic.file(folder / WORDS) as words, atomic.file(folder / VECTORS) as vectors:
             pyarrow.parquet.write_table(table, words, compression="zstd", compression_level=19)
             save_file(tensors, vectors, {"words": _digest(words)})
             vectors.chmod(words.stat().st_mode)  # it is written for the owner's eyes only
+
+    def projected(self, vectors: np.ndarray) -> np.ndarray:
+        """What the encoder makes of texts (texts, the encoder's width) as (texts, width) of length one."""
+        return _unit(vectors @ self.directions)
 
     @cached_property
     def tags(self) -> dict[str, int]:
@@ -151,6 +171,25 @@ def _entries(table: Mapping[str, Sequence[Any]]) -> tuple[Entry, ...]:
 
 def _tags(entries: Iterable[Entry]) -> list[str]:
     return sorted({tag for entry in entries for tag in entry.words["en"][1:]})
+
+
+def _embed_each(texts: Sequence[Sequence[str]], encoder: SentenceEncoder) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of all texts, and the numbers of the rows of `texts` that they belong to."""
+    numbers = np.array([number for number, of in enumerate(texts) for _ in of], dtype=np.int16)
+    return encoder.embed([text for of in texts for text in of]), numbers
+
+
+def _means(vectors: np.ndarray, numbers: np.ndarray, count: int) -> np.ndarray:
+    """(count, width) mean of the vectors of each number; zeros where there are none."""
+    sums = np.zeros((count, vectors.shape[1]), np.float32)
+    np.add.at(sums, numbers, vectors)
+    return sums / np.maximum(np.bincount(numbers, minlength=count), 1)[:, None]
+
+
+def _principal_directions(vectors: np.ndarray) -> np.ndarray:
+    """(width, `DIRECTIONS` or fewer) orthonormal columns that keep as much as possible of the vectors' lengths."""
+    _, directions = np.linalg.eigh(vectors.T @ vectors)
+    return directions[:, ::-1][:, :DIRECTIONS]
 
 
 def _digest(file: Path) -> str:

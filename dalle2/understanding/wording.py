@@ -15,6 +15,10 @@ COLOURS = (*BACKGROUNDS, "gray", "violet", "golden", "silver", "turquoise", "bei
 _PUNCTUATION = re.compile(r"[^\w\s#*&]+|_")
 _ARTICLE = re.compile(rf"^(?:{'|'.join(ARTICLES)})\s+", re.I)
 COLOUR = re.compile(rf"\b(?:light |dark |bright )?(?:{'|'.join(sorted(COLOURS, key=len, reverse=True))})\b", re.I)
+# With the character for "colour" or what joins it to a noun, or before a noun of one or two characters.
+CHINESE_COLOUR = re.compile(
+    r"[深浅淡鲜]?[红黄绿蓝紫黑白橙棕粉灰青金银][红绿蓝]?色的?|^[红黄绿蓝紫黑白粉灰](?:的|(?=[\u4e00-\u9fff]{1,2}$))"
+)
 _ASKING = re.compile(
     r"^\s*(?:please\s+|can you\s+|could you\s+|i want\s+|i would like\s+|give me\s+|show me\s+)*"
     r"(?:(?:draw|paint|make|create|generate|imagine)\s+(?:me\s+)?)?"
@@ -100,9 +104,9 @@ class Wording:
 
     @property
     def colour(self) -> str:
-        """The first colour in it, "" if there is none."""
-        found = COLOUR.search(self.subject)
-        return found.group().lower() if found else ""
+        """The first colour in it, in English or Chinese, "" if there is none."""
+        found = COLOUR.search(self.subject) or CHINESE_COLOUR.search(self.subject)
+        return found.group().lower().removesuffix("的") if found else ""
 
     def denied(self) -> tuple[str, str]:
         """What is said not to be there, such as "without a hat", and the subject without it; "" where nothing is."""
