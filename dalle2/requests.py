@@ -106,6 +106,11 @@ def content_of(name: str, pictures: Pictures) -> str | Image.Image:
     return pictures[name] if name.startswith("sha256:") else name
 
 
+def picture_of(name: str, pictures: Pictures) -> Image.Image:
+    """Return the picture of this name; KeyError when it is not among these."""
+    return pictures[name]
+
+
 def part_of(on_step: OnStep | None, index: int, parts: int, before: Sequence[Image.Image] = ()) -> OnStep | None:
     """What hears of one part of several as of a share of the whole, with the pictures that were done before."""
     if on_step is None:

@@ -278,8 +278,9 @@ class Settings:
     def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
         """The inverse of `to_dict`; ValueError names an unknown or a missing key."""
         _check_keys(values, cls, required={"decoder"})
-        stages = {name: kind.from_dict(values[name]) for name, kind in STAGE_KINDS.items() if name in values}
-        return cls(**{"prior": None} | stages, negative_prompt=values.get("negative_prompt", ""))
+        rows = {name: kind.from_dict(values[name]) for name, kind in STAGE_KINDS.items() if name in values}
+        stages: dict[str, Any] = {"prior": None} | rows
+        return cls(**stages, negative_prompt=values.get("negative_prompt", ""))
 
 
 @dataclass(frozen=True)
@@ -337,7 +338,7 @@ def _check_count(name: str, count: object, most: int) -> None:
         raise ValueError(f"{name} must be a whole number from 1 to {most}, not {count!r}.")
 
 
-def _check_keys(values: object, owner: type, required: set[str], more: Collection[str] = ()) -> None:
+def _check_keys(values: object, owner: type[Any], required: set[str], more: Collection[str] = ()) -> None:
     if not isinstance(values, Mapping):
         raise ValueError(f"{owner.__name__} must be given as a table of names and values, not {values!r}.")
     known = [entry.name for entry in fields(owner)]

@@ -191,7 +191,7 @@ class Verbs(ABC):
     ) -> torch.Tensor:
         """Pictures and prompts, in any order -> their embeddings (n, dim) in that order."""
         prompts = {i: check_prompt(content) for i, content in enumerate(contents) if isinstance(content, str)}
-        pictures = {i: content for i, content in enumerate(contents) if i not in prompts}
+        pictures = {i: content for i, content in enumerate(contents) if not isinstance(content, str)}
         rows: dict[int, torch.Tensor] = {}
         if prompts:
             self.require("text_to_image")
@@ -220,7 +220,7 @@ class Verbs(ABC):
     def rewording(self, settings: Settings | None) -> Settings:
         """The settings of a task that rewords an embedding; ValueError where the prior cannot be walked backwards."""
         settings = settings or self.settings.rewording()
-        if not settings.prior.retraces:
+        if settings.prior is None or not settings.prior.retraces:
             raise ValueError(
                 "Only a diffusion prior by plain DDIM finds the way back from an embedding to its noise: let the "
                 "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.rewording()."

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import itertools
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -62,7 +62,9 @@ class Call:
     @property
     def rows(self) -> int:
         """How many pictures."""
-        return len(self.columns[0])
+        first = self.columns[0]
+        assert first is not None, "what a verb is about comes first"
+        return len(first)
 
     def told(self, step: Step) -> None:
         """The request hears of a step; what it raises, or that it was given up, ends its part in the call."""
@@ -88,7 +90,7 @@ class Batches:
         self._computing: threading.Thread | None = None
 
     @contextmanager
-    def during(self, visit: Visit) -> Iterator[None]:
+    def during(self, visit: Visit) -> Generator[None]:
         """While this thread works for the visit, its calls are expected."""
         token = current.set(visit)
         with self._changed:
@@ -225,8 +227,8 @@ def _joined(columns: Sequence[Column]) -> Column:
     if columns[0] is None:
         return None
     if isinstance(columns[0], torch.Tensor):
-        return torch.cat(list(columns))
-    return [row for column in columns for row in column]
+        return torch.cat([column for column in columns if isinstance(column, torch.Tensor)])
+    return [row for column in columns if column is not None for row in column]
 
 
 def _generators(call: Call) -> Iterator[torch.Generator]:

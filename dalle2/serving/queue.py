@@ -52,7 +52,8 @@ class Ticket:
             return self.turn.left()
         running = [turn.left() for turn in turns if turn.begun]
         coming = [self.turn.pace.seconds(job, {}) for job in self._batches([t.job for t in turns if not t.begun])]
-        return None if None in (*running, *coming) else max(running, default=0.0) + sum(coming)
+        known, next_ = ([left for left in lefts if left is not None] for lefts in (running, coming))
+        return max(known, default=0.0) + sum(next_) if (len(known), len(next_)) == (len(running), len(coming)) else None
 
     def wait(self, seconds: float) -> None:
         """Return when the turn has come, or after so many seconds."""

@@ -67,7 +67,7 @@ def check_num(num: int) -> None:
 
 def _nearest(model: Verbs, embedding: torch.Tensor, names: Sequence[str], table: torch.Tensor, num: int) -> list[Found]:
     best = [names[place] for place in (table @ embedding).topk(min(max(num, SHORTLIST), len(names))).indices]
-    colours = model.phrases.backgrounds
+    colours = model.phrases.backgrounds if model.phrases else ()
     forms = [[name, *(on_background(name, colour) for colour in colours)] for name in best]
     near = (_embed(model, [form for row in forms for form in row]) @ embedding).view(len(best), -1)
     # Of each caption its best form, on no background or on one.

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from dalle2 import embeddings as maths
-from dalle2.requests import Pictures, Request, content_of, name_of, only, part_of
+from dalle2.requests import Pictures, Request, name_of, only, part_of, picture_of
 from dalle2.settings import MAX_FRAMES, OnStep, Settings
 from dalle2.verbs import Verbs, generators
 
@@ -69,7 +69,7 @@ class Dimensions(Request):
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
         if record["others"] is not None:  # their axes are not in the record
             raise KeyError("others")
-        return cls(content_of(record["picture"], pictures), [record["axes"]])
+        return cls(picture_of(record["picture"], pictures), [record["axes"]])
 
 
 def _imagined(model: Verbs, settings: Settings | None, on_step: OnStep | None) -> torch.Tensor:

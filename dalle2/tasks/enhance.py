@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from dalle2 import images
-from dalle2.requests import Pictures, Request, content_of, name_of
+from dalle2.requests import Pictures, Request, name_of, picture_of
 from dalle2.settings import SIZES, OnStep, Settings
 from dalle2.verbs import Verbs, generators
 
@@ -76,7 +76,7 @@ class Enhance(Request):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        return cls(content_of(record["picture"], pictures), record.get("size"))
+        return cls(picture_of(record["picture"], pictures), record.get("size"))
 
 
 def check_side(side: int, own: int, most: int) -> int:

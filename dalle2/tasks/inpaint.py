@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from PIL import Image
 
 from dalle2 import images
-from dalle2.requests import Pictures, content_of, name_of
+from dalle2.requests import Pictures, name_of, picture_of
 from dalle2.tasks.repainting import Canvas, Repaint
 
 
@@ -41,5 +41,5 @@ class Inpaint(Repaint):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        picture, mask = (content_of(record[key], pictures) for key in ("picture", "mask"))
+        picture, mask = (picture_of(record[key], pictures) for key in ("picture", "mask"))
         return cls(picture, mask, prompt=record["prompt"] or None)

@@ -79,7 +79,8 @@ class Interpolate(Request):
         generator = generators([seed] * len(positions))
         embeddings = model.embed(self.ends, seed, settings, on_step)
         if self.noise == "slerp":
-            own = model.invert(self.ends, embeddings, None, settings, on_step)
+            pictures = [end for end in self.ends if not isinstance(end, str)]
+            own = model.invert(pictures, embeddings, None, settings, on_step)
             start = maths.path(self._closed(own.flatten(1)), positions).unflatten(1, own.shape[1:])
         way = maths.path(self._closed(embeddings), positions)
         drawn = model.decode(way, generator, None, settings, on_step, start)

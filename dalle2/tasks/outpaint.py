@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from dalle2 import images
-from dalle2.requests import Pictures, content_of, name_of
+from dalle2.requests import Pictures, name_of, picture_of
 from dalle2.tasks.repainting import Canvas, Repaint
 
 
@@ -32,5 +32,5 @@ class Outpaint(Repaint):
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
         across, down = record["anchor"]
-        picture, prompt = content_of(record["picture"], pictures), record["prompt"] or None
+        picture, prompt = picture_of(record["picture"], pictures), record["prompt"] or None
         return cls(picture, record["share"], (across, down), prompt=prompt)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from PIL import Image
 
-from dalle2.requests import Pictures, Request, content_of, name_of
+from dalle2.requests import Pictures, Request, name_of, picture_of
 from dalle2.settings import OnStep, Settings
 from dalle2.verbs import Verbs, generators
 
@@ -51,4 +51,4 @@ class Reconstruct(Request):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        return cls([content_of(record["picture"], pictures)], record["refinements"])
+        return cls([picture_of(record["picture"], pictures)], record["refinements"])

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from dalle2 import embeddings as maths
-from dalle2.requests import Pictures, Request, content_of, name_of, only, optional_prompt, part_of
+from dalle2.requests import Pictures, Request, name_of, only, optional_prompt, part_of, picture_of
 from dalle2.settings import MAX_FRAMES, STRENGTHS, OnStep, Settings, check_prompt, check_seed
 from dalle2.verbs import Verbs, generators
 
@@ -111,5 +111,5 @@ class TextDiff(Request):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        picture, old = content_of(record["picture"], pictures), record["old"] or None
+        picture, old = picture_of(record["picture"], pictures), record["old"] or None
         return cls(picture, record["new"], old, [record["strength"]], record["way"])

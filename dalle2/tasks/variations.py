@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from PIL import Image
 
-from dalle2.requests import Pictures, Request, content_of, name_of, optional_prompt
+from dalle2.requests import Pictures, Request, name_of, optional_prompt, picture_of
 from dalle2.settings import OnStep, Settings
 from dalle2.verbs import Verbs, generators
 
@@ -61,7 +61,7 @@ class Variations(Request):
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
         eta = record["settings"]["decoder"]["eta"] if record.get("inverted") else None
-        return cls(content_of(record["picture"], pictures), record["prompt"] or None, eta)
+        return cls(picture_of(record["picture"], pictures), record["prompt"] or None, eta)
 
 
 def _with_eta(settings: Settings, eta: float) -> Settings:
