@@ -37,7 +37,7 @@ from rich.table import Table
 from torch import nn
 
 from benchmarks import peers
-from evaluation.metrics.statistics import Moments, frechet_distance
+from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.networks.features import extract
 from evaluation.networks.inception import BATCH_NORM_EPSILON, Inception, Trunk
 from evaluation.networks.resizing import SIDE

@@ -1,3 +1,81 @@
-"""The ruler: prompts, pictures, features, statistics, numbers, reports."""
+"""The ruler: prompts, pictures, features, statistics, numbers, reports.
+
+From Python:
+
+    >>> import evaluation
+    >>> report = evaluation.compute_fid("drawn", "photos", network="judge", num=1000)
+    >>> {measure.key: measure.value for measure in report.measures}
+
+Each further keyword is a field of the command's `Options` (`evaluation.cli.fid.Options` and its like), of the same name
+as the option. Nothing heavy is imported before something is measured.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dalle2  # noqa: F401  # guards what is run as a command, before anything heavy is imported
+
+if TYPE_CHECKING:
+    from evaluation.comparing.comparison import Comparison
+    from evaluation.pictures.manifest import Manifest
+    from evaluation.reporting.report import Report
+
+__all__ = ["compare_contestants", "compute_clip_score", "compute_fid", "compute_prior", "compute_ssim_psnr", "draw"]
+
+
+def compute_fid(images: str | Path, reference: str | Path, *, network: str = "inception", **options: Any) -> "Report":
+    """FID, KID, precision, recall, density, coverage and Inception score of a folder; `python -m evaluation.fid`.
+
+    `reference` is a folder of real pictures, or an .npz of their statistics; `network` "inception", "judge" or
+    "clip:SOURCE". ValueError says what is wrong or missing.
+    """
+    from evaluation import fid
+
+    return fid.run(fid.Options(Path(images), Path(reference), network=network, **options))
+
+
+def compute_clip_score(
+    images: str | Path, prompts: str | None = None, *, clip: str = "judge", **options: Any
+) -> "Report":
+    """How well the pictures of a folder fit their captions; `python -m evaluation.clip_score`.
+
+    `prompts` is the source of the captions, None for the folder's manifest. ValueError says what is wrong or missing.
+    """
+    from evaluation import clip_score
+
+    return clip_score.run(clip_score.Options(Path(images), prompts, clip=clip, **options))
+
+
+def compute_ssim_psnr(images: str | Path | None, reference: str | Path, **options: Any) -> "Report":
+    """SSIM, MS-SSIM, PSNR and LPIPS of pairs; `python -m evaluation.ssim_psnr`.
+
+    Without `images` a checkpoint draws the reference again. ValueError says what is wrong or missing.
+    """
+    from evaluation import ssim_psnr
+
+    pictures = None if images is None else Path(images)
+    return ssim_psnr.run(ssim_psnr.Options(Path(reference), pictures, **options))
+
+
+def compute_prior(prompts: str, *, checkpoint: str | None = None, **options: Any) -> "Report":
+    """How near a checkpoint's priors come to the embeddings of real pictures; `python -m evaluation.prior`."""
+    from evaluation import prior
+
+    return prior.run(prior.Options(prompts, checkpoint=checkpoint, **options))
+
+
+def compare_contestants(*contestants: str, out: str | Path, **options: Any) -> "Comparison":
+    """Checkpoints or drawn folders side by side, and what of the difference is chance; `python -m evaluation.compare`.
+
+    What is drawn lies in `out`; reports are the caller's: see `evaluation.comparing.output`.
+    """
+    from evaluation import compare
+
+    return compare.run(compare.Options(contestants, Path(out), **options))
+
+
+def draw(prompts: str, out: str | Path, *, checkpoint: str | None = None, **options: Any) -> "Manifest":
+    """Draw a prompt set into a folder, or what is missing of it; `python -m evaluation.generation`."""
+    from evaluation import generation
+
+    return generation.run(generation.Options(prompts, Path(out), checkpoint=checkpoint, **options))

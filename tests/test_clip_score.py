@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from dalle2 import images
-from evaluation import clip_score
-from evaluation.metrics import retrieval
+from evaluation import clip_score as command
+from evaluation.metrics import clip_score, retrieval
 from evaluation.networks.clip import Clip, conditioned, weights_hash
 from evaluation.prompts.pairing import Pair, read_pairs
 
@@ -72,9 +72,9 @@ def test_cosines_are_those_of_transformers(tiny_checkpoint: Path, clip: Clip, fo
     shown = [images.open_picture(pair.picture) for pair in pairs]
     expected = by_hand(tiny_checkpoint, [pair.caption for pair in pairs], shown)
     np.testing.assert_allclose(scores.cosine, expected, atol=1e-5)
-    found = {measure.name: measure for measure in clip_score.measures_of(scores)}
-    assert found["CLIP cosine"].value == pytest.approx(expected.mean(), abs=1e-5)
-    assert found["CLIP score (100 × cosine)"].value == pytest.approx(100 * expected.mean(), abs=1e-3)
+    found = {measure.key: measure for measure in clip_score.measures_of(scores)}
+    assert found["clip_cosine"].value == pytest.approx(expected.mean(), abs=1e-5)
+    assert found["clip_score"].value == pytest.approx(100 * expected.mean(), abs=1e-3)
 
 
 def test_long_captions_keep_their_end_token(tiny_checkpoint: Path, clip: Clip) -> None:
@@ -161,11 +161,11 @@ def test_half_precision_is_the_same_clip(clip: Clip) -> None:
 def test_the_command(tiny_checkpoint: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = tmp_path / "score.json"
     arguments = ["--images", str(folder), "--prompts", str(folder / "metadata.jsonl"), "--workers", "0"]
-    clip_score.main([*arguments, "--clip", str(tiny_checkpoint), "--device", "cpu", "--report", str(report)])
+    command.main([*arguments, "--clip", str(tiny_checkpoint), "--device", "cpu", "--report", str(report)])
     read = json.loads(report.read_text())
     assert read["provenance"]["picture_processor"] == "CLIPImageProcessorPil"
     assert read["provenance"]["clip_text_sha256"] == Clip(tiny_checkpoint).text_sha256
-    assert {"CLIP cosine", "CLIP score (100 × cosine)", "R-precision"} <= {one["name"] for one in read["measures"]}
+    assert {"clip_cosine", "clip_score", "r_precision"} <= {one["key"] for one in read["measures"]}
     assert "CLIP cosine" in capsys.readouterr().out
 
 
@@ -182,7 +182,7 @@ def test_bad_arguments_get_a_sentence(
 ) -> None:
     prompts = [] if arguments == ["--prompts"] else ["--prompts", str(folder / "metadata.jsonl"), *arguments]
     with pytest.raises(SystemExit) as stopped:
-        clip_score.main(["--images", str(folder), "--workers", "0", *prompts])
+        command.main(["--images", str(folder), "--workers", "0", *prompts])
     assert stopped.value.code == 2
     assert said in capsys.readouterr().err
 

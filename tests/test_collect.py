@@ -8,12 +8,14 @@ import pytest
 from test_compare import drawn
 
 from evaluation import collect
-from evaluation.collect import Collection, read_part
-from evaluation.comparing.cost import Cost, write_cost
+from evaluation.drawing.cost import Cost, write_cost
+from evaluation.measuring import collection
+from evaluation.measuring.collection import Collection, read_part
 from evaluation.reporting import report
-from evaluation.reporting.report import Measure, Report
+from evaluation.reporting.measure import Measure
+from evaluation.reporting.report import Report
 
-REPORTS = Path(collect.__file__).parent / "reports"
+REPORTS = Path(__file__).parent.parent / "docs" / "reports"
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def parts(tmp_path: Path) -> tuple[Path, Path, Path]:
     write_cost(Cost(seconds_a_picture=0.25, peak_megabytes=512.0, processor="Abacus, 2 cores"), folder)
     files = []
     for index, name in enumerate(("FID", "CLIP score")):
-        measure = Measure(name, 12.5 + index, 30, "lower", (11.0, 14.0), {"resize": "clean"})
+        measure = Measure(name.lower(), name, 12.5 + index, 30, "lower", (11.0, 14.0), {"resize": "clean"})
         facts = {"device": "cpu", "processor": "Abacus, 2 cores", "command": f"python -m evaluation.m{index}"}
         made = Report(f"Report <{index}>", (measure,), {**facts, "network": {"name": name}}, (f"few & {index}",))
         files.append(report.write(made, tmp_path / f"{index}.json"))
@@ -41,7 +43,7 @@ def test_a_report_comes_back_as_it_was(parts: tuple[Path, Path, Path]) -> None:
 
 def test_the_page(parts: tuple[Path, Path, Path]) -> None:
     page = collected(parts).to_html()
-    assert page.count("<img ") == collect.SHOWN == page.count("data:image/webp;base64,")
+    assert page.count("<img ") == collection.SHOWN == page.count("data:image/webp;base64,")
     for text in ("A &lt;title&gt;", "Words &amp; more.", "Report &lt;1&gt;", "few &amp; 0", "0.25", "11 … 14", "12.5"):
         assert text in page
     for command in ("by hand", "python -m evaluation.m0", "python -m evaluation.m1"):

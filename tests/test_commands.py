@@ -15,11 +15,19 @@ from PIL import Image
 from evaluation import clip_score, collect, compare, fid, prior, scorecard, ssim_psnr, text_diff
 from evaluation.cli import command
 from evaluation.reporting import report
-from evaluation.reporting.report import Measure, Report
+from evaluation.reporting.measure import Measure
+from evaluation.reporting.report import Report
 
 ROOT = Path(__file__).parent.parent
+# Where the work begins.
+WORK = (
+    *("measuring.fid.extract", "metrics.clip_score.extract", "comparing.measuring.extract"),
+    *("comparing.measuring.open_contestants", "measuring.ssim_psnr.measure", "measuring.prior.measure"),
+)
 Capture = pytest.CaptureFixture[str]
-FOUND = Report("Café · “a” …", (Measure("FID", 1.5, 10, "lower", (1.0, 2.0)),), {"images": "caf\udce9"}, ("Mind é.",))
+FOUND = Report(
+    "Café · “a” …", (Measure("fid", "FID", 1.5, 10, "lower", (1.0, 2.0)),), {"images": "caf\udce9"}, ("Mind é.",)
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +47,8 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(*_: object, **__: object) -> None:
         pytest.fail("it was told too late")
 
-    for module, name in ((fid, "extract"), (clip_score, "extract"), (compare, "extract"), (ssim_psnr, "measure")):
-        monkeypatch.setattr(module, name, work)
-    monkeypatch.setattr(compare, "open_contestants", work)
-    monkeypatch.setattr(prior, "measure", work)
+    for place in WORK:
+        monkeypatch.setattr(f"evaluation.{place}", work)
 
 
 def refused(main: object, given: list[object], capsys: Capture) -> str:
@@ -175,7 +181,7 @@ def test_names_that_are_no_unicode_stand_in_every_format(suffix: str, tmp_path: 
 
 
 class Terminal(io.StringIO):
-    """A terminal of another encoding, as far as `command.tell` asks."""
+    """A terminal of another encoding, as far as `terminal.tell` asks."""
 
     def __init__(self, encoding: str) -> None:
         super().__init__()
@@ -223,17 +229,9 @@ def test_stopping_is_a_sentence_everywhere(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    for module, name in (
-        (fid, "extract"),
-        (clip_score, "extract"),
-        (ssim_psnr, "measure"),
-        (prior, "measure"),
-        (compare, "open_contestants"),
-        (collect, "read_part"),
-        (scorecard, "read_emoji_set"),
-        (text_diff, "read_emoji_set"),
-    ):
-        monkeypatch.setattr(module, name, stop)
+    more = ("measuring.collection.read_part", "emoji.scorecard.read_emoji_set", "emoji.text_diff.read_emoji_set")
+    for place in (*WORK, *more):
+        monkeypatch.setattr(f"evaluation.{place}", stop)
     for name, (main, given) in commands(pictures, tiny_checkpoint, tmp_path / "out").items():
         more = ["--report", tmp_path / "r.html"] if name == "collect" else []
         with pytest.raises(SystemExit) as stopped:
@@ -280,7 +278,7 @@ def misfit(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "entry",
     [
-        ["-m", "evaluation.fid", "--images", "x"],
+        ["-m", "evaluation.clip_score", "--images", "x"],
         ["-m", "dalle2", "a cat"],
         ["-m", "dalle2.training", "dalle2/training/recipes/emoji-cpu.toml", "--out", "y", "--dry-run"],
         ["app.py"],

@@ -14,10 +14,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from dalle2 import images
 from evaluation import compare
-from evaluation.comparing import comparison_page
-from evaluation.comparing.comparison import Comparison, Point, count_votes, pareto
+from evaluation.comparing import comparison_page, measuring, output
+from evaluation.comparing.comparison import Comparison, Point, pareto
 from evaluation.comparing.contestants import Contestant, open_contestant, open_contestants
-from evaluation.comparing.cost import COST
+from evaluation.comparing.votes import count_votes, read_votes
+from evaluation.drawing.cost import COST
+from evaluation.metrics.clip_score import SCORE
 from evaluation.pictures.manifest import Manifest, Row, write_manifest
 
 CAPTIONS = ["a cat", "a dog face", "<b>a face</b> & more", "a cat face"]
@@ -66,8 +68,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]
 
 def run(out: Path, clip: Path, *arguments: object) -> Comparison:
     common = ["--out", out, "--clip", clip, "--network", f"clip:{clip}", "--workers", 0, "--device", "cpu"]
-    parser = compare._parser()
-    return compare._compare(parser.parse_args([str(word) for word in [*arguments, *common]]))
+    return compare.run(compare.parse([str(word) for word in [*arguments, *common]]))
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +83,23 @@ def result(
 
 
 def test_every_pair_is_tested_and_corrected(result: Comparison, folders: tuple[Path, Path, Path]) -> None:
-    tested = {contest.measure: contest for contest in result.contests}
-    assert {"CLIP score (100 × cosine)", "R-precision", "CLIP-FID", "CLIP-KID"} <= set(tested)
+    tested = {contest.key: contest for contest in result.contests}
+    assert {"clip_score", "r_precision", "clip_fid", "clip_kid"} <= set(tested)
     near, far = str(folders[1]), str(folders[2])
     for contest in result.contests:
         assert (contest.a, contest.b) == (near, far)
         assert contest.p_holm >= contest.found.p
-    a, b = (measured.measure("CLIP-FID").value for measured in result.contestants)
-    assert tested["CLIP-FID"].found.mean == pytest.approx(a - b)
+    a, b = (measured.measure("clip_fid").value for measured in result.contestants)
+    assert tested["clip_fid"].found.mean == pytest.approx(a - b)
     assert a < b
-    assert tested["CLIP-FID"].verdict == near
+    assert tested["clip_fid"].verdict == near
 
 
 def test_per_picture_differences_are_means(result: Comparison) -> None:
     one, other = result.contestants
     for contest in result.contests:
-        if contest.measure in one.values:
-            expected = np.mean(one.values[contest.measure]) - np.mean(other.values[contest.measure])
+        if (values := one.measure(contest.key).values) is not None:
+            expected = np.mean(values) - np.mean(other.measure(contest.key).values)
             assert contest.found.mean == pytest.approx(expected, abs=1e-6)
 
 
@@ -109,7 +110,7 @@ def test_likeness_and_scenes(result: Comparison) -> None:
     apart = [max(scene.scores) - min(scene.scores) for scene in result.scenes]
     assert len(apart) == 12
     assert apart == sorted(apart, reverse=True)
-    scores = np.stack([measured.values[compare.SCORE] for measured in result.contestants], axis=1)
+    scores = np.stack([measured.measure(SCORE).values for measured in result.contestants], axis=1)
     assert apart[0] == pytest.approx(np.ptp(scores, axis=1).max())
 
 
@@ -135,7 +136,7 @@ def test_a_contestant_against_itself_is_no_difference(
 
 def test_the_four_formats(result: Comparison, tmp_path: Path) -> None:
     for suffix in (".html", ".md", ".json", ".csv"):
-        compare.write(result, tmp_path / f"comparison{suffix}")
+        output.write(result, tmp_path / f"comparison{suffix}")
     read = json.loads((tmp_path / "comparison.json").read_text())
     assert [one["name"] for one in read["contestants"]] == [one.contestant.name for one in result.contestants]
     assert read["contests"][0]["p_holm"] == result.contests[0].p_holm
@@ -148,7 +149,7 @@ def test_the_four_formats(result: Comparison, tmp_path: Path) -> None:
     assert not any(mark in page for mark in ("http://", "https://", "<script", "@import", "url("))
     assert "CLIP-FID" in (tmp_path / "comparison.md").read_text()
     with pytest.raises(ValueError, match=r"\.html, \.md, \.json or \.csv"):
-        compare.write(result, tmp_path / "comparison.pdf")
+        output.write(result, tmp_path / "comparison.pdf")
 
 
 def test_the_pareto_front() -> None:
@@ -157,7 +158,7 @@ def test_the_pareto_front() -> None:
 
 
 def test_the_guidance_curve_is_drawn(result: Comparison) -> None:
-    points = pareto([Point("c --guidance <2>", "c", 2.0, 30.0), Point("c", "c", 3.0, 20.0)])
+    points = pareto([Point("c --guidance <2>", "c", 2.0, 30.0, guidance="<2>"), Point("c", "c", 3.0, 20.0)])
     page = comparison_page.to_html(dataclasses.replace(result, sweep=points, distance="FID"))
     assert page.count("<circle ") == 2
     assert "&lt;2&gt;" in page and "<2>" not in page
@@ -173,13 +174,13 @@ def test_the_sweep_draws_those_whose_guidance_is_open(
         folders = {name: str(far if name.endswith("8") else near) for name in ways}
         return open_contestants(folders, out, given, with_prompts)
 
-    monkeypatch.setattr(compare, "open_contestants", opened)
+    monkeypatch.setattr(measuring, "open_contestants", opened)
     given = ("emoji", "emoji --guidance 3", "--prompts", "any", "--guidance-sweep", 1, "4,8")
     found = run(tmp_path, tiny_checkpoint, *given, "--reference", real)
     distances = {point.name: point.distance for point in found.sweep}
     assert list(distances) == ["emoji", "emoji --guidance 3", "emoji --guidance 1", "emoji --guidance 4,8"]
     own, fixed, one, eight = distances.values()
-    assert own == fixed == one == found.contestants[0].measure("CLIP-FID").value < eight
+    assert own == fixed == one == found.contestants[0].measure("clip_fid").value < eight
     assert [point.contestant for point in found.sweep] == ["emoji", "emoji --guidance 3", "emoji", "emoji"]
     assert comparison_page.to_html(found).count("<circle ") == 4
     with pytest.raises(ValueError, match="A guidance sweep needs real pictures"):
@@ -187,19 +188,19 @@ def test_the_sweep_draws_those_whose_guidance_is_open(
 
 
 def test_measures_go_to_tensorboard(result: Comparison, tmp_path: Path) -> None:
-    compare.log(result, "tensorboard", tmp_path)
+    output.log(result, "tensorboard", tmp_path)
     (events,) = (file.parent for file in tmp_path.rglob("events.out.tfevents.*") if "hparams" not in file.name)
     log = EventAccumulator(str(events)).Reload()
     for measure in result.contestants[0].measures:
-        values = [event.value for event in log.Scalars(measure.name)]
-        expected = [measured.measure(measure.name).value for measured in result.contestants]
+        values = [event.value for event in log.Scalars(measure.key)]
+        expected = [measured.measure(measure.key).value for measured in result.contestants]
         assert values == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="Weights & Biases is installed")
 def test_a_tracker_that_is_not_installed_is_told(result: Comparison, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="pip install wandb"):
-        compare.log(result, "wandb", tmp_path)
+        output.log(result, "wandb", tmp_path)
 
 
 def test_other_prompts_or_seeds_are_refused(
@@ -229,7 +230,7 @@ def test_votes_in_either_order_are_one_pair() -> None:
 def test_malformed_votes_are_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "votes.csv").write_text(text)
     with pytest.raises(ValueError, match=said):
-        compare.read_votes(tmp_path / "votes.csv")
+        read_votes(tmp_path / "votes.csv")
 
 
 def test_a_checkpoint_is_drawn_and_gone_on_with(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -14,13 +14,16 @@ from PIL import Image
 from scipy.stats import t
 
 from benchmarks.fid import random_weights
-from evaluation.fid import main, measure, warnings_of
-from evaluation.metrics import kernel_distance, prdc, statistics
+from evaluation.fid import main
+from evaluation.metrics import frechet, kernel_distance, prdc
+from evaluation.metrics.distances import measure, warnings_of
+from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.metrics.kernel_distance import cmmd, kid
-from evaluation.metrics.statistics import FeatureSpace, Moments, Statistics, frechet_distance
-from evaluation.networks import features, inception
-from evaluation.networks.clip import Clip
-from evaluation.networks.features import ClipFeatures, extract, open_network, space_of
+from evaluation.metrics.statistics import Statistics
+from evaluation.networks import inception
+from evaluation.networks.clip import Clip, ClipFeatures
+from evaluation.networks.features import extract
+from evaluation.networks.network import FeatureSpace, open_network, space_of
 from evaluation.pictures.image_folder import find_pictures
 from evaluation.pictures.manifest import Manifest, Row, write_manifest
 
@@ -68,7 +71,7 @@ def run(*arguments: object, tmp_path: Path) -> dict:
 
 
 def values(report: dict) -> dict[str, float]:
-    return {measure["name"]: measure["value"] for measure in report["measures"]}
+    return {measure["label"]: measure["value"] for measure in report["measures"]}
 
 
 def refused(*arguments: object, capsys: Capture) -> str:
@@ -99,7 +102,7 @@ def test_the_chain(folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: 
     assert {"precision (CLIP)", "recall (CLIP)", "density (CLIP)", "coverage (CLIP)"} < set(found)
 
     for one in report["measures"]:
-        assert one["n"] == (40 if one["name"].startswith(("recall", "coverage")) else 45)
+        assert one["n"] == (40 if one["label"].startswith(("recall", "coverage")) else 45)
         assert one["details"]["references"] == 40 and one["details"]["size"] == 32
         assert network.sha256.startswith(one["details"]["network"].split("@")[1])
         low, high = one["interval"] or (one["value"], one["value"])
@@ -226,7 +229,7 @@ def test_moments_alone_give_the_frechet_distance_only(tiny_checkpoint: Path) -> 
     rows = np.random.default_rng(0).normal(size=(60, network.dim)).astype(np.float32)
     whole = Statistics(space_of(network), Moments.of(rows), rows)
     bare = Statistics(space_of(network), Moments.of(rows + 1))
-    assert [one.name for one in measure(whole, bare, network)] == ["CLIP-FID"]
+    assert [one.label for one in measure(whole, bare, network)] == ["CLIP-FID"]
 
 
 def test_inception_in_two_resizings(
@@ -236,7 +239,7 @@ def test_inception_in_two_resizings(
     monkeypatch.setenv(inception.VARIABLE, str(weights))
     saving = ("--resize", "clean", "legacy-tf", "--save-stats", tmp_path / "drawn.npz")
     report = run("--images", drawn, "--reference", real, *saving, tmp_path=tmp_path)
-    names = [(one["name"], one["details"]["resize"]) for one in report["measures"]]
+    names = [(one["label"], one["details"]["resize"]) for one in report["measures"]]
     assert names == [
         (f"{name} (unpublished weights)", resize)
         for resize in ("clean", "legacy-tf")
@@ -283,19 +286,19 @@ def test_only_published_weights_give_published_names() -> None:
     network = Published(4)
     rows = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     made = Statistics(space_of(network), Moments.of(rows), rows)
-    names = [one.name for one in measure(made, made, network)]
+    names = [one.label for one in measure(made, made, network)]
     assert names == ["FID", "KID", "precision", "recall", "density", "coverage", "Inception score"]
     many = Statistics(made.space, Moments(30_000, made.moments.mean, scatter=torch.eye(4)))
     assert warnings_of(many, many, network) == []
     judge = open_network("judge")
     rows = np.random.default_rng(0).normal(size=(20, judge.dim)).astype(np.float32)
     made = Statistics(space_of(judge), Moments.of(rows), rows)
-    assert all(one.name.endswith("(embedded judge)") for one in measure(made, made, judge))
+    assert all(one.label.endswith("(embedded judge)") for one in measure(made, made, judge))
     assert "not FID and compare with nothing published" in " ".join(warnings_of(made, made, judge)).replace("\n", " ")
 
 
 def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (statistics, kernel_distance, prdc):
+    for module in (frechet, kernel_distance, prdc):
         monkeypatch.setattr(module, "BLOCK", 128)
     network = Published(256)
     rng = np.random.default_rng(0)
@@ -309,7 +312,7 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, monkeypatch: pyt
         found = measure(Statistics(reference.space, Moments.of(rows), rows), reference, network, groups=0)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert [one.name for one in found][-1] == "Inception score"
+        assert [one.label for one in found][-1] == "Inception score"
     assert peaks[1] - peaks[0] < 1800 * 256 * 4  # the rows that are more, as they lie on the disk
 
 
@@ -359,4 +362,4 @@ def test_features_that_are_not_finite_are_refused(folders: tuple[Path, Path]) ->
 
     with pytest.raises(ValueError, match=r"003\.png are not finite"):
         extract(find_pictures(folders[0]), Broken(), batch_size=2, workers=0, progress=False)
-    assert features.space_of(Broken(), 64) == FeatureSpace("broken", "0", "none", 64)
+    assert space_of(Broken(), 64) == FeatureSpace("broken", "0", "none", 64)

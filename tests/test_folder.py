@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.pictures.image_folder import batches, canonical, find_pictures, look_into, measured_pictures, open_file
+from evaluation.pictures.image_folder import find_pictures, look_into, measured_pictures
+from evaluation.pictures.loading import batches, canonical, open_file
 from evaluation.pictures.manifest import Manifest, Row, write_manifest
 
 

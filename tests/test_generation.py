@@ -17,8 +17,9 @@ from PIL import Image
 from dalle2 import images
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings
-from evaluation import generation
-from evaluation.generation import generate, main
+from evaluation.drawing import generation
+from evaluation.drawing.generation import generate
+from evaluation.generation import main
 from evaluation.pictures.manifest import MANIFEST, ROWS, read_manifest
 from evaluation.prompts.prompt_sets import read_prompts
 
@@ -258,7 +259,7 @@ def test_stopping_is_no_crash(
 
     monkeypatch.setattr(generation, "_draw_missing", stop)
     assert main(arguments(prompts_file, tiny_checkpoint, tmp_path / "out")) == 130
-    assert "stopped; the same command goes on" in capsys.readouterr().err
+    assert "stopped; the same command resumes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

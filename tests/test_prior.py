@@ -12,6 +12,8 @@ from dalle2 import images
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 from evaluation import prior
+from evaluation.drawing.prior_embeddings import Priors
+from evaluation.measuring.prior import LABELS, NONE, measure
 from evaluation.prompts.prompt_sets import read_prompts
 
 
@@ -28,22 +30,22 @@ def prompts(tmp_path: Path) -> Path:
 
 def test_the_numbers_by_hand(model: UnclipModel, quick: Settings, prompts: Path) -> None:
     chosen = read_prompts(str(prompts))
-    found = prior.measure(model, chosen, quick, ("diffusion",), seed=5, batch_size=2)
-    values = {one.name: one.value for one in found}
+    found = measure(Priors(model, quick, ("diffusion",)), chosen, seed=5, batch_size=2)
+    values = {one.label: one.value for one in found}
     captions = [prompt.caption for prompt in chosen.prompts]
     true = model.embed_image([images.open_picture(prompt.reference) for prompt in chosen.prompts])
     predicted = torch.cat([model.embed_prompt([caption], [5 + i], quick) for i, caption in enumerate(captions)])
     cosine = torch.nn.functional.cosine_similarity
     own, none = float(cosine(predicted, true).mean()), float(cosine(model.embed_text(captions), true).mean())
     assert values["cosine to the true embedding (diffusion)"] == pytest.approx(own, abs=1e-4)
-    assert values[f"cosine to the true embedding ({prior.NONE})"] == pytest.approx(none, abs=1e-5)
+    assert values[f"cosine to the true embedding ({LABELS[NONE]})"] == pytest.approx(none, abs=1e-5)
     assert values["gain in cosine over no prior (diffusion)"] == pytest.approx(own - none, abs=1e-4)
     other = float(cosine(predicted, true.roll(-1, 0)).mean())
     assert values["cosine to another picture's embedding (diffusion)"] == pytest.approx(other, abs=1e-4)
     near = cosine(predicted[:, None], true, dim=-1).argmax(1) == torch.arange(3)
     assert values["R@1 of its own picture among 3 (diffusion)"] == pytest.approx(float(near.float().mean()))
     theirs = model.embed_text(captions)
-    for rows, kind in ((predicted, "diffusion"), (theirs, prior.NONE)):
+    for rows, kind in ((predicted, "diffusion"), (theirs, LABELS[NONE])):
         means = (rows.mean(0) - true.mean(0)).square().sum().item()
         assert values[f"Fréchet distance to the true embeddings ({kind})"] > means
     assert values["milliseconds a prompt (diffusion)"] > 0

@@ -31,7 +31,7 @@ from dalle2.training.recipe import PriorLinear, Recipe, read_recipe
 from dalle2.training.run import Training
 from evaluation import compare, generation
 from evaluation import prior as prior_quality
-from evaluation.comparing import turns
+from evaluation.drawing import turns
 
 DIM, COMPONENTS, BUCKETS, DOTS = 32, 6, 8, 4
 
@@ -482,7 +482,7 @@ def test_the_priors_are_measured_one_under_another(folder: Path, tmp_path: Path)
     prior_quality.main([*common, "--report", str(tmp_path / "all.json")])
     prior_quality.main([*common, "--prior", "linear", "--report", str(tmp_path / "one.json")])
     every, one = (
-        [measure["name"] for measure in json.loads((tmp_path / name).read_text())["measures"]]
+        [measure["label"] for measure in json.loads((tmp_path / name).read_text())["measures"]]
         for name in ("all.json", "one.json")
     )
     for what in ("R@1 of", "Fréchet distance", "cosine to the true", "milliseconds"):
@@ -615,7 +615,7 @@ def test_priors_are_compared_as_contestants(folder: Path, tmp_path: Path, monkey
     names = [f"{folder} --prior {kind}" for kind in PRIORS]
     options = ["--prompts", prompts, "--seed", 3, "--out", tmp_path / "out", "--clip", folder, "--workers", 0]
     words = [*names, *options, "--network", f"clip:{folder}", "--device", "cpu"]
-    result = compare._compare(compare._parser().parse_args([str(word) for word in words]))
+    result = compare.run(compare.parse([str(word) for word in words]))
     assert [measured.contestant.name for measured in result.contestants] == names
     drawn = [measured.contestant for measured in result.contestants]
     assert [one.manifest.settings["prior"]["kind"] for one in drawn] == list(PRIORS)

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from evaluation.reporting import report
-from evaluation.reporting.report import Measure, Report
+from evaluation.reporting.measure import Measure
+from evaluation.reporting.report import Report
 
 EVIL = '<script>alert("x")</script> | [bold]'
 
@@ -18,8 +19,10 @@ EVIL = '<script>alert("x")</script> | [bold]'
 @pytest.fixture
 def result() -> Report:
     measures = (
-        Measure("FID", np.float32(12.5), np.int64(300), "lower", (11.0, 14.0), {"resize": "clean", "k": np.int64(3)}),
-        Measure(EVIL, 0.25, 300, ""),
+        Measure(
+            "fid", "FID", np.float32(12.5), np.int64(300), "lower", (11.0, 14.0), {"resize": "clean", "k": np.int64(3)}
+        ),
+        Measure("evil", EVIL, 0.25, 300, ""),
     )
     facts = report.provenance(settings={"decoder": {"num_inference_steps": 4}}, device="cpu")
     return Report(f"pictures {EVIL}", measures, facts, (f"few pictures {EVIL}",))
@@ -28,7 +31,8 @@ def result() -> Report:
 def test_json_has_all_of_it(result: Report) -> None:
     read = json.loads(result.to_json())
     assert read["measures"][0] == {
-        "name": "FID",
+        "key": "fid",
+        "label": "FID",
         "value": 12.5,
         "interval": [11.0, 14.0],
         "n": 300,
@@ -43,9 +47,9 @@ def test_json_has_all_of_it(result: Report) -> None:
 
 def test_csv_has_a_row_a_measure(result: Report) -> None:
     first, second = csv.DictReader(io.StringIO(result.to_csv()))
-    assert (first["name"], float(first["value"]), float(first["low"]), first["n"]) == ("FID", 12.5, 11.0, "300")
+    assert (first["label"], float(first["value"]), float(first["low"]), first["n"]) == ("FID", 12.5, 11.0, "300")
     assert first["settings.decoder.num_inference_steps"] == "4"
-    assert (second["name"], second["low"]) == (EVIL, "")
+    assert (second["label"], second["low"]) == (EVIL, "")
 
 
 def test_markdown_escapes_what_would_break_the_table(result: Report) -> None:
@@ -80,7 +84,7 @@ def test_write_refuses_another_format(result: Report, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "interval"), [(float("nan"), None), (1.0, (0.0, float("inf")))])
 def test_a_measure_is_finite(value: float, interval: tuple[float, float] | None) -> None:
     with pytest.raises(ValueError, match="FID came out as"):
-        Measure("FID", value, 10, "lower", interval)
+        Measure("fid", "FID", value, 10, "lower", interval)
 
 
 def test_show_prints_the_numbers_and_then_the_warnings(result: Report) -> None:

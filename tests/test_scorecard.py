@@ -18,20 +18,19 @@ from dalle2.datasets.scenes import OPPOSITE
 from dalle2.model import UnclipModel
 from dalle2.understanding.answer import Understanding
 from evaluation import generation, scorecard
-from evaluation.comparing import turns
 from evaluation.comparing.contestants import Contestant
-from evaluation.comparing.cost import Cost
+from evaluation.drawing import turns
+from evaluation.drawing.cost import Cost
 from evaluation.drawing.enlargement import open_drawer, psnr_and_bicubic
 from evaluation.emoji import backgrounds, memorization, paraphrases, scenes
-from evaluation.emoji.embedded_set import CONCEPT, PAIR, SEEN, Bench
+from evaluation.emoji.embedded_set import CONCEPT, KINDS, PAIR, SEEN, Bench
 from evaluation.emoji.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.emoji.prompt_lists import MEANINGS, UNDERSTOOD, assign, colours
 from evaluation.emoji.scorecard_metrics import NEEDS, QUESTIONS, speed
 from evaluation.emoji.scores import Scorecard, of_values
 from evaluation.metrics import retrieval
 from evaluation.metrics.bootstrap import ratio_interval
-from evaluation.networks.clip import Clip
-from evaluation.networks.features import ClipFeatures
+from evaluation.networks.clip import Clip, ClipFeatures
 from evaluation.pictures.manifest import Manifest, Row, write_manifest
 from evaluation.prompts.prompt_sets import read_prompts
 from evaluation.reporting import sheets
@@ -132,7 +131,7 @@ def test_real_pictures_as_samples_reach_the_ceiling(real_bench: Bench, part: str
     assert scores
     for score in scores:
         if score.real is not None:
-            assert score.drawn.value == pytest.approx(score.real.value), score.drawn.name
+            assert score.drawn.value == pytest.approx(score.real.value), score.drawn.label
         if score.share is not None:
             assert score.share.value == 1
             assert score.share.interval in (None, (1, 1))
@@ -342,10 +341,10 @@ def test_ratios() -> None:
     assert ratio_interval(values, [0, 0, 0, 1]) is None
     with pytest.raises(ValueError, match="not 4 and 1"):
         ratio_interval(values, [1])
-    nothing = of_values("right", np.array([True, False]), np.array([False, False]))
+    nothing = of_values("right", "right", np.array([True, False]), np.array([False, False]))
     assert nothing.share is None and nothing.row()[3] == "–"
     with pytest.raises(ValueError, match="no pictures to measure"):
-        of_values("right", np.array([]))
+        of_values("right", "right", np.array([]))
 
 
 def test_speed_is_told_where_it_is_known(real_bench: Bench) -> None:
@@ -396,11 +395,11 @@ def test_the_command(
     monkeypatch.setattr("evaluation.emoji.prompt_lists.read_paraphrases", lambda pairs: said)
     contestant = f"{tiny_checkpoint} --steps 2"
     card = run(data, tmp_path, tiny_checkpoint, contestant, "--draft", f"{tiny_checkpoint} --steps 1")
-    names = [score["drawn"]["name"] for score in card["scores"]]
+    names = [score["drawn"]["label"] for score in card["scores"]]
     for name in (
-        f"R@1 among 100 captions, {PAIR}",
-        f"R@1 among 100 captions, {SEEN}",
-        f"style right, {SEEN}",
+        f"R@1 among 100 captions, {KINDS[PAIR]}",
+        f"R@1 among 100 captions, {KINDS[SEEN]}",
+        f"style right, {KINDS[SEEN]}",
         "R@1, Chinese captions",
         "R@1, English paraphrases",
         "background right",
@@ -415,7 +414,7 @@ def test_the_command(
     with Image.open(tmp_path / "grid.png") as grid, Image.open(tmp_path / "nearest.png") as nearest:
         assert grid.size == (8 * SIDE, 2 * SIDE) and nearest.width > 8 * SIDE
     again = run(data, tmp_path, tiny_checkpoint, contestant, "--only", "recognition")
-    assert again["scores"] == [score for score in card["scores"] if score["drawn"]["name"].startswith("R@1 among")]
+    assert again["scores"] == [score for score in card["scores"] if score["drawn"]["label"].startswith("R@1 among")]
     assert any("has no vocabulary" in note for note in card["notes"])  # so nothing is drawn after understanding
     assert len(in_process) == sum(not what.endswith(UNDERSTOOD) for what in MEANINGS) + 1 + 2
 

@@ -87,7 +87,7 @@ def run(tmp_path: Path) -> Run:
     def run(*arguments: object) -> dict[str, dict]:
         report = tmp_path / "report.json"
         ssim_psnr.main([*map(str, arguments), "--device", "cpu", "--report", str(report)])
-        return {one["name"]: one for one in json.loads(report.read_text())["measures"]}
+        return {one["label"]: one for one in json.loads(report.read_text())["measures"]}
 
     return run
 

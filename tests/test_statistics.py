@@ -12,7 +12,9 @@ import torch
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from evaluation.metrics.statistics import BLOCK, FeatureSpace, Moments, Statistics, frechet_distance, leave_groups_out
+from evaluation.metrics.frechet import BLOCK, Moments, frechet_distance, leave_groups_out
+from evaluation.metrics.statistics import Statistics
+from evaluation.networks.network import FeatureSpace
 
 SPACE = FeatureSpace("tiny", "0" * 64, "clean")
 

@@ -11,7 +11,7 @@ from PIL import Image
 from test_scorecard import icon
 
 from evaluation import text_diff
-from evaluation.text_diff import Judge, scores, verdict
+from evaluation.emoji.text_diff import Judge, scores, verdict
 
 STYLES = ("noto", "twemoji")
 
@@ -52,7 +52,7 @@ def test_shares_are_of_the_style_and_of_the_concept() -> None:
     judge = Judge(pictures(1, np.arange(concepts)), styled, training, np.repeat([0, 1], 20), own, wanted, 0)
     drawn = {0.2: pictures(0.3, own), 0.4: pictures(0.8, own), 0.6: pictures(1, (own + 60))}
     found, best = scores(judge, pictures(1, own), pictures(0, own), drawn, "noto")
-    values = {score.drawn.name: score.drawn.value for score in found}
+    values = {score.drawn.label: score.drawn.value for score in found}
     assert best == 0.4
     assert values["noto recognised, untouched"] == values["noto recognised, strength 0.2"] == 0
     assert values["noto recognised, strength 0.4 (best)"] == values["noto recognised, strength 0.6"] == 1
@@ -72,13 +72,13 @@ def run(data: Path, out: Path, checkpoint: Path, *arguments: object) -> dict:
 def test_the_command_goes_on(data: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     how = ("--num", 3, "--strengths", "0.4,0.1", "--steps", 2)
     card = run(data, tmp_path, tiny_checkpoint, *how)
-    names = [score["drawn"]["name"].replace(" (best)", "") for score in card["scores"]]
+    names = [score["drawn"]["label"].replace(" (best)", "") for score in card["scores"]]
     assert names == [
         f"{what}, {strength}"
         for strength in ("untouched", "strength 0.1", "strength 0.4")
         for what in ("noto recognised", "concept kept")
     ]
-    assert sum("(best)" in score["drawn"]["name"] for score in card["scores"]) == 2
+    assert sum("(best)" in score["drawn"]["label"] for score in card["scores"]) == 2
     assert card["notes"][0].startswith("The best strength is 0.")
     assert "conditions this checkpoint" in card["notes"][1]
     text = (tmp_path / "text_diff.md").read_text()

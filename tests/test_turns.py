@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.comparing import comparison_page, cost, turns
+from evaluation.comparing import comparison_page
 from evaluation.comparing.comparison import Comparison, Measured, contests_of, speed_notes
 from evaluation.comparing.contestants import Contestant, open_contestants
-from evaluation.comparing.cost import SECONDS, Cost, Stopwatch, read_cost
+from evaluation.drawing import cost, turns
+from evaluation.drawing.cost import SECONDS, Cost, Stopwatch, read_cost
 from evaluation.metrics.bootstrap import FEWEST, median_interval, paired_medians
 from evaluation.pictures.manifest import as_path, as_text, read_manifest
 from evaluation.prompts.pairing import read_pairs
@@ -115,7 +116,7 @@ def page(contestants: list[Measured]) -> Comparison:
 def coloured(comparison: Comparison) -> list[str]:
     rows = list(comparison.measure_rows())
     names = [one.contestant.name for one in comparison.contestants]
-    return [f"{rows[row][0]}: {names[column - 1]}" for row, column in comparison_page._best(comparison)]
+    return [f"{rows[row][0].label}: {names[column - 1]}" for row, column in comparison_page._best(comparison)]
 
 
 def test_only_a_shown_difference_is_coloured(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_only_a_shown_difference_is_coloured(tmp_path: Path) -> None:
 def test_an_old_cost_is_still_read(tmp_path: Path) -> None:
     (tmp_path / "cost.json").write_text('{"seconds_a_picture":0.25,"peak_megabytes":512.0,"processor":"x"}')
     seconds, memory = cost.measures(read_cost(tmp_path), 12, 4)
-    assert (seconds.name, seconds.value, seconds.n, seconds.interval) == (SECONDS, 0.25, 12, None)
+    assert ((seconds.key, seconds.label), seconds.value, seconds.n, seconds.interval) == (SECONDS, 0.25, 12, None)
     assert memory.value == 512.0
     (tmp_path / "cost.json").write_text("{")
     with pytest.raises(ValueError, match="is damaged: remove it"):

@@ -19,8 +19,9 @@ from dalle2.understanding.lookup import EVERYDAY
 from dalle2.understanding.sentences import NOTES, sentence
 from dalle2.understanding.vocabulary import VECTORS, WORDS, Vocabulary
 from dalle2.understanding.wording import bare, take_apart
+from evaluation.cli.understanding import PARTS
 from evaluation.emoji.paraphrases import PARAPHRASES
-from evaluation.understanding import LIST, PARTS, STYLES, answer, read_list
+from evaluation.emoji.understanding import LIST, STYLES, answer, read_list
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -1,27 +1,30 @@
-"""What all commands of the ruler do alike: options checked as they are read, reports before print, one sentence.
+"""What all commands of the ruler do alike: options are checked as they are read, and every error is one sentence.
 
-A command is lost time when it fails at its end. So what an option names is looked at when the option is read; what
-was computed is written before it is printed; and printing cannot fail.
+A command is lost time when it fails at its end, so what an option names is looked at when the option is read. Nothing
+heavy is imported before it is needed: `--help` does not wait for torch.
 """
 
 import argparse
 import contextlib
-import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import numpy as np
-import torch
-from rich.console import Console
+
+from evaluation.networks.embedded import default_judge
+from evaluation.prompts import KINDS, SAMPLINGS
+from evaluation.prompts.protocol import PROTOCOLS
 
 REPORTS = (".json", ".csv", ".md", ".html")
 WORKERS = "processes that open pictures; default: as many as cores, up to 8"
 # What a table of ours begins with; the other formats have provenance.
-TABLES = ("name,value", "kind,name,a,b")
-PLAINER = str.maketrans({"…": "...", "↑": "^", "↓": "v", "–": "-", "−": "-", "±": "+-", "×": "x", "“": '"', "”": '"'})
+TABLES = ("key,label", "kind,key", "name,value", "kind,name")  # the last two of older versions
+
+
+Options = TypeVar("Options")
 
 
 class Refused(argparse.ArgumentTypeError, ValueError):
@@ -42,7 +45,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def add_arguments(
+def parsed(parser: argparse.ArgumentParser, options: type[Options], argv: Sequence[str] | None) -> Options:
+    """The command line as the frozen options of a command; lists become tuples."""
+    values = vars(parser.parse_args(argv))
+    return options(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def add_measuring(
     parser: argparse.ArgumentParser, seed: str, batch_size: int | None = 32, workers: bool = True
 ) -> None:
     """--seed ("of what" being told), --batch-size, --workers and --device, as all that measure have them."""
@@ -51,10 +60,27 @@ def add_arguments(
         parser.add_argument("--batch-size", type=positive, default=batch_size, help=f"default {batch_size}")
     if workers:
         parser.add_argument("--workers", type=whole, help=WORKERS)
-    parser.add_argument("--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", type=device, help="cpu or cuda; default: cuda if there is one")
 
 
-def add_report(parser: argparse.ArgumentParser, suffixes: Sequence[str] = REPORTS, required: bool = False) -> None:
+def add_prompts(parser: argparse.ArgumentParser) -> None:
+    """--prompts, --num, --sampling, --sampling-seed and --protocol: which prompts, for `prompt_sets.read_chosen`."""
+    parser.add_argument("--prompts", metavar="SOURCE", required=True, help=KINDS)
+    parser.add_argument("--num", type=int, metavar="N", help="how many prompts; default: all")
+    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in SAMPLINGS.items())
+    parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help=f"{meanings} (default)")
+    parser.add_argument("--sampling-seed", type=int, default=0, metavar="S", help="which N prompts; default 0")
+    words = "fixes the number of prompts and their seed as in published tables"
+    parser.add_argument("--protocol", choices=tuple(PROTOCOLS), help=words)
+
+
+def add_clip(parser: argparse.ArgumentParser) -> None:
+    """--clip, or --network as evaluation.fid calls it: the CLIP that judges, in the spellings of both."""
+    words = f"the CLIP that judges: folder, hub id, id@revision, clip:SOURCE, or judge: the embedded {default_judge()}"
+    parser.add_argument("--clip", "--network", dest="clip", metavar="CLIP", help=f"{words} (default)")
+
+
+def add_reporting(parser: argparse.ArgumentParser, suffixes: Sequence[str] = REPORTS, required: bool = False) -> None:
     """--report, as often as wanted."""
     words = f"{' '.join(suffixes)}; repeatable; an older report of that name is replaced"
     parser.add_argument(
@@ -66,6 +92,13 @@ def add_report(parser: argparse.ArgumentParser, suffixes: Sequence[str] = REPORT
         metavar="FILE",
         help=words,
     )
+
+
+def chosen_device(name: str | None) -> str:
+    """The device of this name; without one cuda if there is one."""
+    import torch  # seconds, which --help need not wait for
+
+    return name or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def whole(text: str) -> int:
@@ -91,6 +124,8 @@ def guidance(text: str) -> str:
 
 def device(text: str) -> str:
     """A device that torch has here."""
+    import torch  # as above
+
     try:
         torch.empty(0, device=text)
     except (RuntimeError, AssertionError) as error:
@@ -133,68 +168,35 @@ def keep(outputs: Iterable[Path], inputs: Iterable[object]) -> None:
 
 
 @contextlib.contextmanager
-def sentences(prog: str, goes_on: bool = False) -> Iterator[None]:
-    """End in one sentence: with 2 when something is wrong, with 130 when stopped (`goes_on`: may be taken up again)."""
+def sentences(prog: str, resumes: bool = False) -> Iterator[None]:
+    """End in one sentence: with 2 when something is wrong, with 130 when stopped (`resumes`: and can be resumed)."""
     try:
         yield
-    except (ValueError, OSError) as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"{prog}: stopped{'; the same command goes on' if goes_on else ''}.", file=sys.stderr)
-        sys.exit(130)
+    except (ValueError, OSError, KeyboardInterrupt) as error:
+        code, sentence = _ending(error, resumes)
+        print(f"{prog}: {sentence}", file=sys.stderr)
+        sys.exit(code)
 
 
-def deliver(writes: Iterable[Callable[[], object]], show: Callable[[Console], None]) -> None:
-    """Write everything, then print it; the first fault of a file is raised after both."""
-    failed = []
-    for write in writes:
-        try:
-            write()
-        except (OSError, ValueError) as error:
-            failed.append(error)
-    tell(show)
-    if failed:
-        raise failed[0]
-
-
-def tell(show: Callable[[Console], None]) -> None:
-    """Print what `show` prints, whatever the terminal's encoding is.
-
-    All of it in one piece, so that `| head` and its like have it before they close. Where nobody reads the output at
-    all it goes to the terminal by way of stderr.
-    """
-    page = _Page(getattr(sys.stdout, "encoding", None) or "utf-8")
-    there = Console()
-    show(Console(file=page, force_terminal=there.is_terminal, width=there.width))
-    text = page.getvalue()
+def exit_code(
+    prog: str, work: Callable[[], None], *, resumes: bool = False, tells: bool = True, tells_stop: bool = True
+) -> int:
+    """As `sentences`, for a command of several processes, of which not all tell; 0 when `work` was done."""
     try:
-        sys.stdout.write(_encodable(text, sys.stdout.encoding))
-        sys.stdout.flush()
-    except (OSError, ValueError, AttributeError):  # a closed pipe, a full disk, a file that is closed, none at all
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # what Python flushes at its end
-        sys.stderr.write(_encodable(text, sys.stderr.encoding))
+        work()
+    except (ValueError, OSError, KeyboardInterrupt) as error:
+        code, sentence = _ending(error, resumes)
+        if tells_stop if isinstance(error, KeyboardInterrupt) else tells:
+            print(f"{prog}: {sentence}", file=sys.stderr)
+        return code
+    return 0
 
 
-class _Page(io.StringIO):
-    """Text that waits to be printed; the encoding tells rich whether it may draw frames."""
-
-    encoding = "utf-8"
-
-    def __init__(self, encoding: str) -> None:
-        super().__init__()
-        self.encoding = encoding
-
-
-def _encodable(text: str, encoding: str | None) -> str:
-    """The text as the encoding can hold it: our own signs by plainer ones, names with their letters spelt out."""
-    encoding = encoding or "utf-8"
-    try:
-        "".join(map(chr, PLAINER)).encode(encoding)
-    except UnicodeEncodeError:
-        text = text.translate(PLAINER)
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+def _ending(error: BaseException, resumes: bool) -> tuple[int, str]:
+    """The exit code of an error, and the sentence that tells it."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130, f"stopped{'; the same command resumes' if resumes else ''}."
+    return 2, str(error)
 
 
 def _number(text: str, least: int) -> int:

@@ -1,17 +1,17 @@
-"""What a comparison found: each contestant's measures, the paired differences, likenesses, votes; as text."""
+"""What a comparison found: each contestant's measures, the paired differences, likenesses, votes."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from evaluation.comparing.contestants import Contestant
-from evaluation.comparing.cost import SECONDS, Cost
+from evaluation.comparing.votes import VoteCount
+from evaluation.drawing.cost import SECONDS, Cost
 from evaluation.metrics.bootstrap import (
     FEWEST,
     Difference,
@@ -19,39 +19,37 @@ from evaluation.metrics.bootstrap import (
     jackknife,
     paired_bootstrap,
     paired_medians,
-    sign_test,
 )
-from evaluation.reporting.report import Measure, digits, flat, markdown_table
+from evaluation.reporting.measure import Better, Measure
 
 LEVEL = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A contestant's measures, and of those that can be tested the values.
+    """A contestant and its measures.
 
-    `values` has one number a prompt (or a reference picture), `left_out` what the measure would be without each group
-    of prompts; positions are the same for all contestants.
+    Their `values` and `left_out` belong together by position among all contestants: prompts, reference pictures, or
+    groups of prompts.
     """
 
     contestant: Contestant
     measures: tuple[Measure, ...]
-    values: Mapping[str, np.ndarray] = field(default_factory=dict)
-    left_out: Mapping[str, Sequence[float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    def measure(self, name: str) -> Measure | None:
-        return next((measure for measure in self.measures if measure.name == name), None)
+    def measure(self, key: str) -> Measure | None:
+        return next((measure for measure in self.measures if measure.key == key), None)
 
 
 @dataclass(frozen=True)
 class Contest:
     """One measure of two contestants: a - b, and whether it is more than chance once all contests are counted."""
 
-    measure: str
+    key: str
+    label: str
     a: str
     b: str
-    better: str  # which way is better, as in Measure
+    better: Better
     found: Difference
     p_holm: float
 
@@ -87,21 +85,6 @@ class Likeness:
 
 
 @dataclass(frozen=True)
-class VoteCount:
-    """What people said: a's share of the votes that were no ties, its interval, and the corrected p-value."""
-
-    question: str
-    a: str
-    b: str
-    wins: int
-    losses: int
-    ties: int
-    share: float
-    interval: tuple[float, float]
-    p_holm: float
-
-
-@dataclass(frozen=True)
 class Point:
     """A contestant at one guidance scale: distance to the reference (lower is better) and CLIP score (higher)."""
 
@@ -110,6 +93,7 @@ class Point:
     distance: float
     score: float
     front: bool = False  # nobody is better in both
+    guidance: str = ""  # as the sweep asked for it; "" for the contestant's own
 
 
 @dataclass(frozen=True)
@@ -121,6 +105,17 @@ class Scene:
     seed: int
     scores: tuple[float, ...]
     files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to be read; the columns `numbers` hold figures."""
+
+    key: Literal["measures", "differences", "likenesses", "sweep", "votes"]
+    heading: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -144,7 +139,7 @@ class Comparison:
         told = []
         for a, b in combinations([measured.contestant.name for measured in self.contestants], 2):
             contests = [contest for contest in self.contests if (contest.a, contest.b) == (a, b)]
-            won = {name: [c.measure for c in contests if c.verdict == name] for name in (a, b)}
+            won = {name: [c.label for c in contests if c.verdict == name] for name in (a, b)}
             if any(won.values()):
                 beaten = {a: b, b: a}
                 told += [f"{name} beats {beaten[name]} in {', '.join(names)}." for name, names in won.items() if names]
@@ -155,12 +150,14 @@ class Comparison:
                 told.append(f"{a} and {b}: no difference shown over {pictures:,} pictures.")
         return told
 
-    def measure_rows(self) -> Iterator[tuple[str, str, list[Measure | None]]]:
-        """Each measure's name, the way that is better, and the contestants' own, None where one has none."""
-        names = dict.fromkeys(m.name for measured in self.contestants for m in measured.measures)
-        for name in names:
-            found = [measured.measure(name) for measured in self.contestants]
-            yield name, next(measure.better for measure in found if measure), found
+    def measure_rows(self) -> Iterator[tuple[Measure, list[Measure | None]]]:
+        """For each key the first measure of it, and the contestants' own, None where one has none."""
+        firsts: dict[str, Measure] = {}
+        for measured in self.contestants:
+            for measure in measured.measures:
+                firsts.setdefault(measure.key, measure)
+        for key, first in firsts.items():
+            yield first, [measured.measure(key) for measured in self.contestants]
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
@@ -175,13 +172,13 @@ class Comparison:
                     "settings": measured.contestant.manifest.settings,
                     "dtype": measured.contestant.manifest.dtype,
                     "cost": measured.contestant.cost.model_dump() if measured.contestant.cost else None,
-                    "measures": [asdict(measure) for measure in measured.measures],
+                    "measures": [measure.to_dict() for measure in measured.measures],
                 }
                 for measured in self.contestants
             ],
             "contests": [
                 {
-                    **{name: getattr(contest, name) for name in ("measure", "a", "b", "better")},
+                    **{name: getattr(contest, name) for name in ("key", "label", "a", "b", "better")},
                     **asdict(contest.found),
                     "p_holm": contest.p_holm,
                     "verdict": contest.verdict,
@@ -202,108 +199,22 @@ class Comparison:
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def to_csv(self) -> str:
-        """A row a measure, a difference, a likeness or a count of votes; `kind` says which."""
-        columns = ["kind", "name", "a", "b", "value", "low", "high", "n", "p", "p_holm", "wins", "losses", "verdict"]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        for measured in self.contestants:
-            for one in measured.measures:
-                low, high = one.interval or ("", "")
-                row = {"kind": "measure", "name": one.name, "a": measured.contestant.name, "value": one.value}
-                writer.writerow(row | {"low": low, "high": high, "n": one.n})
-        for contest in self.contests:
-            found = contest.found
-            row = {"kind": "difference", "name": contest.measure, "a": contest.a, "b": contest.b, "value": found.mean}
-            row |= {"low": found.interval[0], "high": found.interval[1], "n": found.n, "p": found.p}
-            row |= {"p_holm": contest.p_holm, "wins": found.wins, "losses": found.losses, "verdict": contest.verdict}
-            writer.writerow(row)
-        for pair in self.likenesses:
-            for name, value in (("SSIM", pair.ssim), ("PSNR in dB", pair.psnr)):
-                writer.writerow(
-                    {"kind": "likeness", "name": name, "a": pair.a, "b": pair.b, "value": value, "n": pair.n}
-                )
-        for vote in self.votes:
-            row = {"kind": "votes", "name": vote.question, "a": vote.a, "b": vote.b, "value": vote.share}
-            row |= {"low": vote.interval[0], "high": vote.interval[1], "n": vote.wins + vote.losses + vote.ties}
-            writer.writerow(row | {"p_holm": vote.p_holm, "wins": vote.wins, "losses": vote.losses})
-        return text.getvalue()
-
-    def to_markdown(self) -> str:
-        """The same in tables, without the pictures."""
-        lines = [f"# {self.title}", "", *(f"- {sentence}" for sentence in self.summary), ""]
-        for heading, names, rows in self.tables():
-            lines += [f"## {heading}", "", *markdown_table(names, rows), ""]
-        lines += [f"> **Note** {warning}\n" for warning in self.warnings]
-        lines += ["## Provenance", "", *markdown_table(("fact", "value"), list(flat(self.provenance)))]
-        return "\n".join(lines) + "\n"
-
-    def tables(self) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
-        """Heading, column names and rows of all tables that are not empty, ready to be read."""
-        names = [measured.contestant.name for measured in self.contestants]
-        arrows = {"higher": " ↑", "lower": " ↓", "": ""}
-        rows = [
-            (name + arrows[better], *(interval_text(measure) for measure in found))
-            for name, better, found in self.measure_rows()
-        ]
-        yield "Measures", ("measure", *names), rows
-        for a, b in combinations(names, 2):
-            rows = [
-                (
-                    contest.measure,
-                    digits(contest.found.mean),
-                    " … ".join(map(digits, contest.found.interval)),
-                    f"{contest.p_holm:.3g}",
-                    contest.score,
-                    contest.verdict,
-                )
-                for contest in self.contests
-                if (contest.a, contest.b) == (a, b)
-            ]
-            columns = ("measure", "difference", "95% interval", "p (Holm)", "won", "better")
-            yield f"Paired differences: {a} − {b}", columns, rows
-        if self.likenesses:
-            rows = [
-                (f"{pair.a} and {pair.b}", digits(pair.ssim), digits(pair.psnr), f"{pair.identical:,} of {pair.n:,}")
-                for pair in self.likenesses
-            ]
-            yield "How alike the pictures are", ("pair", "SSIM", "PSNR in dB", "identical"), rows
-        if self.sweep:
-            rows = [
-                (point.name, digits(point.distance), digits(point.score), "yes" if point.front else "")
-                for point in self.sweep
-            ]
-            columns = ("contestant and guidance", f"{self.distance} ↓", "CLIP score ↑", "Pareto front")
-            yield "Guidance", columns, rows
-        if self.votes:
-            rows = [
-                (
-                    vote.question,
-                    f"{vote.a} against {vote.b}",
-                    f"{vote.wins:,} : {vote.losses:,}, {vote.ties:,} ties",
-                    f"{vote.share:.0%} ({vote.interval[0]:.0%} … {vote.interval[1]:.0%})",
-                    f"{vote.p_holm:.3g}",
-                )
-                for vote in self.votes
-            ]
-            yield "Human votes", ("question", "pair", "votes", "won by the first", "p (Holm)"), rows
-
 
 def contests_of(contestants: Sequence[Measured], seed: int) -> tuple[Contest, ...]:
     """Every pair of contestants in every measure that can be tested; p-values corrected over all of them."""
     found = []
     for a, b in combinations(contestants, 2):
         for one in a.measures:
-            difference = _difference(one.name, a, b, seed)
+            difference = _difference(one, b.measure(one.key), seed)
             if difference is not None:
-                found.append((one.name, a.contestant.name, b.contestant.name, one.better, difference))
+                found.append((one.key, one.label, a.contestant.name, b.contestant.name, one.better, difference))
     corrected = holm([difference.p for *_, difference in found])
     contests = [Contest(*entry, p) for entry, p in zip(found, corrected, strict=True)]
     for a, b in combinations(contestants, 2):
         # A matter of the machine and not of the prompts, so not one of the questions that are asked of these.
         if (difference := speed_difference(a.contestant.cost, b.contestant.cost, seed)) is not None:
-            contests.append(Contest(SECONDS, a.contestant.name, b.contestant.name, "lower", difference, difference.p))
+            names = a.contestant.name, b.contestant.name
+            contests.append(Contest(*SECONDS, *names, "lower", difference, difference.p))
     return tuple(contests)
 
 
@@ -328,21 +239,6 @@ def speed_notes(contestants: Sequence[Measured]) -> list[str]:
     ]
 
 
-def count_votes(rows: Sequence[Mapping[str, str]]) -> tuple[VoteCount, ...]:
-    """Rows of question, a, b and winner ("a", "b" or "tie"), in any order of the two, to a line a question and pair."""
-    counts: dict[tuple[str, str, str], list[int]] = {}  # won by the first of the two, by the second, by none
-    for row in rows:
-        first, second = sorted((row["a"], row["b"]))
-        entry = counts.setdefault((row["question"], first, second), [0, 0, 0])
-        entry[2 if row["winner"] == "tie" else (first, second).index(row[row["winner"]])] += 1
-    tests = [sign_test(wins, losses) for wins, losses, _ in counts.values()]
-    corrected = holm([p for *_, p in tests])
-    return tuple(
-        VoteCount(*pair, *entry, share, interval, p)
-        for (pair, entry), (share, interval, _), p in zip(counts.items(), tests, corrected, strict=True)
-    )
-
-
 def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
     """The points, those marked that no other beats in one of distance and score without losing in the other."""
 
@@ -354,25 +250,20 @@ def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
             for other in points
         )
 
-    return tuple(
-        Point(point.name, point.contestant, point.distance, point.score, not beaten(point)) for point in points
-    )
+    return tuple(replace(point, front=not beaten(point)) for point in points)
 
 
-def interval_text(measure: Measure | None) -> str:
-    """The value, and its interval in brackets."""
-    if measure is None:
-        return "–"
-    bounds = "" if measure.interval is None else f" ({' … '.join(map(digits, measure.interval))})"
-    return digits(measure.value) + bounds
+def _difference(a: Measure, b: Measure | None, seed: int) -> Difference | None:
+    """a - b from values that belong together, or else from what both would be without the same groups; None if neither.
 
-
-def _difference(name: str, a: Measured, b: Measured, seed: int) -> Difference | None:
-    if name in a.values and name in b.values:
-        return paired_bootstrap(a.values[name], b.values[name], seed)
-    if name not in a.left_out or name not in b.left_out:
+    What has no better way is no question.
+    """
+    if b is None or not a.better:
         return None
-    value = a.measure(name).value - b.measure(name).value
-    parts = np.subtract(a.left_out[name], b.left_out[name])
-    _, interval, p = jackknife(value, parts)
-    return Difference(value, interval, p, a.measure(name).n)
+    if a.values is not None and b.values is not None:
+        return paired_bootstrap(a.values, b.values, seed)
+    if a.left_out is None or b.left_out is None:
+        return None
+    value = a.value - b.value
+    _, interval, p = jackknife(value, np.subtract(a.left_out, b.left_out))
+    return Difference(value, interval, p, a.n)

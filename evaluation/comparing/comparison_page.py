@@ -6,6 +6,7 @@ from html import escape
 from dalle2.images import open_picture
 from evaluation.comparing.comparison import Comparison, Point, Scene
 from evaluation.comparing.contestants import Contestant
+from evaluation.comparing.tables import tables
 from evaluation.reporting import webpage
 from evaluation.reporting.report import digits, flat
 
@@ -19,13 +20,12 @@ Place = Callable[[float], float]
 def to_html(comparison: Comparison) -> str:
     """The page; nothing is fetched from elsewhere, and names and captions are escaped."""
     parts = [f'<p class="verdict">{escape(sentence)}</p>' for sentence in comparison.summary]
-    for heading, names, rows in comparison.tables():
-        whole = heading in ("Measures", "How alike the pictures are", "Guidance")
-        numbers = tuple(range(1, len(names))) if whole else (1, 2, 3)
-        table = webpage.table(names, rows, numbers, _best(comparison) if heading == "Measures" else ())
-        above = [_plot(comparison)] if heading == "Guidance" else []
-        below = webpage.notes(comparison.warnings) if heading == "Measures" else []
-        parts.append(webpage.section(heading, *above, table, *below))
+    for table in tables(comparison):
+        best = _best(comparison) if table.key == "measures" else ()
+        above = [_plot(comparison)] if table.key == "sweep" else []
+        below = webpage.notes(comparison.warnings) if table.key == "measures" else []
+        shown = webpage.table(table.columns, table.rows, table.numbers, best)
+        parts.append(webpage.section(table.heading, *above, shown, *below))
     if comparison.scenes:
         contestants = [measured.contestant for measured in comparison.contestants]
         scenes = "".join(_scene(scene, contestants) for scene in comparison.scenes)
@@ -45,12 +45,12 @@ def _best(comparison: Comparison) -> list[tuple[int, int]]:
     """
     names = [measured.contestant.name for measured in comparison.contestants]
     cells = []
-    for row, (measure, better, found) in enumerate(comparison.measure_rows()):
+    for row, (measure, found) in enumerate(comparison.measure_rows()):
         values = [one.value for one in found if one is not None]
-        if not better or len(values) < len(names):
+        if not measure.better or len(values) < len(names):
             continue
-        winner = names[values.index(max(values) if better == "higher" else min(values))]
-        contests = [one for one in comparison.contests if one.measure == measure and winner in (one.a, one.b)]
+        winner = names[values.index(max(values) if measure.better == "higher" else min(values))]
+        contests = [one for one in comparison.contests if one.key == measure.key and winner in (one.a, one.b)]
         if len(contests) == len(names) - 1 and all(one.verdict == winner for one in contests):
             cells.append((row, 1 + names.index(winner)))
     return cells
@@ -82,7 +82,7 @@ def _plot(comparison: Comparison) -> str:
         x, y = across(point.distance), up(point.score)
         kind = names.index(point.contestant) % COLOURS
         radius = 6 if point.front else 4
-        label = escape(point.name.removeprefix(point.contestant).removeprefix(" --guidance ") or "its own")
+        label = escape(point.guidance or "its own")
         anchor, shift = ("end", -9) if x > WIDTH * 0.8 else ("start", 9)
         place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius}"'
         shapes.append(f'<circle class="c{kind}" {place}><title>{escape(point.name)}</title></circle>')

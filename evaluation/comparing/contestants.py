@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.comparing import turns
-from evaluation.comparing.cost import Cost, read_cost
+from evaluation.drawing import turns
+from evaluation.drawing.cost import Cost, read_cost
 from evaluation.pictures.manifest import Manifest, is_whole, read_manifest
 
 

@@ -9,10 +9,12 @@ import numpy as np
 from evaluation.comparing.contestants import Contestant
 from evaluation.emoji.emoji_set import EmojiSet, Pair, embed
 from evaluation.metrics.retrieval import found_caption
-from evaluation.networks.clip import Clip
-from evaluation.networks.features import ClipFeatures, extract
+from evaluation.networks.clip import Clip, ClipFeatures
+from evaluation.networks.features import extract
 
-PAIR, CONCEPT, SEEN = "unseen pairs", "unseen concepts", "seen pairs"
+# Of what a picture shows: a pair that was not trained on, not even a concept that was, or a pair that was.
+PAIR, CONCEPT, SEEN = "unseen_pairs", "unseen_concepts", "seen_pairs"
+KINDS = {PAIR: "unseen pairs", CONCEPT: "unseen concepts", SEEN: "seen pairs"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ from PIL import Image
 
 from dalle2.datasets.captions import canonical_caption, phrasing, style_phrases
 from dalle2.images import to_rgb
-from evaluation.networks.clip import CHECKPOINTS
-from evaluation.networks.features import Network
-from evaluation.pictures.image_folder import batches, canonical
+from evaluation.networks.embedded import checkpoint_folder
+from evaluation.networks.network import Network
+from evaluation.pictures.loading import batches, canonical
 
 WHITE = (255, 255, 255)
 COLUMNS = ("concept", "label", "style", "subgroup", "held_out")
@@ -115,7 +115,7 @@ def training_subgroups(checkpoint: str) -> tuple[str, ...] | None:
 
     ValueError for a checkpoint that was trained on the test split.
     """
-    folder = CHECKPOINTS / checkpoint if (CHECKPOINTS / checkpoint).is_dir() else Path(checkpoint).expanduser()
+    folder = checkpoint_folder(checkpoint)
     file = folder / "dalle2.json"
     if not file.is_file():
         return None

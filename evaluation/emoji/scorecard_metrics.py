@@ -8,18 +8,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dalle2.images import open_picture
-from evaluation import fid
-from evaluation.comparing import cost
 from evaluation.comparing.contestants import Contestant
+from evaluation.drawing import cost
 from evaluation.drawing.enlargement import open_drawer, psnr_and_bicubic
 from evaluation.emoji import backgrounds, memorization, scenes
-from evaluation.emoji.embedded_set import CONCEPT, PAIR, SEEN, Bench
+from evaluation.emoji.embedded_set import CONCEPT, KINDS, PAIR, SEEN, Bench
 from evaluation.emoji.emoji_set import EmojiSet, Pair
 from evaluation.emoji.prompt_lists import UNDERSTOOD, colours, words
 from evaluation.emoji.scores import Score, of_values, ratio
 from evaluation.metrics import retrieval
-from evaluation.metrics.statistics import Moments, Statistics
-from evaluation.networks.features import space_of
+from evaluation.metrics.distances import measure
+from evaluation.metrics.frechet import Moments
+from evaluation.metrics.statistics import Statistics
+from evaluation.networks.network import space_of
 
 HOW_PARAPHRASES = (
     "seen pairs drawn from paraphrases.tsv, which are no label or tag of the concept in any language, judged against "
@@ -41,8 +42,8 @@ def recognised(bench: Bench) -> list[Score]:
         kinds = bench.kinds(what)
         for kind in (PAIR, CONCEPT, SEEN):
             if (chosen := kinds == kind).any():
-                name = f"R@1 among 100 captions, {kind}"
-                found.append(of_values(name, drawn[chosen], real[chosen], bench.seed, how=HOW_CAPTION))
+                name = f"recall_at_1_{kind}", f"R@1 among 100 captions, {KINDS[kind]}"
+                found.append(of_values(*name, drawn[chosen], real[chosen], bench.seed, how=HOW_CAPTION))
     return found
 
 
@@ -57,17 +58,19 @@ def style_and_concept(bench: Bench) -> list[Score]:
     )
     how = f"the nearest of {len(bench.emoji.styles)} styles, by {way} ({told})"
     found = []
-    for what, kind in (("unseen", "unseen pairs and concepts"), ("seen", SEEN)):
+    for what, kind, shown in (("unseen", "unseen", "unseen pairs and concepts"), ("seen", SEEN, KINDS[SEEN])):
         pairs = bench.pairs(what)
         sides = [bench.pictures(what), bench.real(pairs)]
         styles = [_styles(bench, side, pairs)[way] == bench.styles(pairs) for side in sides]
-        found.append(of_values(f"style right, {kind}", *styles, bench.seed, how=how))
+        found.append(of_values(f"style_{kind}", f"style right, {shown}", *styles, bench.seed, how=how))
         concepts = [retrieval.concept(side, bench.caption_table, bench.styles(pairs)) for side in sides]
         right = [answer == bench.concepts(pairs) for answer in concepts]
         how_concept = (
             f"the nearest of the captions of all {len(bench.emoji.labels):,} concepts in the picture's own style"
         )
-        found.append(of_values(f"concept right among all, {kind}", *right, bench.seed, how=how_concept))
+        found.append(
+            of_values(f"concept_{kind}", f"concept right among all, {shown}", *right, bench.seed, how=how_concept)
+        )
     return found
 
 
@@ -81,7 +84,7 @@ def distances(bench: Bench) -> list[Score]:
     sides = [Statistics(space, Moments.of(side), side) for side in (features, real)]
     reference = bench.real_features(bench.emoji.test)
     test = Statistics(space, Moments.of(reference), reference)
-    drawn, ceiling = (fid.measure(side, test, bench.network, bench.seed) for side in sides)
+    drawn, ceiling = (measure(side, test, bench.network, bench.seed) for side in sides)
     how = (
         f"to the {len(reference):,} real test pictures, in the judge's features (not FID); in the column of real "
         f"pictures: of {len(real):,} real training pictures"
@@ -106,11 +109,18 @@ def copied(bench: Bench) -> list[Score]:
         f"the same above {usual:.3f}, which 1% of the real test pictures' own nearest cosines exceed: where it is much "
         "more than that, pictures are copied"
     )
-    cosine = of_values("cosine to the nearest training picture", drawn.first, real.first, bench.seed, "")
+    cosine = of_values(
+        "nearest_cosine", "cosine to the nearest training picture", drawn.first, real.first, bench.seed, ""
+    )
     strictly = of_values(
-        "nearest cosine above that of 99.9% of other pairs", drawn.first > strict, real.first > strict, bench.seed
+        "copies_strict",
+        "nearest cosine above that of 99.9% of other pairs",
+        drawn.first > strict,
+        real.first > strict,
+        bench.seed,
     )
     closer = of_values(
+        "copies_nearest",
         "nearer to a training picture than 99% of real test pictures",
         drawn.first > usual,
         real.first > usual,
@@ -130,16 +140,18 @@ def _chinese(bench: Bench, what: str, recognised: tuple[np.ndarray, np.ndarray],
     chosen = bench.kinds(what) == PAIR
     if not chosen.any():
         return []
-    name = "R@1, Chinese captions" + (", understood" if told else "")
+    key = "recall_at_1_chinese" + ("_understood" if told else "")
+    label = "R@1, Chinese captions" + (", understood" if told else "")
     how = "unseen pairs drawn from “标签，STYLE风格”, judged against the English caption among the same 100 as English"
-    found = [of_values(name, drawn[chosen], real[chosen], bench.seed, how=how + told)]
-    share = ratio(f"{name} as a share of English", drawn[chosen], english[chosen], bench.seed)
+    found = [of_values(key, label, drawn[chosen], real[chosen], bench.seed, how=how + told)]
+    share = ratio(f"{key}_of_english", f"{label} as a share of English", drawn[chosen], english[chosen], bench.seed)
     return found + ([] if share is None else [Score(share, unit="%", how=how + told)])
 
 
 def paraphrased(bench: Bench) -> list[Score]:
     """R@1 of pictures drawn from everyday paraphrases."""
-    return [of_values("R@1, English paraphrases", *bench.recognised("paraphrases"), bench.seed, how=HOW_PARAPHRASES)]
+    name = "recall_at_1_paraphrases", "R@1, English paraphrases"
+    return [of_values(*name, *bench.recognised("paraphrases"), bench.seed, how=HOW_PARAPHRASES)]
 
 
 def understood(bench: Bench) -> list[Score]:
@@ -147,7 +159,8 @@ def understood(bench: Bench) -> list[Score]:
     what, told = f"paraphrases{UNDERSTOOD}", "; {} of {} are not understood, and count as wrong"
     drawn, real, missed = _understood(bench, what)
     how = HOW_PARAPHRASES + told.format(missed, len(drawn))
-    found = [of_values("R@1, English paraphrases, understood", drawn, real, bench.seed, how=how)]
+    name = "recall_at_1_paraphrases_understood", "R@1, English paraphrases, understood"
+    found = [of_values(*name, drawn, real, bench.seed, how=how)]
     what = f"chinese{UNDERSTOOD}"
     drawn, real, missed = _understood(bench, what)
     return found + _chinese(bench, what, (drawn, real), told.format(missed, len(drawn)))
@@ -176,7 +189,7 @@ def on_backgrounds(bench: Bench) -> list[Score]:
         f"“LABEL, STYLE style on a COLOUR background”, {len(backgrounds.ASKED)} colours in turn: the median of the "
         f"border's pixels is nearest to the named colour among {len(backgrounds.BACKGROUNDS)}"
     )
-    return [of_values("background right", *sides, bench.seed, how=how)]
+    return [of_values("background", "background right", *sides, bench.seed, how=how)]
 
 
 def in_scenes(bench: Bench) -> list[Score]:
@@ -195,10 +208,14 @@ def in_scenes(bench: Bench) -> list[Score]:
         f"the same real drawings put together in {{}} ways, {scenes.LAYOUTS} pictures each, those of the asked way"
     )
     kinds = [
-        ("number right, two to four", counted, how.format("two cats", 4)),
-        ("place right, left to below", ~counted, how.format("a cat left of a dog", 4)),
+        ("number", "number right, two to four", counted, how.format("two cats", 4)),
+        ("place", "place right, left to below", ~counted, how.format("a cat left of a dog", 4)),
     ]
-    return [of_values(name, *right[chosen].T, bench.seed, how=told) for name, chosen, told in kinds if chosen.any()]
+    return [
+        of_values(key, label, *right[chosen].T, bench.seed, how=told)
+        for key, label, chosen, told in kinds
+        if chosen.any()
+    ]
 
 
 def coloured(bench: Bench) -> list[Score]:
@@ -214,7 +231,7 @@ def coloured(bench: Bench) -> list[Score]:
         "“blue heart, STYLE style” and other labels that differ from at least two more by nothing but the colour: the "
         "nearest of their captions"
     )
-    return [of_values("colour right", *np.array(right).T, bench.seed, how=how)]
+    return [of_values("colour", "colour right", *np.array(right).T, bench.seed, how=how)]
 
 
 def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> list[Score]:
@@ -224,7 +241,8 @@ def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> li
     pictures = [emoji.test[place].picture(model.picture_size) for place in order]
     ours, bicubic = psnr_and_bicubic(model, pictures, settings, seed)
     how = f"real test pictures made a quarter of the size: {ours.mean():.2f} dB against {bicubic.mean():.2f} dB"
-    return [of_values("PSNR of the upsampler over bicubic", ours - bicubic, None, seed, "dB", how)]
+    name = "upsampler_over_bicubic", "PSNR of the upsampler over bicubic"
+    return [of_values(*name, ours - bicubic, None, seed, "dB", how)]
 
 
 def speed(drawn: Sequence[Contestant]) -> tuple[list[Score], list[str]]:
@@ -237,8 +255,9 @@ def speed(drawn: Sequence[Contestant]) -> tuple[list[Score], list[str]]:
         if contestant.cost is None or contestant.cost.seconds_a_picture is None:
             notes.append(f"The speed of {name} is not known: its pictures were not drawn in one go, or are too few.")
             continue
-        for one, unit, told in zip(cost.measures(contestant.cost, n, size), ("s", "MB"), (how, ""), strict=True):
-            measure = dataclasses.replace(one, name=f"{one.name.removesuffix(' in MB')}, {name}")
+        shown = (("seconds a picture", "s", how), ("peak memory", "MB", ""))
+        for one, (label, unit, told) in zip(cost.measures(contestant.cost, n, size), shown, strict=True):
+            measure = dataclasses.replace(one, label=f"{label}, {name}")
             found.append(Score(measure, unit=unit, how=told))
     return found, notes
 
@@ -255,7 +274,7 @@ QUESTIONS: dict[str, Callable[[Bench], list[Score]]] = {
     "scenes": in_scenes,
     "colours": coloured,
 }
-# What each part looks at, by the names of `assignments.MEANINGS`.
+# What each part looks at, by the names of `prompt_lists.MEANINGS`.
 NEEDS = {
     "recognition": ("unseen", "seen"),
     "style": ("unseen", "seen"),

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from rich.console import Console
 
-from evaluation.cli import command
 from evaluation.metrics.bootstrap import mean_interval, ratio_interval
-from evaluation.reporting import report
-from evaluation.reporting.report import ARROWS, Measure, flat, markdown_table
+from evaluation.reporting import report, terminal
+from evaluation.reporting.measure import Measure
+from evaluation.reporting.report import ARROWS, flat, markdown_table
 
 COLUMNS = ("measure", "drawn", "real pictures", "share of real", "n")
 Unit = Literal["", "%", "dB", "s", "MB"]
@@ -31,9 +31,15 @@ class Score:
     unit: Unit = ""
     how: str = ""
 
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        sides = {"drawn": self.drawn, "real": self.real, "share": self.share}
+        measures = {name: None if one is None else one.to_dict() for name, one in sides.items()}
+        return {**measures, "unit": self.unit, "how": self.how}
+
     def row(self) -> tuple[str, ...]:
         """As `COLUMNS` have it."""
-        name = f"{self.drawn.name} {ARROWS[self.drawn.better]}".strip()
+        name = f"{self.drawn.label} {ARROWS[self.drawn.better]}".strip()
         cells = (written(self.drawn, self.unit), written(self.real, self.unit), written(self.share, "%"))
         return (name, *cells, f"{self.drawn.n:,}")
 
@@ -52,7 +58,7 @@ class Scorecard:
         """Plain values; ValueError for anything that JSON does not know."""
         values = {
             "contestant": self.contestant,
-            "scores": [asdict(score) for score in self.scores],
+            "scores": [score.to_dict() for score in self.scores],
             "notes": self.notes,
             "grid": self.grid,
             "provenance": self.provenance,
@@ -66,7 +72,7 @@ class Scorecard:
         ways: dict[str, list[str]] = {}
         for score in self.scores:
             if score.how:
-                ways.setdefault(score.how, []).append(score.drawn.name)
+                ways.setdefault(score.how, []).append(score.drawn.label)
         lines += [f"- **{'; '.join(names)}**: {how}" for how, names in ways.items()]
         lines += ["", *(f"> **Note** {note}\n" for note in self.notes)]
         facts = [(name, _one_line(value)) for name, value in self.provenance.items()]
@@ -84,29 +90,36 @@ def deliver(card: Scorecard, title: str, *files: Path) -> None:
             console.print(f"Note: {note}", style="yellow", markup=False, highlight=False)
         console.print(str(files[-1]), markup=False, highlight=False, soft_wrap=True)
 
-    command.deliver([lambda file=file: report.write_text(file, writes[file.suffix]()) for file in files], show)
+    terminal.deliver([lambda file=file: report.write_text(file, writes[file.suffix]()) for file in files], show)
 
 
 def of_values(
-    name: str, drawn: np.ndarray, real: np.ndarray | None = None, seed: int = 0, unit: Unit = "%", how: str = ""
+    key: str,
+    label: str,
+    drawn: np.ndarray,
+    real: np.ndarray | None = None,
+    seed: int = 0,
+    unit: Unit = "%",
+    how: str = "",
 ) -> Score:
     """The mean of a value a picture, higher being better; `real` are of the same captions in the same order.
 
     ValueError for no values.
     """
     if not len(drawn):
-        raise ValueError(f"{name}: there are no pictures to measure.")
+        raise ValueError(f"{label}: there are no pictures to measure.")
     if real is None:
-        return Score(_mean(name, drawn, seed), unit=unit, how=how)
-    return Score(_mean(name, drawn, seed), _mean(name, real, seed), ratio(name, drawn, real, seed), unit, how)
+        return Score(_mean(key, label, drawn, seed), unit=unit, how=how)
+    sides = (_mean(key, label, side, seed) for side in (drawn, real))
+    return Score(*sides, ratio(key, label, drawn, real, seed), unit, how)
 
 
-def ratio(name: str, drawn: np.ndarray, other: np.ndarray, seed: int = 0) -> Measure | None:
+def ratio(key: str, label: str, drawn: np.ndarray, other: np.ndarray, seed: int = 0) -> Measure | None:
     """mean(drawn) / mean(other) of the same captions in the same order; None where the other mean is zero."""
     if np.mean(other) == 0:
         return None
     interval = ratio_interval(drawn, other, seed) if len(drawn) > 1 else None
-    return Measure(name, float(np.mean(drawn) / np.mean(other)), len(drawn), "higher", interval)
+    return Measure(key, label, float(np.mean(drawn) / np.mean(other)), len(drawn), "higher", interval)
 
 
 def written(measure: Measure | None, unit: Unit) -> str:
@@ -132,7 +145,7 @@ def _one_line(fact: object) -> str:
     return ", ".join(f"{name} {value}" for name, value in flat(fact)) if isinstance(fact, Mapping) else str(fact)
 
 
-def _mean(name: str, values: np.ndarray, seed: int) -> Measure:
+def _mean(key: str, label: str, values: np.ndarray, seed: int) -> Measure:
     values = np.asarray(values, dtype=np.float64)
     interval = mean_interval(values, seed) if len(values) > 1 else None
-    return Measure(name, float(values.mean()), len(values), "higher", interval)
+    return Measure(key, label, float(values.mean()), len(values), "higher", interval, values=values)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 BLOCK = 2048
+SUBSETS = 100
 NORMAL_95 = 1.959964
 CMMD_SIGMA = 10.0
 CMMD_SCALE = 1000.0
@@ -20,47 +21,49 @@ Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class KernelDistance:
     """A distance and its 95% interval, from the jackknife over single pictures of both sides; None below three.
 
-    `left_out` is what the distance would be without each of the pictures, from which comparisons are made.
+    `left_out` is what the distance would be without each of the pictures, from which comparisons are made; `of_subsets`
+    mean and standard deviation over random subsets, where they were asked for.
     """
 
     value: float
     interval: tuple[float, float] | None
     left_out: np.ndarray | None = None
+    of_subsets: tuple[float, float] | None = None
 
 
-def kid(pictures: np.ndarray, reference: np.ndarray) -> KernelDistance:
+def kid(
+    pictures: np.ndarray, reference: np.ndarray, *, subset_size: int | None = None, seed: int = 0
+) -> KernelDistance:
     """Kernel inception distance over all pairs, (n, d) and (m, d) -> the unbiased estimate, slightly negative at times.
 
-    The published mean over random subsets estimates the same number, with more noise; see `kid_of_subsets`.
+    The published mean over random subsets estimates the same number, with more noise; with a `subset_size` it comes out
+    of the same pass, as `kid_of_subsets` gives it.
     """
-    within_x, within_y, from_x, from_y = _sums(pictures, reference, _cubic)
     n, m = len(pictures), len(reference)
     if min(n, m) < 2:
         raise ValueError("A kernel distance needs at least two pictures on each side.")
+    chosen = _subsets(n, m, SUBSETS, subset_size, seed) if subset_size else None
+    sums = _sums(pictures, reference, _cubic, chosen)
+    of_subsets = _over_subsets(sums, subset_size) if subset_size else None
+    within_x, within_y, from_x, from_y = sums.within_x, sums.within_y, sums.from_x, sums.from_y
     xx, yy, xy = within_x.sum(), within_y.sum(), from_x.sum()
     value = xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
     if min(n, m) < 3:
-        return KernelDistance(float(value), None)
+        return KernelDistance(float(value), None, of_subsets=of_subsets)
     # What the estimate would be without each single picture follows from the same sums.
     without_x = (xx - 2 * within_x) / ((n - 1) * (n - 2)) + yy / (m * (m - 1)) - 2 * (xy - from_x) / ((n - 1) * m)
     without_y = (yy - 2 * within_y) / ((m - 1) * (m - 2)) + xx / (n * (n - 1)) - 2 * (xy - from_y) / ((m - 1) * n)
     variance = (n - 1) * without_x.var() + (m - 1) * without_y.var()
     reach = NORMAL_95 * float(np.sqrt(variance))
-    return KernelDistance(float(value), (float(value) - reach, float(value) + reach), without_x)
+    return KernelDistance(float(value), (float(value) - reach, float(value) + reach), without_x, of_subsets)
 
 
 def kid_of_subsets(
-    pictures: np.ndarray, reference: np.ndarray, subsets: int = 100, size: int = 1000, seed: int = 0
+    pictures: np.ndarray, reference: np.ndarray, subsets: int = SUBSETS, size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """Mean and standard deviation over random subsets of `size` pictures of each side, as published tables have it."""
-    rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(subsets):
-        x = pictures[np.sort(rng.choice(len(pictures), size, replace=False))]
-        y = reference[np.sort(rng.choice(len(reference), size, replace=False))]
-        within_x, within_y, from_x, _ = _sums(x, y, _cubic)
-        values.append((within_x.sum() + within_y.sum()) / (size * (size - 1)) - 2 * from_x.sum() / size**2)
-    return float(np.mean(values)), float(np.std(values))
+    chosen = _subsets(len(pictures), len(reference), subsets, size, seed)
+    return _over_subsets(_sums(pictures, reference, _cubic, chosen), size)
 
 
 def cmmd(pictures: np.ndarray, reference: np.ndarray) -> float:
@@ -68,29 +71,50 @@ def cmmd(pictures: np.ndarray, reference: np.ndarray) -> float:
 
     Gaussian kernel of width 10, times 1000, each picture paired with itself too: as in the authors' code.
     """
-    within_x, within_y, from_x, _ = _sums(pictures, reference, _gaussian)
+    sums = _sums(pictures, reference, _gaussian)
     n, m = len(pictures), len(reference)
-    return float(CMMD_SCALE * ((within_x.sum() + n) / n**2 + (within_y.sum() + m) / m**2 - 2 * from_x.sum() / (n * m)))
+    within = (sums.within_x.sum() + n) / n**2 + (sums.within_y.sum() + m) / m**2
+    return float(CMMD_SCALE * (within - 2 * sums.from_x.sum() / (n * m)))
 
 
-def _sums(x: np.ndarray, y: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Each row's sum of kernels: within x, within y (itself left out), from x to y, from y to x; float64."""
-    from_x, from_y = _cross_sums(x, y, kernel)
-    return _within_sums(x, kernel), _within_sums(y, kernel), from_x, from_y
+@dataclass(frozen=True)
+class _Sums:
+    """Each row's sum of kernels: within x, within y (itself left out), from x to y, from y to x; float64.
+
+    `subsets` are the same three sums, (3, k), inside of each of k subsets of both sides: xx, yy and xy.
+    """
+
+    within_x: np.ndarray
+    within_y: np.ndarray
+    from_x: np.ndarray
+    from_y: np.ndarray
+    subsets: np.ndarray | None
 
 
-def _cross_sums(x: np.ndarray, y: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
-    from_x, from_y = np.zeros(len(x)), np.zeros(len(y))
+def _sums(x: np.ndarray, y: np.ndarray, kernel: Kernel, chosen: tuple[np.ndarray, np.ndarray] | None = None) -> _Sums:
+    """`chosen` says of the rows of x (k, n) and of y (k, m) which are in each subset."""
+    of_x, of_y = chosen if chosen is not None else (np.zeros((0, len(x)), bool), np.zeros((0, len(y)), bool))
+    within_x, xx = _within_sums(x, kernel, of_x)
+    within_y, yy = _within_sums(y, kernel, of_y)
+    from_x, from_y, xy = _cross_sums(x, y, kernel, of_x, of_y)
+    return _Sums(within_x, within_y, from_x, from_y, None if chosen is None else np.stack([xx, yy, xy]))
+
+
+def _cross_sums(
+    x: np.ndarray, y: np.ndarray, kernel: Kernel, of_x: np.ndarray, of_y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    from_x, from_y, inside = np.zeros(len(x)), np.zeros(len(y)), np.zeros(len(of_x))
     for i in range(0, len(x), BLOCK):
         for j in range(0, len(y), BLOCK):
             values = kernel(x[i : i + BLOCK], y[j : j + BLOCK])
             from_x[i : i + BLOCK] += values.sum(1)
             from_y[j : j + BLOCK] += values.sum(0)
-    return from_x, from_y
+            inside += _inside(values, of_x[:, i : i + BLOCK], of_y[:, j : j + BLOCK])
+    return from_x, from_y, inside
 
 
-def _within_sums(x: np.ndarray, kernel: Kernel) -> np.ndarray:
-    sums = np.zeros(len(x))
+def _within_sums(x: np.ndarray, kernel: Kernel, of_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    sums, inside = np.zeros(len(x)), np.zeros(len(of_x))
     for i in range(0, len(x), BLOCK):
         for j in range(0, i + BLOCK, BLOCK):  # the rest follows by symmetry
             values = kernel(x[i : i + BLOCK], x[j : j + BLOCK])
@@ -99,7 +123,30 @@ def _within_sums(x: np.ndarray, kernel: Kernel) -> np.ndarray:
             else:
                 sums[j : j + BLOCK] += values.sum(0)
             sums[i : i + BLOCK] += values.sum(1)
-    return sums
+            times = 1 if i == j else 2
+            inside += times * _inside(values, of_x[:, i : i + BLOCK], of_x[:, j : j + BLOCK])
+    return sums, inside
+
+
+def _inside(values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(k,) sums of a block of kernels over the chosen rows (k, a) and columns (k, b) of each subset."""
+    return (rows.astype(np.float64) @ values * columns).sum(1) if len(rows) else np.zeros(0)
+
+
+def _subsets(n: int, m: int, count: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of n and of m rows are in each of `count` random subsets of `size`: (count, n) and (count, m) bool."""
+    rng = np.random.default_rng(seed)
+    of_x, of_y = np.zeros((count, n), bool), np.zeros((count, m), bool)
+    for index in range(count):
+        of_x[index, rng.choice(n, size, replace=False)] = True
+        of_y[index, rng.choice(m, size, replace=False)] = True
+    return of_x, of_y
+
+
+def _over_subsets(sums: _Sums, size: int) -> tuple[float, float]:
+    xx, yy, xy = sums.subsets
+    values = (xx + yy) / (size * (size - 1)) - 2 * xy / size**2
+    return float(np.mean(values)), float(np.std(values))
 
 
 def _cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:

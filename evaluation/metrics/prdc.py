@@ -22,8 +22,10 @@ class Manifold:
     coverage: np.ndarray  # does any picture lie in the reference picture's ball?
 
 
-def measure(pictures: np.ndarray, reference: np.ndarray) -> Manifold:
+def measure(pictures: np.ndarray, reference: np.ndarray, reference_radii: np.ndarray | None = None) -> Manifold:
     """Features (n, d) of the pictures and (m, d) of the reference; ValueError for too few of them.
+
+    `reference_radii` are `radii` of the reference, where they are known already.
 
     A ball reaches to the k-th nearest of the own set, itself not counted. Precision and recall count its border as
     inside, density and coverage do not, each as published. What differs from a border by no more than rounding lies on
@@ -32,8 +34,8 @@ def measure(pictures: np.ndarray, reference: np.ndarray) -> Manifold:
     least = DENSITY_NEIGHBOURS + 1
     if min(len(pictures), len(reference)) < least:
         raise ValueError(f"Density and coverage need at least {least} pictures on each side.")
-    (around,) = _radii(pictures, (PRECISION_NEIGHBOURS,))
-    near, far = _radii(reference, (PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS))
+    around, _ = radii(pictures)
+    near, far = radii(reference) if reference_radii is None else reference_radii
     precise, dense = np.zeros(len(pictures)), np.zeros(len(pictures))
     recalled, covered = np.zeros(len(reference)), np.zeros(len(reference))
     for i in range(0, len(pictures), BLOCK):
@@ -48,21 +50,21 @@ def measure(pictures: np.ndarray, reference: np.ndarray) -> Manifold:
     return Manifold(precise, recalled, dense, covered)
 
 
-def _radii(features: np.ndarray, neighbours: tuple[int, ...]) -> list[np.ndarray]:
-    """For each k, every row's squared distance to its k-th nearest other row."""
-    most = max(neighbours)
+def radii(features: np.ndarray) -> np.ndarray:
+    """(2, n): every row's squared distance to its nearest other row but two, and but four: what balls reach to."""
     found = []
     for i in range(0, len(features), BLOCK):
         rows = features[i : i + BLOCK]
-        nearest = np.full((len(rows), most), np.inf)
+        nearest = np.full((len(rows), DENSITY_NEIGHBOURS), np.inf)
         for j in range(0, len(features), BLOCK):
             distances, _ = _distances(rows, features[j : j + BLOCK])
             if i == j:
                 np.fill_diagonal(distances, np.inf)
-            nearest = np.sort(np.concatenate([nearest, distances], axis=1), axis=1)[:, :most]
-        found.append(nearest)
+            known = np.concatenate([nearest, distances], axis=1)
+            nearest = np.partition(known, DENSITY_NEIGHBOURS - 1, axis=1)[:, :DENSITY_NEIGHBOURS]
+        found.append(np.sort(nearest, axis=1))
     nearest = np.concatenate(found)
-    return [nearest[:, k - 1] for k in neighbours]
+    return np.stack([nearest[:, PRECISION_NEIGHBOURS - 1], nearest[:, DENSITY_NEIGHBOURS - 1]])
 
 
 def _distances(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,148 +1,19 @@
-"""Means and covariances of features, exact under merging, saved and reused; the Fréchet distance between two.
-
-All sums are float64. A set of no more pictures than features keeps its rows, which are smaller than a covariance and
-give the distance without its rounding.
-"""
+"""All that is kept of a folder of pictures: moments and features, saved as .npz and reused."""
 
 import json
 import zipfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from dalle2 import atomic
+from evaluation.metrics import prdc
+from evaluation.metrics.frechet import Moments, doubles
+from evaluation.networks.network import FeatureSpace
 
 FORMAT = 1
-BLOCK = 4096  # rows; fixed, so that sums do not depend on the batches that features came in
-
-
-@dataclass(frozen=True)
-class FeatureSpace:
-    """Where features live: the network, its weights, how pictures were brought to its size, and to which form before.
-
-    `size` is the side of the canonical form, 0 for pictures as they are.
-    """
-
-    network: str
-    sha256: str
-    resize: str
-    size: int = 0
-
-    def require(self, other: "FeatureSpace", what: str) -> None:
-        """ValueError unless both are the same: distances between two spaces mean nothing.
-
-        The network is known by its weights; what it is called, or where it lies, may differ.
-        """
-        if self.sha256 != other.sha256:
-            own, theirs = (f"{space.network} (weights {space.sha256[:12]}…)" for space in (self, other))
-            raise ValueError(f"{what} were taken with {theirs}, the pictures with {own}: take both alike.")
-        for key in ("resize", "size"):
-            if (own := getattr(self, key)) != (theirs := getattr(other, key)):
-                own, theirs = (value or "as they are" for value in (own, theirs))
-                raise ValueError(f"{what} were taken with {key} {theirs}, the pictures with {own}: take both alike.")
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Count, mean (d,) and either the rows (n, d) or the scatter (d, d), the centred sum of products; float64."""
-
-    n: int
-    mean: torch.Tensor
-    rows: torch.Tensor | None = None
-    scatter: torch.Tensor | None = None
-
-    @classmethod
-    def of(cls, features: np.ndarray) -> "Moments":
-        """Of features (n, d); ValueError unless they are finite and at least one."""
-        n, dim = features.shape
-        if n < 1:
-            raise ValueError("There are no features: measure at least two pictures.")
-        if n <= dim:
-            rows = _double(features)
-            return cls(n, rows.mean(0), rows=rows)
-        blocks = (_double(features[start : start + BLOCK]) for start in range(0, n, BLOCK))
-        parts = (cls(len(rows), mean := rows.mean(0), scatter=_products(rows - mean)) for rows in blocks)
-        total = next(parts)
-        for part in parts:
-            total = total.merge(part)
-        return total
-
-    def merge(self, other: "Moments") -> "Moments":
-        """Of both sets together, as if they had been measured as one (Chan, Golub and LeVeque 1979)."""
-        n = self.n + other.n
-        shift = other.mean - self.mean
-        mean = self.mean + shift * (other.n / n)
-        if self.rows is not None and other.rows is not None and n <= len(mean):
-            return Moments(n, mean, rows=torch.cat([self.rows, other.rows]))
-        between = torch.outer(shift, shift) * (self.n * other.n / n)
-        return Moments(n, mean, scatter=self._scatter + other._scatter + between)
-
-    def without(self, other: "Moments") -> "Moments":
-        """The inverse of `merge`: of those pictures that are not in `other`."""
-        n = self.n - other.n
-        mean = (self.mean * self.n - other.mean * other.n) / n
-        shift = other.mean - mean
-        between = torch.outer(shift, shift) * (n * other.n / self.n)
-        return Moments(n, mean, scatter=self._scatter - other._scatter - between)
-
-    @cached_property
-    def covariance(self) -> torch.Tensor:
-        """(d, d), divided by n - 1; ValueError for a single picture."""
-        return self._scatter / self._freedom
-
-    @property
-    def trace(self) -> torch.Tensor:
-        """Of the covariance."""
-        if self.rows is not None:
-            return (self.rows - self.mean).square().sum() / self._freedom
-        return self.covariance.trace()
-
-    @cached_property
-    def factor(self) -> torch.Tensor:
-        """(r, d) whose transposed product with itself is the covariance; kept, for the next distance needs it again."""
-        if self.rows is not None:
-            return (self.rows - self.mean) / self._freedom**0.5
-        lower, failed = torch.linalg.cholesky_ex(self.covariance)
-        if not failed:
-            return lower.T
-        values, vectors = torch.linalg.eigh(self.covariance)
-        kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
-        return (vectors[:, kept] * values[kept].sqrt()).T
-
-    @property
-    def _scatter(self) -> torch.Tensor:
-        return self.scatter if self.rows is None else _products(self.rows - self.mean)
-
-    @property
-    def _freedom(self) -> int:
-        if self.n < 2:
-            raise ValueError("A distance needs at least two pictures on each side, not one.")
-        return self.n - 1
-
-
-def frechet_distance(a: Moments, b: Moments) -> float:
-    """Squared Fréchet distance of two Gaussians (Dowson and Landau 1982), what FID is in Inception's features.
-
-    Symmetric. Of two large sets `b` is the one whose factor is taken: let it be the one that stays the same.
-    """
-    if len(a.mean) != len(b.mean):
-        raise ValueError(f"Features of {len(a.mean)} and of {len(b.mean)} numbers have no distance.")
-    apart = (a.mean - b.mean).square().sum()
-    return max(0.0, float(apart + a.trace + b.trace - 2 * _overlap(a, b)))
-
-
-def leave_groups_out(features: np.ndarray, groups: int, seed: int = 0) -> Iterator[Moments]:
-    """The moments without each of `groups` random, equal parts of the rows: what a jackknife is made of."""
-    parts = np.array_split(np.random.default_rng(seed).permutation(len(features)), groups)
-    if len(features) <= features.shape[1]:
-        yield from (Moments.of(np.delete(features, part, axis=0)) for part in parts)
-        return
-    total = Moments.of(features)
-    yield from (total.without(Moments.of(features[np.sort(part)])) for part in parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +23,11 @@ class Statistics:
     space: FeatureSpace
     moments: Moments
     features: np.ndarray | None = None
+
+    @cached_property
+    def radii(self) -> np.ndarray:
+        """See `prdc.radii`; kept, for every contestant is held against the same reference."""
+        return prdc.radii(self.features)
 
     def save(self, path: str | Path) -> Path:
         """Write an .npz with pytorch-fid's `mu` and `sigma` beside our own; whole or not at all."""
@@ -176,7 +52,7 @@ class Statistics:
             if int(arrays["format"]) != FORMAT:
                 raise ValueError(f"{path} has the format {arrays['format']}, this version reads {FORMAT}.")
             space = FeatureSpace(**json.loads(str(arrays["space"])))
-            n, mean, covariance = int(arrays["n"]), _double(arrays["mu"]), _double(arrays["sigma"])
+            n, mean, covariance = int(arrays["n"]), doubles(arrays["mu"]), doubles(arrays["sigma"])
         except (KeyError, TypeError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
             raise ValueError(
                 f"{path} does not say with which network and resizing it was taken: take the statistics again with "
@@ -186,24 +62,3 @@ class Statistics:
         if features is not None and n <= len(mean):
             return cls(space, Moments.of(features), features)
         return cls(space, Moments(n, mean, scatter=covariance * (n - 1)), features)
-
-
-def _overlap(a: Moments, b: Moments) -> torch.Tensor:
-    """The trace of (S_a S_b)^(1/2): the sum of the singular values of F_a F_bᵀ, F being the factors."""
-    if a.rows is not None and b.rows is not None:
-        return torch.linalg.svdvals(a.factor @ b.factor.T).sum()
-    if a.rows is not None:
-        a, b = b, a  # the thin factor makes a small matrix
-    # S_a S_b itself is not symmetric; this has its eigenvalues and is.
-    return torch.linalg.eigvalsh(b.factor @ a.covariance @ b.factor.T).clamp(min=0).sqrt().sum()
-
-
-def _products(rows: torch.Tensor) -> torch.Tensor:
-    return rows.T @ rows
-
-
-def _double(array: np.ndarray) -> torch.Tensor:
-    values = torch.from_numpy(np.asarray(array, dtype=np.float64))
-    if not values.isfinite().all():
-        raise ValueError("Some features are not finite numbers: the network's weights or a picture are damaged.")
-    return values

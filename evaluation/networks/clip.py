@@ -22,32 +22,39 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-CHECKPOINTS = Path(__file__).parents[2] / "dalle2" / "checkpoints"
-JUDGES = ("emoji-judge", "emoji")  # what is embedded, best first
+from evaluation.networks.embedded import JUDGES, checkpoint_folder, clip_source
+from evaluation.networks.network import Extra, Given, Naming
+
 PARTS = {
     "image_encoder": CLIPVisionModelWithProjection,
     "text_encoder": CLIPTextModelWithProjection,
     "tokenizer": CLIPTokenizer,
     "feature_extractor": CLIPImageProcessorPil,
 }
+CLIP_NAMING = Naming(("clip_fid", "CLIP-FID"), ("clip_kid", "CLIP-KID"), "clip_", " (CLIP)")
+JUDGE_NAMING = Naming(
+    ("judge_frechet_distance", "Fréchet distance (embedded judge)"),
+    ("judge_kernel_distance", "kernel distance (embedded judge)"),
+    "judge_",
+    " (embedded judge)",
+)
+ONLY_EMOJI = (
+    "These distances are taken in the embedding space of {}, which saw only emoji: they are not FID and compare with "
+    "nothing published."
+)
 SINGLE = ("config.json", "model.safetensors", "pytorch_model.bin")
-
-
-def default_judge() -> str:
-    """The embedded CLIP that measures where no published one is named."""
-    return next(name for name in JUDGES if (CHECKPOINTS / name).is_dir() or name == JUDGES[-1])
 
 
 class Clip:
     """Pictures and captions -> unit vectors (n, dim); ValueError says what a source lacks.
 
-    `source` is a folder, a hub id or id@revision, or the name of an embedded checkpoint. The towers are loaded when
-    first asked for, so pictures alone need no text encoder. It is a feature network as well: `preprocess` runs in
+    `source` is a folder, a hub id or id@revision, the name of an embedded checkpoint, or "judge". The towers are loaded
+    when first asked for, so pictures alone need no text encoder. It is a feature network as well: `preprocess` runs in
     workers, calling it gives the embeddings of a batch.
     """
 
     def __init__(self, source: str | Path | None = None, device: str = "cpu") -> None:
-        self.source = str(source or default_judge())
+        self.source = clip_source(None if source is None else str(source))
         self.name = f"clip:{self.source}"
         self.device = torch.device(device)
         transformers.utils.logging.set_verbosity_error()
@@ -140,6 +147,32 @@ class Clip:
         return _open(self.source, "tokenizer")
 
 
+class ClipFeatures:
+    """A CLIP's picture embeddings, not brought to length 1: the space of CLIP-FID (arXiv 2203.06026) and CMMD."""
+
+    resize = "its own"
+
+    def __init__(self, source: str, device: str = "cpu") -> None:
+        self._clip = Clip(source, device)
+        self.name = self._clip.name
+        self.sha256 = self._clip.sha256
+        self.dim = self._clip.dim
+        self.preprocess = self._clip.preprocess
+        embedded = self._clip.source in JUDGES
+        self.naming = JUDGE_NAMING if embedded else CLIP_NAMING
+        self.extras: tuple[Extra, ...] = () if embedded else ("cmmd",)
+        self.caveats = (ONLY_EMOJI.format(self.name),) if embedded else ()
+
+    def __call__(self, batch: torch.Tensor) -> np.ndarray:
+        """Preprocessed pictures -> (n, dim) float32."""
+        return self._clip.project(batch).cpu().numpy()
+
+
+def open_network(source: str, given: Given) -> ClipFeatures:
+    """The CLIP at a folder, hub id or id@revision as a feature network."""
+    return ClipFeatures(source, given.device)
+
+
 def weights_hash(network: torch.nn.Module) -> str:
     """SHA-256 over names and weights rounded to float16, so that a half precision copy is known as the same."""
     digest = hashlib.sha256()
@@ -168,7 +201,7 @@ def conditioned(judge: Clip, checkpoint: str) -> list[str] | None:
 
 def _open(source: str, part: str, local: bool = False) -> object:
     """One part of a CLIP in either layout; with `local` nothing is fetched."""
-    folder = CHECKPOINTS / source if (CHECKPOINTS / source).is_dir() else Path(source).expanduser()
+    folder = checkpoint_folder(source)
     options: dict[str, object] = {"local_files_only": local}
     if folder.is_dir():
         single = not (folder / part).is_dir()

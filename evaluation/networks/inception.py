@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
+from evaluation.networks import WEIGHTS_VARIABLE as VARIABLE
+from evaluation.networks.network import Extra, Given, Naming
 from evaluation.networks.resizing import RESIZES, SIDE
 
-VARIABLE = "INCEPTION_WEIGHTS"
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -31,6 +32,13 @@ PUBLISHED = {
     "inception-2015-12-05.pt": "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
 }
 BATCH_NORM_EPSILON = 0.001
+PUBLISHED_NAMING = Naming(("fid", "FID"), ("kid", "KID"))
+OTHER_NAMING = Naming(
+    ("unpublished_frechet_distance", "Fréchet distance (unpublished weights)"),
+    ("unpublished_kernel_distance", "kernel distance (unpublished weights)"),
+    "unpublished_",
+    " (unpublished weights)",
+)
 
 
 def find_weights(given: str | None = None) -> Path:
@@ -67,6 +75,7 @@ class Inception:
 
     name = "inception-2015-12-05"
     dim = 2048
+    extras: tuple[Extra, ...] = ("inception_score",)
 
     def __init__(self, weights: str | Path, resize: str = "clean", device: str = "cpu") -> None:
         if resize not in RESIZES:
@@ -83,6 +92,20 @@ class Inception:
         self.device = torch.device(device)
         self._trunk, self._classes = _open(path, self.device)
 
+    @property
+    def naming(self) -> Naming:
+        """FID and KID for the published weights only."""
+        return PUBLISHED_NAMING if self.published else OTHER_NAMING
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        if self.published:
+            return ()
+        return (
+            f"The Inception weights (sha256 {self.sha256[:12]}…) are not the published ones: these distances are not "
+            "FID and compare with nothing published.",
+        )
+
     def preprocess(self, picture: Image.Image) -> torch.Tensor:
         """An RGB picture of any size -> (3, 299, 299) float32 levels in 0..255."""
         return RESIZES[self.resize](picture)
@@ -98,6 +121,11 @@ class Inception:
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Features (n, 2048) -> (n, 1008) float64, without the bias, as the Inception score was published."""
         return features.astype(np.float64) @ self._classes.T
+
+
+def open_network(source: str, given: Given) -> Inception:
+    """The weights that are named, or found on this machine, with the resizing that is asked for."""
+    return Inception(find_weights(given.weights), given.resize, given.device)
 
 
 class Trunk(nn.Module):

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from evaluation.networks import NETWORKS
+
 SIDE = 299
 
 
@@ -41,8 +43,6 @@ def _interpolated(pixels: np.ndarray, axis: int) -> np.ndarray:
     return before + (pixels.take(high, axis) - before) * share
 
 
-RESIZES: dict[str, Callable[[Image.Image], torch.Tensor]] = {
-    "clean": clean,
-    "legacy-tf": legacy_tf,
-    "legacy-torch": legacy_torch,
-}
+RESIZES: dict[str, Callable[[Image.Image], torch.Tensor]] = dict(
+    zip(NETWORKS["inception"].resizes, (clean, legacy_tf, legacy_torch), strict=True)
+)

@@ -1,27 +1,18 @@
-"""A folder of pictures: which files count, in what order, and the loader whose workers open and prepare them."""
+"""A folder of pictures: which files count, in what order, and what is left out."""
 
 import os
-import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset
-
-from dalle2.images import open_picture
 from evaluation.pictures.manifest import is_whole, read_manifest
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".avif")
 SUFFIXES += (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-MORE_FORMATS = ("TIFF", "PPM")  # which the page does not take, but whose levels are right
 # What stands beside pictures and is none, so that nobody misses it.
 COMPANIONS = (".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npz", ".md", ".html", ".log")
 COMPANIONS += (".yaml", ".yml", ".toml", ".xml", ".ini", ".db", ".zip", ".tar", ".gz", ".safetensors", ".py", ".sh")
-
-Prepare = Callable[[Image.Image], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -151,78 +142,3 @@ def _raise(error: OSError) -> None:
 def _shown(name: str | Path) -> str:
     """A name that every terminal and report can write: bytes that are no UTF-8 become question marks."""
     return os.fsencode(name).decode("utf-8", "replace")
-
-
-def open_file(path: Path) -> Image.Image:
-    """A picture that is measured, as `images.open_picture` gives it; ValueError names the file."""
-    try:
-        return open_picture(path, MORE_FORMATS)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be measured: {error}") from error
-
-
-def canonical(picture: Image.Image, size: int | None) -> Image.Image:
-    """The short side brought to `size` by Pillow's bicubic filter, then the centre cut out; None leaves it as it is."""
-    if size is None or picture.size == (size, size):
-        return picture
-    scale = size / min(picture.size)
-    width, height = (max(size, round(side * scale)) for side in picture.size)
-    left, top = (width - size) // 2, (height - size) // 2
-    return picture.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
-
-
-def batches(
-    paths: Sequence[Path | bytes],
-    prepare: Prepare,
-    size: int | None = None,
-    batch_size: int = 32,
-    workers: int | None = None,
-) -> Iterator[torch.Tensor]:
-    """Prepared pictures, stacked, in the order of `paths`, which may be the files' bytes.
-
-    `workers` processes open them, as many as cores up to 8 by default. ValueError names one that cannot be opened.
-    """
-    if batch_size < 1:
-        raise ValueError(f"A batch holds at least one picture, not {batch_size}.")
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    pictures = _Pictures(paths, prepare, size)
-    loader = DataLoader(
-        pictures,
-        batch_size,
-        num_workers=workers,
-        collate_fn=_stack,
-        worker_init_fn=_leave_stopping if workers else None,
-    )
-    for batch in loader:
-        if isinstance(batch, str):
-            raise ValueError(batch)
-        yield batch
-
-
-def _leave_stopping(_: int) -> None:
-    """Ctrl-C reaches workers as well, whose tracebacks nobody needs: the main process ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-class _Pictures(Dataset):
-    def __init__(self, paths: Sequence[Path | bytes], prepare: Prepare, size: int | None) -> None:
-        self.paths, self.prepare, self.size = paths, prepare, size
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> torch.Tensor | str:
-        """The prepared picture, or the sentence that says what is wrong with it.
-
-        An exception would reach the main process as a worker's traceback.
-        """
-        path = self.paths[index]
-        try:
-            return self.prepare(canonical(open_picture(path, MORE_FORMATS), self.size))
-        except (ValueError, OSError) as error:
-            name = f"The picture {index}" if isinstance(path, bytes) else path
-            return f"{name} cannot be measured: {error}"
-
-
-def _stack(items: list[torch.Tensor | str]) -> torch.Tensor | str:
-    return next((item for item in items if isinstance(item, str)), None) or torch.stack(items)

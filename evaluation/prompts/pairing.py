@@ -16,7 +16,8 @@ import numpy as np
 
 from evaluation.pictures.image_folder import SUFFIXES, look_into, measured_pictures
 from evaluation.pictures.manifest import Row, is_whole, read_manifest
-from evaluation.prompts.prompt_sets import Sampling, read_prompts
+from evaluation.prompts import Sampling
+from evaluation.prompts.prompt_sets import read_prompts
 from evaluation.prompts.sources import Prompt
 
 

@@ -1,6 +1,5 @@
 """Prompt sets: which captions of a source are drawn, by a fixed seed, and the checksum by which lists are compared."""
 
-import argparse
 import dataclasses
 import hashlib
 import heapq
@@ -8,18 +7,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from evaluation.prompts import SAMPLINGS, Sampling
 from evaluation.prompts.protocol import PROTOCOLS
-from evaluation.prompts.sources import KINDS, Prompt, read_source, settle_references
-
-# "COCO-30k" has been published in both meanings, and the first gives the better FID.
-SAMPLINGS = {
-    "pictures": "one caption for each of N pictures",
-    "captions": "N captions of all, so that pictures may be described twice",
-}
-
-Sampling = Literal["pictures", "captions"]
+from evaluation.prompts.sources import Prompt, read_source, settle_references
 
 
 @dataclass(frozen=True)
@@ -72,27 +63,15 @@ def read_prompts(source: str, num: int | None = None, seed: int = 0, sampling: S
     return PromptSet(name, tuple(chosen), facts, (*notes, *filter(None, (told,))))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments from which `chosen_prompts` makes a prompt set."""
-    parser.add_argument("--prompts", metavar="SOURCE", required=True, help=KINDS)
-    parser.add_argument("--num", type=int, metavar="N", help="how many prompts; default: all")
-    meanings = "; ".join(f"{name}: {meaning}" for name, meaning in SAMPLINGS.items())
-    parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help=f"{meanings} (default)")
-    parser.add_argument("--sampling-seed", type=int, default=0, metavar="S", help="which N prompts; default 0")
-    parser.add_argument(
-        "--protocol", choices=tuple(PROTOCOLS), help="fixes the number of prompts and their seed as in published tables"
-    )
-
-
-def chosen_prompts(options: argparse.Namespace) -> PromptSet:
-    """The prompt set that the arguments of `add_arguments` ask for; ValueError where it cannot be had."""
-    if options.protocol is None:
-        return read_prompts(options.prompts, options.num, options.sampling_seed, options.sampling)
-    num = PROTOCOLS[options.protocol].pictures
-    if options.num not in (None, num) or options.sampling_seed != 0:
-        raise ValueError(f"{options.protocol} fixes {num:,} prompts of seed 0: leave out --num and --sampling-seed.")
-    prompts = read_prompts(options.prompts, num, 0, options.sampling)
-    return dataclasses.replace(prompts, sampling={**prompts.sampling, "protocol": options.protocol})
+def read_chosen(source: str, num: int | None, seed: int, sampling: Sampling, protocol: str | None) -> PromptSet:
+    """As `read_prompts`, with the number and the seed of a protocol, if any; ValueError for others beside it."""
+    if protocol is None:
+        return read_prompts(source, num, seed, sampling)
+    fixed = PROTOCOLS[protocol].pictures
+    if num not in (None, fixed) or seed != 0:
+        raise ValueError(f"{protocol} fixes {fixed:,} prompts of seed 0: leave out --num and --sampling-seed.")
+    prompts = read_prompts(source, fixed, 0, sampling)
+    return dataclasses.replace(prompts, sampling={**prompts.sampling, "protocol": protocol})
 
 
 def _one_a_picture(prompts: list[Prompt], seed: int, source: str) -> list[Prompt]:

@@ -14,12 +14,13 @@ class Published:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How many pictures, the side of the canonical form (short side, then centre crop), and Inception's resizings."""
+    """How many pictures, the side of the canonical form (short side, then centre crop), network and resizings."""
 
     pictures: int
     size: int
     resizes: tuple[str, ...]
     published: tuple[Published, ...]
+    network: str = "inception"
 
 
 PROTOCOLS = {

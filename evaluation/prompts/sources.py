@@ -15,6 +15,7 @@ from dalle2.datasets.captions import canonical_caption
 from dalle2.datasets.emoji import TEST_SPLIT
 from evaluation.pictures.image_folder import look_into
 from evaluation.pictures.manifest import as_path, read_manifest
+from evaluation.prompts import KINDS
 from evaluation.prompts.tables import CAPTION, read_json, read_table, read_text
 
 # The columns of a list or of a hub's set that are taken unless others are named, in small or capital letters.
@@ -25,10 +26,6 @@ COLUMNS = {
 }
 LISTS = (".jsonl", ".csv", ".tsv", ".json", ".parquet", ".txt")
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-KINDS = (
-    "coco:FOLDER, karpathy:FILE.json[:SPLIT], hub:ID[:SPLIT], emoji[:PICTURES], "
-    "a .csv, .tsv, .jsonl, .json or .parquet list, a .txt file with a prompt a line, or a folder of pictures"
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,51 +3,29 @@
 import csv
 import io
 import json
-import math
 import os
 import platform
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from dalle2 import atomic
-from evaluation.cli import command
-from evaluation.reporting import webpage
+from evaluation.reporting import terminal, webpage
+from evaluation.reporting.measure import Measure, as_json
 
 PACKAGES = ("torch", "diffusers", "transformers", "torchmetrics", "numpy", "scipy", "pillow")
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number over `n` pictures or pairs, its 95% interval if known, and which way is better ("": neither).
-
-    `details` are plain values that belong to this number alone, as its resize mode. ValueError for a value or
-    an interval that is not finite: such a number must be explained, not reported.
-    """
-
-    name: str
-    value: float
-    n: int
-    better: Literal["higher", "lower", ""]
-    interval: tuple[float, float] | None = None
-    details: Mapping[str, object] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (self.value, *(self.interval or ())))):
-            raise ValueError(f"{self.name} came out as {self.value} {self.interval or ''}: look at what was measured.")
 
 
 @dataclass(frozen=True)
@@ -63,10 +41,7 @@ class Report:
     def from_dict(cls, values: Mapping[str, object]) -> "Report":
         """The inverse of `to_dict`; ValueError for anything else."""
         try:
-            measures = tuple(
-                Measure(**{**one, "interval": None if one["interval"] is None else tuple(one["interval"])})
-                for one in values["measures"]
-            )
+            measures = tuple(map(Measure.from_dict, values["measures"]))
             return cls(values["title"], measures, dict(values["provenance"]), tuple(values["warnings"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no report of evaluation's ({type(error).__name__}: {error}).") from error
@@ -75,24 +50,14 @@ class Report:
         """Plain values, ready for JSON."""
         return {
             "title": self.title,
-            "measures": [
-                {
-                    "name": measure.name,
-                    "value": float(measure.value),
-                    "interval": None if measure.interval is None else [float(end) for end in measure.interval],
-                    "n": int(measure.n),
-                    "better": measure.better,
-                    "details": dict(measure.details),
-                }
-                for measure in self.measures
-            ],
+            "measures": [measure.to_dict() for measure in self.measures],
             "warnings": list(self.warnings),
             "provenance": dict(self.provenance),
         }
 
     def to_json(self) -> str:
         """The whole report; ValueError for anything that JSON does not know, as NaN."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False, default=as_json) + "\n"
 
     def to_csv(self) -> str:
         """A row a measure; its details and the provenance repeat in columns, so that files can be joined."""
@@ -100,11 +65,11 @@ class Report:
         rows = []
         for measure in self.measures:
             low, high = measure.interval or ("", "")
-            row = {"name": measure.name, "value": measure.value, "low": low, "high": high}
+            row = {"key": measure.key, "label": measure.label, "value": measure.value, "low": low, "high": high}
             row |= {"n": measure.n, "better": measure.better, "details": _one_line(measure.details)}
             rows.append(row | facts)
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else ["name", "value"], lineterminator="\n")
+        writer = csv.DictWriter(text, list(rows[0]) if rows else ["key", "label", "value"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue()
@@ -129,7 +94,7 @@ class Report:
         """The measures as `COLUMNS` have them."""
         return [
             (
-                f"{measure.name} {ARROWS[measure.better]}".strip(),
+                f"{measure.label} {ARROWS[measure.better]}".strip(),
                 digits(measure.value),
                 "" if measure.interval is None else " … ".join(map(digits, measure.interval)),
                 f"{measure.n:,}",
@@ -167,8 +132,8 @@ def write(report: Report, path: str | Path) -> Path:
 
 
 def deliver(report: Report, files: Iterable[Path]) -> None:
-    """Write the report to all files, then print it: see `command.deliver`."""
-    command.deliver([partial(write, report, file) for file in files], partial(show, report))
+    """Write the report to all files, then print it: see `terminal.deliver`."""
+    terminal.deliver([partial(write, report, file) for file in files], partial(show, report))
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -226,11 +191,6 @@ def markdown_notes(warnings: Iterable[str]) -> list[str]:
     return [f"> **Note** {_cell(warning)}\n" for warning in warnings]
 
 
-def _plain(value: object) -> object:
-    """What JSON does not know by itself: numpy's numbers as numbers, the rest as text."""
-    return value.item() if hasattr(value, "item") else str(value)
-
-
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
@@ -253,9 +213,9 @@ def _commit() -> str | None:
     """The commit of this project's own checkout, with "-dirty" when files differ from it."""
     if not (ROOT / ".git").exists():
         return None
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    words = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
     try:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

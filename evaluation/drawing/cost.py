@@ -12,10 +12,12 @@ from pathlib import Path
 import pydantic
 
 from evaluation.metrics.bootstrap import median_interval
-from evaluation.reporting.report import Measure, write_text
+from evaluation.reporting.measure import Measure
+from evaluation.reporting.report import write_text
 
 COST = "cost.json"
-SECONDS, MEMORY = "seconds a picture", "peak memory in MB"
+# Keys and labels.
+SECONDS, MEMORY = ("seconds_a_picture", "seconds a picture"), ("peak_megabytes", "peak memory in MB")
 
 
 class Cost(pydantic.BaseModel):
@@ -64,8 +66,8 @@ def measures(cost: Cost | None, pictures: int, batch_size: int) -> list[Measure]
         details = {"timed batches": timed, "batch": batch_size} if timed else {}
         n = timed * batch_size or pictures
         interval = median_interval(cost.batches)
-        found.append(Measure(SECONDS, cost.seconds_a_picture, n, "lower", interval, details))
-    return [*found, Measure(MEMORY, cost.peak_megabytes, pictures, "lower")]
+        found.append(Measure(*SECONDS, cost.seconds_a_picture, n, "lower", interval, details))
+    return [*found, Measure(*MEMORY, cost.peak_megabytes, pictures, "lower")]
 
 
 def read_cost(folder: Path) -> Cost | None:

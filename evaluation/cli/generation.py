@@ -1,0 +1,68 @@
+"""The options of evaluation.generation."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dalle2.cli.arguments import add_arguments
+from evaluation.cli import command
+from evaluation.prompts import Sampling
+
+PROG = "evaluation.generation"
+DESCRIPTION = "Draw a prompt set into a folder; resumable."
+BATCH_SIZE = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which prompts are drawn, with which checkpoint, into which folder.
+
+    Attributes:
+        prompts: their source; `num`, `sampling`, `sampling_seed` and `protocol` choose among them.
+        out: the folder; an interrupted run resumes there.
+        per_prompt: pictures of each prompt.
+        seed: of picture 0; picture i has seed + i.
+        turns: the name of a run in which several processes take turns; see `drawing.turns`.
+        understand: draw what the checkpoint understands of each prompt.
+        checkpoint: folder, hub id or id@revision; None for the embedded one. It and what follows are as dalle2 reads
+            them from a command line.
+    """
+
+    prompts: str
+    out: Path
+    num: int | None = None
+    sampling: Sampling = "captions"
+    sampling_seed: int = 0
+    protocol: str | None = None
+    per_prompt: int = 1
+    seed: int = 0
+    batch_size: int = BATCH_SIZE
+    turns: str | None = None
+    understand: bool = False
+    checkpoint: str | None = None
+    draft: bool = False
+    steps: str | None = None
+    guidance: str | None = None
+    negative_prompt: str | None = None
+    scheduler: str | None = None
+    prior: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    compile: bool = False
+
+
+def parse(argv: Sequence[str] | None = None) -> Options:
+    """The options of a command line; exits with 2 and one sentence for one that cannot be."""
+    parser = command.Parser(prog="python -m evaluation.generation", description=DESCRIPTION)
+    command.add_prompts(parser)
+    parser.add_argument("--per-prompt", type=int, default=1, metavar="K", help="pictures of each prompt; default 1")
+    words = "output directory; an interrupted run resumes there"
+    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
+    parser.add_argument("--seed", type=int, default=0, help="of picture 0; picture i has SEED + i; default 0")
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, metavar="B", help="default: %(default)s")
+    parser.add_argument("--turns", help=argparse.SUPPRESS)  # drawing.turns says when to draw; the name of its run
+    understand = "draw what the checkpoint understands of each prompt; the very words where that is nothing"
+    parser.add_argument("--understand", action="store_true", help=understand)
+    add_arguments(parser)
+    return command.parsed(parser, Options, argv)

@@ -1,0 +1,1 @@
+"""Folders measured: the work of the commands, from their options to a report."""

@@ -1,0 +1,153 @@
+"""How well pictures fit their captions, in the eyes of a CLIP: cosines, ranks, and anchors that tell their worth."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.metrics.bootstrap import mean_interval
+from evaluation.metrics.retrieval import AMONG, ranks
+from evaluation.networks.clip import Clip, conditioned
+from evaluation.networks.embedded import JUDGES
+from evaluation.networks.features import extract
+from evaluation.prompts.pairing import Pair
+from evaluation.reporting.measure import Better, Measure
+
+RANKS = (1, 5, 10)
+# Keys of the measures.
+COSINE, SCORE, CEILING, FLOOR = "clip_cosine", "clip_score", "clip_cosine_ceiling", "clip_cosine_floor"
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a CLIP says of n pictures, one value each in their order; `spread` has one value a repeated prompt.
+
+    `cosine` is of picture and caption, `floor` of picture and another caption, `ceiling` of reference and caption
+    (None unless every picture has one); `rank` counts the other captions, of `among` in all, that fit as well.
+    """
+
+    cosine: np.ndarray
+    floor: np.ndarray
+    rank: np.ndarray
+    among: int
+    ceiling: np.ndarray | None
+    spread: np.ndarray
+    cut: int  # captions longer than the CLIP reads
+
+
+def score(
+    pairs: Sequence[Pair],
+    clip: Clip,
+    batch_size: int = 32,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Scores:
+    """Embed pictures, captions and references once, and compare; ValueError for a picture that cannot be opened.
+
+    `seed` chooses the captions of the floor and of the ranks.
+    """
+    captions = [pair.caption for pair in pairs]
+    pictures = extract([pair.picture for pair in pairs], clip, None, batch_size, workers, progress)
+    distinct = list(dict.fromkeys(captions))
+    texts = clip.embed_captions(distinct)
+    number = {caption: index for index, caption in enumerate(distinct)}
+    own = np.array([number[caption] for caption in captions])
+    ceiling = None
+    references = [pair.reference for pair in pairs]
+    if None not in references:
+        once = list(dict.fromkeys(references))
+        real = extract(once, clip, None, batch_size, workers, progress)
+        place = {path: index for index, path in enumerate(once)}
+        ceiling = (real[[place[path] for path in references]] * texts[own]).sum(1, dtype=np.float64)
+    among = min(AMONG, len(distinct))
+    return Scores(
+        cosine=(pictures * texts[own]).sum(1, dtype=np.float64),
+        floor=(pictures * texts[_others(own, len(distinct), seed)]).sum(1, dtype=np.float64)
+        if len(distinct) > 1
+        else np.array([]),
+        rank=ranks(pictures, texts, own, among, seed),
+        among=among,
+        ceiling=ceiling,
+        spread=_spread(pictures, own),
+        cut=clip.count_cut(captions),
+    )
+
+
+def measures_of(scores: Scores, seed: int = 0) -> list[Measure]:
+    """The scores as a report has them."""
+    n = len(scores.cosine)
+    found = [
+        _mean(COSINE, "CLIP cosine", scores.cosine, "higher", seed),
+        _mean(SCORE, "CLIP score (100 × cosine)", 100 * scores.cosine, "higher", seed),
+    ]
+    if scores.ceiling is not None:
+        found.append(_mean(CEILING, "CLIP cosine, ceiling: the real pictures", scores.ceiling, "", seed))
+    if len(scores.floor):
+        found.append(_mean(FLOOR, "CLIP cosine, floor: captions of other pictures", scores.floor, "", seed))
+    for k in RANKS:
+        if k < scores.among:
+            key, label = ("r_precision", "R-precision") if k == 1 else (f"recall_at_{k}", f"R@{k}")
+            details = {"captions": scores.among, "by_chance": round(k / scores.among, 4)}
+            found.append(_mean(key, label, (scores.rank < k).astype(float), "higher", seed, details))
+    if len(scores.spread):
+        details = {"pictures": n, "prompts": len(scores.spread)}
+        diversity = _mean(
+            "diversity", "diversity (mean 1 − cosine within a prompt)", scores.spread, "higher", seed, details
+        )
+        found.append(dataclasses.replace(diversity, values=None))  # of prompts, not of pictures
+    return found
+
+
+def warnings_of(scores: Scores, clip: Clip, checkpoint: str | None) -> list[str]:
+    """What a reader of the scores must know; `checkpoint` is the one that drew the pictures, if known."""
+    told = []
+    if clip.source in JUDGES:
+        told.append(
+            f"{clip.source} saw only emoji: its scores compare with nothing published, and photographs mislead it."
+        )
+    shared = [] if checkpoint is None else conditioned(clip, checkpoint)
+    if shared is None:
+        told.append(
+            f"The checkpoint {checkpoint} is not on this machine, so whether {clip.source} is the CLIP that "
+            "conditioned it is not known."
+        )
+    elif shared:
+        told.append(
+            f"{clip.source} is the CLIP that conditioned {checkpoint}, which was optimised against it (the same "
+            f"weights: {', '.join(shared)}): judge by another one for a score that means something."
+        )
+    if scores.cut:
+        told.append(
+            f"{scores.cut:,} captions are longer than the {clip.context} tokens that {clip.source} reads and were cut, "
+            "the end token kept."
+        )
+    if scores.among < AMONG:
+        told.append(f"There are only {scores.among} distinct captions: the ranks are among these, not among {AMONG}.")
+    return told
+
+
+def _others(own: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """For each picture the index of another caption than its own: the next one in a shuffled circle."""
+    circle = np.random.default_rng(seed).permutation(count)
+    following = np.empty(count, dtype=int)
+    following[circle] = np.roll(circle, -1)
+    return following[own]
+
+
+def _spread(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """For each caption with several pictures: the mean of 1 - cosine over their pairs."""
+    spread = []
+    order = np.argsort(own, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(own[order])) + 1):
+        if (n := len(group)) > 1:
+            total = pictures[group].sum(0)
+            # The squared length of the sum holds every pair twice, and each picture with itself.
+            spread.append(1 - (total @ total - np.square(pictures[group]).sum()) / (n * (n - 1)))
+    return np.array(spread)
+
+
+def _mean(key: str, label: str, values: np.ndarray, better: Better, seed: int, details: dict | None = None) -> Measure:
+    interval = mean_interval(values, seed) if len(values) > 1 else None
+    return Measure(key, label, float(values.mean()), len(values), better, interval, details or {}, values=values)

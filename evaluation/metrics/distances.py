@@ -1,0 +1,153 @@
+"""All measures of two sets of features: Fréchet and kernel distance, precision and recall, density and coverage.
+
+Each is computed once, and carries the values from which two contestants are compared.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from scipy.stats import t
+
+from evaluation.metrics import kernel_distance, prdc
+from evaluation.metrics.bootstrap import mean_interval
+from evaluation.metrics.frechet import Moments, frechet_distance, leave_groups_out
+from evaluation.metrics.inception_score import SPLITS, inception_score
+from evaluation.metrics.statistics import Statistics
+from evaluation.networks.network import Network
+from evaluation.reporting.measure import Measure
+
+FEW = 10_000  # pictures, below which FID's bias is larger than most differences
+GROUPS = 20
+LEAST = 4  # pictures of which two groups can be left out in turn
+SUBSET = 1000
+
+
+def measure(
+    pictures: Statistics, reference: Statistics, network: Network, seed: int = 0, groups: int = GROUPS
+) -> list[Measure]:
+    """All measures that the network and the number of pictures allow; ValueError for features of different spaces.
+
+    `groups` is how many a jackknife of the Fréchet distance leaves out in turn, 0 for no interval.
+    """
+    pictures.space.require(reference.space, "The reference's statistics")
+    n, m = pictures.moments.n, reference.moments.n
+    details = {"network": f"{network.name}@{network.sha256[:8]}", "resize": network.resize, "references": m}
+    if pictures.space.size:
+        details["size"] = pictures.space.size
+    found = [_frechet(pictures, reference, network, details, groups, seed)]
+    if pictures.features is not None and reference.features is not None:
+        found.append(_kernel(pictures.features, reference.features, network, details, seed))
+        found += _fidelity_and_diversity(pictures, reference, network, details, seed)
+        if "cmmd" in network.extras:
+            value = kernel_distance.cmmd(pictures.features, reference.features)
+            found.append(Measure("cmmd", "CMMD", value, n, "lower", None, details))
+    if "inception_score" in network.extras and pictures.features is not None and n >= SPLITS:
+        score, deviation, interval = inception_score(pictures.features, network.logits, seed)
+        parts = {**details, "parts": SPLITS, "deviation": round(deviation, 4)}
+        name = _name("inception_score", "Inception score", network)
+        found.append(Measure(*name, score, n, "higher", interval, parts))
+    return found
+
+
+def warnings_of(
+    pictures: Statistics, reference: Statistics, network: Network, measures: Sequence[Measure] = ()
+) -> list[str]:
+    """What a reader of these numbers must know."""
+    n, m = pictures.moments.n, reference.moments.n
+    told = list(network.caveats)
+    if min(n, m) < FEW:
+        few = f"{n:,} pictures against {m:,} references are few"
+        rank = f" and fewer than the {network.dim:,} features, " if min(n, m) <= network.dim else ", "
+        told.append(
+            f"{few}{rank}so the Fréchet distance comes out too high: compare it only at the same counts, and trust the "
+            "kernel distance (KID), which has no such bias. The interval tells the noise, not the bias."
+        )
+    for one in measures:
+        if one.key == network.naming.kernel[0] and one.value < 0:
+            told.append(
+                f"The {one.label} is negative: it is an unbiased estimate of a distance that is never below zero, so "
+                "chance takes it there when the two sets hardly differ. Read it as compatible with zero."
+            )
+    return told
+
+
+def _frechet(
+    pictures: Statistics, reference: Statistics, network: Network, details: Mapping, groups: int, seed: int
+) -> Measure:
+    """The distance, its interval, and what it would be without each group of pictures, for paired tests.
+
+    The interval is a jackknife's, from leaving out a group of pictures, then of references, in turn; errors of both add
+    up. A bootstrap would draw pictures twice, which a Fréchet distance takes for a narrower set.
+    """
+    distance = frechet_distance(pictures.moments, reference.moments)
+    left_out = _without_groups(pictures, reference.moments, groups, seed)
+    interval = _interval(distance, pictures, reference, left_out, groups, seed)
+    n = pictures.moments.n
+    return Measure(*network.naming.frechet, distance, n, "lower", interval, details, left_out=left_out)
+
+
+def _without_groups(side: Statistics, other: Moments, groups: int, seed: int) -> np.ndarray | None:
+    """The distance without each of `groups` groups of this side's pictures; None for fewer than two groups."""
+    groups = min(groups, side.moments.n // 2)
+    if side.features is None or groups < 2:
+        return None
+    return np.array([frechet_distance(part, other) for part in leave_groups_out(side.features, groups, seed)])
+
+
+def _interval(
+    distance: float,
+    pictures: Statistics,
+    reference: Statistics,
+    left_out: np.ndarray | None,
+    groups: int,
+    seed: int,
+) -> tuple[float, float] | None:
+    """Of the groups that both sides allow: `left_out` is taken where those of the pictures are as many."""
+    sides = [(pictures, reference), (reference, pictures)]
+    sides = [(side, other.moments) for side, other in sides if side.features is not None]
+    groups = min([groups, *(side.moments.n // 2 for side, _ in sides)])
+    if groups < 2:
+        return None
+    variance = 0.0
+    for side, other in sides:
+        known = side is pictures and left_out is not None and len(left_out) == groups
+        parts = left_out if known else _without_groups(side, other, groups, seed)
+        variance += (groups - 1) * float(np.var(parts))
+    reach = float(t.ppf(0.975, groups - 1)) * variance**0.5
+    return max(0.0, distance - reach), distance + reach
+
+
+def _kernel(pictures: np.ndarray, reference: np.ndarray, network: Network, details: Mapping, seed: int) -> Measure:
+    n = len(pictures)
+    subset = SUBSET if min(n, len(reference)) >= SUBSET else None
+    found = kernel_distance.kid(pictures, reference, subset_size=subset, seed=seed)
+    facts = dict(details)
+    if found.of_subsets is not None:
+        mean, deviation = found.of_subsets
+        facts["100 subsets of 1,000"] = f"{mean:.6f} ± {deviation:.6f}"
+    left_out = found.left_out if n >= LEAST else None
+    name = network.naming.kernel
+    return Measure(*name, found.value, n, "lower", found.interval, facts, left_out=left_out)
+
+
+def _fidelity_and_diversity(
+    pictures: Statistics, reference: Statistics, network: Network, details: Mapping, seed: int
+) -> Iterator[Measure]:
+    """Precision, recall, density and coverage; none where there are too few pictures for the balls."""
+    if min(len(pictures.features), len(reference.features)) <= prdc.DENSITY_NEIGHBOURS:
+        return
+    shares = prdc.measure(pictures.features, reference.features, reference.radii)
+    for name, values, neighbours in (
+        ("precision", shares.precision, prdc.PRECISION_NEIGHBOURS),
+        ("recall", shares.recall, prdc.PRECISION_NEIGHBOURS),
+        ("density", shares.density, prdc.DENSITY_NEIGHBOURS),
+        ("coverage", shares.coverage, prdc.DENSITY_NEIGHBOURS),
+    ):
+        facts = {**details, "neighbours": neighbours}
+        value, interval = float(values.mean()), mean_interval(values, seed)
+        yield Measure(*_name(name, name, network), value, len(values), "higher", interval, facts, values=values)
+
+
+def _name(key: str, label: str, network: Network) -> tuple[str, str]:
+    """The key and the label of a measure that every network has."""
+    return f"{network.naming.prefix}{key}", f"{label}{network.naming.mark}"

@@ -1,0 +1,103 @@
+"""What every network says of itself: its space, what distances in it are called, and what must be said of them."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+
+from evaluation.networks import NETWORKS, SPELLINGS
+
+Extra = Literal["cmmd", "inception_score"]
+
+
+class Naming(NamedTuple):
+    """What measures in a network's features are called: keys for programs, labels for readers.
+
+    `prefix` begins the keys of all other measures, `mark` follows their labels. Only published weights give the names
+    that published tables use.
+    """
+
+    frechet: tuple[str, str]
+    kernel: tuple[str, str]
+    prefix: str = ""
+    mark: str = ""
+
+
+class Network(Protocol):
+    """What turns pictures into features: `preprocess` runs in the loader's workers, calling it gives the rows.
+
+    Attributes:
+        name: as reports have it.
+        sha256: of the weights.
+        resize: how a picture comes to the network's size.
+        dim: numbers in a row of features.
+        naming: what distances in these features are called.
+        caveats: sentences that a reader of any such distance must know.
+        extras: measures beyond those of every network that are published for this one.
+    """
+
+    name: str
+    sha256: str
+    resize: str
+    dim: int
+    naming: Naming
+    caveats: tuple[str, ...]
+    extras: tuple[Extra, ...]
+
+    def preprocess(self, picture: Image.Image) -> torch.Tensor: ...
+
+    def __call__(self, batch: torch.Tensor) -> np.ndarray: ...
+
+
+class Given(NamedTuple):
+    """What a command line says of the network beside its name; a kind takes what concerns it."""
+
+    resize: str = "clean"
+    weights: str | None = None
+    device: str = "cpu"
+
+
+def open_network(name: str, resize: str = "clean", weights: str | None = None, device: str = "cpu") -> Network:
+    """The network of one of `NETWORKS`' spellings; ValueError says what is wrong or missing.
+
+    `resize` and `weights` are Inception's; see `inception.find_weights`.
+    """
+    kind, colon, source = name.partition(":")
+    if kind not in NETWORKS or bool(colon) != (":" in NETWORKS[kind].spelling) or (colon and not source):
+        raise ValueError(f"--network must be one of {SPELLINGS}, not {name!r}.")
+    module = importlib.import_module(f"evaluation.networks.{kind}")
+    return module.open_network(source, Given(resize, weights, device))
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """Where features live: the network, its weights, how pictures were brought to its size, and to which form before.
+
+    `size` is the side of the canonical form, 0 for pictures as they are.
+    """
+
+    network: str
+    sha256: str
+    resize: str
+    size: int = 0
+
+    def require(self, other: "FeatureSpace", what: str) -> None:
+        """ValueError unless both are the same: distances between two spaces mean nothing.
+
+        The network is known by its weights; what it is called, or where it lies, may differ.
+        """
+        if self.sha256 != other.sha256:
+            own, theirs = (f"{space.network} (weights {space.sha256[:12]}…)" for space in (self, other))
+            raise ValueError(f"{what} were taken with {theirs}, the pictures with {own}: take both alike.")
+        for key in ("resize", "size"):
+            if (own := getattr(self, key)) != (theirs := getattr(other, key)):
+                own, theirs = (value or "as they are" for value in (own, theirs))
+                raise ValueError(f"{what} were taken with {key} {theirs}, the pictures with {own}: take both alike.")
+
+
+def space_of(network: Network, size: int | None = None) -> FeatureSpace:
+    """The space of the network's features of pictures in the canonical form of `size`."""
+    return FeatureSpace(network.name, network.sha256, network.resize, size or 0)
