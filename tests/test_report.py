@@ -101,3 +101,14 @@ def test_show_prints_the_numbers_and_then_the_warnings(result: Report) -> None:
 )
 def test_digits(value: float, text: str) -> None:
     assert report.digits(value) == text
+
+
+def test_reports_of_older_versions_are_read(result: Report) -> None:
+    """They have a name in place of key and label."""
+    values = json.loads(result.to_json())
+    for measure in values["measures"]:
+        measure["name"] = measure.pop("label")
+        del measure["key"]
+    read = Report.from_dict(values)
+    assert [(one.key, one.label, one.value) for one in read.measures] == [("FID", "FID", 12.5), (EVIL, EVIL, 0.25)]
+    assert Report.from_dict(json.loads(result.to_json())) == Report.from_dict(json.loads(result.to_json()))

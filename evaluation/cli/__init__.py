@@ -1,1 +1,1 @@
-"""What the commands share: options, and errors as one sentence."""
+"""The options of each command, a file a command, and what all of them share. Nothing heavy is imported here."""

@@ -47,6 +47,8 @@ def open_priors(options: Options) -> Priors:
     """The priors of the checkpoint that are asked for; ValueError for one that it does not have."""
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = chosen_settings(options, model)
+    if not model.priors:
+        raise ValueError(f"The checkpoint {model.checkpoint} has no prior, so there is nothing to measure.")
     kinds = (settings.prior.kind,) if options.prior else model.priors
     if absent := set(kinds) - set(model.priors):
         has = ", ".join(model.priors)

@@ -32,12 +32,7 @@ PARTS = {
     "feature_extractor": CLIPImageProcessorPil,
 }
 CLIP_NAMING = Naming(("clip_fid", "CLIP-FID"), ("clip_kid", "CLIP-KID"), "clip_", " (CLIP)")
-JUDGE_NAMING = Naming(
-    ("judge_frechet_distance", "Fréchet distance (embedded judge)"),
-    ("judge_kernel_distance", "kernel distance (embedded judge)"),
-    "judge_",
-    " (embedded judge)",
-)
+JUDGE_NAMING = Naming.of_no_table("judge_", " (embedded judge)")
 ONLY_EMOJI = (
     "These distances are taken in the embedding space of {}, which saw only emoji: they are not FID and compare with "
     "nothing published."

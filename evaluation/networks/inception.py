@@ -33,12 +33,7 @@ PUBLISHED = {
 }
 BATCH_NORM_EPSILON = 0.001
 PUBLISHED_NAMING = Naming(("fid", "FID"), ("kid", "KID"))
-OTHER_NAMING = Naming(
-    ("unpublished_frechet_distance", "Fréchet distance (unpublished weights)"),
-    ("unpublished_kernel_distance", "kernel distance (unpublished weights)"),
-    "unpublished_",
-    " (unpublished weights)",
-)
+OTHER_NAMING = Naming.of_no_table("unpublished_", " (unpublished weights)")
 
 
 def find_weights(given: str | None = None) -> Path:

@@ -25,6 +25,13 @@ class Naming(NamedTuple):
     prefix: str = ""
     mark: str = ""
 
+    @classmethod
+    def of_no_table(cls, prefix: str, mark: str) -> "Naming":
+        """Of features whose distances compare with nothing published."""
+        frechet = f"{prefix}frechet_distance", f"Fréchet distance{mark}"
+        kernel = f"{prefix}kernel_distance", f"kernel distance{mark}"
+        return cls(frechet, kernel, prefix, mark)
+
 
 class Network(Protocol):
     """What turns pictures into features: `preprocess` runs in the loader's workers, calling it gives the rows.
