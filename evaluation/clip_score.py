@@ -1,4 +1,7 @@
-"""python -m evaluation.clip_score: see `evaluation.cli.clip_score`."""
+"""python -m evaluation.clip_score: how well pictures fit their captions, in the eyes of a CLIP.
+
+Its options are those of `evaluation.cli.clip_score`.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,7 @@
-"""python -m evaluation.collect: see `evaluation.cli.collect`."""
+"""python -m evaluation.collect: reports and drawn folders, in the order given, as one page.
+
+Its options are those of `evaluation.cli.collect`.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,7 @@
-"""python -m evaluation.compare A B [C …]: see `evaluation.cli.compare`."""
+"""python -m evaluation.compare A B [C …]: the same prompts and seeds for all, and what of the difference is chance.
+
+Its options are those of `evaluation.cli.compare`.
+"""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,6 +1,7 @@
-"""python -m evaluation.fid: see `evaluation.cli.fid`.
+"""python -m evaluation.fid: FID, KID, precision, recall, density, coverage and Inception score of a folder.
 
-One pass of the network gives the features that all measures share. Statistics are saved and reused as .npz.
+One pass of the network gives the features that all of them share. Statistics are saved and reused as .npz. Its options
+are those of `evaluation.cli.fid`.
 """
 
 import sys

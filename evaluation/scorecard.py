@@ -1,4 +1,7 @@
-"""python -m evaluation.scorecard: see `evaluation.cli.scorecard`."""
+"""python -m evaluation.scorecard: the quality table of a checkpoint that was trained on the emoji set.
+
+Its options are those of `evaluation.cli.scorecard`.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,7 @@
-"""python -m evaluation.ssim_psnr: see `evaluation.cli.ssim_psnr`."""
+"""python -m evaluation.ssim_psnr: SSIM, PSNR and LPIPS of pairs that mean something.
+
+Its options are those of `evaluation.cli.ssim_psnr`.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

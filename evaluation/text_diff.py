@@ -1,4 +1,7 @@
-"""python -m evaluation.text_diff: see `evaluation.cli.text_diff`."""
+"""python -m evaluation.text_diff: whether a text diff changes the style of a real picture, and leaves its concept.
+
+Its options are those of `evaluation.cli.text_diff`.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

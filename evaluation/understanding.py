@@ -1,4 +1,7 @@
-"""python -m evaluation.understanding: see `evaluation.cli.understanding`."""
+"""python -m evaluation.understanding: how often a checkpoint takes a prompt for the right thing, and pretends.
+
+Its options are those of `evaluation.cli.understanding`.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -22,7 +22,7 @@ from evaluation.metrics.frechet import Moments
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.clip import Clip
 from evaluation.networks.embedded import default_judge
-from evaluation.networks.network import Given, Naming, open_network, space_of
+from evaluation.networks.network import Naming, open_network, space_of
 from evaluation.networks.resizing import RESIZES
 
 ROOT = Path(__file__).parent.parent
@@ -68,9 +68,13 @@ def test_doors_from_python(folders: tuple[Path, Path], tiny_checkpoint: Path, tm
     alike = evaluation.compute_ssim_psnr(near, real, device="cpu")
     assert {"ssim", "psnr", "ssim_mean_colour", "psnr_unrelated"} <= {measure.key for measure in alike.measures}
     both = evaluation.compare_contestants(
-        str(near), str(real), out=tmp_path, clip=str(tiny_checkpoint), network=network, reference=real, **common
+        str(near), str(real), out=tmp_path, clip=str(tiny_checkpoint), network=network, reference=str(real), **common
     )
     assert {"clip_score", "clip_fid"} <= {contest.key for contest in both.contests}
+    with pytest.raises(ValueError, match="mode must be one of pairs, reconstruction"):
+        evaluation.compute_ssim_psnr(near, real, mode="pears")
+    with pytest.raises(ValueError, match="There is no protocol 'coco'"):
+        evaluation.compute_fid(near, real, protocol="coco")
     with pytest.raises(TypeError, match="netwrok"):
         evaluation.compute_fid(near, real, netwrok=network)
     with pytest.raises(ValueError, match="There is no folder"):
@@ -137,7 +141,7 @@ def test_a_network_is_one_file_and_one_line(
     folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = types.ModuleType("evaluation.networks.two")
-    module.open_network = lambda source, given: Two() if given == Given(device="cpu") else pytest.fail(str(given))
+    module.open_network = lambda source, given: Two() if given.device == "cpu" else pytest.fail(str(given))
     monkeypatch.setitem(sys.modules, "evaluation.networks.two", module)
     monkeypatch.setitem(networks.NETWORKS, "two", networks.Kind("two"))
     real, near = folders

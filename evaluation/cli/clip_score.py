@@ -20,7 +20,7 @@ The cosine of every picture and its caption, the caption's rank among a hundred,
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """What is measured, and with what.
 
     Attributes:

@@ -19,7 +19,7 @@ pictures, at even steps through the prompts, so that nobody picked them.
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """What is collected: `parts` are reports (.json) and drawn folders, `words` a paragraph under the title."""
 
     parts: tuple[Path, ...]

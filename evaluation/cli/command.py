@@ -9,8 +9,9 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeVar, get_args, get_origin
 
 import numpy as np
 
@@ -24,7 +25,35 @@ WORKERS = "processes that open pictures; default: as many as cores, up to 8"
 TABLES = ("key,label", "kind,key", "name,value", "kind,name")  # the last two of older versions
 
 
-Options = TypeVar("Options")
+Options = TypeVar("Options", bound="CommandOptions")
+
+
+@dataclass(frozen=True)
+class CommandOptions:
+    """What the options of all commands have in common, whether they come from a command line or from Python.
+
+    Texts become paths, paths texts and lists tuples where a field is of that kind. ValueError for a value that is not
+    among the field's choices.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _of_kind(field.name, field.type, getattr(self, field.name)))
+
+
+def _of_kind(name: str, kind: object, value: object) -> object:
+    """The value as the field of this kind has it."""
+    kinds = get_args(kind) or (kind,)
+    if isinstance(value, list | tuple):
+        return tuple(map(Path, value)) if Path in kinds else tuple(value)
+    if isinstance(value, str) and Path in kinds:
+        return Path(value)
+    if isinstance(value, Path) and str in kinds:
+        return str(value)
+    choices = [choice for one in (kind, *kinds) if get_origin(one) is Literal for choice in get_args(one)]
+    if choices and value is not None and value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
 
 
 class Refused(argparse.ArgumentTypeError, ValueError):
@@ -46,9 +75,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def parsed(parser: argparse.ArgumentParser, options: type[Options], argv: Sequence[str] | None) -> Options:
-    """The command line as the frozen options of a command; lists become tuples."""
-    values = vars(parser.parse_args(argv))
-    return options(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    """The command line as the frozen options of a command."""
+    return options(**vars(parser.parse_args(argv)))
 
 
 def add_measuring(

@@ -11,7 +11,7 @@ from evaluation.prompts import KINDS, SAMPLINGS, Sampling
 
 PROG = "python -m evaluation.compare"
 SUFFIXES = (".html", ".md", ".json", ".csv")
-DESCRIPTION = """the same prompts and seeds for all, and what of the difference is chance.
+DESCRIPTION = """The same prompts and seeds for all, and what of the difference is chance.
 
     python -m evaluation.compare emoji "emoji --steps 10,4,2" --prompts emoji --num 200 --out compared
     python -m evaluation.compare drawn/a drawn/b --reference photos --votes votes.csv --out compared
@@ -22,7 +22,7 @@ pictures and comparison.html, .md, .json and .csv; the same command resumes afte
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """What is compared, and with what; only the contestants and `out` must be named.
 
     Attributes:

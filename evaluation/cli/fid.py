@@ -14,7 +14,7 @@ GROUPS = 20
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """What is measured, and how.
 
     Attributes:

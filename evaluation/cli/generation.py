@@ -15,7 +15,7 @@ BATCH_SIZE = 8
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """Which prompts are drawn, with which checkpoint, into which folder.
 
     Attributes:

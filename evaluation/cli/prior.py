@@ -23,7 +23,7 @@ Beside them stands what no prior at all would reach: the caption's own text embe
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """Which prompts, and which priors of which checkpoint.
 
     Attributes:

@@ -25,7 +25,7 @@ interruption.
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """What is scored, and by what.
 
     Attributes:

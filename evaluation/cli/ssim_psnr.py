@@ -31,7 +31,7 @@ MODES: dict[Mode, str] = {
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """What is measured, and against what.
 
     Attributes:

@@ -25,7 +25,7 @@ picture, then the strengths) and the pictures; the same command resumes after an
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """What is moved, where to, and who judges.
 
     Attributes:

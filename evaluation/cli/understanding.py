@@ -19,7 +19,7 @@ DESCRIPTION = """How often a checkpoint takes a prompt for the right thing, and 
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(command.CommandOptions):
     """Which part of the list is asked, of which checkpoint.
 
     Attributes:

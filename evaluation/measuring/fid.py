@@ -18,7 +18,7 @@ from evaluation.networks.features import extract
 from evaluation.networks.network import Network, open_network, space_of
 from evaluation.pictures.image_folder import Found, measured_pictures
 from evaluation.pictures.manifest import read_manifest
-from evaluation.prompts.protocol import PROTOCOLS, Protocol
+from evaluation.prompts.protocol import Protocol, protocol_named
 from evaluation.reporting import report
 from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
@@ -89,7 +89,7 @@ def _plan(options: Options) -> Plan:
     if not own:
         resizes = resizes[:1]
     if options.protocol is not None:
-        protocol = PROTOCOLS[options.protocol]
+        protocol = protocol_named(options.protocol)
         if options.network != protocol.network or options.resize or size not in (None, protocol.size):
             raise ValueError(f"--protocol {options.protocol} fixes --network, --resize and --size: leave them out.")
         resizes, size = protocol.resizes, protocol.size
@@ -172,7 +172,7 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
         facts["generation"] = manifest.model_dump(mode="json")
     told = plan.left_out + [warning for one in passes for warning in one.warnings]
     if options.protocol is not None:
-        protocol = PROTOCOLS[options.protocol]
+        protocol = protocol_named(options.protocol)
         facts["protocol"] = options.protocol
         facts["published"] = {entry.model: entry.fid for entry in protocol.published}
         told += _beside(protocol, len(plan.paths), known_settings=manifest is not None)

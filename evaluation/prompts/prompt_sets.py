@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evaluation.prompts import SAMPLINGS, Sampling
-from evaluation.prompts.protocol import PROTOCOLS
+from evaluation.prompts.protocol import protocol_named
 from evaluation.prompts.sources import Prompt, read_source, settle_references
 
 
@@ -67,7 +67,7 @@ def read_chosen(source: str, num: int | None, seed: int, sampling: Sampling, pro
     """As `read_prompts`, with the number and the seed of a protocol, if any; ValueError for others beside it."""
     if protocol is None:
         return read_prompts(source, num, seed, sampling)
-    fixed = PROTOCOLS[protocol].pictures
+    fixed = protocol_named(protocol).pictures
     if num not in (None, fixed) or seed != 0:
         raise ValueError(f"{protocol} fixes {fixed:,} prompts of seed 0: leave out --num and --sampling-seed.")
     prompts = read_prompts(source, fixed, 0, sampling)
