@@ -1,6 +1,5 @@
 """Prompt sets: every kind of source, cleaned captions, samples by a fixed seed, errors of one sentence."""
 
-import argparse
 import csv
 import hashlib
 import json
@@ -11,9 +10,10 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from evaluation.cli.generation import parse
 from evaluation.pictures.manifest import Manifest, Row, write_manifest
-from evaluation.prompts import prompt_sets
-from evaluation.prompts.prompt_sets import read_prompts
+from evaluation.prompts import Sampling
+from evaluation.prompts.prompt_sets import PromptSet, read_chosen, read_prompts
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 needs_coco = pytest.mark.skipif(not (SHARED / "coco-mini").is_dir(), reason="../shared/coco-mini is not here")
@@ -86,7 +86,7 @@ def test_both_meanings_of_n_captions(coco: Path) -> None:
 
 
 @pytest.mark.parametrize("sampling", ["captions", "pictures"])
-def test_a_smaller_sample_begins_a_larger_one(coco: Path, sampling: prompt_sets.Sampling) -> None:
+def test_a_smaller_sample_begins_a_larger_one(coco: Path, sampling: Sampling) -> None:
     larger = read_prompts(f"coco:{coco}", 4, 1, sampling)
     assert read_prompts(f"coco:{coco}", 2, 1, sampling).prompts == larger.prompts[:2]
     assert larger.sha256 == read_prompts(f"coco:{coco}", 4, 1, sampling).sha256
@@ -121,8 +121,7 @@ def test_the_published_30k_list() -> None:
     assert sum(prompt.caption != row[2] for prompt, row in zip(found.prompts, rows, strict=True)) == 683
     with pytest.raises(ValueError, match="22,320 pictures to draw from, not 30,000"):
         read_prompts(str(file), 30_000, sampling="pictures")
-    options = parsed("--prompts", str(file), "--protocol", "coco30k-256")
-    by_protocol = prompt_sets.chosen_prompts(options)
+    by_protocol = chosen("--prompts", str(file), "--protocol", "coco30k-256")
     assert set(by_protocol.prompts) == set(found.prompts) and by_protocol.sampling["protocol"] == "coco30k-256"
 
 
@@ -383,15 +382,15 @@ def test_captions_of_unknown_pictures_cannot_be_one_a_picture(tmp_path: Path) ->
         read_prompts(str(file), sampling="pictures")
 
 
-def parsed(*arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    prompt_sets.add_arguments(parser)
-    return parser.parse_args(arguments)
+def chosen(*arguments: str) -> PromptSet:
+    """The prompts that a command line asks for."""
+    options = parse([*arguments, "--out", "anywhere"])
+    return read_chosen(options.prompts, options.num, options.sampling_seed, options.sampling, options.protocol)
 
 
 def test_a_protocol_fixes_the_sample(coco: Path) -> None:
     for other in (["--num", "100"], ["--sampling-seed", "1"]):
         with pytest.raises(ValueError, match="coco30k-256 fixes 30,000 prompts of seed 0"):
-            prompt_sets.chosen_prompts(parsed("--prompts", f"coco:{coco}", "--protocol", "coco30k-256", *other))
+            chosen("--prompts", f"coco:{coco}", "--protocol", "coco30k-256", *other)
     with pytest.raises(ValueError, match="20 captions to draw from, not 30,000"):
-        prompt_sets.chosen_prompts(parsed("--prompts", f"coco:{coco}", "--protocol", "coco30k-256"))
+        chosen("--prompts", f"coco:{coco}", "--protocol", "coco30k-256")
