@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _turn(name: str, tree: Path, place: Path, options: argparse.Namespace) -> dict:
-    """Seconds and results of one tree, in a process of its own."""
+    """Return seconds and results of one tree, in a process of its own."""
     given = {"places": PLACES[name], "pictures": options.pictures, "dim": options.dim, "threads": options.threads}
     command = [sys.executable, "-P", str(TURN), json.dumps(given | {"folder": str(place)})]
     environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": str(options.threads)}
@@ -87,7 +87,7 @@ def _turn(name: str, tree: Path, place: Path, options: argparse.Namespace) -> di
 
 
 def _count(results: dict[str, list[dict]]) -> int:
-    """How many differences each tree tested; ValueError unless as many."""
+    """Count the differences that each tree tested; ValueError unless as many."""
     counts = {len(found[0]["found"]) for found in results.values()}
     if len(counts) != 1:
         raise ValueError(f"The trees tested {' and '.join(map(str, counts))} differences.")

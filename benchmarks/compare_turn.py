@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def made_features(n: int, dim: int) -> dict[str, np.ndarray]:
-    """Features of each side: correlated noise, whose mean is a little farther away from side to side."""
+    """Make the features of each side: correlated noise, whose mean is a little farther away from side to side."""
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(dim, dim)).astype(np.float32) / dim**0.5
     return {name: rng.normal(0.03 * shift, 1, (n, dim)).astype(np.float32) @ mixing for shift, name in enumerate(SIDES)}
@@ -67,7 +67,7 @@ class Clip:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows brought to length 1."""
+    """Bring rows to length 1."""
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -88,7 +88,7 @@ def hand_over(
 
 
 def made_network(module: ModuleType, dim: int) -> object:
-    """The published Inception in name; its features are given."""
+    """Return the published Inception in name; its features are given."""
 
     class Given(module.Inception):
         sha256, published, resize = "0" * 64, True, "clean"
@@ -101,7 +101,7 @@ def made_network(module: ModuleType, dim: int) -> object:
 
 
 def made_contestant(modules: dict[str, ModuleType], name: str, folder: Path, n: int) -> object:
-    """A contestant as if it had been drawn: n prompts, each its own."""
+    """Return a contestant as if it had been drawn: n prompts, each its own."""
     row, manifest = modules["manifest"].Row, modules["manifest"].Manifest
     rows = tuple(row(file=f"{index}.png", id=str(index), caption=f"caption {index}", seed=index) for index in range(n))
     numbers = {"pictures": n, "seed": 0, "picture_size": 256, "batch_size": 1, "compiled": False, "threads": 1}
