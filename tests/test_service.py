@@ -22,13 +22,13 @@ from dalle2.serving import service as rooms
 from dalle2.serving import uploads
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import words
-from dalle2.serving.manner import RETRACING
+from dalle2.serving.manner import RETRACING, REWORDING
 from dalle2.serving.pace import Job, Pace, Turn
 from dalle2.serving.queue import Queue
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_own, open_picture, read_record
-from dalle2.settings import MAX_SEED, OnStep, Settings
+from dalle2.settings import MAX_SEED, OnStep, Settings, Step
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import literal
 
@@ -296,6 +296,57 @@ def test_a_slow_turn_is_told_to_be_slow_and_kinds_are_told_apart() -> None:
     clock.now += 8
     without.end()
     assert Turn(Job("captions", (), 1), pace).left() == pytest.approx(8)
+
+
+def restyle(turn: Turn, clock: Clock, pictures: int) -> list[tuple[float, float]]:
+    """Run a text diff's steps in the order in which it reports them -> (seconds passed, seconds left) after each."""
+    begun, told = clock.now, []
+    steps = [("inversion", 50, 0.1), ("prior", pictures, 0.3)]
+    steps += [("decoder", 50, 0.05), ("upsampler", 3, 0.4)] * pictures
+    done: dict[str, int] = {}
+    for stage, count, seconds in steps:
+        turn.begin()  # as before each call of a network
+        for _ in range(count):
+            clock.now += seconds
+            done[stage] = done.get(stage, 0) + 1
+            turn.step(stage, done[stage])
+            told.append((clock.now - begun, turn.left()))
+    turn.end()
+    return told
+
+
+def test_the_time_left_of_a_restyling_is_right_within_a_third(quick: Settings) -> None:
+    settings = quick.rewording()
+    clock = Clock()
+    pace = Pace(clock)
+    run(Turn(Job("free", (("prior", 4), ("decoder", 5), ("upsampler", 2)), 4), pace), clock, 4)
+
+    def turn(pictures: int) -> Turn:
+        return Turn(Job("restyling", REWORDING.steps(settings, pictures), 1), pace)
+
+    assert turn(6).left() is not None  # known by the other stages before there was any
+    restyle(turn(6), clock, 6)
+    for pictures in (6, 2, 12):
+        asked = turn(pictures)
+        before = asked.left()
+        told = restyle(asked, clock, pictures)
+        whole = told[-1][0]
+        assert before == pytest.approx(whole, rel=0.3)
+        assert all(left == pytest.approx(whole - passed, rel=0.3, abs=1.5) for passed, left in told)
+
+
+@pytest.mark.parametrize("way", ["prior", "slerp"])
+def test_a_restyling_takes_the_steps_that_its_estimate_counts(model: UnclipModel, quick: Settings, way: str) -> None:
+    settings, totals, last = quick.rewording(), {}, {}
+    picture = Image.new("RGB", (16, 16), "teal")
+
+    def on_step(step: Step) -> None:
+        totals[step.stage], last[step.stage] = step.total, step.index
+
+    how = {"seed": 1, "strengths": [0.0, 0.5, 1.0], "settings": settings, "on_step": on_step, "way": way}
+    model.text_diff(picture, "a dog", **how)
+    manner = REWORDING if way == "prior" else REWORDING.from_picture()
+    assert dict(manner.steps(settings, 3)) == totals == last
 
 
 def test_a_visitor_in_the_queue_is_told_when_the_own_pictures_come(model: UnclipModel) -> None:

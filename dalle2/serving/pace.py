@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 SMOOTHING = 0.5  # the share of the newest measurement in an estimate
 # A batch of n pictures takes about as long as OVERHEAD + n of what one more picture adds, until both are known.
 OVERHEAD = 1.5
+ALIKE = {"inversion": "decoder"}  # the way back runs the decoder twice a step, as often as guidance does
 REST = ""  # the stage after the last step: saving, signing, and whatever tells of no steps
 
 
@@ -48,19 +49,21 @@ class Pace:
 
     def _of(self, job: Job, stage: str) -> float | None:
         """Seconds a step, from jobs of the same kind, else of any; of the same number of pictures, else scaled."""
-        known = self._known.get((job.kind, stage))
+        known = self._known.get((job.kind, stage)) or (None if stage == REST else self._of_any_kind(stage))
         if not known:
-            if stage == REST:
-                return None
-            known = next((rates for (_, name), rates in self._known.items() if name == stage), None)
-            if not known:
-                return None
+            return None
         near = sorted(known, key=lambda pictures: abs(pictures - job.pictures))[:2]
         if len(near) == 1 or near[0] == job.pictures:
             return known[near[0]] * (OVERHEAD + job.pictures) / (OVERHEAD + near[0])
         slope = (known[near[1]] - known[near[0]]) / (near[1] - near[0])
         least = known[near[0]] * min(1.0, job.pictures / near[0])
         return max(known[near[0]] + slope * (job.pictures - near[0]), least)
+
+    def _of_any_kind(self, stage: str) -> dict[int, float] | None:
+        for alike in (stage, ALIKE.get(stage)):
+            if rates := next((rates for (_, name), rates in self._known.items() if name == alike), None):
+                return rates
+        return None
 
 
 @dataclass
@@ -73,7 +76,7 @@ class Turn:
     _found: dict[str, tuple[int, float]] = field(default_factory=dict)  # stage -> pictures at once, seconds a step
     _together: int = 0
     _begun: float | None = None
-    _stage_begun: float = 0.0
+    _spent: dict[str, float] = field(default_factory=dict)  # stage -> seconds
     _last: float = 0.0
 
     @property
@@ -83,17 +86,18 @@ class Turn:
 
     def begin(self, together: int = 0) -> None:
         """Its first stage, or another after a pause, begins now, in a batch of so many pictures: by default its own."""
-        self._stage_begun = self._last = self.pace.clock()
-        self._begun = self._stage_begun if self._begun is None else self._begun
+        self._last = self.pace.clock()
+        self._begun = self._last if self._begun is None else self._begun
         self._together = together or self.job.pictures
 
     def step(self, stage: str, index: int) -> None:
-        """Step `index`, counted from 1, of this stage is done."""
-        self._last = self.pace.clock()
+        """Step `index`, counted from 1, of this stage is done; steps of several stages may alternate."""
+        now = self.pace.clock()
+        self._spent[stage] = self._spent.get(stage, 0.0) + now - self._last
+        self._last = now
         self._done[stage] = index
         if index == dict(self.job.stages).get(stage):
-            self._found[stage] = (self._together, (self._last - self._stage_begun) / index)
-            self._stage_begun = self._last
+            self._found[stage] = (self._together, self._spent[stage] / index)
 
     def end(self) -> None:
         """The whole job is done: others can be told by it how long theirs will take."""

@@ -68,9 +68,10 @@ class Service(Catalogue):
             seeds = seeds_of(seed, count, most)
         except ValueError as error:
             raise Refusal(str(error)) from error
-        stages = tuple((name, 0, stage.num_inference_steps) for name, stage in manner.rows(chosen).items())
+        stages = tuple((name, 0, steps) for name, steps in manner.steps(chosen, len(seeds)))
         kind = f"{model.checkpoint} {manner.kind or manner.adapted} {' '.join(manner.stages)}"
-        turn, shared = Turn(job_of(kind, stages, len(seeds)), self._pace), self._shared[model.checkpoint]
+        job = job_of(kind, stages, 1 if manner.one_by_one else len(seeds))
+        turn, shared = Turn(job, self._pace), self._shared[model.checkpoint]
         yield from self._stream(Drawing(seeds, stages), turn, lambda on_step: task(shared, seeds, chosen, on_step))
 
     def describe(self, picture: Image.Image, num: int, checkpoint: str | None = None) -> Iterator[Drawing]:

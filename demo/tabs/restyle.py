@@ -32,6 +32,10 @@ def build(desk: Desk) -> None:
     with desk.tab("restyle", "Restyle", "改写"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
+            desk.photographs(
+                "This checkpoint knows {} only: restyle a drawing. A photograph loses what it shows.",
+                "这个模型只认识{}：请改写图画。照片会失去原来的内容。",
+            )
             new = gr.Textbox(
                 "",
                 label=say("What it should become", "变成什么"),
@@ -98,7 +102,7 @@ def build(desk: Desk) -> None:
                 settings,
                 checkpoint,
                 most=MAX_FRAMES,
-                manner=REWORDING,
+                manner=REWORDING if way == "prior" else REWORDING.from_picture(),
             )
 
         strength = Both("Strength", "强度").for_visitor(request)
