@@ -20,15 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
     each = "one for all stages, or one for each with commas between them (prior, decoder, upsampler)"
     parser.add_argument("--draft", action="store_true", help="four network steps in all: fastest")
-    parser.add_argument("--steps", help=f"denoising steps: {each}, as 25,25,7")
-    parser.add_argument("--guidance", help="guidance scale: one value, or two, as 4,8, for prior and decoder")
-    against = "what the pictures should not show, wherever a stage is guided"
+    parser.add_argument("--steps", help=f"denoising steps: {each}, such as 25,25,7")
+    parser.add_argument("--guidance", help="guidance scale: one value, or two for prior and decoder, such as 4,8")
+    against = "what the pictures should not show; needs guidance"
     parser.add_argument("--negative", dest="negative_prompt", metavar="TEXT", help=against)
     known = ", ".join(SCHEDULERS)
-    parser.add_argument("--scheduler", help=f"{known}: {each}, as ddim,dpm++,unclip")
-    parser.add_argument("--prior", choices=PRIORS, help="which kind of prior; default: the checkpoint's own choice")
-    parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
-    parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
+    parser.add_argument("--scheduler", help=f"{known}: {each}, such as ddim,dpm++,unclip")
+    parser.add_argument("--prior", choices=PRIORS, help="kind of prior; default: the checkpoint's own")
+    parser.add_argument("--device", help="cpu or cuda; default: cuda if available")
+    parser.add_argument("--dtype", choices=DTYPES, help="precision of the networks; default float32")
     parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
 
 

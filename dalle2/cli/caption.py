@@ -40,7 +40,7 @@ def request(options: argparse.Namespace) -> "Caption":
 
 COMMAND = Command(
     "caption",
-    "what each PICTURE shows, in words, the nearest caption first",
+    "captions of each PICTURE, the best first",
     add,
     check,
     request,

@@ -16,7 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_picture(parser)
     axes = [2**power for power in range(9)]
     parser.add_argument("--axes", type=kinds.numbers(int), default=axes, help="with commas; default 1,2,4 to 256")
-    whose = "whose axes; default: what the prior imagines"
+    whose = "whose axes; default: of what the prior draws"
     parser.add_argument("--pictures", metavar="FOLDER", help=whose)
 
 

@@ -49,7 +49,7 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     understood = literal(prompt) if options.literal else model.understand(prompt)
     if not understood.known:
         choice = "Draw one of what it knows" if understood.nearest else "Name another thing (--negative: what to avoid)"
-        raise ValueError(f"{sentence(understood)} {choice}, or draw the very words with --literal.")
+        raise ValueError(f"{sentence(understood)} {choice}, or use the prompt exactly as written with --literal.")
     if said := sentence(understood):
         tqdm.write(said, file=sys.stderr)
     _check_size(options, model)

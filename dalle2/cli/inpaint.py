@@ -37,7 +37,7 @@ def request(options: argparse.Namespace) -> "Inpaint":
 
 COMMAND = Command(
     "inpaint",
-    "PICTURE with what is white in the mask painted anew",
+    "PICTURE, repainted where the mask is white",
     add,
     check,
     request,

@@ -15,7 +15,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT")
     parser.add_argument("--frames", type=kinds.whole, default=8, help="default 8; -o way.gif or way.mp4: a film")
     parser.add_argument("--noise", choices=("fixed", "slerp"), default="fixed", help="slerp: the pictures' own")
-    parser.add_argument("--loop", action="store_true", help="lead back to the first end")
+    parser.add_argument("--loop", action="store_true", help="return to the first one at the end")
 
 
 def check(options: argparse.Namespace) -> None:
@@ -35,7 +35,7 @@ def request(options: argparse.Namespace) -> "Interpolate":
 
 COMMAND = Command(
     "interpolate",
-    "the way through two or more pictures or prompts",
+    "the transition between two or more pictures or prompts",
     add,
     check,
     request,

@@ -30,7 +30,7 @@ def request(options: argparse.Namespace) -> "Mix":
 
 COMMAND = Command(
     "mix",
-    "pictures and prompts at once, by weight, as cat.png=0.7 'a robot'=0.3",
+    "pictures and prompts mixed by weight, such as cat.png=0.7 'a robot'=0.3",
     add,
     check,
     request,

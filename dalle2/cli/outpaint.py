@@ -15,8 +15,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_picture(parser)
     add_count(parser)
     add_prompt(parser)
-    parser.add_argument("--share", type=float, default=0.5, help="of the side that PICTURE covers; default 0.5")
-    place = "where it stands: 0,0 is left and top; default 0.5,0.5"
+    parser.add_argument("--share", type=float, default=0.5, help="of the new side, for PICTURE; default 0.5")
+    place = "where PICTURE is placed: 0,0 is top left; default 0.5,0.5"
     parser.add_argument("--anchor", type=kinds.numbers(float), default=[0.5, 0.5], help=place)
 
 
@@ -31,7 +31,7 @@ def request(options: argparse.Namespace) -> "Outpaint":
 
 COMMAND = Command(
     "outpaint",
-    "the world around PICTURE",
+    "PICTURE made smaller, with its surroundings painted",
     add,
     check_picture,
     request,

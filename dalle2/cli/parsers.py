@@ -140,11 +140,11 @@ def _prompt_parser() -> Parser:
 
 
 def _add_out(parser: Parser) -> None:
-    where = "a name ending in .png, or a folder, new or not; default: the current folder, in files named by"
+    where = "a file name, or a folder, which may be new; default: the current folder, with files named by"
     parser.add_argument("-o", "--out", default=".", metavar="DIR_OR_FILE", help=f"{where} prompt or task, and seed")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that have the name already")
-    parser.add_argument("--size", type=kinds.whole, choices=SIZES, help="pixels a side, by the upsampler once more")
-    forms = "default: png, or what the file's name ends in; transparent: a PNG without its even background"
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files of the same name")
+    parser.add_argument("--size", type=kinds.whole, choices=SIZES, help="pixels per side, enlarged by the upsampler")
+    forms = "default: by the file's name, otherwise png; transparent: a PNG without its plain background"
     parser.add_argument("--format", choices=FORMS, help=forms)
 
 

@@ -23,7 +23,7 @@ def request(options: argparse.Namespace) -> "Steps":
 
 COMMAND = Command(
     "steps",
-    "what is predicted at each step for PROMPT",
+    "the picture that is predicted at each step for PROMPT",
     add,
     check_words,
     request,

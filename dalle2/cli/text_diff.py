@@ -15,9 +15,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     """A picture, the texts that it is moved by, and how far."""
     add_picture(parser)
     parser.add_argument("--to", required=True, metavar="TEXT", help="what it should become")
-    old = "what it is; default: nothing said"
+    old = "what it is now; default: not said"
     parser.add_argument("--from", dest="old", metavar="TEXT", help=old)
-    parser.add_argument("--way", choices=STRENGTHS, help="prior: it tells the picture anew; slerp: the paper's way")
+    parser.add_argument(
+        "--way", choices=STRENGTHS, help="prior: the prior rewrites the picture; slerp: the paper's method"
+    )
     shown = "from 0 to 1, with commas; default: some that show the way well"
     parser.add_argument("--strengths", type=kinds.numbers(float), help=shown)
 
@@ -39,7 +41,7 @@ def request(options: argparse.Namespace) -> "TextDiff":
 
 COMMAND = Command(
     "text_diff",
-    "PICTURE moved toward what a text says",
+    "PICTURE changed toward what a text says",
     add,
     check,
     request,

@@ -12,10 +12,10 @@ from dalle2.settings import check_prompt
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The prompt, or the picture to draw again."""
-    parser.add_argument("prompt", nargs="*", metavar="PROMPT", help='what the pictures should show, as "a cat face"')
+    parser.add_argument("prompt", nargs="*", metavar="PROMPT", help='what to draw, such as "a cat face"')
     add_count(parser)
-    parser.add_argument("--from", dest="source", metavar="PICTURE", help="draw this PNG or SVG again, from its record")
-    said = "draw the very words, without looking for what the checkpoint knows"
+    parser.add_argument("--from", dest="source", metavar="PICTURE", help="redraw this PNG or SVG from its record")
+    said = "use the prompt exactly as written, without looking for what the checkpoint knows"
     parser.add_argument("--literal", action="store_true", help=said)
 
 
