@@ -154,7 +154,7 @@ def _pure(around: np.ndarray, seam: int) -> tuple[np.ndarray, np.ndarray]:
     pure = (distance > seam) | (thin[parts] & (distance == ndimage.maximum_filter(distance, 3)))
     around = around | speck[parts]
     if not (pure & ~around).any():
-        raise ValueError("There is nothing but background in the picture.")
+        raise ValueError("The picture is nothing but background.")
     return pure & ~around, around
 
 

@@ -93,7 +93,7 @@ def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
 def to_mask(mask: Image.Image) -> Image.Image:
     """Turn a mask of any mode without transparency into mode L: white is repainted, black is kept, grey blends."""
     if mask.has_transparency_data and any(to_rgba(mask).getchannel("A").histogram()[:255]):
-        raise ValueError("The mask is transparent in places: give one in which what to repaint is white.")
+        raise ValueError("The mask is transparent in places: give one that is white where the picture is repainted.")
     return to_rgb(mask).convert("L")
 
 

@@ -265,7 +265,8 @@ class Settings:
         """These settings; ValueError where a negative prompt has no effect, because none of these stages is guided."""
         if self.negative_prompt and not any(stage.guided for name, stage in self.stages.items() if name in stages):
             raise ValueError(
-                "The negative prompt has no effect, for nothing is guided here: guide by more than 1, or leave it out."
+                "The negative prompt has no effect, because nothing is guided here: set a guidance above 1, or leave "
+                "it out."
             )
         return self
 

@@ -85,9 +85,9 @@ def keep(votes: Votes, pair: Pair | None, given: Mapping[str, str], keep_prompt:
     if pair is None:
         raise Refusal("There is nothing to vote on: draw a pair first, each takes one vote.")
     if not given:
-        raise Refusal("Answer one question at least, or choose to see which is which without a vote.")
+        raise Refusal("Answer at least one question, or see which is which without a vote.")
     if "diversity" in given and len(pair.a.pictures) < 2:
-        raise Refusal("How diverse one picture is cannot be told: draw two or more a side, or leave that one out.")
+        raise Refusal("One picture has no diversity: draw two or more per side, or leave that question out.")
     prompt = pair.prompt if keep_prompt is True else None
     try:
         votes.add([Vote(asked, pair.a.name, pair.b.name, won, pair.seed, prompt) for asked, won in given.items()])

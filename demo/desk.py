@@ -15,9 +15,10 @@ from dalle2.serving.limits import MAX_PICTURES
 from dalle2.serving.manner import FREE, RETRACING, Manner
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
-from dalle2.serving.uploads import read_record
+from dalle2.serving.uploads import open_picture, read_record
 from demo.choices import Choices, presets
 from demo.gradio_internals import Page, drawn_by_parent, set_prop, update_props
+from demo.hints import Hint
 from demo.interface import described
 from demo.language import Both, Words, refused
 from demo.pictures import Pictures
@@ -169,6 +170,7 @@ class Desk:
             checkpoint=self.checkpoint.value,
             compared=compared,
             board=f"board-{len(self._senders)}",
+            licences={name: self.service.licence(name) for name in self.service.checkpoints},
             files=self.files,
         )
         if walls:
@@ -176,6 +178,19 @@ class Desk:
             self.checkpoint.change(None, self.checkpoint, pictures, js=js, **HERE)
         self.sends(pictures)
         return pictures
+
+    def photographs(self, en: str, zh: str) -> None:
+        """Say beforehand what becomes of a photograph, for checkpoints that draw one kind of thing, which is `{}`."""
+        subjects = {name: self.service.model(name).subject for name in self.service.checkpoints}
+        texts = {
+            name: Both(en.format(one.get("en", "")), zh.format(one.get("zh") or one.get("en", "")))
+            for name, one in subjects.items()
+            if one
+        }
+        if texts:
+            hint = Hint(texts, self.checkpoint.value)
+            js = f"checkpoint => {update_props(hint, 'checkpoint')}"
+            self.checkpoint.change(None, self.checkpoint, hint, js=js, **HERE)
 
     def count(self, value: int = DEFAULT_PICTURES) -> gr.Slider:
         """How many pictures."""
@@ -258,6 +273,8 @@ class Desk:
         Inputs and outputs are without the checkpoint, which comes last, and the progress line.
         """
         own = [component for component in inputs if isinstance(component, OwnPicture)]
+        for place in own:
+            place.upload(_checked, [place, bench.status], [place, bench.status], **HERE)
         for board in (component for component in outputs if isinstance(component, Pictures)):
             js = f"(...own) => {{ (window.sources ??= {{}})[{json.dumps(board.board)}] = own; }}"
             bench.draw.click(None, own, None, js=js, **HERE)
@@ -274,6 +291,15 @@ class Desk:
         )
         drawn.failure(None, bench.status, bench.status, js=END, **HERE)
         bench.stop.click(None, None, None, cancels=[drawn], **HERE)
+
+
+def _checked(path: str | None, line: dict[str, Any] | None, request: gr.Request) -> tuple[Any, Any]:
+    """What cannot be opened is refused when it is chosen, in the progress line, and not only when it is drawn from."""
+    try:
+        open_picture(path)
+    except Refusal as refusal:
+        return None, status("refused", refused(refusal, request))
+    return gr.skip(), status("idle", HINT) if line and line["state"] == "refused" else gr.skip()
 
 
 def answers(

@@ -14,7 +14,7 @@ from demo.gradio_internals import FILE_ROUTE, PREVIEW_TAGS
 
 CARD = Path(__file__).with_name("card.png")
 TITLE = "Open DALL·E 2"
-WORDS = "Say what you would like to see, then vary it, mix it, morph it: an open DALL·E 2 (unCLIP) that runs anywhere."
+WORDS = "Describe a picture, then vary, mix or morph it: an open DALL·E 2 (unCLIP) that runs anywhere."
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]

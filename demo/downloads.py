@@ -92,9 +92,9 @@ def _downloading(desk: Desk, cache: str) -> Any:
         """
         try:
             if form not in FORMS:
-                raise Refusal(f"There is no form {form}: choose one of {', '.join(FORMS)}.")
+                raise Refusal(f"There is no format {form}: choose one of {', '.join(FORMS)}.")
             if not pictures or len(pictures) > MAX_FRAMES:
-                raise Refusal(f"Hand over 1 to {MAX_FRAMES} pictures, not {len(pictures or ())}.")
+                raise Refusal(f"Send 1 to {MAX_FRAMES} pictures, not {len(pictures or ())}.")
             named = [(_name(path), open_own(path)) for path in pictures]
             side = _side(form)
             if side and min(named[0][1].size) < side and "enhance" in service.model(checkpoint).capabilities:

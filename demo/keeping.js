@@ -25,6 +25,19 @@
   const tell = () => window.dispatchEvent(new Event("kept"));
   const blob = async file => file?.url ? (await fetch(file.url)).blob() : null;
 
+  // What a source picture shows: the prompt in its PNG's record, or the name of a visitor's own file.
+  async function named(source, file) {
+    if (!source) return "";
+    const text = new TextDecoder("latin1").decode(await source.slice(0, 65536).arrayBuffer());
+    const found = /tEXtparameters\0(\{.*\})/.exec(text);
+    try {
+      const { prompt, new: become } = JSON.parse(found[1]);
+      return prompt || become || "";
+    } catch {
+      return found ? "" : (file.orig_name || "").replace(/\.\w+$/, "");
+    }
+  }
+
   async function all() {
     const entries = await store("readonly", drawn => drawn.getAll());
     for (const { record } of entries.flatMap(entry => entry.frames)) record.task = FORMER[record.task] ?? record.task;
@@ -54,7 +67,8 @@
     const pictures = await Promise.all(detail.pictures.map(async ({ image, caption, record }) =>
       ({ blob: await blob(image), name: image.orig_name, caption, record })));
     const entries = detail.film ? [pictures] : pictures.map(picture => [picture]);
-    await put(entries.map(frames => ({ time, starred: false, frames, sources })));
+    const subject = (await Promise.all(sources.map((source, i) => named(source, detail.sources[i])))).filter(Boolean).join(" + ");
+    await put(entries.map(frames => ({ time, starred: false, frames, sources, subject })));
   });
 
   // What an earlier version kept: small pictures without their files.

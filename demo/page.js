@@ -53,6 +53,32 @@
   const changes = { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "aria-selected"] };
   new MutationObserver(follow).observe(document.body, changes);
 
+  // What is no picture, or too large, is refused where it is chosen or dropped: Gradio would show a toast for each.
+  const zh = navigator.language.startsWith("zh");
+  const megabytes = window.mostBytes / 1e6;
+  const NOT_ONE = zh ? "这不是图片：请给出 PNG、JPEG、WEBP、GIF、BMP 或 AVIF 文件。"
+    : "This is not a picture: give a PNG, JPEG, WEBP, GIF, BMP or AVIF file.";
+  const TOO_LARGE = zh ? `图片文件超过 ${megabytes} MB：请先缩小。` : `The picture's file is larger than ${megabytes} MB: make it smaller.`;
+  const wrong = file => !file.type.startsWith("image/") ? NOT_ONE : file.size > window.mostBytes ? TOO_LARGE : "";
+  function choose(event) {
+    const box = event.target.closest?.(".own-picture"), line = box?.closest(".task")?.querySelector(".status");
+    const files = event.type === "drop" ? event.dataTransfer?.files : event.target.files;
+    if (!line || !files?.length) return;
+    const sentence = [...files].map(wrong).find(Boolean), text = line.querySelector("p");
+    if (sentence) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (event.type === "change") event.target.value = "";
+      line.dataset.before ??= JSON.stringify([line.className, text.textContent]);
+      line.className = "status refused";
+      text.textContent = sentence;
+    } else if (line.dataset.before) {
+      [line.className, text.textContent] = JSON.parse(line.dataset.before);
+      delete line.dataset.before;
+    }
+  }
+  for (const kind of ["change", "drop"]) document.addEventListener(kind, choose, true);
+
   document.addEventListener("input", ({ target }) => {
     if (target.matches?.("input.ours")) target.style.setProperty("--fill", (target.value - target.min) / (target.max - target.min));
   });

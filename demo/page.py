@@ -29,7 +29,7 @@ TITLE = """${(() => {
   const zh = navigator.language.startsWith("zh"), said = drawn[checkpoint];
   const what = said ? `<strong>${zh ? said.zh : said.en}</strong> ` : "";
   const how = zh ? "写下想看的画面，再变化、混合、过渡。"
-    : "Say what you would like to see, then vary, mix or morph it.";
+    : "Describe a picture, then vary, mix or morph it.";
   return `<h1>Open DALL·E 2</h1><p>${what}${how}</p>`;
 })()}"""
 
@@ -93,9 +93,8 @@ def _drawn(model: Any) -> dict[str, str] | None:
     side, many = model.picture_size, len(model.styles)
     en, zh = model.subject.get("en", ""), model.subject.get("zh") or model.subject.get("en", "")
     styles = Both(f" in {_number(many)} styles", f"，{many} 种风格") if many > 1 else Both("", "")
-    return Both(
-        f"Draws {en}{styles.en}, {side} × {side} pixels.", f"只画{zh}{styles.zh}，{side} × {side} 像素。"
-    )._asdict()
+    size = f"{side}\u00a0×\u00a0{side}"  # on one line
+    return Both(f"Draws {en}{styles.en}, {size}\u00a0pixels.", f"只画{zh}{styles.zh}，{size} 像素。")._asdict()
 
 
 def _number(many: int) -> str:
@@ -107,4 +106,5 @@ def _scripts(service: Service) -> str:
     folder = Path(__file__).parent
     functions = [(folder / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
     called = "".join(f"({function})();\n" for function in (gradio_internals.SCRIPT, *functions))
-    return f"() => {{\nwindow.presets = {json.dumps(presets(service, FREE))};\n{called}}}"
+    limits = f"window.mostBytes = {MAX_UPLOAD_BYTES};\nwindow.presets = {json.dumps(presets(service, FREE))};"
+    return f"() => {{\n{limits}\n{called}}}"

@@ -11,6 +11,8 @@ function enlarge(index) {
   const caption = document.createElement("p");
   caption.textContent = pictures()[index].caption;
   const ways = figure.querySelector(".ways")?.cloneNode(true);
+  const licence = element.querySelector(".licence");
+  if (ways && licence) ways.append(Object.assign(document.createElement("p"), { className: "licence", textContent: licence.textContent }));
   element.querySelector(".large").replaceChildren(figure.querySelector("img").cloneNode(), caption, ...(ways ? [ways] : []));
   const dialog = element.querySelector("dialog");
   if (!dialog.open) dialog.showModal();
@@ -81,6 +83,7 @@ element.addEventListener("click", event => {
       return dialog.close();
     case "sample": {
       const { checkpoint, walls } = props, language = navigator.language.startsWith("zh") ? "zh" : "en";
+      window.sampled = true; // its seed is for this once
       window.parcel = { way: "sample", record: walls[checkpoint][language][index].record };
       return trigger("send");
     }

@@ -49,6 +49,7 @@ class Pictures(gr.HTML):
         checkpoint: str = "",
         compared: bool = False,
         board: str = "",
+        licences: Mapping[str, str] | None = None,
         files: Files | None = None,
         visible: bool = True,
         render: bool = True,
@@ -68,6 +69,7 @@ class Pictures(gr.HTML):
             checkpoint=checkpoint,
             compared=compared,
             board=board,  # under which the page keeps what the pictures were made from
+            licences=licences or {},  # by checkpoint
             before="",
             shown=0,
             playing=False,
@@ -75,7 +77,7 @@ class Pictures(gr.HTML):
             empty=empty._asdict(),
         )
         # Gradio asks for every argument, and takes one that nobody has set for an event that our script names.
-        self.checkpoint, self.compared, self.board = checkpoint, compared, board
+        self.checkpoint, self.compared, self.board, self.licences = checkpoint, compared, board, licences
         self._files = Files() if files is None else files
 
     def preprocess(self, payload: Album | None) -> list[str]:

@@ -80,7 +80,7 @@ def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, A
     estimate = "" if left is None else say(Both(f", about {_time(left)} left", f"，大约还需 {_time(left)}"))
     if drawing.ahead:
         ahead = drawing.ahead
-        line = Both(f"{ahead} before you in the line{estimate}", f"前面还有 {ahead} 位{estimate}")
+        line = Both(f"{ahead} ahead of you in the queue{estimate}", f"前面还有 {ahead} 位{estimate}")
         return status("waiting", say(line), stages)
     running = [(name, done, total) for name, done, total in stages if done]
     if not running:

@@ -14,7 +14,7 @@ from demo.language import Both
 TEMPLATE = Path(__file__).with_name("understood.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
 OTHER_WEIGHTS = Both(
-    "The checkpoint has other weights than then: the picture will differ.", "模型的权重与当时不同：画出来会不一样。"
+    "The checkpoint's weights have changed since: the picture will differ.", "模型的权重与当时不同：画出来会不一样。"
 )
 
 

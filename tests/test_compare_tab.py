@@ -173,7 +173,7 @@ def test_a_prompt_is_kept_only_with_consent(client: Client, votes: Votes, consen
 
 def test_a_refused_vote_can_be_given_again(client: Client, votes: Votes) -> None:
     draw(client)
-    with pytest.raises(AppError, match="Answer one question at least"):
+    with pytest.raises(AppError, match="Answer at least one question"):
         client.predict(api_name="/vote")
     with pytest.raises(AppError, match="draw two or more a side"):
         client.predict(diversity="a", api_name="/vote")

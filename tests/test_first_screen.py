@@ -83,12 +83,13 @@ def test_the_first_screen_says_what_is_drawn_and_draws_at_a_click(browser: Brows
         expect(page.locator(".pictures figure")).to_have_count(2)
         assert page.locator(".pictures img").first.get_attribute("alt") == "a cat, noto style, 1"
         expect(page.get_by_label("Seed", exact=True)).to_have_value("5")
+        expect(page.get_by_label("Random seed")).to_be_checked()  # the sample's seed was for once
         expect(page.locator("#styles button", has_text="noto")).to_have_attribute("aria-pressed", "true")
         # A refusal leaves them, but no longer as an answer.
         page.get_by_label("Prompt", exact=True).fill("")
         button(page, "draw").click()
         expect(page.locator(".status.refused")).to_be_visible()
-        expect(page.locator(".pictures .open img").first).to_have_css("opacity", "0.35")
+        expect(page.locator(".pictures .open").first).to_have_css("opacity", "0.35")
         # An example is drawn too, and only those of one's own language are there.
         expect(page.locator("#examples button")).to_have_text(["a dog"])
         page.locator("#examples button").click()
@@ -138,6 +139,16 @@ def test_all_styles_come_from_one_seed(client: Client) -> None:
     with Image.open(alone["image"]) as one, Image.open(pictures[0]["image"]) as same:
         difference = max(abs(a - b) for a, b in zip(one.tobytes(), same.tobytes(), strict=True))
     assert difference <= 1
+
+
+@needs_chromium
+def test_styles_that_do_not_fit_a_phone_are_pushed_along_and_fade(browser: Browser, address: str) -> None:
+    with visiting(browser, address, locale="en-US", viewport={"width": 390, "height": 844}) as page:
+        tiles = page.locator("#styles .tiles")
+        tiles.evaluate("tiles => { for (let i = 0; i < 3; i++) tiles.innerHTML += tiles.innerHTML; }")
+        assert tiles.evaluate("tiles => tiles.scrollWidth - tiles.clientWidth") > 100
+        assert tiles.evaluate("tiles => tiles.getBoundingClientRect().right") <= 390
+        assert "gradient" in tiles.evaluate("tiles => getComputedStyle(tiles).maskImage")
 
 
 @needs_chromium

@@ -88,5 +88,5 @@ def test_the_browser_s_language_decides(asked: str | None, language: str) -> Non
     request = (
         None if asked is None else gr.Request(httpx.Request("GET", "http://a", headers={"accept-language": asked}))
     )
-    sentence = "Nothing is marked yet: paint over what shall change."
+    sentence = "Nothing is marked yet: paint over what should change."
     assert refused(sentence, request) == (REFUSALS[sentence] if language == "zh" else sentence)

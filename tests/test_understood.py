@@ -56,7 +56,9 @@ def test_what_is_told() -> None:
     assert said["sentence"] == {"en": "I draw: red heart, noto style.", "zh": "我画的是：红心，noto风格。"}
     assert [offer["prompt"] for offer in said["offers"]] == ["beating heart, noto style"]
     assert told(literal("love")) == {}
-    assert told(literal("love"), other_weights=True)["sentence"]["en"].startswith("The checkpoint has other weights")
+    assert told(literal("love"), other_weights=True)["sentence"]["en"].startswith(
+        "The checkpoint's weights have changed"
+    )
 
 
 def test_the_service_understands_or_refuses_with_offers(service: Service) -> None:
@@ -86,7 +88,7 @@ def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(
         expect(prompt).to_have_value("cat")
         expect(page.locator(".status.done >> visible=true")).to_be_visible()
         prompt.fill("tac odg xy")
-        page.get_by_label("Draw the very words").check()
+        page.get_by_label("Use my prompt exactly as written").check()
         draw(page)
         expect(line).to_have_count(0)
 
@@ -97,9 +99,9 @@ def test_a_link_of_before_is_of_the_very_words_and_says_that_the_weights_are_oth
 ) -> None:
     path = "/?prompt=狗&seed=3&weights=00000000"
     with launched(service, tmp_path) as address, visiting(browser, address, path, locale="en-US") as page:
-        expect(page.get_by_label("Draw the very words")).to_be_checked()
+        expect(page.get_by_label("Use my prompt exactly as written")).to_be_checked()
         expect(page.locator(".status.done >> visible=true")).to_be_visible()
-        expect(page.locator(".understood")).to_contain_text("The checkpoint has other weights than then")
+        expect(page.locator(".understood")).to_contain_text("The checkpoint's weights have changed since")
     with (
         launched(service, tmp_path) as address,
         visiting(browser, address, f"{path}&asked=dog", locale="zh-CN") as page,

@@ -124,7 +124,7 @@ def test_who_waits_is_told_the_place_and_who_leaves_the_line_is_never_drawn(
     wait_until(lambda: service.queue.tickets)
     with httpx.stream("GET", join(address, "a dog"), timeout=SECONDS) as news:
         told = next(line for line in news.iter_lines() if "waiting" in line)
-    assert "1 before you in the line" in told
+    assert "1 ahead of you in the queue" in told
     assert service.left.wait(SECONDS)
     wait_until(lambda: len(service.queue.tickets) == 1)
     gated.allowed.release(10)

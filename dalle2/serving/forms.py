@@ -35,7 +35,7 @@ def in_form(named: Sequence[tuple[str, Image.Image]], form: str) -> tuple[str, b
                 return f"{name}-strip.png", formats.png(images.strip(pictures))
     except ValueError as error:
         raise Refusal(str(error)) from error
-    raise Refusal(f"There is no form {form}: choose one of {', '.join(FORMS)}.")
+    raise Refusal(f"There is no format {form}: choose one of {', '.join(FORMS)}.")
 
 
 def check_enlarging(model: UnclipModel, picture: Image.Image, side: int) -> None:

@@ -38,7 +38,7 @@ def open_mask(upload: Upload | None, picture: Image.Image) -> Image.Image:
     Refusal says what is wrong with it.
     """
     if not upload:
-        raise Refusal("Nothing is marked yet: paint over what shall change.")
+        raise Refusal("Nothing is marked yet: paint over what should change.")
     try:
         _check_bytes(upload)
         mask = images.open_mask(upload)
@@ -47,7 +47,7 @@ def open_mask(upload: Upload | None, picture: Image.Image) -> Image.Image:
     except OSError as error:
         raise Refusal("The mask is not on the server any more: paint it again.") from error
     if not mask.getextrema()[1]:
-        raise Refusal("Nothing is marked yet: paint over what shall change.")
+        raise Refusal("Nothing is marked yet: paint over what should change.")
     if mask.size == picture.size or mask.width != mask.height:
         return mask
     side = min(picture.size)

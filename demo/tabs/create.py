@@ -43,6 +43,11 @@ FROM_LINK = """(...now) => {
     recorded ? 1 : now[7],
   ];
 }"""
+SEED_ONCE = """(now, random) => {
+  if (!window.sampled || ["waiting", "working"].includes(now.state)) return random;
+  window.sampled = false;
+  return true;
+}"""
 # A link to a picture shows that picture at once.
 DRAW_LINK = """() => {
   const link = new URLSearchParams(location.search);
@@ -69,7 +74,7 @@ def build(desk: Desk) -> None:
             seed, random_seed = desk.seed()
             literal = gr.Checkbox(
                 False,
-                label=say("Draw the very words, without understanding them", "不去理解，按字面画"),
+                label=say("Use my prompt exactly as written", "完全按我写的文字画"),
                 visible=desk.service.understands(),
                 elem_id="literal",
             )
@@ -115,6 +120,8 @@ def build(desk: Desk) -> None:
         yield from _answers(desk, draw, prompt, checkpoint, literal, request, weights=weights)
 
     asked = [prompt, seed, random_seed, count, settings, literal, weights]
+    # The seed of a picture of the wall is for drawing that once.
+    bench.status.change(None, [bench.status, random_seed], random_seed, js=SEED_ONCE, **HERE)
     desk.draws(bench, text_to_image, asked, [pictures, seed])
     if styled:
         in_all_styles = _in_all_styles(desk)

@@ -12,6 +12,7 @@ from dalle2.serving.uploads import open_picture
 from dalle2.settings import SIZES
 from dalle2.tasks.enhance import Enhance
 from demo.desk import Answer, Desk, OwnPicture, Way, answers
+from demo.hints import Hint
 from demo.language import Both
 
 
@@ -23,8 +24,9 @@ def build(desk: Desk) -> None:
     drawn = [desk.service.model(name).picture_size for name in desk.service.checkpoints]
     with desk.tab("enhance", "Enhance", "放大"), desk.task():
         with desk.asking():
-            en = f"Picture, its shorter side at most {max(drawn)} pixels: the middle square is enlarged"
-            picture = OwnPicture(say(en, f"图片，短边最多 {max(drawn)} 像素：放大正中的方形"))
+            picture = OwnPicture(say("Picture", "图片"))
+            en = f"Its shorter side may have up to {max(drawn)} pixels; the middle square is enlarged."
+            Hint({"": Both(en, f"短边最多 {max(drawn)} 像素；放大正中的方形。")}, "")
             bench = desk.bench("Enlarge", "放大")
         pictures = desk.pictures(compared=True)
         with desk.options():

@@ -143,6 +143,11 @@ def _describe(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
     with desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture to describe", "要描述的图片"))
+            desk.photographs(
+                "This checkpoint knows {} only: for a photograph it gives the nearest captions of those, which seldom "
+                "say what the photograph shows.",
+                "这个模型只认识{}：给它照片，得到的是最接近的这类描述，很少说得出照片里的内容。",
+            )
             bench = desk.bench("Describe", "描述图片")
         with gr.Column(elem_classes="results"):
             captions = gr.Dataframe(

@@ -25,6 +25,13 @@ def build(desk: Desk) -> None:
     with desk.tab("extend", "Extend", "扩展"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
+            desk.photographs(
+                "This checkpoint knows {} only, one at a time: it paints a larger one behind the picture, which stays "
+                "visible as a square. Name another one in the prompt, such as “a balloon”, to have that behind it. "
+                "Around a photograph it paints rough shapes.",
+                "这个模型只认识{}，一次只画一个：它会在图片后面画一个更大的，原图仍看得出是一个方块。在描述里写别的内容（如“气球”），"
+                "后面就画那个。在照片周围它只会画出粗略的形状。",
+            )
             prompt = gr.Textbox(
                 "",
                 label=say("Prompt for the whole picture (optional)", "整张图的描述（可选）"),

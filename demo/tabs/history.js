@@ -11,9 +11,10 @@ function show() {
   for (const address of addresses) URL.revokeObjectURL(address);
   addresses = [];
   const words = props.sought.toLowerCase().split(/\s+/).filter(Boolean);
-  const shown = kept.map(({ id, starred, small, frames }) => {
+  const shown = kept.map(({ id, starred, small, frames, subject }) => {
     const { caption, record, name } = frames[Math.floor(frames.length / 2)];
-    const title = record.prompt || record.new || caption;
+    // "Variation 2" alone would not say of what.
+    const title = record.prompt || [subject, record.new].filter(Boolean).join(" → ") || caption;
     return { id, starred, small, record, name, title, about: title === caption ? "" : caption, count: frames.length };
   }).filter(({ starred, title, about, record }) => (starred || !props.only_starred)
     && words.every(word => `${title} ${about} ${record.task} ${record.seed}`.toLowerCase().includes(word)));
@@ -35,6 +36,7 @@ function enlarge({ frames }) {
   };
   if (frames.length > 1) {
     const slider = Object.assign(document.createElement("input"), { type: "range", min: 0, max: frames.length - 1, value: 0, className: "ours" });
+    slider.style.setProperty("--fill", 0);
     slider.setAttribute("aria-label", navigator.language.startsWith("zh") ? "帧" : "Frame");
     slider.addEventListener("input", () => turn(Number(slider.value)));
     parts.push(slider);
@@ -78,7 +80,7 @@ element.addEventListener("click", async event => {
       return;
     case "clear": {
       const question = navigator.language.startsWith("zh") ? `清除全部 ${kept.length} 件作品？无法恢复。`
-        : `Forget all ${kept.length} entries, starred ones too? They cannot be brought back.`;
+        : `Delete all ${kept.length} entries, including the starred ones? This cannot be undone.`;
       props.removed = null;
       return confirm(question) && window.keeping.clear();
     }

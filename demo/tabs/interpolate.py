@@ -49,6 +49,11 @@ def build(desk: Desk) -> None:
             with gr.Row(elem_classes="sources"):
                 end("A")
                 end("B")
+            desk.photographs(
+                "This checkpoint knows {} only: a photograph counts as rough shapes in similar colours. Pictures drawn "
+                "here and prompts work best.",
+                "这个模型只认识{}：照片只被当作颜色相近的粗略形状。这里画的图片和文字描述效果最好。",
+            )
             with gr.Accordion(say("Add C and D", "添加 C 和 D"), open=False), gr.Row(elem_classes="sources"):
                 end("C")
                 end("D")
@@ -91,7 +96,7 @@ def build(desk: Desk) -> None:
         def draw() -> Iterator[Drawing]:
             ends = [open_picture(path) if path else words(text) for path, text in asked if path or (text or "").strip()]
             if len(ends) < 2:
-                raise Refusal("An interpolation needs two ends at least: give A and B a picture or a prompt.")
+                raise Refusal("An interpolation needs at least two ends: give A and B a picture or a prompt.")
             for drawing in desk.service.draw(
                 lambda model, seeds, *how: Interpolate(ends, len(seeds)).draw(model, seeds[:1], *how),
                 None if random_seed else seed,

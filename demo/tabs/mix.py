@@ -25,6 +25,11 @@ def build(desk: Desk) -> None:
             with gr.Row(elem_classes="sources"):
                 one = OwnPicture(say("First picture", "第一张"), height=160)
                 other = OwnPicture(say("Second picture", "第二张"), height=160)
+            desk.photographs(
+                "This checkpoint knows {} only: a photograph counts as rough shapes in similar colours. Pictures drawn "
+                "here and prompts work best.",
+                "这个模型只认识{}：照片只被当作颜色相近的粗略形状。这里画的图片和文字描述效果最好。",
+            )
             with gr.Row(elem_classes="sources"):
                 one_weight = _weight(say("Weight of the first", "第一张的权重"), 0.5)
                 other_weight = _weight(say("Weight of the second", "第二张的权重"), 0.5)
@@ -64,7 +69,7 @@ def build(desk: Desk) -> None:
             if beside := words(prompt, needed=False):
                 parts.append((beside, prompt_weight))
             if len(parts) < 2:
-                raise Refusal("A mix needs two things at least: two pictures, or a picture and a prompt.")
+                raise Refusal("A mix needs at least two things: two pictures, or a picture and a prompt.")
             yield from desk.service.draw(
                 lambda model, *how: Mix(parts).draw(model, *how),
                 None if random_seed else seed,

@@ -27,6 +27,10 @@ def build(desk: Desk) -> None:
     with desk.tab("retouch", "Retouch", "修改"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture: then mark what should change", "图片：然后标出要改变的部分"))
+            desk.photographs(
+                "This checkpoint knows {} only: what it paints into a photograph looks drawn.",
+                "这个模型只认识{}：它画进照片里的部分看起来像图画。",
+            )
             brush = Brush()
             prompt = gr.Textbox(
                 "",

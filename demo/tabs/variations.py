@@ -25,6 +25,11 @@ def build(desk: Desk) -> None:
     with desk.tab("variations", "Variations", "变体"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
+            desk.photographs(
+                "This checkpoint knows {} only: from a photograph it draws rough shapes in similar colours, and seldom "
+                "what the photograph shows.",
+                "这个模型只认识{}：给它照片，它只会画出颜色相近的粗略形状，很少像照片里的内容。",
+            )
             prompt = gr.Textbox(
                 "",
                 label=say("Prompt (optional)", "描述（可选）"),

@@ -1,0 +1,170 @@
+"""A visitor's own files: what is no picture is refused where it is chosen, and what a photograph becomes is said."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from visitor import (
+    button,
+    choose,
+    choose_steps,
+    draw,
+    launched,
+    needs_chromium,
+    open_tab,
+    send,
+    settle,
+    shown,
+    visiting,
+)
+
+from dalle2.families.karlo import layout
+from dalle2.serving.service import Service
+from dalle2.settings import Settings
+
+# A file that is dragged over the page, with the kind that a browser reads off its name.
+CARRY = """([name, type]) => {
+  const dragged = new DataTransfer();
+  dragged.items.add(new File(["words"], name, {type}));
+  return dragged;
+}"""
+TORN = "damaged and cannot be read to its end"
+
+
+@pytest.fixture(scope="module")
+def address(quick: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of a checkpoint that draws one kind of thing, under a licence."""
+    description = {"settings": quick.to_dict(), "subject": {"en": "emoji", "zh": "表情符号"}}
+    folder = layout.write(tiny.parts("sample"), tmp_path_factory.mktemp("own") / "own", description)
+    (folder / "README.md").write_text("---\nlicense: cc-by-sa-4.0\n---\nA card.\n")
+    with launched(Service.open(str(folder)), tmp_path_factory.mktemp("uploads")) as address:
+        yield address
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> dict[str, tuple[Path, str]]:
+    """Files that are no whole pictures, by what is wrong, and what is said of them."""
+    encoded = io.BytesIO()
+    Image.effect_noise((60, 60), 90).save(encoded, "PNG")
+    contents = {
+        "words.png": (b"not a picture", "This is not a picture"),
+        "torn.png": (encoded.getvalue()[:900].ljust(1900, b"\0"), TORN),
+        "letter.pdf": (b"%PDF-1.7", "This is not a picture"),
+        "large.png": (b"\0" * 20_000_001, "larger than 20 MB"),
+    }
+    for name, (content, _) in contents.items():
+        (tmp_path / name).write_bytes(content)
+    return {name: (tmp_path / name, sentence) for name, (_, sentence) in contents.items()}
+
+
+@needs_chromium
+def test_what_is_no_picture_is_refused_where_it_is_chosen(page: Page, wrong: dict, tmp_path: Path) -> None:
+    open_tab(page, "Variations")
+    refused = page.locator(".status.refused >> visible=true")
+    chosen = page.locator(".own-picture >> visible=true").locator("input[type=file]")
+    small = tmp_path / "small.png"
+    Image.new("RGB", (20, 20), "teal").save(small)
+    for path, sentence in wrong.values():
+        chosen.set_input_files(path)
+        expect(refused).to_contain_text(sentence)
+        expect(page.locator(".own-picture img >> visible=true")).to_have_count(0)
+        chosen.set_input_files(small)
+        shown(page)
+        expect(refused).to_have_count(0)
+        page.get_by_role("button", name="Remove Image").filter(visible=True).click()
+    dragged = page.evaluate_handle(CARRY, ["letter.pdf", "application/pdf"])
+    page.get_by_label("Drop an image file").filter(visible=True).dispatch_event("drop", {"dataTransfer": dragged})
+    expect(refused).to_contain_text("This is not a picture")
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+
+
+@needs_chromium
+def test_what_a_photograph_becomes_is_said_beforehand(browser: Browser, address: str) -> None:
+    with visiting(browser, address, locale="en-US") as page:
+        for name in ("Variations", "Interpolate", "Mix", "Restyle", "Retouch", "Extend"):
+            open_tab(page, name)
+            expect(page.locator(".hint p >> visible=true")).to_contain_text("This checkpoint knows emoji only")
+        open_tab(page, "Enhance")
+        expect(page.locator(".hint p >> visible=true")).to_have_text(
+            "Its shorter side may have up to 32 pixels; the middle square is enlarged."
+        )
+    with visiting(browser, address, locale="zh-CN") as page:
+        page.get_by_role("tab", name="变体", exact=True).click()
+        expect(page.locator(".hint p >> visible=true")).to_contain_text("这个模型只认识表情符号")
+
+
+@needs_chromium
+def test_the_licence_stands_beside_the_downloads(browser: Browser, address: str) -> None:
+    with visiting(browser, address, locale="en-US") as page:
+        for count in (1, 2):
+            choose(page, "Number of pictures", count)
+            page.get_by_label("Prompt", exact=True).fill("a cat")
+            draw(page)
+            expect(page.locator(".pictures .all .licence")).to_have_text("Licence: CC BY-SA 4.0")
+        page.locator(".pictures .open").first.click()
+        expect(page.locator(".pictures dialog .licence")).to_be_visible()
+
+
+@needs_chromium
+def test_after_a_refusal_nothing_is_done_with_the_earlier_pictures(page: Page) -> None:
+    choose(page, "Number of pictures", 2)
+    page.get_by_label("Prompt", exact=True).fill("a cat")
+    pictures = draw(page)
+    expect(pictures.first.get_by_role("button", name="Vary")).to_be_visible()
+    page.get_by_label("Prompt", exact=True).fill("")
+    button(page, "draw").click()
+    expect(page.locator(".status.refused")).to_be_visible()
+    expect(page.get_by_role("button", name="Vary")).to_have_count(0)
+    expect(page.get_by_role("button", name="Download all as…")).to_have_count(0)
+    expect(page.locator(".pictures .open").first).to_have_css("pointer-events", "none")
+    page.get_by_label("Prompt", exact=True).fill("a dog")
+    expect(draw(page).first.get_by_role("button", name="Vary")).to_be_visible()
+
+
+@needs_chromium
+def test_the_history_says_what_was_varied(page: Page, tmp_path: Path) -> None:
+    choose(page, "Number of pictures", 1)
+    page.get_by_label("Prompt", exact=True).fill("a purple cat")
+    draw(page)
+    send(page, "Vary")
+    expect(page.locator(".status.done >> visible=true")).to_be_visible()
+    choose(page, "Number of pictures", 1)
+    Image.new("RGB", (20, 20), "teal").save(tmp_path / "our garden.png")
+    page.get_by_role("button", name="Remove Image").filter(visible=True).click()
+    chosen = page.locator(".own-picture >> visible=true").locator("input[type=file]")
+    chosen.set_input_files(tmp_path / "our garden.png")
+    shown(page)
+    draw(page)
+    open_tab(page, "History")
+    captions = page.locator(".history figcaption")
+    expect(captions.first).to_contain_text("our garden")
+    expect(captions.nth(1)).to_contain_text("a purple cat")
+    expect(captions.nth(1)).to_contain_text("Variation 1")
+
+
+@needs_chromium
+def test_only_a_finished_film_is_kept_and_once_however_often_tabs_are_switched(page: Page) -> None:
+    open_tab(page, "Interpolate")
+    choose_steps(page, 40)
+    choose(page, "Number of frames", 4)
+    for name, prompt in (("A", "a cat"), ("B", "a dog")):
+        page.get_by_label(f"Prompt for {name}, instead of a picture").fill(prompt)
+    button(page, "draw").click()
+    expect(page.locator(".film img >> visible=true").first).to_be_visible()  # a preview
+    for name in ("History", "Interpolate", "History"):
+        open_tab(page, name)
+    expect(page.locator(".history figure")).to_have_count(0)
+    open_tab(page, "Interpolate")
+    expect(page.locator(".status.done >> visible=true")).to_be_visible()
+    for name in ("History", "Interpolate", "Create", "Interpolate", "History"):
+        open_tab(page, name)
+    settle(page)
+    expect(page.locator(".history figure")).to_have_count(1)
+    expect(page.locator(".history .count")).to_have_text("4")
+    page.locator(".history .open").click()
+    slider = page.locator(".history dialog input[type=range]")
+    assert slider.evaluate("slider => getComputedStyle(slider).appearance") == "none"  # drawn as all others are
