@@ -84,7 +84,7 @@ def build(desk: Desk) -> None:
         """Move a picture from what `old` says, or from nothing said, to what `new` says.
 
         Answers as `/text_to_image`, with `count` pictures of growing strength, from 0, the picture as the model sees
-        it, to `strongest`. The way "prior" lets the prior tell the picture anew; "slerp", the paper's, turns it toward
+        it, to `strongest`. The way "prior" lets the prior rewrite the picture; "slerp", the paper's, turns it toward
         the difference of the two texts, which alone is left at 1.
         """
 

@@ -1,4 +1,4 @@
-"""The tab "retouch": what a visitor paints over in a picture is drawn anew, the rest stays (inpainting)."""
+"""The tab "retouch": what a visitor paints over in a picture is repainted, the rest stays (inpainting)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -57,7 +57,7 @@ def build(desk: Desk) -> None:
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
-        """Paint a picture's middle square anew where `mask` is white, and keep it where it is black.
+        """Repaint a picture's middle square where `mask` is white, and keep it where it is black.
 
         The mask has the picture's size, or is a square of any size that stands for its middle square. Answers as
         `/text_to_image`.
