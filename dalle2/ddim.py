@@ -13,7 +13,7 @@ from diffusers.utils.torch_utils import randn_tensor
 Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-class DDIMScheduler:
+class DDIM:
     """Steps between any two timesteps, for clean predictions.
 
     diffusers' own class assumes a spacing of T // steps, and is wrong wherever that is not a whole number.
@@ -46,7 +46,7 @@ class DDIMScheduler:
 
 def invert(
     denoise: Denoise,
-    scheduler: DDIMScheduler,
+    scheduler: DDIM,
     pictures: torch.Tensor,
     on_step: Callable[[int, int, torch.Tensor], None],
     refinements: int = 1,

@@ -13,13 +13,24 @@ import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UnCLIPScheduler, UniPCMultistepScheduler
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from dalle2.ddim import DDIMScheduler, Denoise
+from dalle2.ddim import DDIM, Denoise
 
 # As Denoise, with the network's conditions, stacked along the batch, as keywords; what it predicts is free.
 Network = Callable[..., torch.Tensor]
 
 
-Scheduler = SchedulerMixin | DDIMScheduler
+# What a scheduler's config says of the noise levels.
+SCHEDULE = (
+    "num_train_timesteps",
+    "beta_schedule",
+    "beta_start",
+    "beta_end",
+    "trained_betas",
+    "rescale_betas_zero_snr",
+)
+PREDICTIONS = ("epsilon", "sample", "v_prediction")
+
+Scheduler = SchedulerMixin | DDIM
 
 
 def build_scheduler(
@@ -27,52 +38,61 @@ def build_scheduler(
 ) -> Scheduler:
     """Build a scheduler for clean predictions on the checkpoint's noise schedule, its timesteps set.
 
-    `config` is the checkpoint's own scheduler config. The ancestral schedulers use Karlo's grid, from the
-    noisiest timestep to 0; the solvers the trailing one, which wastes no evaluation on t = 0, unless told to.
+    `config` is the checkpoint's own scheduler config. Where it names no spacing of timesteps, the ancestral schedulers
+    use Karlo's, from the noisiest to 0, and the solvers the trailing one, which wastes no evaluation on t = 0, unless
+    told to.
     """
     train_steps = config["num_train_timesteps"]
     if steps > train_steps:
         raise ValueError(f"This checkpoint was trained with {train_steps} steps: {steps} are too many.")
-    # A scheduler made from Karlo's published config falls back to linear betas, because that config does not
-    # name the schedule: so it is given here, always.
-    shared = {
-        "num_train_timesteps": train_steps,
-        "beta_schedule": "squaredcos_cap_v2",
-        "prediction_type": "sample",
-    }
-    to_zero = ends_at_zero or name in ("unclip", "ddpm")
-    grid = _karlo_grid(train_steps, steps) if to_zero else _trailing_grid(train_steps, steps)
-    ancestral = {**shared, "variance_type": config["variance_type"], "clip_sample": False}
+    schedule = noise_schedule(config)
+    grid = _grid(config, steps, ends_at_zero or name in ("unclip", "ddpm"))
+    clean = {"prediction_type": "sample"}
+    learned = config.get("variance_type") == "learned_range"
+    ancestral = {**clean, "variance_type": "learned_range" if learned else "fixed_small_log", "clip_sample": False}
     match name:
         case "unclip":
-            scheduler = UnCLIPScheduler(**ancestral)
+            scheduler = UnCLIPScheduler(num_train_timesteps=train_steps, **ancestral)
+            levels = DDPMScheduler(**schedule)  # the only schedule that UnCLIPScheduler makes is Karlo's
+            scheduler.betas, scheduler.alphas = levels.betas, levels.alphas
+            scheduler.alphas_cumprod = levels.alphas_cumprod
         case "ddpm":
-            scheduler = DDPMScheduler(**ancestral)
+            scheduler = DDPMScheduler(**schedule, **ancestral)
         case "ddim":
-            signals = UnCLIPScheduler(**ancestral).alphas_cumprod
-            return DDIMScheduler(signals, torch.from_numpy(grid.copy()), eta)
+            return DDIM(DDPMScheduler(**schedule).alphas_cumprod, torch.from_numpy(grid.copy()), eta)
         case "dpm++":
-            scheduler = DPMSolverMultistepScheduler(**shared)
+            scheduler = DPMSolverMultistepScheduler(**schedule, **clean)
         case "unipc":
-            scheduler = UniPCMultistepScheduler(**shared)
+            scheduler = UniPCMultistepScheduler(**schedule, **clean)
         case _:
             raise ValueError(f"There is no scheduler {name!r}.")
     _set_timesteps(scheduler, grid)
     return scheduler
 
 
+def noise_schedule(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the noise levels of a checkpoint's scheduler config, as arguments of diffusers' schedulers.
+
+    Karlo's published configs name no schedule, for its scheduler had but one.
+    """
+    named = {name: config[name] for name in SCHEDULE if config.get(name) is not None}
+    return {"beta_schedule": "squaredcos_cap_v2"} | named
+
+
 def clean_predictions(network: Denoise, scheduler: Scheduler, config: Mapping[str, Any]) -> Denoise:
-    """Translate what a network predicts ("epsilon" or "sample") to clean ones, clamped as configured."""
+    """Translate what a network predicts, one of PREDICTIONS, to clean ones, clamped as configured."""
     kind = config["prediction_type"]
-    if kind not in ("epsilon", "sample"):
-        raise ValueError(f"The checkpoint predicts {kind!r}; only epsilon and sample are known.")
+    if kind not in PREDICTIONS:
+        raise ValueError(f"The checkpoint predicts {kind!r}; only {', '.join(PREDICTIONS)} are known.")
 
     def denoise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         predicted, variance = _split(network(x, t).float(), x.shape[1])
-        if kind == "epsilon":
-            signal = scheduler.alphas_cumprod[t]  # alpha_bar, formula (15) of arXiv 2006.11239
+        signal = scheduler.alphas_cumprod[t]  # alpha_bar
+        if kind == "epsilon":  # formula (15) of arXiv 2006.11239
             predicted = (x - (1 - signal) ** 0.5 * predicted) / signal**0.5
-        if config["clip_sample"]:
+        elif kind == "v_prediction":  # appendix D of arXiv 2202.00512
+            predicted = signal**0.5 * x - (1 - signal) ** 0.5 * predicted
+        if config.get("clip_sample"):
             predicted = predicted.clamp(-config["clip_sample_range"], config["clip_sample_range"])
         return torch.cat([predicted, variance], dim=1)
 
@@ -170,6 +190,20 @@ def _renoise(x: torch.Tensor, signal: torch.Tensor, generators: Sequence[torch.G
 def _split(output: torch.Tensor, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(n, channels or 2 * channels, ...) -> the prediction, and the variance, which may be empty."""
     return output[:, :channels], output[:, channels:]
+
+
+def _grid(config: Mapping[str, Any], steps: int, to_zero: bool) -> np.ndarray:
+    """Return `steps` timesteps, falling, spaced as the config says (arXiv 2305.08891, table 2)."""
+    train_steps = config["num_train_timesteps"]
+    match config.get("timestep_spacing"):
+        case "leading":
+            grid = np.arange(steps)[::-1] * (train_steps // steps) + config.get("steps_offset", 0)
+            return grid.clip(max=train_steps - 1).astype(np.int64)
+        case "linspace":
+            return _karlo_grid(train_steps, steps)
+        case None if to_zero:
+            return _karlo_grid(train_steps, steps)
+    return _trailing_grid(train_steps, steps)
 
 
 def _karlo_grid(train_steps: int, steps: int) -> np.ndarray:

@@ -26,6 +26,8 @@ Seed = int | torch.Generator
 class Kept:
     """Pixels that every picture of a batch shares, and where they may be painted over.
 
+    They are at the picture's size; a family brings them to its own, or to latents.
+
     Attributes:
         pixels: (1, 3, size, size) in [-1, 1].
         repaint: (1, 1, size, size) in 0..1, 1 where it is painted anew.
@@ -60,6 +62,7 @@ class Verbs(ABC):
     subject: Mapping[str, str]  # language -> the one kind of thing that it draws; {} for pictures of all kinds
     phrases: Phrases | None = None  # the words to describe pictures by
     picture_size: int  # pixels a side
+    upsampling: int  # how many times larger the upsampler learned to make a picture; 1 without one
     device: torch.device
     dtype: torch.dtype
 
@@ -202,9 +205,23 @@ class Verbs(ABC):
             rows |= zip(pictures, self.embed_image(list(pictures.values())), strict=True)
         return torch.stack([rows[i] for i in range(len(contents))])
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that it draws with, as in its settings, in the order in which they run."""
+        return tuple(self.settings.stages)
+
+    def adopt(self, settings: Settings | None) -> Settings:
+        """These settings, or the checkpoint's own; ValueError unless they are for just the stages that it has."""
+        if settings is not None and tuple(settings.stages) != self.stages:
+            raise ValueError(
+                f"The checkpoint {self.checkpoint} draws by {', '.join(self.stages)}, but the settings are for "
+                f"{', '.join(settings.stages)}: give those of its own stages."
+            )
+        return settings or self.settings
+
     def retracing(self, settings: Settings | None) -> Settings:
         """The settings of a task that inverts a picture; ValueError where they cannot be walked backwards."""
-        settings = settings or self.settings.retracing()
+        settings = self.adopt(settings or self.settings.retracing())
         if not settings.decoder.retraces:
             raise ValueError(
                 "Only plain DDIM finds the way back from a picture to its noise: let the decoder's scheduler be ddim "
@@ -219,7 +236,7 @@ class Verbs(ABC):
 
     def rewording(self, settings: Settings | None) -> Settings:
         """The settings of a task that rewords an embedding; ValueError where the prior cannot be walked backwards."""
-        settings = settings or self.settings.rewording()
+        settings = self.adopt(settings or self.settings.rewording())
         if settings.prior is None or not settings.prior.retraces:
             raise ValueError(
                 "Only a diffusion prior by plain DDIM finds the way back from an embedding to its noise: let the "

@@ -56,7 +56,7 @@ class Choices(gr.HTML):
         return {
             "anyOf": [{"type": "string", "enum": list(PRESETS)}, {"type": "object"}],
             "description": "a preset, or what differs from the default: {stage: {num_inference_steps, guidance_scale, "
-            "scheduler}, negative_prompt: text} as in a record, stage being prior, decoder or upsampler",
+            "scheduler}, negative_prompt: text} as in a record, stage being one of the checkpoint's",
         }
 
     def example_payload(self) -> str:

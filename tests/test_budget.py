@@ -15,7 +15,7 @@ from dalle2.datasets.pictures import PicturesInMemory, load_pictures
 from dalle2.datasets.randomness import Randomness
 from dalle2.training.batches import drawn_ahead
 from dalle2.training.pace import TimePace, scheduled
-from dalle2.training.recipe import Fit, PriorAutoregressive, PriorLinear, Recipe, Text, read_recipe
+from dalle2.training.recipe import AutoregressivePriorRecipe, Fit, LinearPriorRecipe, Recipe, TextRecipe, read_recipe
 from dalle2.training.schedule import Schedule, check_minutes, needs
 
 RECIPES = ROOT / "dalle2" / "training" / "recipes"
@@ -33,7 +33,7 @@ class Clock:
 
 @pytest.fixture
 def recipe() -> Recipe:
-    return Recipe(text=Text(), prior_linear=PriorLinear(), prior_autoregressive=PriorAutoregressive())
+    return Recipe(text=TextRecipe(), prior_linear=LinearPriorRecipe(), prior_autoregressive=AutoregressivePriorRecipe())
 
 
 def test_stages_need_the_towers_and_upsamplers_need_nothing(recipe: Recipe) -> None:

@@ -12,7 +12,7 @@ from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.training.estimate import invented_stages
 from dalle2.training.recipe import Recipe
-from dalle2.training.stage import Stage
+from dalle2.training.stage import TrainingStage
 
 ELSEWHERE = torch.device("meta")
 SIZES = {
@@ -44,13 +44,13 @@ class DrawnElsewhere(Randomness):
 
 
 @pytest.fixture(scope="module")
-def stages() -> dict[str, Stage]:
+def stages() -> dict[str, TrainingStage]:
     return {stage.name: stage for stage, _ in invented_stages(Recipe.model_validate(SIZES))}
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_step_stays_on_its_device_and_looks_at_no_number(
-    stages: dict[str, Stage], name: str, monkeypatch: pytest.MonkeyPatch
+    stages: dict[str, TrainingStage], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # unknown to this place
     stage = stages[name].to(ELSEWHERE)

@@ -15,7 +15,7 @@ from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.wordnet import read_senses
 from dalle2.training.clip import Towers
-from dalle2.training.recipe import Clip
+from dalle2.training.recipe import ClipRecipe
 from dalle2.training.text import Lessons
 from dalle2.training.tokenizer import merges_of, train_tokenizer
 from dalle2.training.words import widened
@@ -152,7 +152,7 @@ def test_lessons_are_drawn_for_each_slot(lessons: Lessons) -> None:
 def test_new_words_begin_with_what_the_encoder_knows() -> None:
     small = train_tokenizer(["a cat", "a dog", "кот"] * 9, 540, 12)
     large = train_tokenizer(["a cat", "a dog", "a kitten", "a puppy", "кот", "котёнок"] * 9, 640, 12)
-    plan = Clip(embedding_dim=64, text_layers=1, picture_width=32, picture_layers=1, picture_head_dim=16)
+    plan = ClipRecipe(embedding_dim=64, text_layers=1, picture_width=32, picture_layers=1, picture_head_dim=16)
     torch.manual_seed(0)
     towers = Towers.build(plan.model_copy(update={"context_length": 12}), small)
     asked = []
@@ -188,7 +188,7 @@ def test_new_words_begin_with_what_the_encoder_knows() -> None:
 def test_texts_are_read_the_same_among_others_of_any_length() -> None:
     texts = ["a", "a cat", "a cat and a dog and a cat and a dog", "", "a dog", "dog cat dog"]
     tokenizer = train_tokenizer(texts, 540, 12)
-    towers = Towers.build(Clip(embedding_dim=64, text_layers=2, context_length=12), tokenizer).eval()
+    towers = Towers.build(ClipRecipe(embedding_dim=64, text_layers=2, context_length=12), tokenizer).eval()
     with torch.no_grad():
         together, whole = towers.embed_texts(texts), towers.read(texts)[0]
         assert torch.allclose(together, whole, atol=1e-5)

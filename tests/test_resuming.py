@@ -13,7 +13,7 @@ from test_training import RECIPE, shapes, source  # noqa: F401, a fixture
 
 from dalle2.training import resuming
 from dalle2.training.loop import Run
-from dalle2.training.recipe import Recipe, Text, read_recipe
+from dalle2.training.recipe import Recipe, TextRecipe, read_recipe
 from dalle2.training.run import Training
 
 
@@ -80,7 +80,7 @@ def test_a_changed_recipe_is_refused_with_the_difference(key: str, recipe: Recip
 def test_what_was_not_begun_may_still_change(recipe: Recipe, begun: Path) -> None:
     for key, value in (("prior.learning_rate", 0.5), ("clip.snapshot_every", 3), ("examples", ("a cat",))):
         recipe = changed(recipe, key, value)
-    train(changed(recipe, "text", Text(batch_size=8)), begun)
+    train(changed(recipe, "text", TextRecipe(batch_size=8)), begun)
     assert (begun / "clip").is_dir()
 
 

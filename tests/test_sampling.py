@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, UnCLIPScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, UnCLIPScheduler
 
 from dalle2 import sampling
 from dalle2.settings import SCHEDULERS
@@ -73,6 +73,44 @@ def test_the_noise_schedule_is_the_checkpoints(name: str) -> None:
     published = {key: value for key, value in CONFIG.items() if key != "beta_schedule"}
     scheduler = sampling.build_scheduler(published, name, 5)
     assert torch.equal(scheduler.alphas_cumprod, UnCLIPScheduler().alphas_cumprod)
+
+
+# As Kandinsky's decoder and Stable unCLIP have them.
+LINEAR = DDPMScheduler(beta_schedule="linear", beta_start=0.00085, beta_end=0.012, prediction_type="epsilon").config
+VELOCITY = DDIMScheduler(beta_schedule="scaled_linear", prediction_type="v_prediction", clip_sample=False).config
+
+
+@pytest.mark.parametrize("config", [LINEAR, VELOCITY])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_other_noise_schedules_come_from_the_config(name: str, config: dict[str, object]) -> None:
+    kind = DDPMScheduler if config is LINEAR else DDIMScheduler
+    scheduler = sampling.build_scheduler(config, name, 12)
+    assert torch.equal(scheduler.alphas_cumprod, kind.from_config(config).alphas_cumprod)
+    assert scheduler.timesteps.tolist() == list(range(11 * 83, -1, -83))  # "leading", as both configs say
+    truth = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(5)) * 1.6 - 0.8
+
+    def predicted(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        signal = scheduler.alphas_cumprod[t]
+        noise = (x - signal**0.5 * truth) / (1 - signal) ** 0.5
+        return noise if config is LINEAR else signal**0.5 * noise - (1 - signal) ** 0.5 * truth
+
+    drawn = run(sampling.clean_predictions(predicted, scheduler, config), scheduler)
+    assert torch.allclose(drawn, truth, atol=2e-3)
+
+
+def test_ddim_on_linear_betas_is_diffusers_ddim() -> None:
+    theirs = DDIMScheduler.from_config(LINEAR, prediction_type="sample", clip_sample=False)
+    theirs.set_timesteps(20)
+    ours = sampling.build_scheduler(LINEAR, "ddim", 20)
+    assert torch.equal(ours.timesteps, theirs.timesteps)
+    assert torch.allclose(run(curve, ours), run(curve, theirs), atol=1e-4)
+
+
+@pytest.mark.parametrize(("spacing", "ends"), [("trailing", [999, 749, 499, 249]), ("linspace", [999, 666, 333, 0])])
+def test_the_spacing_of_timesteps_comes_from_the_config(spacing: str, ends: list[int]) -> None:
+    for name in SCHEDULERS:
+        config = DDPMScheduler(timestep_spacing=spacing).config
+        assert sampling.build_scheduler(config, name, 4).timesteps.tolist() == ends
 
 
 def test_unclip_is_diffusers_grid() -> None:
@@ -190,7 +228,7 @@ def test_predictions_are_clamped_as_configured() -> None:
 
 def test_unknown_predictions_and_too_many_steps_are_refused() -> None:
     scheduler = sampling.build_scheduler(CONFIG, "ddim", 3)
-    with pytest.raises(ValueError, match="v_prediction"):
-        sampling.clean_predictions(curve, scheduler, {**CONFIG, "prediction_type": "v_prediction"})
+    with pytest.raises(ValueError, match="flow_prediction"):
+        sampling.clean_predictions(curve, scheduler, {**CONFIG, "prediction_type": "flow_prediction"})
     with pytest.raises(ValueError, match="100 steps"):
         sampling.build_scheduler({**CONFIG, "num_train_timesteps": 100}, "ddim", 101)

@@ -29,7 +29,7 @@ from dalle2.training.decoder import DecoderStage, shrink
 from dalle2.training.loop import Run, fit
 from dalle2.training.optimizer import Optimizers
 from dalle2.training.pace import learning_rate
-from dalle2.training.recipe import Decoder, Fit, Recipe, Text, Upsampler, read_recipe
+from dalle2.training.recipe import DecoderRecipe, Fit, Recipe, TextRecipe, UpsamplerRecipe, read_recipe
 from dalle2.training.run import Training
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, border, enlarge, pair
@@ -188,7 +188,7 @@ def test_its_weights_are_in_half_precision_and_embeddings_have_statistics(traine
 def test_the_text_tower_learns_on_under_its_picture_tower(trained: Path, recipe_file: Path, tmp_path: Path) -> None:
     recipe, out = read_recipe(recipe_file), tmp_path / "words"
     clip = recipe.clip.model_copy(update={"start_from": str(trained / "clip"), "steps": 0})
-    recipe = recipe.model_copy(update={"clip": clip, "text": Text(steps=3, batch_size=8, per_concept=1)})
+    recipe = recipe.model_copy(update={"clip": clip, "text": TextRecipe(steps=3, batch_size=8, per_concept=1)})
     training = Training(recipe, Run(out, recipe.seed, Accelerator(cpu=True)))
     training.train(["clip", "text", "prior"])
     before, after = Towers.load(trained / "clip"), Towers.load(out / "text")
@@ -298,7 +298,7 @@ def test_the_command_refuses_in_one_sentence(recipe_file: Path, tmp_path: Path) 
 
 
 def test_a_full_disk_keeps_the_old_snapshot(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    upsampler = Upsampler(steps=4, batch_size=2, picture_size=16, channels=(16, 16), crop=8, snapshot_every=2)
+    upsampler = UpsamplerRecipe(steps=4, batch_size=2, picture_size=16, channels=(16, 16), crop=8, snapshot_every=2)
     pictures = load_pictures(str(source), "train", 16)
     whole, kept = torch.save, []
 
@@ -341,7 +341,7 @@ def test_the_decoder_learns_eight_pictures_by_heart(source: Path, tmp_path: Path
         }
     )
     towers = Towers.build(plan, tokenizer).eval().requires_grad_(False)
-    decoder = Decoder(
+    decoder = DecoderRecipe(
         steps=250,
         batch_size=16,
         learning_rate=3e-3,
@@ -461,7 +461,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
 
 
 def test_upsampler_pairs_are_crops_of_the_same_place() -> None:
-    plan = Upsampler(picture_size=32, crop=16, blur=0.0, noise=0.0, full_share=0.0)
+    plan = UpsamplerRecipe(picture_size=32, crop=16, blur=0.0, noise=0.0, full_share=0.0)
     pictures = torch.nn.functional.interpolate(torch.rand(4, 3, 8, 8) * 2 - 1, (32, 32), mode="bilinear")
     clean, low = pair(pictures, 16, plan, Randomness(0, "super_res_first", 0, 4))
     assert clean.shape == low.shape == (4, 3, 16, 16)
@@ -552,11 +552,11 @@ def test_the_decoder_learns_from_moved_pictures_and_features(trained: Path, tmp_
 
 
 def test_the_border_of_whole_pictures_weighs_more() -> None:
-    plan = Upsampler(picture_size=32, crop=16, border_weight=20.0)
+    plan = UpsamplerRecipe(picture_size=32, crop=16, border_weight=20.0)
     whole, crop = border(torch.zeros(1, 3, 32, 32), plan), border(torch.zeros(1, 3, 16, 16), plan)
     assert (whole[:8] == 20).all() and (whole[:, -8:] == 20).all() and (whole[8:-8, 8:-8] == 1).all()
     assert (crop == 1).all()  # what is cut out of a picture has no edge of its own
-    plain = Upsampler(picture_size=32, crop=16)
+    plain = UpsamplerRecipe(picture_size=32, crop=16)
     assert (border(torch.zeros(1, 3, 32, 32), plain) == 1).all()
 
 

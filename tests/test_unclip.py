@@ -109,7 +109,7 @@ def test_which_weights_are_chosen() -> None:
 
 def test_saved_and_loaded_again_draws_the_same(karlo_text: Path, quick: Settings, tmp_path: Path) -> None:
     first = load(karlo_text)
-    first.describe({"settings": quick.to_dict(), "styles": ["noto"]})
+    first.settings, first.styles = quick, ("noto",)
     second = load(save(first, tmp_path / "saved"))
     assert second.settings == quick and second.styles == ("noto",)
     prompts = ["a cat!", "!!"]
@@ -429,18 +429,18 @@ def test_an_exclamation_mark_stays_text(karlo_text: Path, quick: Settings) -> No
     model = load(karlo_text)
     vocabulary = tiny.vocabulary()
     assert vocabulary["!"] == model.parts.tokenizer.pad_token_id == 0
-    ids = model.reader.tokenize("cat!")
+    ids = model.prompts.tokenizer.tokenize(["cat!"])[0]
     assert ids[1:-1] == [vocabulary["cat</w>"], vocabulary["!</w>"]]
     assert model.parts.tokenizer("cat!").input_ids[2] == 0  # the trap
-    assert model.reader.tokenize("<|endoftext|>").count(vocabulary["<|endoftext|>"]) == 1
+    assert model.prompts.tokenizer.tokenize(["<|endoftext|>"])[0].count(vocabulary["<|endoftext|>"]) == 1
 
 
 @pytest.mark.parametrize("words", ["", "a cat", "dog " * 300, "狗" * 200])
 def test_prompts_are_padded_and_cut(words: str, model: UnclipModel) -> None:
-    ids = model.reader.tokenize(words)
+    (ids,) = model.prompts.tokenizer.tokenize([words])
     end = model.parts.tokenizer.eos_token_id
     assert len(ids) <= tiny.CONTEXT and ids[-1] == end and ids.index(end) == len(ids) - 1
-    text = model.reader.read([words], guided=True)
+    text = model.prompts.read([words], guided=True)
     assert text.mask.shape == (2, tiny.CONTEXT) and text.mask.sum(1).tolist() == [2, len(ids)]
 
 

@@ -1,4 +1,4 @@
-"""Checkpoint folder or hub id -> `UnclipModel`. A family of checkpoints is a file here."""
+"""Checkpoint folder or hub id -> `UnclipModel`. A family of checkpoints is a folder here; families are strangers."""
 
 from pathlib import Path
 
@@ -30,15 +30,18 @@ def load(
             "Train it with `python -m dalle2.training`, or name another checkpoint."
         )
     folder = CheckpointFolder(EMBEDDED if embedded else locate(source, dtype), dtype)
-    if not (folder.has("decoder") and folder.has("super_res_first") and folder.has("super_res_last")):
-        raise ValueError(
-            f"{source} is not a checkpoint of a known family: expected the folders decoder, text_proj, "
-            "text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout)."
-        )
-    from dalle2.families.karlo import load as karlo
-
     # A record names the embedded checkpoint by name, whose folder is elsewhere on another machine.
-    return karlo.load(folder, EMBEDDED.name if embedded else str(source), device, compile)
+    name = EMBEDDED.name if embedded else str(source)
+    match folder.parts():
+        case {"decoder": _, "super_res_first": _, "super_res_last": _}:
+            from dalle2.families.karlo import load as karlo
+
+            return karlo.load(folder, name, device, compile)
+    said = f" Its model_index.json is that of a {folder.pipeline}." if folder.pipeline else ""
+    raise ValueError(
+        f"{source} is not a checkpoint of a known family: expected the folders decoder, text_proj, "
+        f"text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout).{said}"
+    )
 
 
 def _check_device(device: str | torch.device, dtype: torch.dtype) -> torch.device:

@@ -32,6 +32,17 @@ class CheckpointFolder:
     path: Path
     dtype: torch.dtype = torch.float32
 
+    def parts(self) -> dict[str, Path]:
+        """The subfolders by name, from which a family is known."""
+        return {folder.name: folder for folder in sorted(self.path.iterdir()) if folder.is_dir()}
+
+    @cached_property
+    def pipeline(self) -> str:
+        """The pipeline of diffusers that the folder was written for; "" where it does not say."""
+        if not (self.path / "model_index.json").is_file():
+            return ""
+        return str(self.read_json("model_index.json").get("_class_name", ""))
+
     def has(self, part: str) -> bool:
         """Whether the folder holds this part."""
         return (self.path / part).is_dir()

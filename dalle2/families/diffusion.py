@@ -1,26 +1,40 @@
-"""One stage of Karlo's layout, from its noise to its result: what prior, decoder and upsampler have in common."""
+"""A stage that denoises, from its noise to its result: what the stages of all families have in common."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from PIL import Image
 
-from dalle2 import images, sampling
+from dalle2 import sampling
+from dalle2.ddim import DDIM, invert
 from dalle2.finiteness import check_finite
 from dalle2.settings import GuidedSettings, OnStep, StageSettings, Step
-from dalle2.verbs import Kept
+
+Preview = Callable[[torch.Tensor], list[Image.Image]]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What the loop needs of one stage, whoever draws; `conditions` are as `sampling.guide` wants them."""
+class DiffusionStage:
+    """What the denoising loop needs of one stage.
+
+    Attributes:
+        name: as in `Settings`.
+        network: `network(x, t, **conditions)`, its prediction in any dtype.
+        conditions: as `sampling.guide` wants them.
+        scheduler_config: the checkpoint's own, from which the noise schedule comes.
+        shape: of one row, such as (channels, height, width): pixels, latents or an embedding.
+        preview: clean rows -> pictures; None where they are none.
+        ends_at_zero: whether every scheduler's last step is at t = 0.
+    """
 
     name: str
     network: sampling.Network
     conditions: Mapping[str, torch.Tensor]
     scheduler_config: Mapping[str, Any]
-    shape: tuple[int, ...]  # of one row
+    shape: tuple[int, ...]
+    preview: Preview | None = None
     ends_at_zero: bool = False
 
     def denoiser(self, settings: StageSettings, last: int | None = None) -> tuple[sampling.Denoise, sampling.Scheduler]:
@@ -53,27 +67,36 @@ class Stage:
         device: torch.device,
         on_step: OnStep | None,
         start: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        keep: Callable[[sampling.Denoise], sampling.Denoise] | None = None,
     ) -> torch.Tensor:
-        """From the pictures' own noise, or from `start`, to the result (n, *shape)."""
+        """From the pictures' own noise, or from `start`, to the result (n, *shape).
+
+        `keep` changes the clean predictions, as `sampling.keep` does.
+        """
         denoise, scheduler = self.denoiser(settings)
-        if kept is not None:
-            side = self.shape[-1]
-            # A small pixel is kept only where nothing of what it stands for is repainted.
-            repaint = torch.nn.functional.adaptive_max_pool2d(kept.repaint, side).to(device)
-            pixels = torch.nn.functional.interpolate(kept.pixels, size=(side, side), mode="area").to(device)
-            denoise = sampling.keep(denoise, pixels, repaint)
+        if keep is not None:
+            denoise = keep(denoise)
         if start is None:
             start = sampling.draw_noise(self.shape, noise, device)
-        drawn = sampling.sample(denoise, scheduler, start, noise, reporter(self.name, on_step), settings.times)
-        return check_finite(drawn, self.name)
+        report = reporter(self.name, on_step, self.preview)
+        return check_finite(sampling.sample(denoise, scheduler, start, noise, report, settings.times), self.name)
+
+    def invert(
+        self, settings: StageSettings, clean: torch.Tensor, on_step: OnStep | None, refinements: int = 1
+    ) -> torch.Tensor:
+        """The noise (n, *shape) from which `draw` makes `clean`; the settings are such that the stage `retraces`."""
+        denoise, scheduler = self.denoiser(settings)
+        assert isinstance(scheduler, DDIM)
+        return invert(denoise, scheduler, clean, reporter("inversion", on_step, self.preview), refinements)
 
 
-def reporter(stage: str, on_step: OnStep | None) -> Callable[[int, int, torch.Tensor], None]:
+def reporter(
+    stage: str, on_step: OnStep | None, preview: Preview | None = None
+) -> Callable[[int, int, torch.Tensor], None]:
     """What tells `on_step` of a stage's steps, with the clean pictures where there are any."""
 
     def report(index: int, total: int, clean: torch.Tensor) -> None:
         if on_step is not None:
-            on_step(Step(stage, index, total, list if stage == "prior" else lambda: images.to_pictures(clean)))
+            on_step(Step(stage, index, total, list if preview is None else lambda: preview(clean)))
 
     return report

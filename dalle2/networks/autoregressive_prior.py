@@ -13,9 +13,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 
 from dalle2.finiteness import check_finite
-
-# Text embeddings (n, dim), token states (n, length, dim), and which of these are live (n, length).
-Text = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+from dalle2.networks.text_encoder import EncodedText
 
 
 class Codebook(nn.Module):
@@ -102,9 +100,9 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
         dots = torch.cosine_similarity(embeddings.float(), text.float())
         return torch.searchsorted(self.dot_edges.float(), dots)
 
-    def forward(self, text: Text, dots: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    def forward(self, text: EncodedText, dots: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         """Text, buckets of the dot product (n,), first m codes (n, m) -> logits of m + 1 codes (n, m + 1, buckets)."""
-        start, mask = self._start(text, dots), text[2]
+        start, mask = self._start(text, dots), text.mask
         sequence = torch.cat([start, self.transformer.wte(codes)], dim=1)
         length = sequence.shape[1]
         live = F.pad(mask, (0, length - mask.shape[1]), value=True)
@@ -116,7 +114,7 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def sample(
         self,
-        text: Text,
+        text: EncodedText,
         uniforms: torch.Tensor,
         guidance_scale: float,
         guided: Collection[int],
@@ -128,7 +126,7 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
         describes well. With a guidance scale other than 1 the text is (2n, ...), the blind half first; it acts on
         the codes with an index in `guided`. `on_code(index, total)` hears of each code, from 1 on.
         """
-        sizes, mask = self.config, text[2]
+        sizes, mask = self.config, text.mask
         ways = len(mask) // len(uniforms)
         half = sizes.dot_buckets // 2
         dots = half + (uniforms[:, 0] * (sizes.dot_buckets - half)).long()
@@ -150,7 +148,7 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
             on_code(index + 1, sizes.components)
         return torch.stack(codes, dim=1)
 
-    def _start(self, text: Text, dots: torch.Tensor) -> torch.Tensor:
+    def _start(self, text: EncodedText, dots: torch.Tensor) -> torch.Tensor:
         """Return what stands before the codes, (n, context_length + 2, width)."""
         embedding, states, _ = text
         dot = self.transformer.wte(self.config.buckets + dots)

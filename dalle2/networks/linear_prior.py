@@ -5,6 +5,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from dalle2.networks.text_encoder import EncodedText
+
 
 class LinearPrior(ModelMixin, ConfigMixin):
     """The picture embedding to be expected of a text: always the same, for nothing in it is drawn."""
@@ -14,12 +16,12 @@ class LinearPrior(ModelMixin, ConfigMixin):
         super().__init__()
         self.linear = nn.Linear(2 * embedding_dim, embedding_dim)
 
-    def forward(self, text: torch.Tensor, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Text embeddings (n, dim), token states (n, length, dim), which are live (n, length) -> (n, dim)."""
-        return self.linear(features(text, states, mask))
+    def forward(self, text: EncodedText) -> torch.Tensor:
+        """Predict the image embeddings (n, dim) of n encoded captions."""
+        return self.linear(features(text))
 
 
-def features(text: torch.Tensor, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def features(text: EncodedText) -> torch.Tensor:
     """Return what the matrix reads, (n, 2 * dim): the text embedding, and the mean of the live tokens' states."""
-    live = mask[..., None].to(states)
-    return torch.cat([text, (states * live).sum(1) / live.sum(1)], dim=1)
+    live = text.mask[..., None].to(text.tokens)
+    return torch.cat([text.embeddings, (text.tokens * live).sum(1) / live.sum(1)], dim=1)

@@ -1,8 +1,9 @@
-"""How a checkpoint reads prompts: its tokenizer and its CLIP text encoder."""
+"""Prompts -> what prior and decoder read of them: a CLIP tokenizer and text encoder, in training and in drawing."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import tokenizers
 import torch
@@ -10,51 +11,41 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from dalle2.finiteness import check_finite
 
+REMEMBERED = 256  # prompts
 
-@dataclass(frozen=True)
-class Text:
+
+class EncodedText(NamedTuple):
     """Encoded prompts: CLIP embeddings (n, dim), tokens (n, length, dim), and which are text (n, length)."""
 
     embeddings: torch.Tensor
     tokens: torch.Tensor
     mask: torch.Tensor
 
-    def repeated(self, times: int) -> "Text":
+    def repeated(self, times: int) -> "EncodedText":
         """Each row `times` times."""
-        return Text(*(rows.repeat_interleave(times, dim=0) for rows in (self.embeddings, self.tokens, self.mask)))
+        return EncodedText(*(rows.repeat_interleave(times, dim=0) for rows in self))
 
 
-class Reader:
-    """Prompts -> `Text`, on the text encoder's device. Prompts that do not fit into the context are cut."""
+class PromptTokenizer:
+    """Prompts -> token ids. Prompts that do not fit into the context are cut."""
 
-    def __init__(self, tokenizer: CLIPTokenizer, encoder: CLIPTextModelWithProjection) -> None:
-        self._tokenizer, self._encoder = tokenizer, encoder
+    def __init__(self, tokenizer: CLIPTokenizer, context: int) -> None:
+        self._tokenizer = tokenizer
         # A tokenizer without a configured length says 10^30.
-        self.context = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+        self.context = min(tokenizer.model_max_length, context)
         self._plain = _plain(tokenizer)
 
-    def read(self, prompts: Sequence[str], guided: bool = False, negative: str = "") -> Text:
-        """Encode the prompts; when guided, the negative prompt stands before them as many times."""
-        rows = [self.tokenize(prompt) for prompt in [negative] * len(prompts) * guided + list(prompts)]
-        ids = self._padded(rows, self.context)
-        mask = torch.tensor([[i < len(row) for i in range(self.context)] for row in rows], device=ids.device)
-        # In batches of one size, for a matrix product of another size rounds otherwise.
-        encoded = [self._encoder(batch) for batch in ids.split(len(prompts))]
-        embeddings = check_finite(torch.cat([output.text_embeds for output in encoded]), "text encoder")
-        tokens = check_finite(torch.cat([output.last_hidden_state for output in encoded]), "text encoder")
-        return Text(embeddings, tokens, mask)
+    def tokenize(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Each prompt's ids between the start and the end token, cut so that both fit into the context."""
+        start, end = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
+        encodings = self._plain.encode_batch(list(prompts), add_special_tokens=False)
+        return [[start, *encoding.ids[: self.context - 2], end] for encoding in encodings]
 
-    def embed(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Prompts -> CLIP text embeddings (n, dim)."""
-        # Attention looks back only, so what follows the end changes nothing: no more of it than the longest needs.
-        rows = [self.tokenize(prompt) for prompt in prompts]
-        embeddings = self._encoder(self._padded(rows, max(map(len, rows)))).text_embeds
-        return check_finite(embeddings, "text encoder")
-
-    def tokenize(self, prompt: str) -> list[int]:
-        """Return a prompt's ids between the start and the end token, cut so that both fit into the context."""
-        ids = self._plain.encode(prompt, add_special_tokens=False).ids[: self.context - 2]
-        return [self._tokenizer.bos_token_id, *ids, self._tokenizer.eos_token_id]
+    def pad(self, rows: Sequence[list[int]], length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows of ids -> ids, and which of them are text, both (n, length)."""
+        pad = self._tokenizer.pad_token_id
+        ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
+        return ids, torch.tensor([[place < len(row) for place in range(length)] for row in rows])
 
     def words(self, prompt: str) -> list[tuple[str, list[int]]]:
         """Return the words of a prompt that fit into the context, in order, with the places of their tokens there."""
@@ -66,9 +57,55 @@ class Reader:
         spans = [read.word_to_chars(word) or (0, 0) for word in places]
         return [(prompt[first:last], tokens) for (first, last), tokens in zip(spans, places.values(), strict=True)]
 
-    def _padded(self, rows: Sequence[list[int]], length: int) -> torch.Tensor:
-        pad = self._tokenizer.pad_token_id
-        return torch.tensor([row + [pad] * (length - len(row)) for row in rows], device=self._encoder.device)
+
+def encode(
+    encoder: CLIPTextModelWithProjection, tokenizer: PromptTokenizer, prompts: Sequence[str], device: torch.device
+) -> EncodedText:
+    """Encode prompts in one batch, each padded to the whole context: how prior and decoder know them."""
+    ids, mask = tokenizer.pad(tokenizer.tokenize(prompts), tokenizer.context)
+    output, mask = encoder(ids.to(device, non_blocking=True)), mask.to(device, non_blocking=True)
+    return EncodedText(output.text_embeds, output.last_hidden_state, mask)
+
+
+class PromptEncoder:
+    """Prompts -> `EncodedText`, on the text encoder's device, whose weights must not change any more."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, encoder: CLIPTextModelWithProjection) -> None:
+        self.tokenizer = PromptTokenizer(tokenizer, encoder.config.max_position_embeddings)
+        self._encoder = encoder
+        # The prior and then the decoder read the same prompts, and each of them often several times.
+        self._encoded: OrderedDict[str, tuple[torch.Tensor, torch.Tensor]] = OrderedDict()  # tokens and mask, a row
+
+    def read(self, prompts: Sequence[str], guided: bool = False, negative: str = "") -> EncodedText:
+        """Encode the prompts; when guided, the negative prompt stands before them as many times."""
+        halves = [[negative] * len(prompts), prompts] if guided else [prompts]
+        texts = dict.fromkeys(text for half in halves for text in half)
+        if new := [text for text in texts if text not in self._encoded]:
+            self._encode(new)
+        read = EncodedText(*map(torch.cat, zip(*map(self._stacked, halves), strict=True)))
+        while len(self._encoded) > REMEMBERED:
+            self._encoded.popitem(last=False)
+        return read
+
+    def embed(self, prompts: Sequence[str]) -> torch.Tensor:
+        """Prompts -> CLIP text embeddings (n, dim)."""
+        # Attention looks back only, so what follows the end changes nothing: no more of it than the longest needs.
+        rows = self.tokenizer.tokenize(prompts)
+        ids, _ = self.tokenizer.pad(rows, max(map(len, rows)))
+        return check_finite(self._encoder(ids.to(self._encoder.device)).text_embeds, "text encoder")
+
+    def _encode(self, prompts: Sequence[str]) -> None:
+        # Never one alone: a matrix product of a single text rounds otherwise than that of several.
+        text = encode(self._encoder, self.tokenizer, [*prompts, *prompts][: max(len(prompts), 2)], self._encoder.device)
+        check_finite(text.tokens, "text encoder")
+        self._encoded |= zip(prompts, zip(text.tokens.split(1), text.mask.split(1), strict=True), strict=False)
+
+    def _stacked(self, texts: Sequence[str]) -> EncodedText:
+        tokens, mask = map(torch.cat, zip(*(self._encoded[text] for text in texts), strict=True))
+        ends = tokens[torch.arange(len(texts), device=tokens.device), mask.sum(1) - 1]
+        # Small, and made for each batch anew: it rounds by the number of rows, which is that of diffusers' pipelines.
+        embeddings = self._encoder.text_projection(ends)
+        return EncodedText(check_finite(embeddings, "text encoder"), tokens, mask)
 
 
 def _plain(tokenizer: CLIPTokenizer) -> tokenizers.Tokenizer:

@@ -8,14 +8,15 @@ from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.embeddings import principal_axes
 from dalle2.networks.autoregressive_prior import AutoregressivePrior, Codebook
+from dalle2.networks.text_encoder import EncodedText
 from dalle2.training.clip import Towers
-from dalle2.training.recipe import PriorAutoregressive
-from dalle2.training.stage import Stage
+from dalle2.training.recipe import AutoregressivePriorRecipe
+from dalle2.training.stage import TrainingStage
 
 _FIRST = 8
 
 
-class AutoregressivePriorStage(Stage):
+class AutoregressivePriorStage(TrainingStage):
     """Cross entropy of each bucket given the text, the dot product and the buckets before it.
 
     Args:
@@ -27,7 +28,7 @@ class AutoregressivePriorStage(Stage):
     targets: torch.Tensor
 
     def __init__(
-        self, plan: PriorAutoregressive, towers: Towers, embeddings: torch.Tensor, texts: torch.Tensor
+        self, plan: AutoregressivePriorRecipe, towers: Towers, embeddings: torch.Tensor, texts: torch.Tensor
     ) -> None:
         super().__init__()
         self.plan, self.towers = plan, towers
@@ -56,11 +57,13 @@ class AutoregressivePriorStage(Stage):
             text = self.towers.read(batch.captions)
             codes = network.codebook.encode(embeddings)
             # Also where the text is left out: at sampling the blind half is told the same.
-            dots = network.dot_codes(embeddings, text[0])
+            dots = network.dot_codes(embeddings, text.embeddings)
             blank = self.towers.read([""])
-            text = tuple(
-                torch.where(dropped.view(-1, *[1] * (rows.ndim - 1)), nothing, rows)
-                for rows, nothing in zip(text, blank, strict=True)
+            text = EncodedText(
+                *(
+                    torch.where(dropped.view(-1, *[1] * (rows.ndim - 1)), nothing, rows)
+                    for rows, nothing in zip(text, blank, strict=True)
+                )
             )
         chances = network(text, dots, codes[:, :-1]).float().log_softmax(dim=-1)
         surprise = -chances.gather(2, codes[..., None])[..., 0]

@@ -19,9 +19,10 @@ from transformers import (
 
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
+from dalle2.networks.text_encoder import EncodedText, PromptTokenizer, encode
 from dalle2.training.losses import contrastive, true_pairs
-from dalle2.training.recipe import Clip
-from dalle2.training.stage import Stage
+from dalle2.training.recipe import ClipRecipe
+from dalle2.training.stage import TrainingStage
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -41,6 +42,7 @@ class Towers(nn.Module):
     ) -> None:
         super().__init__()
         self.text, self.picture, self.tokenizer = text, picture, tokenizer
+        self.prompts = PromptTokenizer(tokenizer, text.config.max_position_embeddings)
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(STD)[:, None, None], persistent=False)
 
@@ -52,7 +54,7 @@ class Towers(nn.Module):
         return size
 
     @classmethod
-    def build(cls, plan: Clip, tokenizer: CLIPTokenizer) -> "Towers":
+    def build(cls, plan: ClipRecipe, tokenizer: CLIPTokenizer) -> "Towers":
         """Towers of a recipe's size with fresh weights."""
         ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
         text = CLIPTextConfig(
@@ -117,25 +119,21 @@ class Towers(nn.Module):
         Attention looks back only, so nothing behind the end of a text changes its embedding: texts are read among
         others of about their length, which halves the work.
         """
-        rows = self.tokenizer(texts, max_length=self.tokenizer.model_max_length, truncation=True).input_ids
+        rows = self.prompts.tokenize(texts)
         order = torch.tensor([len(row) for row in rows]).argsort(stable=True)
         read = []
         for places in order.chunk(4):
-            ids = self.tokenizer.pad({"input_ids": [rows[place] for place in places]}, return_tensors="pt").input_ids
+            some = [rows[place] for place in places]
+            ids, _ = self.prompts.pad(some, max(map(len, some)))
             read.append(self.text(ids.to(self.mean.device, non_blocking=True)).text_embeds)
         return torch.cat(read)[order.argsort().to(self.mean.device, non_blocking=True)]
 
-    def read(self, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Texts -> embeddings (n, dim), token states (n, length, dim), mask of the live tokens (n, length)."""
-        length = self.tokenizer.model_max_length
-        tokens = self.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-        ids = tokens.input_ids.to(self.mean.device, non_blocking=True)
-        output = self.text(ids)
-        mask = tokens.attention_mask.bool().to(ids.device, non_blocking=True)
-        return output.text_embeds, output.last_hidden_state, mask
+    def read(self, texts: list[str]) -> EncodedText:
+        """Texts, in one batch, as prior and decoder read them."""
+        return encode(self.text, self.prompts, texts, self.mean.device)
 
 
-class ClipStage(Stage):
+class ClipStage(TrainingStage):
     """Contrast between pictures and captions, and a thumbnail predicted from the picture embedding.
 
     Several pictures of a concept stand in each batch in different styles, so the loss takes a matrix of
@@ -144,7 +142,7 @@ class ClipStage(Stage):
 
     name = "clip"
 
-    def __init__(self, plan: Clip, towers: Towers) -> None:
+    def __init__(self, plan: ClipRecipe, towers: Towers) -> None:
         super().__init__()
         self.plan, self.towers, self.per_concept = plan, towers, plan.per_concept
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))

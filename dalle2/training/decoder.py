@@ -4,25 +4,27 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDIMScheduler, UnCLIPScheduler, UNet2DConditionModel
+from diffusers import UnCLIPScheduler, UNet2DConditionModel
 from torch import nn
 
+from dalle2 import sampling
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
+from dalle2.networks import decoder
 from dalle2.networks.text_projection import TextProjection
 from dalle2.training.augmentation import moved
 from dalle2.training.clip import Towers
 from dalle2.training.guesses import PriorGuesses
 from dalle2.training.losses import snr_weight, variational
-from dalle2.training.recipe import Decoder
-from dalle2.training.stage import Stage, grid
+from dalle2.training.recipe import DecoderRecipe
+from dalle2.training.stage import TrainingStage, grid
 
 _SAMPLE_STEPS = 8
 _FEATURES_BELOW = 400  # timesteps at which a predicted picture is sharp enough for the picture tower
 _NEAR = 0.5  # cosine of a prior's guess to the true embedding; 0.63 on average for captions of label and style
 
 
-class DecoderStage(Stage):
+class DecoderStage(TrainingStage):
     """Predicts the clean picture and its variance; conditions are left out at times, for guidance.
 
     Clean pictures, not noise, are predicted: with the cosine schedule an error in the noise is multiplied by
@@ -36,7 +38,9 @@ class DecoderStage(Stage):
     name = "decoder"
     std: torch.Tensor
 
-    def __init__(self, plan: Decoder, towers: Towers, std: torch.Tensor, guesses: PriorGuesses | None = None) -> None:
+    def __init__(
+        self, plan: DecoderRecipe, towers: Towers, std: torch.Tensor, guesses: PriorGuesses | None = None
+    ) -> None:
         super().__init__()
         self.plan, self.towers, self.guesses = plan, towers, guesses
         self.register_buffer("std", std, persistent=False)
@@ -87,7 +91,9 @@ class DecoderStage(Stage):
         embeddings = torch.where(blind[:, None].to(device, non_blocking=True), nothing[None], embeddings)
         timesteps = randomness.integers(len(self.scheduler.alphas_cumprod)).to(device)
         noisy = self.scheduler.add_noise(clean, randomness.normal(*clean.shape[1:]).to(device), timesteps)
-        predicted, variance = self.predict(noisy, timesteps, embeddings, texts)
+        conditions = decoder.conditions(self.text_projection, embeddings, texts)
+        output = decoder.predict(self.network, noisy, timesteps, **conditions)
+        predicted, variance = output.float().chunk(2, dim=1)
         errors = ((predicted - clean) ** 2).flatten(1).mean(1)
         squared = (snr_weight(self.scheduler.alphas_cumprod.to(device), timesteps) * errors).mean()
         # Beyond its range the variance could hide any error of the mean at no cost in the full schedule, and
@@ -140,40 +146,22 @@ class DecoderStage(Stage):
         distances = 1 - torch.cosine_similarity(seen, true)
         return (distances * sharp).sum() / sharp.sum().clamp(min=1)
 
-    def predict(
-        self,
-        noisy: torch.Tensor,
-        timesteps: torch.Tensor,
-        embeddings: torch.Tensor,
-        texts: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the clean picture and the variance, (n, 3, h, w) each, float32."""
-        text, states, mask = texts
-        context, addition = self.text_projection(embeddings, text, states)
-        extra = mask.new_ones(len(mask), self.text_projection.clip_extra_context_tokens)
-        output = self.network(
-            noisy.contiguous(memory_format=torch.channels_last),
-            timesteps,
-            encoder_hidden_states=context,
-            class_labels=addition,
-            attention_mask=torch.cat([extra, mask], 1),
-        ).sample
-        return output.float().chunk(2, dim=1)
-
     @torch.no_grad()
     def samples(self, batch: Batch) -> torch.Tensor:
         """Return a row of real pictures above a row drawn from their own embeddings and captions."""
         device, count = self.std.device, min(8, len(batch.captions))
         real = batch.pictures[:count].to(device)
         embeddings, texts = self.towers.embed_pictures(real), self.towers.read(batch.captions[:count])
-        scheduler = DDIMScheduler(
-            beta_schedule="squaredcos_cap_v2", prediction_type="sample", timestep_spacing="trailing"
-        )
-        scheduler.set_timesteps(_SAMPLE_STEPS)
+        conditions = decoder.conditions(self.text_projection, embeddings, texts)
+        scheduler = sampling.build_scheduler(self.scheduler.config, "ddim", _SAMPLE_STEPS)
+
+        def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            return decoder.predict(self.network, x, t.to(device).expand(count), **conditions)
+
+        denoise = sampling.clean_predictions(network, scheduler, self.scheduler.config)
         size = self.plan.picture_size
-        x = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
-        for t in scheduler.timesteps:
-            x = scheduler.step(self.predict(x, t.to(device).expand(count), embeddings, texts)[0], t, x).prev_sample
+        noise = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+        x = sampling.sample(denoise, scheduler, noise, [], lambda *_: None)
         return grid(torch.cat([shrink(real, size), x]), count)
 
     def compiled(self) -> None:

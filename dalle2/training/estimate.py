@@ -16,8 +16,8 @@ from dalle2.training.clip import ClipStage, Towers
 from dalle2.training.decoder import DecoderStage
 from dalle2.training.linear_prior import LinearPriorStage
 from dalle2.training.prior import PriorStage
-from dalle2.training.recipe import Fit, PriorLinear, Recipe
-from dalle2.training.stage import Stage
+from dalle2.training.recipe import Fit, LinearPriorRecipe, Recipe
+from dalle2.training.stage import TrainingStage
 from dalle2.training.text import Lessons, TextStage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
@@ -62,7 +62,7 @@ def rehearse(recipe: Recipe, stage: str, accelerator: Accelerator) -> None:
     _seconds_a_step(found, plan, pictures, recipe.seed, accelerator, steps=1)
 
 
-def invented_stages(recipe: Recipe) -> list[tuple[Stage, Fit | PriorLinear]]:
+def invented_stages(recipe: Recipe) -> list[tuple[TrainingStage, Fit | LinearPriorRecipe]]:
     """All stages of a recipe with fresh weights and invented words and statistics, each with its plan."""
     alphabet = ["".join(letters) for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=2)]
     tokenizer = train_tokenizer(alphabet, recipe.clip.vocabulary, recipe.clip.context_length)
@@ -72,13 +72,15 @@ def invented_stages(recipe: Recipe) -> list[tuple[Stage, Fit | PriorLinear]]:
     small, upsampler = recipe.decoder.picture_size, recipe.upsampler
     first = FirstUpsamplerStage(upsampler, small)
     last = LastUpsamplerStage(upsampler, small, FirstUpsamplerStage(upsampler, small).network)
-    priors: list[tuple[Stage, Fit | PriorLinear]] = [(PriorStage(recipe.prior, frozen, 0 * ones, ones), recipe.prior)]
+    priors: list[tuple[TrainingStage, Fit | LinearPriorRecipe]] = [
+        (PriorStage(recipe.prior, frozen, 0 * ones, ones), recipe.prior)
+    ]
     if recipe.prior_linear:
         priors.append((LinearPriorStage(recipe.prior_linear, frozen), recipe.prior_linear))
     if plan := recipe.prior_autoregressive:
         invented = torch.randn(2, 2 * max(plan.buckets, recipe.clip.embedding_dim), recipe.clip.embedding_dim)
         priors.append((AutoregressivePriorStage(plan, frozen, *invented), plan))
-    texts: list[tuple[Stage, Fit | PriorLinear]] = []
+    texts: list[tuple[TrainingStage, Fit | LinearPriorRecipe]] = []
     if plan := recipe.text:
         means = F.normalize(torch.randn(_CONCEPTS, 2, recipe.clip.embedding_dim), dim=-1)
         row = torch.zeros(1, 1, dtype=torch.long)
@@ -100,8 +102,8 @@ def _invented(size: int) -> PicturesInMemory:
 
 
 def _seconds_a_step(
-    stage: Stage,
-    plan: Fit | PriorLinear,
+    stage: TrainingStage,
+    plan: Fit | LinearPriorRecipe,
     pictures: PicturesInMemory,
     seed: int,
     accelerator: Accelerator,

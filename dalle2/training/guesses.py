@@ -8,7 +8,6 @@ from torch import nn
 
 from dalle2.datasets.randomness import Randomness
 from dalle2.families.karlo import priors
-from dalle2.networks.text_encoder import Text
 from dalle2.settings import PriorSettings
 from dalle2.training.clip import Towers
 
@@ -36,7 +35,7 @@ class PriorGuesses(nn.Module):
         """Captions, one for each of this process's slots -> image embeddings (n, dim), float32."""
         if not captions:
             return torch.empty(0, self.network.config.embedding_dim, device=self.network.device)
-        text = Text(*self.towers.read([""] * len(captions) + captions))
+        text = self.towers.read([""] * len(captions) + captions)
         seeds = torch.randint(2**62, (len(captions),), generator=randomness.host).tolist()
         noise = [torch.Generator().manual_seed(seed) for seed in seeds]
         return priors.diffuse(self.network, self.config, text, self.settings, noise, None).float()

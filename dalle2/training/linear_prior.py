@@ -13,9 +13,9 @@ from dalle2.networks.linear_prior import LinearPrior, features
 from dalle2.training.batches import Pictures
 from dalle2.training.clip import Towers
 from dalle2.training.loop import Run
-from dalle2.training.recipe import PriorLinear
+from dalle2.training.recipe import LinearPriorRecipe
 from dalle2.training.resuming import check_shapes, read_snapshot, write_snapshot
-from dalle2.training.stage import Stage
+from dalle2.training.stage import TrainingStage
 
 _HELD_OUT_BATCHES = 8
 
@@ -64,7 +64,7 @@ class NormalEquations:
         return float(1 - self.errors(weight, bias).sum() / blind.sum())
 
 
-class LinearPriorStage(Stage):
+class LinearPriorStage(TrainingStage):
     """Solved for, not descended to: the loss is the one that the solution minimises.
 
     Args:
@@ -73,7 +73,7 @@ class LinearPriorStage(Stage):
 
     name = "prior_linear"
 
-    def __init__(self, plan: PriorLinear, towers: Towers) -> None:
+    def __init__(self, plan: LinearPriorRecipe, towers: Towers) -> None:
         super().__init__()
         self.plan, self.towers = plan, towers
         self.network = LinearPrior(embedding_dim=towers.text.config.projection_dim)
@@ -81,7 +81,7 @@ class LinearPriorStage(Stage):
     @torch.no_grad()
     def pairs(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what the prior reads of the captions (n, 2 * dim), and the embeddings of their pictures (n, dim)."""
-        read = features(*self.towers.read(batch.captions))
+        read = features(self.towers.read(batch.captions))
         return read, self.towers.embed_pictures(batch.pictures.to(read.device))
 
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:

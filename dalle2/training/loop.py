@@ -24,7 +24,7 @@ from dalle2.training.optimizer import Optimizers
 from dalle2.training.pace import StepPace, TimePace
 from dalle2.training.recipe import Fit
 from dalle2.training.resuming import check_shapes, read_snapshot, write_snapshot
-from dalle2.training.stage import Stage
+from dalle2.training.stage import TrainingStage
 
 _HELD_OUT_BATCHES = 4
 _LOG_EVERY = 10
@@ -50,8 +50,8 @@ class Run:
 
 
 def fit(
-    stage: Stage, pictures: Pictures, held_out: Pictures | None, plan: Fit, run: Run, until: float | None = None
-) -> Stage:
+    stage: TrainingStage, pictures: Pictures, held_out: Pictures | None, plan: Fit, run: Run, until: float | None = None
+) -> TrainingStage:
     """Trains a stage and returns it with the weights of its moving average.
 
     Each step is a function of the weights before it, the seed and its number, so a run that was killed and
@@ -71,7 +71,9 @@ def fit(
 class _Fitting:
     """A stage, what moves it, and how far it is."""
 
-    def __init__(self, stage: Stage, held_out: Pictures | None, plan: Fit, run: Run, until: float | None) -> None:
+    def __init__(
+        self, stage: TrainingStage, held_out: Pictures | None, plan: Fit, run: Run, until: float | None
+    ) -> None:
         self.stage, self.held_out, self.plan, self.run = stage.to(run.accelerator.device), held_out, plan, run
         self.parameters = list(stage.trained().values())
         self.optimizer = Optimizers(stage, plan)
@@ -85,7 +87,7 @@ class _Fitting:
         self.finite = torch.ones((), dtype=torch.bool, device=run.accelerator.device)
         self.writer = SummaryWriter(str(run.folder / "logs")) if run.accelerator.is_main_process else None
 
-    def train(self, pictures: Pictures) -> Stage:
+    def train(self, pictures: Pictures) -> TrainingStage:
         """All steps that are left."""
         accelerator, done, ending = self.run.accelerator, self.first, False
         if self.plan.compile:
@@ -188,7 +190,7 @@ class _Fitting:
             self.writer.add_image(f"{stage.name}/samples", picture, step)
         return self.watch.see(self.held_out_losses["loss"])
 
-    def _ended(self, done: int) -> Stage:
+    def _ended(self, done: int) -> TrainingStage:
         """Give the stage its average's weights; a run against the clock may be killed before they are written."""
         if self.timed:
             if done > self.first:

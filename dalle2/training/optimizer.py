@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dalle2.training.recipe import Fit
-from dalle2.training.stage import Stage
+from dalle2.training.stage import TrainingStage
 
 # Where rows are looked up or pixels enter and leave, orthogonal updates make no sense.
 _NEVER_MUON = ("embedding", "wte", "wpe", "conv_in", "conv_out", "thumbnail")
@@ -20,7 +20,7 @@ class Optimizers:
     same learning rate.
     """
 
-    def __init__(self, stage: Stage, plan: Fit) -> None:
+    def __init__(self, stage: TrainingStage, plan: Fit) -> None:
         trained = stage.trained()
         self._kernels: list[tuple[nn.Parameter, nn.Parameter]] = []
         if plan.optimizer == "muon":

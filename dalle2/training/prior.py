@@ -7,13 +7,14 @@ from diffusers import PriorTransformer, UnCLIPScheduler
 
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
+from dalle2.networks import diffusion_prior
 from dalle2.training.clip import Towers
 from dalle2.training.losses import snr_weight
-from dalle2.training.recipe import Prior
-from dalle2.training.stage import Stage
+from dalle2.training.recipe import PriorRecipe
+from dalle2.training.stage import TrainingStage
 
 
-class PriorStage(Stage):
+class PriorStage(TrainingStage):
     """Predicts the clean, normalised picture embedding from a noisy one, the text embedding and its tokens.
 
     Args:
@@ -23,7 +24,7 @@ class PriorStage(Stage):
 
     name = "prior"
 
-    def __init__(self, plan: Prior, towers: Towers, mean: torch.Tensor, std: torch.Tensor) -> None:
+    def __init__(self, plan: PriorRecipe, towers: Towers, mean: torch.Tensor, std: torch.Tensor) -> None:
         super().__init__()
         self.plan, self.towers = plan, towers
         self.network = PriorTransformer(
@@ -48,14 +49,12 @@ class PriorStage(Stage):
         captions = ["" if drop else caption for drop, caption in zip(dropped, batch.captions, strict=True)]
         with torch.no_grad():
             embeddings = self.towers.embed_pictures(batch.pictures.to(device)).float()
-            clean = (embeddings - self.network.clip_mean) / self.network.clip_std
-            text, states, mask = self.towers.read(captions)
+            clean = diffusion_prior.normalise(self.network, embeddings)
+            conditions = diffusion_prior.conditions(self.towers.read(captions))
         timesteps = randomness.integers(len(self.scheduler.alphas_cumprod)).to(device)
         noise = randomness.normal(clean.shape[1]).to(device)
         noisy = self.scheduler.add_noise(clean, noise, timesteps)
-        predicted = self.network(
-            noisy, timesteps, proj_embedding=text, encoder_hidden_states=states, attention_mask=mask
-        ).predicted_image_embedding.float()
+        predicted = diffusion_prior.predict(self.network, noisy, timesteps, **conditions).float()
         errors = ((predicted - clean) ** 2).mean(1)
         weights = snr_weight(self.scheduler.alphas_cumprod.to(device), timesteps)
         return {

@@ -86,7 +86,7 @@ class Fit(_Strict):
     share: pydantic.PositiveFloat = 0.5
 
 
-class Clip(Fit):
+class ClipRecipe(Fit):
     """Text and picture towers (transformers' CLIP), trained together on pictures and their captions.
 
     Attributes:
@@ -117,7 +117,7 @@ class Clip(Fit):
     thumbnail_weight: pydantic.NonNegativeFloat = 20.0
 
 
-class Text(Fit):
+class TextRecipe(Fit):
     """The text tower alone, toward the pictures as the finished picture tower sees them.
 
     Attributes:
@@ -137,7 +137,7 @@ class Text(Fit):
     vocabulary: pydantic.NonNegativeInt = 0
 
 
-class Prior(Fit):
+class PriorRecipe(Fit):
     """The diffusion prior (paper §2.2): text embedding and text states to picture embedding, x0 prediction."""
 
     weight_decay: pydantic.NonNegativeFloat = 0.06
@@ -149,7 +149,7 @@ class Prior(Fit):
     clamp: pydantic.PositiveFloat = 5.0
 
 
-class PriorAutoregressive(Fit):
+class AutoregressivePriorRecipe(Fit):
     """The autoregressive prior (paper §2.2): the picture embedding's principal components, as buckets, after the text.
 
     Attributes:
@@ -171,7 +171,7 @@ class PriorAutoregressive(Fit):
     smoothing: pydantic.PositiveFloat = 1.0
 
 
-class PriorLinear(_Strict):
+class LinearPriorRecipe(_Strict):
     """The linear prior: ridge regression in closed form, from sums over `steps` batches of `batch_size` pictures.
 
     Attributes:
@@ -186,7 +186,7 @@ class PriorLinear(_Strict):
     share: pydantic.PositiveFloat = 0.1
 
 
-class Decoder(Fit):
+class DecoderRecipe(Fit):
     """The decoder (paper §2.1): picture embedding and text to pixels, x0 prediction with learned variance.
 
     Attributes:
@@ -223,7 +223,7 @@ class Decoder(Fit):
     feature_weight: pydantic.NonNegativeFloat = 0.0
 
 
-class Upsampler(Fit):
+class UpsamplerRecipe(Fit):
     """The two upsampler networks: a DDPM part and the one that makes only the last step.
 
     Attributes:
@@ -260,13 +260,13 @@ class Recipe(_Strict):
     precision: Literal["no", "bf16"] = "bf16"
     least_minutes: pydantic.PositiveFloat = 1.0
     data: Data = Data()
-    clip: Clip = Clip()
-    text: Text | None = None
-    prior: Prior = Prior()
-    prior_linear: PriorLinear | None = None
-    prior_autoregressive: PriorAutoregressive | None = None
-    decoder: Decoder = Decoder()
-    upsampler: Upsampler = Upsampler()
+    clip: ClipRecipe = ClipRecipe()
+    text: TextRecipe | None = None
+    prior: PriorRecipe = PriorRecipe()
+    prior_linear: LinearPriorRecipe | None = None
+    prior_autoregressive: AutoregressivePriorRecipe | None = None
+    decoder: DecoderRecipe = DecoderRecipe()
+    upsampler: UpsamplerRecipe = UpsamplerRecipe()
     settings: dict[str, dict[str, Any]] = pydantic.Field(default_factory=dict)
     examples: tuple[str, ...] = ()
     subject: dict[str, str] = pydantic.Field(default_factory=dict)

@@ -34,7 +34,7 @@ from dalle2.training.loop import Run, fit, read_reports
 from dalle2.training.prior import PriorStage, embedding_statistics
 from dalle2.training.recipe import Fit, Recipe
 from dalle2.training.schedule import Schedule
-from dalle2.training.stage import Stage
+from dalle2.training.stage import TrainingStage
 from dalle2.training.text import Lessons, TextStage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
@@ -154,7 +154,7 @@ class Training:
             if isinstance(pictures := self.pictures(split), PicturesInMemory):
                 pictures.resize(max(sizes.get(stage, 0), recipe.clip.picture_size))
 
-    def _fit(self, stage: Stage, plan: Fit, until: float | None) -> Stage:
+    def _fit(self, stage: TrainingStage, plan: Fit, until: float | None) -> TrainingStage:
         held_out = self.pictures(self.recipe.data.held_out_split)
         return fit(stage, self.training_pictures, held_out, plan, self.run, until)
 
@@ -331,7 +331,7 @@ class Training:
     def _embed(self, towers: Towers, batch: Batch) -> torch.Tensor:
         return towers.embed_pictures(batch.pictures.to(self.run.accelerator.device)).float().cpu()
 
-    def _finish(self, name: str, stages: list[Stage]) -> None:
+    def _finish(self, name: str, stages: list[TrainingStage]) -> None:
         """Write a stage's folder, whole or not at all, then drop its snapshots."""
         accelerator, final = self.run.accelerator, self.run.folder / name
         if accelerator.is_main_process:

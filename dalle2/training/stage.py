@@ -10,7 +10,7 @@ from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 
 
-class Stage(nn.Module):
+class TrainingStage(nn.Module):
     """One stage: networks to train (those that require gradients), networks it leans on (frozen), and a loss.
 
     Attributes:

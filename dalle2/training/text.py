@@ -12,8 +12,8 @@ from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.pictures import Batch, PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.training.clip import Towers, contrast
-from dalle2.training.recipe import Text
-from dalle2.training.stage import Stage
+from dalle2.training.recipe import TextRecipe
+from dalle2.training.stage import TrainingStage
 
 
 class Lessons(nn.Module):
@@ -92,7 +92,7 @@ class Lessons(nn.Module):
         return {"lexicon": losses.sum() / total, "lexicon_r@1": agreed.sum() / total}
 
 
-class TextStage(Stage):
+class TextStage(TrainingStage):
     """Contrast of captions with pictures, as in stage "clip", and the lessons of a lexicon where there is one.
 
     Prior and decoder keep their meaning, because the picture embeddings stay. What changes are the token states, which
@@ -101,7 +101,7 @@ class TextStage(Stage):
 
     name = "text"
 
-    def __init__(self, plan: Text, towers: Towers, lessons: Lessons | None = None) -> None:
+    def __init__(self, plan: TextRecipe, towers: Towers, lessons: Lessons | None = None) -> None:
         super().__init__()
         self.plan, self.towers, self.lessons, self.per_concept = plan, towers, lessons, plan.per_concept
         self.log_scale = nn.Parameter(torch.tensor(plan.temperature).reciprocal().log())

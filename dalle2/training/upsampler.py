@@ -8,15 +8,16 @@ from diffusers import UnCLIPScheduler, UNet2DModel
 
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
+from dalle2.networks.upsampler import enlarge, predict
 from dalle2.training.decoder import calm, shrink
 from dalle2.training.losses import edges, snr_weight
-from dalle2.training.recipe import Upsampler
-from dalle2.training.stage import Stage, grid
+from dalle2.training.recipe import UpsamplerRecipe
+from dalle2.training.stage import TrainingStage, grid
 
 _BORDER = 8  # pixels of the edge that zero padding reaches
 
 
-def network(plan: Upsampler) -> UNet2DModel:
+def network(plan: UpsamplerRecipe) -> UNet2DModel:
     """Return a U-Net without attention or text: noisy large picture and enlarged small one to the clean large one."""
     levels = len(plan.channels)
     unet = UNet2DModel(
@@ -40,7 +41,7 @@ def scheduler() -> UnCLIPScheduler:
     return UnCLIPScheduler(variance_type="fixed_small_log", prediction_type="sample")
 
 
-class FirstUpsamplerStage(Stage):
+class FirstUpsamplerStage(TrainingStage):
     """All steps but the last: denoises the large picture given the enlarged small one.
 
     Trained on crops, because a corner of a picture tells as much about edges as all of it, with a share of
@@ -49,7 +50,7 @@ class FirstUpsamplerStage(Stage):
 
     name = "super_res_first"
 
-    def __init__(self, plan: Upsampler, small_size: int) -> None:
+    def __init__(self, plan: UpsamplerRecipe, small_size: int) -> None:
         super().__init__()
         self.plan, self.small_size = plan, small_size
         self.network = network(plan)
@@ -60,7 +61,7 @@ class FirstUpsamplerStage(Stage):
         timesteps = randomness.integers(len(self.scheduler.alphas_cumprod)).to(clean.device)
         noise = randomness.normal(*clean.shape[1:]).to(clean.device)
         noisy = self.scheduler.add_noise(clean, noise, timesteps)
-        predicted = denoise(self.network, noisy, low, timesteps)
+        predicted = predict(self.network, noisy, timesteps, low).float()
         squares = (predicted - clean) ** 2
         errors = (squares * border(clean, self.plan)).flatten(1).mean(1)
         weights = snr_weight(self.scheduler.alphas_cumprod.to(clean.device), timesteps)
@@ -75,7 +76,7 @@ class FirstUpsamplerStage(Stage):
         self.scheduler.save_pretrained(folder / "super_res_scheduler")
 
 
-class LastUpsamplerStage(Stage):
+class LastUpsamplerStage(TrainingStage):
     """The last step, at t = 0: sharpens what the first network sees as clean; nothing random is left there.
 
     Its input is the first network's own estimate, made at the noise levels from which short samplers take
@@ -84,7 +85,7 @@ class LastUpsamplerStage(Stage):
 
     name = "super_res_last"
 
-    def __init__(self, plan: Upsampler, small_size: int, first: UNet2DModel) -> None:
+    def __init__(self, plan: UpsamplerRecipe, small_size: int, first: UNet2DModel) -> None:
         super().__init__()
         self.plan, self.small_size, self.first = plan, small_size, first.eval().requires_grad_(False)
         self.network = network(plan)
@@ -96,10 +97,11 @@ class LastUpsamplerStage(Stage):
         timesteps = (999 - randomness.integers(900)).to(clean.device)
         noise = randomness.normal(*clean.shape[1:]).to(clean.device)
         with torch.no_grad():
-            estimate = denoise(self.first, self.scheduler.add_noise(clean, noise, timesteps), low, timesteps)
+            estimate = predict(self.first, self.scheduler.add_noise(clean, noise, timesteps), timesteps, low).float()
         zero = torch.zeros_like(timesteps)
         again = randomness.normal(*clean.shape[1:]).to(clean.device)
-        predicted = denoise(self.network, self.scheduler.add_noise(estimate.clamp(-1, 1), again, zero), low, zero)
+        noisy = self.scheduler.add_noise(estimate.clamp(-1, 1), again, zero)
+        predicted = predict(self.network, noisy, zero, low).float()
         bicubic, error = F.mse_loss(low, clean), F.mse_loss(predicted, clean)
         rim = (border(clean, self.plan) - 1) * (predicted - clean).abs()  # 0 where the border weighs no more
         return {"loss": edges(predicted, clean) + rim.mean(), "gain_db": 10 * torch.log10(bicubic / error)}
@@ -111,8 +113,8 @@ class LastUpsamplerStage(Stage):
         low = enlarge(shrink(real, self.small_size), self.plan.picture_size)
         noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(0)).to(real)
         start = torch.full((len(real),), 999, device=real.device)
-        estimate = denoise(self.first, noise, low, start).clamp(-1, 1)
-        sharp = denoise(self.network, estimate, low, torch.zeros_like(start))
+        estimate = predict(self.first, noise, start, low).float().clamp(-1, 1)
+        sharp = predict(self.network, estimate, torch.zeros_like(start), low).float()
         return grid(torch.cat([real, low, sharp]), len(real))
 
     def compiled(self) -> None:
@@ -123,7 +125,7 @@ class LastUpsamplerStage(Stage):
         self.network.save_pretrained(folder / "super_res_last")
 
 
-def border(clean: torch.Tensor, plan: Upsampler) -> torch.Tensor:
+def border(clean: torch.Tensor, plan: UpsamplerRecipe) -> torch.Tensor:
     """How heavy each pixel weighs, (h, w): `plan.border_weight` along the edge of a whole picture, 1 elsewhere.
 
     Zero padding makes corners a case of their own, of a few pixels in thousands: a plain mean hardly corrects them.
@@ -135,19 +137,8 @@ def border(clean: torch.Tensor, plan: Upsampler) -> torch.Tensor:
     return weights
 
 
-def denoise(unet: UNet2DModel, noisy: torch.Tensor, low: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-    """Return the clean large picture, float32."""
-    stacked = torch.cat([noisy, low], 1).contiguous(memory_format=torch.channels_last)
-    return unet(stacked, timesteps).sample.float()
-
-
-def enlarge(small: torch.Tensor, size: int) -> torch.Tensor:
-    """Return the sampler's own enlargement, bicubic with antialiasing."""
-    return F.interpolate(small, (size, size), mode="bicubic", align_corners=False, antialias=True)
-
-
 def pair(
-    pictures: torch.Tensor, small_size: int, plan: Upsampler, randomness: Randomness
+    pictures: torch.Tensor, small_size: int, plan: UpsamplerRecipe, randomness: Randomness
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Clean pictures or crops of them, and the enlarged, corrupted small versions: (n, 3, h, h) each.
 

@@ -1,4 +1,4 @@
-"""The upsampler alone: real pictures made a quarter of the size and enlarged again, by it and by a bicubic filter."""
+"""The upsampler alone: real pictures made small and enlarged again, by it and by a bicubic filter."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 from evaluation.metrics.similarity import compare
 
-SHRINK = 4  # from the picture to the decoder's size, in every checkpoint of the family
 MANY = 8  # pictures enlarged at a time
 
 
@@ -32,9 +31,9 @@ def open_drawer(words: Sequence[str]) -> tuple[UnclipModel, Settings]:
     return model, chosen_settings(options, model)
 
 
-def shrunk(pictures: Sequence[Image.Image]) -> torch.Tensor:
-    """Pictures of one size -> (n, 3, h / 4, w / 4) in [-1, 1], by the filter of the upsampler's own training."""
-    small = pictures[0].width // SHRINK
+def shrunk(pictures: Sequence[Image.Image], factor: int) -> torch.Tensor:
+    """Pictures of one size -> (n, 3, h, w), `factor` times smaller, in [-1, 1], as in its training."""
+    small = pictures[0].width // factor
     return torch.nn.functional.interpolate(to_tensor(list(pictures)), size=(small, small), mode="area")
 
 
@@ -42,7 +41,7 @@ def enlarged(
     model: UnclipModel, pictures: Sequence[Image.Image], seeds: Sequence[int], settings: Settings | None = None
 ) -> list[Image.Image]:
     """The pictures, made small and enlarged by the model."""
-    return to_pictures(model.upsample(shrunk(pictures), seeds, settings))
+    return to_pictures(model.upsample(shrunk(pictures, model.upsampling), seeds, settings))
 
 
 def psnr_and_bicubic(
@@ -54,7 +53,7 @@ def psnr_and_bicubic(
     for start in range(0, len(pictures), MANY):
         real = pictures[start : start + MANY]
         made = enlarged(model, real, range(seed + start, seed + start + len(real)), settings)
-        small = to_pictures(shrunk(real))
+        small = to_pictures(shrunk(real, model.upsampling))
         plain = [one.resize(whole.size, Image.Resampling.BICUBIC) for one, whole in zip(small, real, strict=True)]
         ours += [compare(one, whole).psnr for one, whole in zip(made, real, strict=True)]
         bicubic += [compare(one, whole).psnr for one, whole in zip(plain, real, strict=True)]

@@ -240,7 +240,8 @@ def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> li
     order = np.random.default_rng(seed).permutation(len(emoji.test))[: min(num, ENLARGED)]
     pictures = [emoji.test[place].picture(model.picture_size) for place in order]
     ours, bicubic = psnr_and_bicubic(model, pictures, settings, seed)
-    how = f"real test pictures made a quarter of the size: {ours.mean():.2f} dB against {bicubic.mean():.2f} dB"
+    told = f"{ours.mean():.2f} dB against {bicubic.mean():.2f} dB"
+    how = f"real test pictures made {model.upsampling} times smaller: {told}"
     name = "upsampler_over_bicubic", "PSNR of the upsampler over bicubic"
     return [of_values(*name, ours - bicubic, None, seed, "dB", how)]
 

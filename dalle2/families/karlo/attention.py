@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnAddedKVProcessor
 
 
-class Gaze:
+class AttentionMaps:
     """The sum of all that was seen while the decoder was watched."""
 
     def __init__(self, context: int, size: int) -> None:
@@ -17,7 +17,7 @@ class Gaze:
         self._count = 0
 
     def add(self, shares: torch.Tensor) -> None:
-        """Shares of attention (heads of all rows, pixels, context + pixels); the last row is the one that sees."""
+        """Shares of attention (heads of all rows, pixels, context + pixels); the last row is the conditional one."""
         pixels = shares.shape[1]
         side = round(pixels**0.5)
         heads = shares.float().cpu()[:, :, : self._context]
@@ -31,30 +31,30 @@ class Gaze:
 
 
 @contextmanager
-def watched(decoder: UNet2DConditionModel, context: int) -> Iterator[Gaze]:
+def record_attention(decoder: UNet2DConditionModel, context: int) -> Iterator[AttentionMaps]:
     """Watch the attention to the first `context` keys, which diffusers puts before the pixels' own.
 
-    The decoder must draw one row, or under guidance a blind and a seeing one.
+    The decoder must draw one row, or under guidance an unconditional and a conditional one.
     """
-    gaze = Gaze(context, decoder.config.sample_size)
+    maps = AttentionMaps(context, decoder.config.sample_size)
     before = decoder.attn_processors
     attentions = {name: module for name, module in decoder.named_modules() if f"{name}.processor" in before}
     # This processor asks its module for the shares; the faster one never forms them.
     decoder.set_attn_processor(AttnAddedKVProcessor())
     try:
         for module in attentions.values():
-            module.get_attention_scores = _watching(module.get_attention_scores, module.heads, gaze)
-        yield gaze
+            module.get_attention_scores = _recording(module.get_attention_scores, module.heads, maps)
+        yield maps
     finally:
         for module in attentions.values():
             vars(module).pop("get_attention_scores", None)  # the class's own comes back
         decoder.set_attn_processor(before)
 
 
-def _watching(score, heads: int, gaze: Gaze):
-    def watching(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+def _recording(score, heads: int, maps: AttentionMaps):
+    def recording(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         shares = score(query, key, mask)
-        gaze.add(shares[-heads:])
+        maps.add(shares[-heads:])
         return shares
 
-    return watching
+    return recording

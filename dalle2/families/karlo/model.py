@@ -3,23 +3,24 @@
 Prior, text projection, decoder and a two-part upsampler, on diffusers' and transformers' networks.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 
 import torch
 from PIL import Image
 
 from dalle2 import images
 from dalle2.datasets.phrases import Phrases
-from dalle2.ddim import DDIMScheduler, invert
+from dalle2.ddim import Denoise
 from dalle2.families.checkpoint_folder import Fingerprint
-from dalle2.families.diffusion import Stage, reporter
+from dalle2.families.description import Description
+from dalle2.families.diffusion import DiffusionStage
 from dalle2.families.karlo import layout, priors
-from dalle2.families.karlo.attention import watched
+from dalle2.families.karlo.attention import record_attention
+from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
-from dalle2.networks.text_encoder import Reader
+from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings, Step, UpsamplerSettings
 from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import Attention, Kept, Seed, generators
@@ -41,49 +42,33 @@ class KarloModel(UnclipModel):
         device: torch.device,
         dtype: torch.dtype,
         fingerprint: Fingerprint,
+        description: Description,
+        phrases: Phrases | None,
     ) -> None:
         self.parts = parts
         self.checkpoint = checkpoint
         self.device = device
         self.dtype = dtype
-        self.settings = KARLO_SETTINGS
-        self.styles: tuple[str, ...] = ()
-        self.examples: tuple[str, ...] = ()
-        self.subject: dict[str, str] = {}
+        self.settings, self.styles = description.settings, description.styles
+        self.examples, self.subject = description.examples, description.subject
+        self.phrases = phrases
         self.picture_size = parts.super_res_last.config.sample_size
+        self.upsampling = self.picture_size // parts.decoder.config.sample_size
         self.priors = tuple(kind for kind, name in layout.PRIORS.items() if fingerprint.folder.has(name))
+        sees = parts.image_encoder is not None
         self.capabilities = frozenset(
-            (["text_to_image", "steps", "attention"] if self.priors else [])
-            + (["variations", "reconstruct", "text_diff", "dimensions"] if parts.image_encoder else [])
-            + ["enhance", "inpaint", "interpolate", "mix", "outpaint"]
+            ["enhance", "inpaint", "interpolate", "mix", "outpaint"]
+            + (["text_to_image", "steps", "attention"] if self.priors else [])
+            + (["variations", "reconstruct", "text_diff", "dimensions"] if sees else [])
+            + (["caption"] if sees and phrases is not None else [])
         )
         self._fingerprint = fingerprint
-        self.reader = Reader(parts.tokenizer, parts.text_encoder)
+        self.prompts = PromptEncoder(parts.tokenizer, parts.text_encoder)
         for part in parts.present().values():
             if isinstance(part, torch.nn.Module):
                 part.to(device)
         for network in (parts.decoder, parts.super_res_first, parts.super_res_last):
             network.to(memory_format=torch.channels_last)
-
-    def describe(self, description: Mapping[str, Any]) -> None:
-        """Take over the checkpoint's own defaults, styles and example prompts (its dalle2.json)."""
-        known = ("settings", "styles", "examples", "subject", "recipe")  # the recipe is for those who train on
-        if unknown := sorted(set(description) - set(known)):
-            raise ValueError(f"{unknown[0]!r} is unknown; known are {', '.join(known)}.")
-        if "settings" in description:
-            self.settings = Settings.from_dict(description["settings"])
-        self.styles = tuple(description.get("styles", ()))
-        self.examples = tuple(description.get("examples", ()))
-        subject = description.get("subject", {})
-        if not isinstance(subject, dict) or not all(isinstance(words, str) for words in subject.values()):
-            raise ValueError('\'subject\' must be a table of languages, as {"en": "emoji"}.')
-        self.subject = dict(subject)
-
-    def speak(self, phrases: Phrases | None) -> None:
-        """Describe pictures by these words."""
-        self.phrases = phrases
-        if phrases is not None and self.parts.image_encoder:
-            self.capabilities |= {"caption"}
 
     @cached_property
     def interpreter(self) -> Interpreter | None:
@@ -103,11 +88,11 @@ class KarloModel(UnclipModel):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         self.require("text_to_image")
-        settings = settings or self.settings
+        settings = self.adopt(settings)
         chosen = settings.prior
         many, prior = chosen.candidates, self.prior(chosen.kind)
         noise = [generator for generator in generators(seeds) for _ in range(many)]
-        read = self.reader.read(prompts, chosen.guided, settings.negative_prompt)
+        read = self.prompts.read(prompts, chosen.guided, settings.negative_prompt)
         text = read.repeated(many)
         match chosen.kind:
             case "diffusion":
@@ -122,7 +107,7 @@ class KarloModel(UnclipModel):
 
     @torch.no_grad()
     def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
-        return self.reader.embed(prompts).float().cpu()
+        return self.prompts.embed(prompts).float().cpu()
 
     @torch.no_grad()
     def reword(
@@ -137,8 +122,8 @@ class KarloModel(UnclipModel):
         self.require("text_diff")
         chosen = self.rewording(settings)
         prior, scheduler = self.prior("diffusion"), self.parts.prior_scheduler.config
-        before = self.reader.read([old])
-        after = self.reader.read([new], chosen.prior.guided, chosen.negative_prompt)
+        before = self.prompts.read([old])
+        after = self.prompts.read([new], chosen.prior.guided, chosen.negative_prompt)
         rows, embedding = [], embedding.to(self.device)
         for index, strength in enumerate(strengths):
             rows.append(priors.reword(prior, scheduler, embedding, before, after, strength, chosen.prior))
@@ -174,14 +159,16 @@ class KarloModel(UnclipModel):
         noise: torch.Tensor | None = None,
         kept: Kept | None = None,
     ) -> torch.Tensor:
-        chosen = settings or self.settings
+        chosen, parts = self.adopt(settings), self.parts
         self._check_rows(embeddings, seeds, prompts)
         generator = generators(seeds)
-        decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen)
         start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
-        small = decoder.draw(chosen.decoder, generator, self.device, on_step, start, kept)
-        upsampler = self._upsampler(small.clamp(-1, 1))
-        return upsampler.draw(chosen.upsampler, generator, self.device, on_step, kept=kept).cpu()
+        decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen)
+        keep = self._keep(kept, decoder)
+        small = decoder.draw(chosen.decoder, generator, self.device, on_step, start, keep)
+        upsampler = upsampler_stage(parts, small.clamp(-1, 1), self.picture_size)
+        keep = self._keep(kept, upsampler)
+        return upsampler.draw(chosen.upsampler, generator, self.device, on_step, keep=keep).cpu()
 
     @torch.no_grad()
     def upsample(
@@ -192,8 +179,8 @@ class KarloModel(UnclipModel):
         on_step: OnStep | None = None,
         side: int | None = None,
     ) -> torch.Tensor:
-        chosen = (settings or self.settings).upsampler
-        stage = self._upsampler(small.to(self.device), side)
+        chosen = self.adopt(settings).upsampler
+        stage = upsampler_stage(self.parts, small.to(self.device), side or self.picture_size)
         return stage.draw(chosen, generators(seeds), self.device, on_step).cpu()
 
     @torch.no_grad()
@@ -210,10 +197,8 @@ class KarloModel(UnclipModel):
         chosen = self.retracing(settings)
         self._check_rows(embeddings, pictures, prompts)
         stage = self._decoder(embeddings, prompts or [""] * len(pictures), chosen)
-        denoise, scheduler = stage.denoiser(chosen.decoder)
-        assert isinstance(scheduler, DDIMScheduler)
         small = images.to_tensor([images.square(images.to_rgb(picture), stage.shape[-1]) for picture in pictures])
-        return invert(denoise, scheduler, small.to(self.device), reporter("inversion", on_step), refinements).cpu()
+        return stage.invert(chosen.decoder, small.to(self.device), on_step, refinements).cpu()
 
     def attend(
         self,
@@ -226,10 +211,10 @@ class KarloModel(UnclipModel):
         noise = generators([seed])
         embedding = self.embed_prompt([prompt], noise, settings, on_step)
         extra = self.parts.text_proj.config.clip_extra_context_tokens
-        with watched(self.parts.decoder, extra + self.reader.context) as gaze:
+        with record_attention(self.parts.decoder, extra + self.prompts.tokenizer.context) as attention:
             (picture,) = self.decode(embedding, noise, [prompt], settings, on_step)
-        words = self.reader.words(prompt)
-        maps = torch.stack([gaze.maps()[extra:][places].sum(0) for _, places in words])
+        words = self.prompts.tokenizer.words(prompt)
+        maps = torch.stack([attention.maps()[extra:][places].sum(0) for _, places in words])
         return picture, Attention(tuple(word for word, _ in words), maps)
 
     def _check_rows(self, embeddings: torch.Tensor, seeds: Sequence[object], prompts: Sequence[str] | None) -> None:
@@ -245,41 +230,10 @@ class KarloModel(UnclipModel):
         if not torch.isfinite(embeddings).all():
             raise ValueError("decode takes embeddings of finite numbers only.")
 
-    def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: Settings) -> Stage:
-        """The stage that draws small pictures (n, 3, size, size)."""
-        decoder, project = self.parts.decoder, self.parts.text_proj
-        text = self.reader.read(prompts, settings.decoder.guided, settings.negative_prompt)
-        embeddings = embeddings.to(self.device, self.dtype)
-        if settings.decoder.guided:  # the blind half sees no embedding, and of text the negative prompt at most
-            blind = project.learned_classifier_free_guidance_embeddings.expand_as(embeddings)
-            embeddings = torch.cat([blind, embeddings])
-        read = project(embeddings, text.embeddings, text.tokens)
-        context, addition = (check_finite(values, "text projection") for values in read)
-        extra = project.config.clip_extra_context_tokens
-        conditions = {
-            "encoder_hidden_states": context,
-            "class_labels": addition,
-            "attention_mask": torch.nn.functional.pad(text.mask, (extra, 0), value=True),
-        }
+    def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: Settings) -> DiffusionStage:
+        """The decoder for these pictures; its unconditional half reads of text the negative prompt at most."""
+        text = self.prompts.read(prompts, settings.decoder.guided, settings.negative_prompt)
+        return decoder_stage(self.parts, embeddings.to(self.device, self.dtype), text)
 
-        def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
-            return decoder(x.to(self.dtype), t, **conditions).sample
-
-        size = decoder.config.sample_size
-        shape = (decoder.config.in_channels, size, size)
-        return Stage("decoder", network, conditions, self.parts.decoder_scheduler.config, shape)
-
-    def _upsampler(self, small: torch.Tensor, side: int | None = None) -> Stage:
-        """The stage that enlarges (n, 3, s, s): one network for most steps, one for the last."""
-        first, last = self.parts.super_res_first, self.parts.super_res_last
-        size = side or self.picture_size
-        # In float32 also because this resize does not exist in half precision on a CPU.
-        large = torch.nn.functional.interpolate(small, size=(size, size), mode="bicubic", antialias=True)
-
-        def network(x: torch.Tensor, t: torch.Tensor, low_resolution: torch.Tensor) -> torch.Tensor:
-            both = torch.cat([x, low_resolution], dim=1).to(self.dtype)
-            return (first if t > 0 else last)(both, t).sample
-
-        shape = (first.config.in_channels // 2, size, size)
-        config = self.parts.super_res_scheduler.config
-        return Stage("upsampler", network, {"low_resolution": large}, config, shape, ends_at_zero=True)
+    def _keep(self, kept: Kept | None, stage: DiffusionStage) -> Callable[[Denoise], Denoise] | None:
+        return None if kept is None else partial(keep, kept=kept, size=stage.shape[-1], device=self.device)

@@ -8,35 +8,36 @@ import torch
 from diffusers import PriorTransformer
 
 from dalle2 import sampling
-from dalle2.ddim import DDIMScheduler, invert
-from dalle2.families.diffusion import Stage, reporter
+from dalle2.ddim import DDIM, invert
+from dalle2.families.diffusion import reporter
+from dalle2.families.karlo.stages import prior_stage
 from dalle2.finiteness import check_finite
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
+from dalle2.networks.diffusion_prior import denormalise, normalise
 from dalle2.networks.linear_prior import LinearPrior
-from dalle2.networks.text_encoder import Text
+from dalle2.networks.text_encoder import EncodedText
 from dalle2.settings import OnStep, PriorSettings, Step
 
 
 def diffuse(
     prior: PriorTransformer,
     scheduler_config: Mapping[str, Any],
-    text: Text,
+    text: EncodedText,
     settings: PriorSettings,
     noise: list[torch.Generator],
     on_step: OnStep | None,
 ) -> torch.Tensor:
     """Text, under guidance (2n, ...) with the blind half first -> image embeddings (n, dim)."""
-    normed = _stage(prior, scheduler_config, text).draw(settings, noise, prior.device, on_step)
-    # The prior works on embeddings of mean 0 and deviation 1; the decoder knows CLIP's own.
-    return check_finite(normed * prior.clip_std.float() + prior.clip_mean.float(), "prior")
+    normed = prior_stage(prior, scheduler_config, text).draw(settings, noise, prior.device, on_step)
+    return check_finite(denormalise(prior, normed), "prior")
 
 
 def reword(
     prior: PriorTransformer,
     scheduler_config: Mapping[str, Any],
     embeddings: torch.Tensor,
-    old: Text,
-    new: Text,
+    old: EncodedText,
+    new: EncodedText,
     strength: float,
     settings: PriorSettings,
 ) -> torch.Tensor:
@@ -48,31 +49,17 @@ def reword(
     if not taken:
         return embeddings
     unguided = replace(settings, guidance_scale=1.0)
-    denoise, scheduler = _stage(prior, scheduler_config, old).denoiser(unguided, taken)
-    assert isinstance(scheduler, DDIMScheduler)
-    normed = (embeddings - prior.clip_mean.float()) / prior.clip_std.float()
-    noise = invert(denoise, scheduler, normed, reporter("prior", None))
-    denoise, scheduler = _stage(prior, scheduler_config, new).denoiser(settings, taken)
+    denoise, scheduler = prior_stage(prior, scheduler_config, old).denoiser(unguided, taken)
+    assert isinstance(scheduler, DDIM)
+    noise = invert(denoise, scheduler, normalise(prior, embeddings), reporter("prior", None))
+    denoise, scheduler = prior_stage(prior, scheduler_config, new).denoiser(settings, taken)
     normed = sampling.sample(denoise, scheduler, noise, [], reporter("prior", None))
-    return check_finite(normed * prior.clip_std.float() + prior.clip_mean.float(), "prior")
-
-
-def _stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: Text) -> Stage:
-    conditions = {
-        "proj_embedding": text.embeddings,
-        "encoder_hidden_states": text.tokens,
-        "attention_mask": text.mask,
-    }
-
-    def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
-        return prior(x.to(prior.dtype), t, **conditions).predicted_image_embedding
-
-    return Stage("prior", network, conditions, scheduler_config, (prior.config.embedding_dim,))
+    return check_finite(denormalise(prior, normed), "prior")
 
 
 def draw_codes(
     prior: AutoregressivePrior,
-    text: Text,
+    text: EncodedText,
     settings: PriorSettings,
     noise: list[torch.Generator],
     on_step: OnStep | None,
@@ -86,14 +73,13 @@ def draw_codes(
         if on_step:
             on_step(Step("prior", index, total))
 
-    read = (text.embeddings, text.tokens, text.mask)
-    codes = prior.sample(read, uniforms.to(prior.device), settings.guidance_scale, guided, report)
+    codes = prior.sample(text, uniforms.to(prior.device), settings.guidance_scale, guided, report)
     return check_finite(prior.codebook.decode(codes), "prior")
 
 
-def expect(prior: LinearPrior, text: Text, on_step: OnStep | None) -> torch.Tensor:
+def expect(prior: LinearPrior, text: EncodedText, on_step: OnStep | None) -> torch.Tensor:
     """Text (n, ...) -> image embeddings (n, dim), the same each time."""
-    embeddings = check_finite(prior(text.embeddings, text.tokens, text.mask), "prior")
+    embeddings = check_finite(prior(text), "prior")
     if on_step:
         on_step(Step("prior", 1, 1))
     return embeddings
