@@ -3,8 +3,8 @@
 Two contestants and a reference of drawn noise, as features of 2,048 numbers that both trees are handed in place of a
 network's. Each tree measures both contestants (distances, precision and recall, CLIP scores, intervals) and tests their
 differences, as `evaluation.compare` does once it has features; reading pictures is left out. The trees take turns in
-one run, each time in a fresh process; the ratio is of the medians. The older tree is a git worktree in a temporary
-folder, which is removed in the end.
+one run, each time in a fresh process; ratios are of the medians, by the clock and of the processor's time, which a
+busy machine moves less. The older tree is a git worktree in a temporary folder, which is removed in the end.
 """
 
 import argparse
@@ -21,17 +21,6 @@ BASE = "d00d3d8"
 TURN = Path(__file__).with_name("compare_turn.py")
 # What stands between features and result is the same in both, but in other files.
 PLACES = {
-    "this tree": {
-        "measure": "evaluation.comparing.measuring",
-        "extract": ("evaluation.comparing.measuring", "evaluation.metrics.clip_score"),
-        "contests": "evaluation.comparing.comparison",
-        "contestant": "evaluation.comparing.contestants",
-        "manifest": "evaluation.pictures.manifest",
-        "moments": "evaluation.metrics.frechet",
-        "statistics": "evaluation.metrics.statistics",
-        "network": "evaluation.networks.inception",
-        "space": "evaluation.networks.network",
-    },
     BASE: {
         "measure": "evaluation.compare",
         "extract": ("evaluation.compare", "evaluation.clip_score"),
@@ -42,6 +31,17 @@ PLACES = {
         "statistics": "evaluation.statistics",
         "network": "evaluation.inception",
         "space": "evaluation.features",
+    },
+    "this tree": {
+        "measure": "evaluation.comparing.measuring",
+        "extract": ("evaluation.comparing.measuring", "evaluation.metrics.clip_score"),
+        "contests": "evaluation.comparing.comparison",
+        "contestant": "evaluation.comparing.contestants",
+        "manifest": "evaluation.pictures.manifest",
+        "moments": "evaluation.metrics.frechet",
+        "statistics": "evaluation.metrics.statistics",
+        "network": "evaluation.networks.inception",
+        "space": "evaluation.networks.network",
     },
 }
 
@@ -67,14 +67,19 @@ def main() -> None:
                     print(f"{name}: {results[name][-1]['seconds']:.1f} s", flush=True)
         finally:
             subprocess.run([*git, "remove", "--force", str(older)], check=True)
-    medians = {name: statistics.median(one["seconds"] for one in found) for name, found in results.items()}
-    pairs = [zip(*(results[name][0]["found"][row] for name in trees), strict=True) for row in range(_count(results))]
+    _report(results, options)
+
+
+def _report(results: dict[str, list[dict]], options: argparse.Namespace) -> None:
+    """Print the medians, by the clock and of the processor, their ratios, and how equal the differences are."""
+    count = _count(results)
+    print(f"{options.pictures:,} pictures a side, {options.dim:,} features, {options.threads} threads:")
+    for key, what in (("seconds", "by the clock"), ("processor_seconds", "of the processor")):
+        old, new = (statistics.median(one[key] for one in results[name]) for name in PLACES)
+        print(f"  {what}: {BASE} {old:.1f} s, this tree {new:.1f} s, {old / new:.2f} times faster")
+    pairs = [zip(*(found[0]["found"][row] for found in results.values()), strict=True) for row in range(count)]
     apart = max(abs(a - b) / max(abs(a), abs(b), 1e-12) for row in pairs for a, b in row)
-    print(
-        f"{options.pictures:,} pictures a side, {options.dim:,} features, {options.threads} threads: {BASE} "
-        f"{medians[BASE]:.1f} s, this tree {medians['this tree']:.1f} s, {medians[BASE] / medians['this tree']:.2f} "
-        f"times faster; the {_count(results)} differences agree to {apart:.0e} relative"
-    )
+    print(f"  the {count} differences agree to {apart:.0e} relative")
 
 
 def _turn(name: str, tree: Path, place: Path, options: argparse.Namespace) -> dict:
