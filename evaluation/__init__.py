@@ -31,7 +31,7 @@ def compute_fid(images: str | Path, reference: str | Path, *, network: str = "in
     """
     from evaluation import fid
 
-    return fid.run(fid.Options(images, reference, network=network, **options))
+    return fid.run(fid.Options(Path(images), Path(reference), network=network, **options))
 
 
 def compute_clip_score(
@@ -43,7 +43,7 @@ def compute_clip_score(
     """
     from evaluation import clip_score
 
-    return clip_score.run(clip_score.Options(images, prompts, clip=clip, **options))
+    return clip_score.run(clip_score.Options(Path(images), prompts, clip=clip, **options))
 
 
 def compute_ssim_psnr(images: str | Path | None, reference: str | Path, **options: Any) -> "Report":
@@ -53,7 +53,8 @@ def compute_ssim_psnr(images: str | Path | None, reference: str | Path, **option
     """
     from evaluation import ssim_psnr
 
-    return ssim_psnr.run(ssim_psnr.Options(reference, images, **options))
+    pictures = None if images is None else Path(images)
+    return ssim_psnr.run(ssim_psnr.Options(Path(reference), pictures, **options))
 
 
 def compute_prior(prompts: str, *, checkpoint: str | None = None, **options: Any) -> "Report":
@@ -70,11 +71,11 @@ def compare_contestants(*contestants: str, out: str | Path, **options: Any) -> "
     """
     from evaluation import compare
 
-    return compare.run(compare.Options(contestants, out, **options))
+    return compare.run(compare.Options(contestants, Path(out), **options))
 
 
 def draw(prompts: str, out: str | Path, *, checkpoint: str | None = None, **options: Any) -> "Manifest":
     """Draw a prompt set into a folder, or what is missing of it; `python -m evaluation.generation`."""
     from evaluation import generation
 
-    return generation.run(generation.Options(prompts, out, checkpoint=checkpoint, **options))
+    return generation.run(generation.Options(prompts, Path(out), checkpoint=checkpoint, **options))

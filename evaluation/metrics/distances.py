@@ -4,6 +4,7 @@ Each is computed once, and carries the values from which two contestants are com
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from scipy.stats import t
@@ -13,7 +14,7 @@ from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.frechet import Moments, frechet_distance, leave_groups_out
 from evaluation.metrics.inception_score import SPLITS, inception_score
 from evaluation.metrics.statistics import Statistics
-from evaluation.networks.network import Network
+from evaluation.networks.network import Classifier, Network
 from evaluation.reporting.measure import Measure
 
 FEW = 10_000  # pictures, below which FID's bias is larger than most differences
@@ -42,7 +43,7 @@ def measure(
             value = kernel_distance.cmmd(pictures.features, reference.features)
             found.append(Measure("cmmd", "CMMD", value, n, "lower", None, details))
     if "inception_score" in network.extras and pictures.features is not None and n >= SPLITS:
-        score, deviation, interval = inception_score(pictures.features, network.logits, seed)
+        score, deviation, interval = inception_score(pictures.features, cast(Classifier, network).logits, seed)
         parts = {**details, "parts": SPLITS, "deviation": round(deviation, 4)}
         name = _name("inception_score", "Inception score", network)
         found.append(Measure(*name, score, n, "higher", interval, parts))

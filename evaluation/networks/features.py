@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from evaluation.networks.network import Network
+from evaluation.networks.network import Encoder
 from evaluation.pictures.loading import batches
 
 
 def extract(
     paths: Sequence[Path],
-    network: Network,
+    network: Encoder,
     size: int | None = None,
     batch_size: int = 32,
     workers: int | None = None,

@@ -33,30 +33,47 @@ class Naming(NamedTuple):
         return cls(frechet, kernel, prefix, mark)
 
 
-class Network(Protocol):
-    """What turns pictures into features: `preprocess` runs in the loader's workers, calling it gives the rows.
+class Encoder(Protocol):
+    """What turns pictures into rows of `dim` numbers: `preprocess` runs in the loader's workers, a call gives rows."""
 
-    Attributes:
-        name: as reports have it.
-        sha256: of the weights.
-        resize: how a picture comes to the network's size.
-        dim: numbers in a row of features.
-        naming: what distances in these features are called.
-        caveats: sentences that a reader of any such distance must know.
-        extras: measures beyond those of every network that are published for this one.
-    """
+    name: str  # as reports have it
 
-    name: str
-    sha256: str
-    resize: str
-    dim: int
-    naming: Naming
-    caveats: tuple[str, ...]
-    extras: tuple[Extra, ...]
+    @property
+    def dim(self) -> int: ...
 
     def preprocess(self, picture: Image.Image) -> torch.Tensor: ...
 
     def __call__(self, batch: torch.Tensor) -> np.ndarray: ...
+
+
+class Network(Encoder, Protocol):
+    """An encoder in whose features distances are taken.
+
+    Attributes:
+        sha256: of the weights.
+        resize: how a picture comes to the network's size.
+        extras: measures beyond those of every network that are published for this one.
+        naming: what distances in these features are called.
+        caveats: sentences that a reader of any such distance must know.
+    """
+
+    sha256: str
+    resize: str
+    extras: tuple[Extra, ...]
+
+    @property
+    def naming(self) -> Naming: ...
+
+    @property
+    def caveats(self) -> tuple[str, ...]: ...
+
+
+class Classifier(Network, Protocol):
+    """A network whose features give classes: what has "inception_score" among its extras."""
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Features (n, dim) -> (n, classes)."""
+        ...
 
 
 class Given(NamedTuple):
