@@ -1,5 +1,6 @@
 """A folder tells its family, and a model its stages: to the tasks, the command line, the page and the ruler."""
 
+import argparse
 import dataclasses
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from PIL import Image
 
 from dalle2 import families, images
 from dalle2.__main__ import main
+from dalle2.cli.arguments import add_arguments, chosen_settings
 from dalle2.families import load
 from dalle2.model import UnclipModel
 from dalle2.serving.manner import ENHANCING, FREE, RETRACING
 from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
 from demo.choices import presets
-from evaluation.generation import generate
+from evaluation.drawing.generation import generate
 from evaluation.prompts.prompt_sets import read_prompts
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
@@ -160,3 +162,18 @@ def test_a_negative_prompt_needs_a_guided_stage_of_its_own(latents: LatentModel)
     assert settings.negated() == settings
     with pytest.raises(ValueError, match="nothing is guided"):
         settings.changed({"decoder": {"guidance_scale": 1.0}}).negated()
+
+
+def test_a_checkpoint_without_a_prior_takes_no_prior(latents: LatentModel) -> None:
+    """One that draws variations alone."""
+    model = LatentModel()
+    model.settings = dataclasses.replace(latents.settings, prior=None)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert model.stages == ("decoder",)
+    assert chosen_settings(parser.parse_args(["--steps", "3"]), model).decoder.num_inference_steps == 3
+    with pytest.raises(ValueError, match="has no prior"):
+        chosen_settings(parser.parse_args(["--prior", "linear"]), model)
+    with pytest.raises(ValueError, match="a diffusion prior"):
+        model.rewording(None)
+    assert len(model.variations(PICTURE, seeds=[1])) == 1

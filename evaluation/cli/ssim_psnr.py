@@ -15,7 +15,7 @@ DESCRIPTION = """SSIM, PSNR and LPIPS of pairs that mean something.
     python -m evaluation.ssim_psnr --reference PHOTOS --checkpoint C   each decoded again from its own embedding
     … --mode inversion                                                 and from its own noise too (paper, section 3.1)
     … --mode inversion --at decoder                                    the same before the upsampler, at its size
-    … --mode upsampler                                                 made a quarter of the size, and enlarged again
+    … --mode upsampler                                                 made as small as it takes them, and enlarged
 
 Two folders of one manifest's prompts and seeds compare two checkpoints or settings. A picture drawn from a caption
 beside the caption's photograph is no such pair. The anchors tell what the numbers are worth: the flat mean colour of
@@ -26,7 +26,7 @@ MODES: dict[Mode, str] = {
     "pairs": "two folders, paired by file name",
     "reconstruction": "each picture decoded again from its own image embedding",
     "inversion": "the same from its own noise as well, found by DDIM inversion",
-    "upsampler": "each picture made a quarter of the size, and enlarged by the upsampler alone",
+    "upsampler": "each picture made as small as the upsampler takes it, and enlarged by it alone",
 }
 
 
