@@ -87,6 +87,7 @@ def bradley_terry(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     average opponent on top: with that, one who won every vote has a finite strength, and groups that
     never met have a common scale.
     """
+    # 1. The negative log-likelihood of all votes and of the tie: minus log sigmoid(x) is log(1 + exp(-x)).
     n = len(wins)
     played = wins + wins.T
 
@@ -97,16 +98,21 @@ def bradley_terry(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pairs = np.logaddexp(0, x[None, :] - x[:, None])
         return float((wins * pairs).sum() + (np.logaddexp(0, x) + np.logaddexp(0, -x)).sum() / 2)
 
+    # 2. Its slope: for each contestant the wins expected less those seen.
     def gradient(x: np.ndarray) -> np.ndarray:
         against, average = chances(x)
         return (played * against).sum(1) - wins.sum(1) + average - 0.5
 
+    # 3. Its curvature: each vote weighs p (1 - p), the variance of its outcome.
     def hessian(x: np.ndarray) -> np.ndarray:
         against, average = chances(x)
         weights = played * against * against.T
         return np.diag(weights.sum(1) + average * (1 - average)) - weights
 
+    # 4. The loss is convex, so the minimum is the only one.
     found = minimize(loss, np.zeros(n), jac=gradient, hess=hessian, method="trust-exact", options={"gtol": 1e-8})
+
+    # 5. Only differences mean something: both are brought to mean 0. The inverse curvature is the covariance (Fisher).
     centre = np.eye(n) - 1 / n
     return centre @ found.x, centre @ np.linalg.inv(hessian(found.x)) @ centre
 

@@ -1,4 +1,4 @@
-"""A run goes on with the recipe and the data that it was begun with, and with nothing else."""
+"""A run resumes with the recipe and the data that it was begun with, and with nothing else."""
 
 import json
 import shutil

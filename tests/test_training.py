@@ -273,7 +273,7 @@ def test_ctrl_c_is_a_sentence_and_the_snapshot_stays(recipe_file: Path, tmp_path
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert said.splitlines()[-1] == f"Stopped. Finished stages and snapshots stay in {out}: --resume goes on."
+    assert said.splitlines()[-1] == f"Stopped. Finished stages and snapshots stay in {out}: --resume continues."
     assert "Traceback" not in said
     assert torch.load(snapshot, weights_only=True)["step"] > 0
     assert [file.name for file in (out / "snapshots").iterdir()] == ["clip.pt"]
@@ -512,7 +512,7 @@ def test_the_decoder_hears_the_prior_where_the_caption_is_whole(trained: Path, t
 
 
 def _with(trained: Path, folder: Path, **decoder: object) -> Path:
-    """A recipe that goes on from a finished run, with these keys of its decoder."""
+    """A recipe that starts from a finished run, with these keys of its decoder."""
     source = json.loads((trained / "checkpoint" / "dalle2.json").read_text())["recipe"]["data"]["source"]
     text = RECIPE.format(source=source).replace(
         "[clip]\nsteps = 6", f'[clip]\nstart_from = "{trained}/clip"\nsteps = 0'

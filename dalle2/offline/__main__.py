@@ -23,11 +23,13 @@ def main() -> int:
     parser.add_argument("--out", required=True, type=Path, help="the file to make, such as run.tar")
     parser.add_argument("--packages", type=Path, help="folder of the emoji set's tarballs, instead of fetching them")
     parser.add_argument(
-        "--machine", type=Path, help="what `pip list` or `pip freeze` says there: wheels of the rest go along"
+        "--machine",
+        type=Path,
+        help="what `pip list` or `pip freeze` prints there: wheels of what is missing are packed too",
     )
     parser.add_argument("--python", default="3.12", help="the Python there (default: %(default)s)")
     parser.add_argument(
-        "--start-from", type=Path, metavar="CHECKPOINT", help="a checkpoint to go on from, which goes along"
+        "--start-from", type=Path, metavar="CHECKPOINT", help="a checkpoint to start from, which is packed too"
     )
     arguments = parser.parse_args()
     try:

@@ -31,7 +31,7 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"Stopped. Finished stages and snapshots stay in {arguments.out}: --resume goes on.", file=sys.stderr)
+        print(f"Stopped. Finished stages and snapshots stay in {arguments.out}: --resume continues.", file=sys.stderr)
         return 130
 
 
@@ -40,7 +40,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("recipe", help="TOML file, such as dalle2/training/recipes/emoji-cpu.toml")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run: snapshots, logs, checkpoint")
     parser.add_argument("--data", help="use this source in place of the recipe's")
-    parser.add_argument("--resume", action="store_true", help="go on where a run into the same folder stopped")
+    parser.add_argument("--resume", action="store_true", help="resume the run in that folder from its snapshots")
     parser.add_argument("--stages", help=f"only these, comma-separated, of {','.join(STAGES)}; default: the recipe's")
     parser.add_argument(
         "--minutes", type=float, help="have a checkpoint after so many minutes, whatever the recipe's steps say"
@@ -48,7 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--start-from",
         metavar="CHECKPOINT",
-        help="go on from this checkpoint's weights; its text and picture towers stay",
+        help="start from this checkpoint's weights; its text and picture towers stay",
     )
     parser.add_argument("--dry-run", action="store_true", help="build all, take three steps a stage, estimate the time")
     return parser.parse_args()

@@ -97,7 +97,7 @@ class LinearPriorStage(TrainingStage):
     ) -> "LinearPriorStage":
         """Solves for the weights; the ridge is the one with the least held-out error.
 
-        Without held-out pictures it is the smallest one. A killed run goes on from the sums of its last snapshot.
+        Without held-out pictures it is the smallest one. A killed run resumes from the sums of its last snapshot.
         Against the clock (`until`, as in `loop.fit`) it takes as many batches as there is time for, at least one.
         """
         snapshot = run.folder / "snapshots" / f"{self.name}.pt"

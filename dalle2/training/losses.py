@@ -60,22 +60,30 @@ def variational(
         variance: the network's v, unclamped; log variance = frac log beta + (1 - frac) log posterior variance
             with frac = (v + 1) / 2.
     """
+    # 1. The schedule at t and at t - 1, where the cumulated alpha before the first step is 1 (DDPM, equation 4).
     alphas = scheduler.alphas_cumprod.to(clean)
     at = alphas[timesteps][:, None, None, None]
     previous = torch.where(timesteps > 0, alphas[(timesteps - 1).clamp(min=0)], clean.new_ones(()))
     previous = previous[:, None, None, None]
     beta = 1 - at / previous
+
+    # 2. The variance of the true posterior q(x_{t-1} | x_t, x_0) (DDPM, equation 7).
     posterior = ((1 - previous) / (1 - at) * beta).clamp(min=1e-20)
     # At t = 0 the posterior variance is zero; as everywhere in the literature, that of t = 1 stands in.
     first = (1 - alphas[0]) / (1 - alphas[1]) * (1 - alphas[1] / alphas[0])
     posterior_log = torch.where(timesteps[:, None, None, None] > 0, posterior, first).log()
+
+    # 3. The predicted variance: between both in the logarithm (Improved DDPM, equation 15).
     frac = (variance + 1) / 2
     model_log = frac * beta.log() + (1 - frac) * posterior_log
 
+    # 4. The means of both, for the true and for the predicted clean picture (DDPM, equation 7).
     def mean(x0: torch.Tensor) -> torch.Tensor:
         return (previous.sqrt() * beta * x0 + (at / previous).sqrt() * (1 - previous) * noisy) / (1 - at)
 
     true_mean, model_mean = mean(clean), mean(predicted.detach())
+
+    # 5. KL of two Gaussians, in nats.
     kl = 0.5 * (
         model_log
         - posterior_log
@@ -83,6 +91,8 @@ def variational(
         + (posterior_log - model_log).exp()
         + (true_mean - model_mean) ** 2 / model_log.exp()
     )
+
+    # 6. At t = 0 the likelihood of the pixels instead; nats to bits, mean over dimensions.
     likelihood = -_log_likelihood_of_bytes(clean, model_mean, 0.5 * model_log)
     nats = torch.where(timesteps[:, None, None, None] == 0, likelihood, kl)
     return nats.flatten(1).mean(1) / torch.log(torch.tensor(2.0))

@@ -72,7 +72,7 @@ class TimePace(Pace):
     ended, which may have been compiling for a minute.
 
     Args:
-        until: when the stage's folder has to be there, on `clock`. progress: of the snapshot that it goes on from.
+        until: when the stage's folder has to be there, on `clock`. progress: of the snapshot that it resumes from.
         clock: seconds, the same in all processes of a machine.
     """
 

@@ -201,7 +201,7 @@ class Parallel:
         reasons = "; ".join(f"{stage}: {reason.rstrip('.')}" for stage, reason in self._failed.items())
         raise OSError(
             f"Not all stages were trained ({reasons}). What was finished and the last snapshots stay in {self.folder}: "
-            "--resume goes on from them."
+            "--resume continues from them."
         )
 
 

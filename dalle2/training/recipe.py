@@ -62,7 +62,7 @@ class Fit(_Strict):
         ema_power, ema_max: the average's decay at step s is min(ema_max, 1 - (1 + s) ** -ema_power).
         evaluate_every: steps between held-out losses; patience: how many without a new best end the stage
             (0: never).
-        snapshot_every: steps between snapshots, from which `--resume` goes on exactly.
+        snapshot_every: steps between snapshots, from which `--resume` continues exactly.
         compile: torch.compile the trained network (minutes of warm-up, then faster).
         start_from: checkpoint folder whose weights the stage starts with.
         share: of a time budget (`--minutes`), in any unit: the stage has this much of the longest chain of stages that
@@ -277,7 +277,7 @@ class Recipe(_Strict):
         return tuple(name for name in STAGES if getattr(self, name) is not None)
 
     def continued(self, checkpoint: str) -> "Recipe":
-        """Return the recipe of a run that goes on from a checkpoint's weights.
+        """Return the recipe of a run that starts from a checkpoint's weights.
 
         The towers stay: what reads their embeddings was trained on these.
         """

@@ -1,4 +1,4 @@
-"""What each stage of a run was begun with, kept in the run's folder, so that `--resume` goes on with nothing else.
+"""What each stage of a run was begun with, kept in the run's folder, so that `--resume` continues with nothing else.
 
 What counts is the content: pictures, texts and weights may lie elsewhere by now.
 """
