@@ -92,13 +92,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=180, help="how long they go on asking (default 180)")
     parser.add_argument("--checkpoint", help="folder or hub id; default: the embedded checkpoint")
     parser.add_argument("--address", help="a page that runs already, such as http://127.0.0.1:7860")
+    source = "folder of another commit's code, whose page is served instead, to be compared with"
+    parser.add_argument("--source", type=Path, default=ROOT, help=source)
     options = parser.parse_args(arguments)
     if options.visitors < 1 or options.seconds <= 0:
         parser.error("give at least one visitor and more than 0 seconds.")
+    if not (options.source / "app.py").is_file():
+        parser.error(f"{options.source} has no app.py: give the folder of a commit's code.")
     if options.address:
         run = let_in(options.address, options.visitors, options.seconds)
     else:
-        with served(options.checkpoint) as (address, server):
+        with served(options.checkpoint, options.source) as (address, server):
             run = let_in(address, options.visitors, options.seconds, server)
     _report(run, options.visitors, options.seconds)
     if failures := run.failures():
@@ -107,18 +111,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def served(checkpoint: str | None = None) -> Generator[tuple[str, psutil.Process]]:
+def served(checkpoint: str | None = None, source: Path = ROOT) -> Generator[tuple[str, psutil.Process]]:
     """Yield the page's address and its process, a real `python app.py`; RuntimeError with its log if it fails."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
+    if checkpoint and Path(checkpoint).is_dir():
+        checkpoint = str(Path(checkpoint).resolve())  # the page starts in another folder
     command = [sys.executable, "app.py", "--port", str(port), *(["--checkpoint", checkpoint] if checkpoint else [])]
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"GRADIO_TEMP_DIR": folder, "VOTES_FILE": f"{folder}/votes.sqlite3"}
         log = Path(folder, "log")
         with log.open("w") as file:
-            server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
+            server = subprocess.Popen(command, cwd=source, env=environment, stdout=file, stderr=file)
         try:
             deadline = time.monotonic() + START_SECONDS
             while not _answers(address):
@@ -164,7 +170,8 @@ def let_in(address: str, visitors: int, seconds: float, server: psutil.Process |
 def _visitor(address: str, number: int, seconds: float, together: Barrier, results: "Queue[list[Visit]]") -> None:
     """One visitor's process: picture after picture, each with a prompt and a seed that nobody else has."""
     with tempfile.TemporaryDirectory() as folder:
-        client = Client(address, verbose=False, download_files=folder)
+        # On a busy machine an answer that takes long is a wait, and no error.
+        client = Client(address, verbose=False, download_files=folder, httpx_kwargs={"timeout": START_SECONDS})
         together.wait(START_SECONDS)
         deadline = time.monotonic() + seconds
         visits: list[Visit] = []

@@ -41,6 +41,9 @@ class Ready(GradioModel):
     file: FileData | None = None
 
 
+SCHEMA = Ready.model_json_schema()
+
+
 class Downloads(gr.HTML):
     """Takes the event "take" of the window, {pictures, form}; a picture is as in `Pictures`, or has a blob instead."""
 
@@ -55,7 +58,7 @@ class Downloads(gr.HTML):
         return Ready(progress=state, file=FileData(path=path, orig_name=Path(path).name) if path else None)
 
     def api_info(self) -> dict[str, Any]:
-        return Ready.model_json_schema()
+        return dict(SCHEMA)
 
     def example_payload(self) -> Any:
         return None

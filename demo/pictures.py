@@ -33,6 +33,10 @@ class Album(GradioRootModel):
     root: list[Shown]
 
 
+# Made once: Gradio asks every component for it whenever a visitor comes.
+SCHEMA = Album.model_json_schema() | {"description": "pictures with captions and records"}
+
+
 class Pictures(gr.HTML):
     """Shows (picture, caption) pairs. With `film`, one at a time, with a slider over all of them, and played."""
 
@@ -100,7 +104,7 @@ class Pictures(gr.HTML):
         return Shown(image=FileData(path=file, orig_name=Path(file).name), caption=caption, record=record)
 
     def api_info(self) -> dict[str, Any]:
-        return Album.model_json_schema() | {"description": "pictures with captions and records"}
+        return dict(SCHEMA)
 
     def example_payload(self) -> list:
         return []

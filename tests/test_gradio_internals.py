@@ -9,12 +9,15 @@ import pytest
 from gradio import route_utils
 from gradio.data_classes import FileData
 from gradio.routes import App
+from gradio.state_holder import SessionState
 from PIL import Image
 
 from dalle2 import images
 from dalle2.serving.visitors import visitor
 from demo import gradio_internals as internals
 from demo.desk import OwnPicture, WholeNumber
+from demo.downloads import Downloads, Ready
+from demo.pictures import Album, Pictures
 
 ASSETS = Path(gr.__file__).parent / "templates" / "frontend"
 
@@ -117,6 +120,22 @@ def test_labels_are_translated_only_while_the_browser_knows_this_mark() -> None:
     assert internals.translatable("Draw").to_dict() == {"__type__": "translation_metadata", "key": "Draw"}
     scripts = (file.read_text(encoding="utf-8", errors="replace") for file in (ASSETS / "assets").glob("*.js"))
     assert any("__i18n__" in script for script in scripts)
+
+
+def test_a_visitor_comes_fast_only_while_components_have_their_schemas_ready(
+    page: internals.Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio asks all components for theirs for every new session, between everybody's answers."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a schema was made anew")
+
+    with page:
+        Pictures()
+        Downloads()
+    for model in (Album, Ready):
+        monkeypatch.setattr(model, "model_json_schema", never)
+    assert SessionState(page).blocks_config
 
 
 def test_files_for_the_browser_lie_in_the_cache_by_their_content(

@@ -22,7 +22,7 @@ from dalle2.serving.refusal import Cancelled, Refusal, refusal_of
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import OnStep, Settings, Step
 
-PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the network
+PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the network; longer for a crowd
 TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also during a long step
 EVENTS_A_SECOND = 20.0  # of all streams together; with few of them each step is told
 
@@ -131,7 +131,7 @@ class Service(Catalogue):
             shown: Sequence[Image.Image] = ()
             if time.monotonic() >= preview_due:
                 shown = step.pictures()
-                preview_due = time.monotonic() + PREVIEW_SECONDS if shown else 0.0
+                preview_due = time.monotonic() + max(PREVIEW_SECONDS, 2 * self._rest()) if shown else 0.0
             drawing = drawing.after(step, shown)
             visit.turn.step(step.stage, step.index)
             news.put(drawing)
