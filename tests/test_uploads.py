@@ -144,6 +144,9 @@ def test_the_history_says_what_was_varied(page: Page, tmp_path: Path) -> None:
     expect(captions.first).to_contain_text("our garden")
     expect(captions.nth(1)).to_contain_text("a purple cat")
     expect(captions.nth(1)).to_contain_text("Variation 1")
+    page.set_viewport_size({"width": 390, "height": 844})  # and its buttons stay in their column
+    for does in page.locator(".history .does").all():
+        assert does.evaluate("does => does.scrollWidth <= does.parentElement.parentElement.clientWidth / 2")
 
 
 @needs_chromium

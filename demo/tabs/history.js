@@ -15,7 +15,7 @@ function show() {
     const { caption, record, name } = frames[Math.floor(frames.length / 2)];
     // "Variation 2" alone would not say of what.
     const title = record.prompt || [subject, record.new].filter(Boolean).join(" → ") || caption;
-    return { id, starred, small, record, name, title, about: title === caption ? "" : caption, count: frames.length };
+    return { id, starred, small, record, name, title, about: caption?.startsWith(title) ? "" : caption, count: frames.length };
   }).filter(({ starred, title, about, record }) => (starred || !props.only_starred)
     && words.every(word => `${title} ${about} ${record.task} ${record.seed}`.toLowerCase().includes(word)));
   for (const entry of shown) {
