@@ -16,6 +16,9 @@ from dalle2 import images
 from dalle2.settings import OnStep, Settings, StageSettings, Step, check_prompt
 from dalle2.verbs import Verbs
 
+# Stands for any picture, where only the kind of a request matters.
+ANY_PICTURE = Image.new("RGB", (1, 1))
+
 # The pictures that a record may name, by the names that it gives them (see `name_of`).
 Pictures = Mapping[str, Image.Image]
 

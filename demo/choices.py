@@ -3,16 +3,16 @@
 A component that all tabs share.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from dalle2.requests import Request
 from dalle2.serving.limits import MAX_CANDIDATES, MAX_GUIDANCE, MAX_STEPS, PRESETS
-from dalle2.serving.manner import FREE, Manner
 from dalle2.serving.service import Service
 from dalle2.settings import MAX_PROMPT_CHARACTERS, SCHEDULERS
+from dalle2.tasks.text_to_image import ANY_PROMPT
 
 TEMPLATE = Path(__file__).with_name("choices.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("choices.js").read_text(encoding="utf-8")
@@ -21,7 +21,7 @@ BEHAVIOUR = Path(__file__).with_name("choices.js").read_text(encoding="utf-8")
 class Choices(gr.HTML):
     """Its value is "draft", "fast", "default", "best", or a table of settings as in a picture's record.
 
-    It offers what the task leaves open: the stages of its manner, without the ways in which it needs them.
+    It offers what a task leaves open: the stages of a request that is `like` one of its, as far as they are free.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Choices(gr.HTML):
         service: Service,
         checkpoint: str,
         value: str = "default",
-        manner: Manner = FREE,
+        like: Request = ANY_PROMPT,
         render: bool = True,
     ) -> None:
         super().__init__(
@@ -38,8 +38,8 @@ class Choices(gr.HTML):
             js_on_load=BEHAVIOUR,
             elem_classes="choices",
             apply_default_css=False,
-            presets=presets(service, manner),
-            manner=dataclasses.asdict(manner),
+            presets=presets(service, like),
+            stages=like.stages,
             priors={each: service.model(each).priors for each in service.checkpoints},
             checkpoint=checkpoint,
             schedulers=SCHEDULERS,
@@ -50,7 +50,7 @@ class Choices(gr.HTML):
             open=False,
             render=render,
         )
-        self.manner = manner
+        self.like = like
 
     def api_info(self) -> dict[str, Any]:
         return {
@@ -66,8 +66,8 @@ class Choices(gr.HTML):
         return "default"
 
 
-def presets(service: Service, manner: Manner) -> dict[str, dict[str, Any]]:
+def presets(service: Service, like: Request) -> dict[str, dict[str, Any]]:
     """Checkpoint -> preset -> its table of settings."""
     return {
-        each: {name: service.settings(name, each, manner).to_dict() for name in PRESETS} for each in service.checkpoints
+        each: {name: service.settings(name, each, like).to_dict() for name in PRESETS} for each in service.checkpoints
     }

@@ -1,6 +1,5 @@
 """What all tabs work with: the service, the words, results that can be handed on, and drawing with progress."""
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,12 +9,13 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from dalle2.requests import Request
 from dalle2.serving.drawing import Drawing
-from dalle2.serving.limits import MAX_PICTURES
-from dalle2.serving.manner import FREE, RETRACING, Manner
+from dalle2.serving.limits import MAX_PICTURES, Choice
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_picture, read_record
+from dalle2.tasks.text_to_image import ANY_PROMPT
 from demo.choices import Choices, presets
 from demo.gradio_internals import Page, drawn_by_parent, set_prop, update_props
 from demo.hints import Hint
@@ -111,6 +111,16 @@ class Bench:
     stop: gr.Button
     status: Status
     sheet: gr.Button | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an endpoint is told beside the request: seed (None: a random one), settings, checkpoint, and how many."""
+
+    seed: int | None
+    settings: Choice
+    checkpoint: str
+    count: int = 1
 
 
 class Desk:
@@ -215,24 +225,25 @@ class Desk:
         self,
         value: str = "default",
         checkpoint: gr.Dropdown | None = None,
-        manner: Manner = FREE,
-        retraced: gr.Checkbox | None = None,
+        like: Request = ANY_PROMPT,
+        switch: gr.Checkbox | None = None,
+        switched: Request = ANY_PROMPT,
     ) -> Choices:
         """Presets and the advanced settings of each stage, for the checkpoint of this picker or the page's.
 
-        While `retraced` is checked the task's manner is RETRACING.
+        It offers what a request that is `like` this one leaves open; while `switch` is checked, one like `switched`.
         """
         picker = checkpoint or self.checkpoint
-        choices = Choices(self.service, picker.value, value, manner)
-        if retraced is None:
+        choices = Choices(self.service, picker.value, value, like)
+        if switch is None:
             js = f"checkpoint => {update_props(choices, 'checkpoint')}"
             picker.change(None, picker, choices, js=js, **HERE)
             return choices
-        other = json.dumps({"manner": dataclasses.asdict(RETRACING), "presets": presets(self.service, RETRACING)})
+        other = json.dumps({"stages": switched.stages, "presets": presets(self.service, switched)})
         js = f"(checkpoint, on) => {update_props(choices, f'...(on ? {other} : {{}}), checkpoint')}"
-        gr.on([picker.change, retraced.change], None, [picker, retraced], choices, js=js, **HERE)
-        # A table for the one manner is none for the other.
-        retraced.input(None, choices, choices, js="now => typeof now === 'string' ? now : 'default'", **HERE)
+        gr.on([picker.change, switch.change], None, [picker, switch], choices, js=js, **HERE)
+        # A table for the one is none for the other.
+        switch.input(None, choices, choices, js="now => typeof now === 'string' ? now : 'default'", **HERE)
         return choices
 
     def takes(self, way: Way) -> None:
@@ -261,6 +272,17 @@ class Desk:
             sent = component.send(None, None, [self.tabs, *widgets], js=DELIVER % json.dumps(offered), **HERE)
             sent.then(None, None, None, js="() => window.arrive(window.parcel.tab, window.parcel.press)", **HERE)
 
+    def draw(
+        self,
+        ask: Callable[[], Request],
+        order: Order,
+        caption: Both,
+        request: gr.Request | None,
+        named: Callable[[Mapping[str, Any]], str] | None = None,
+    ) -> Iterator[Answer]:
+        """What an endpoint yields that draws what `ask` makes (see `answers`), which may raise a Refusal."""
+        yield from answers(_drawings(self.service, ask, order), caption.for_visitor(request), request, named)
+
     def draws(
         self,
         bench: Bench,
@@ -278,10 +300,10 @@ class Desk:
         for board in (component for component in outputs if isinstance(component, Pictures)):
             js = f"(...own) => {{ (window.sources ??= {{}})[{json.dumps(board.board)}] = own; }}"
             bench.draw.click(None, own, None, js=js, **HERE)
-        manner = next((choices.manner for choices in inputs if isinstance(choices, Choices)), FREE)
+        like = next((choices.like for choices in inputs if isinstance(choices, Choices)), ANY_PROMPT)
         begun = bench.draw.click(None, None, bench.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(
-            accelerated(described(endpoint), self.service, manner),
+            accelerated(described(endpoint), self.service, like),
             [*inputs, self.checkpoint],
             [*outputs, bench.status],
             api_name=endpoint.__name__,
@@ -302,8 +324,13 @@ def _checked(path: str | None, line: dict[str, Any] | None, request: gr.Request)
     return gr.skip(), status("idle", HINT) if line and line["state"] == "refused" else gr.skip()
 
 
+def _drawings(service: Service, ask: Callable[[], Request], order: Order) -> Iterator[Drawing]:
+    """Nothing is asked before the first event is wanted, so that what is refused is refused there."""
+    yield from service.draw(ask(), order.seed, order.count, order.settings, order.checkpoint)
+
+
 def answers(
-    drawings: Callable[[], Iterator[Drawing]],
+    drawings: Iterator[Drawing],
     caption: str,
     request: gr.Request | None,
     named: Callable[[Mapping[str, Any]], str] | None = None,
@@ -312,21 +339,21 @@ def answers(
     """What an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
 
     Of several pictures each has the caption `numbered`; `named` finds a finished one's own in its record, and until
-    then it has no number, which would be taken for what `named` tells. A Refusal ends it with its sentence in the
-    progress line, and as the API's error.
+    then it has no number, which would be taken for what `named` tells. A Refusal, or what a request itself refuses,
+    ends it with its sentence in the progress line, and as the API's error.
     """
     shown: Sequence[Image.Image] = ()
     try:
-        for drawing in drawings():
+        for drawing in drawings:
             # Pictures that the page has already are not sent again.
             fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption, named, numbered)
             shown = drawing.pictures
             yield fresh, drawing.seeds[0], progress(drawing, request)
-    except Refusal as refusal:
-        sentence = refused(refusal, request)
+    except (Refusal, ValueError) as error:
+        sentence = refused(error, request)
         yield gr.skip(), gr.skip(), status("refused", sentence)
         # The page shows the sentence in its progress line; this one is for the API.
-        raise gr.Error(sentence, visible=False, print_exception=False) from refusal
+        raise gr.Error(sentence, visible=False, print_exception=False) from error
 
 
 def _captioned(

@@ -12,13 +12,13 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 from PIL import Image
 
-from dalle2.serving.drawing import Drawing
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving.forms import FORMS, check_enlarging, in_form
 from dalle2.serving.limits import MAX_FRAMES
-from dalle2.serving.manner import ENHANCING
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_own, read_record
 from dalle2.settings import SIZES
+from dalle2.tasks.enhance import Enhance
 from demo import film
 from demo.desk import BEGIN, HERE, Desk
 from demo.gradio_internals import cache_bytes, cache_file, cache_of
@@ -72,7 +72,7 @@ def build(desk: Desk) -> None:
     handed = Pictures(files=desk.files, visible=False)
     form = gr.Dropdown(list(FORMS), value=FORMS[0], label="Form", visible=False)
     downloads = Downloads()
-    endpoint = accelerated(described(_downloading(desk, cache_of(downloads))), desk.service, ENHANCING)
+    endpoint = accelerated(described(_downloading(desk, cache_of(downloads))), desk.service, Enhance(ANY_PICTURE))
     how = {"api_name": "download", "show_progress": "hidden", "concurrency_limit": None}
     taken = downloads.take(endpoint, [handed, form, desk.checkpoint], downloads, js=ORDER, **how)
     downloads.leave(None, None, None, cancels=[taken], **HERE)
@@ -103,7 +103,7 @@ def _downloading(desk: Desk, cache: str) -> Any:
             if side and min(named[0][1].size) < side and "enhance" in service.model(checkpoint).capabilities:
                 name, small = named[0]
                 check_enlarging(service.model(checkpoint), small, side)
-                for drawing in _enlarging(service, small, side, checkpoint):
+                for drawing in service.draw(Enhance(small, side), 0, checkpoint=checkpoint):
                     yield progress(drawing, request), None
                 named = [(name, drawing.pictures[0])]
             file = _film(named, form, cache) if form in ("gif", "mp4") else _file(named, form, cache)
@@ -119,17 +119,6 @@ def _downloading(desk: Desk, cache: str) -> Any:
 def _side(form: str) -> int | None:
     """The pixels that the form needs; edges come out best of a picture that was enlarged before."""
     return int(form) if form.isdigit() else SIZES[0] if form in ("transparent", "svg") else None
-
-
-def _enlarging(service: Any, small: Image.Image, side: int, checkpoint: str) -> Iterator[Drawing]:
-    return service.draw(
-        lambda model, _, *how: [model.enlarge(small, side, settings=how[0], on_step=how[1])],
-        0,
-        1,
-        "default",
-        checkpoint,
-        manner=ENHANCING,
-    )
 
 
 def _name(path: str) -> str:

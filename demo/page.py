@@ -9,8 +9,8 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from dalle2.serving.limits import MAX_UPLOAD_BYTES
-from dalle2.serving.manner import FREE
 from dalle2.serving.service import Service
+from dalle2.tasks.text_to_image import ANY_PROMPT
 from demo import downloads, gradio_internals, samples, theme
 from demo.choices import presets
 from demo.desk import HERE, Desk
@@ -21,7 +21,7 @@ from demo.language import Both
 
 # The tabs in the order in which they stand; each is a file.
 TABS = (
-    *("create", "variations", "interpolate", "mix", "restyle", "retouch", "extend", "enhance", "explain"),
+    *("text_to_image", "variations", "interpolate", "mix", "text_diff", "inpaint", "outpaint", "enhance", "explain"),
     *("compare", "history", "about"),
 )
 
@@ -106,5 +106,5 @@ def _scripts(service: Service) -> str:
     folder = Path(__file__).parent
     functions = [(folder / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
     called = "".join(f"({function})();\n" for function in (gradio_internals.SCRIPT, *functions))
-    limits = f"window.mostBytes = {MAX_UPLOAD_BYTES};\nwindow.presets = {json.dumps(presets(service, FREE))};"
+    limits = f"window.mostBytes = {MAX_UPLOAD_BYTES};\nwindow.presets = {json.dumps(presets(service, ANY_PROMPT))};"
     return f"() => {{\n{limits}\n{called}}}"

@@ -12,10 +12,12 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.requests import ANY_PICTURE, Request
 from dalle2.serving.limits import MAX_PICTURES
-from dalle2.serving.manner import FREE, RETRACING, Manner
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
+from dalle2.tasks.text_to_image import ANY_PROMPT
+from dalle2.tasks.variations import Variations
 
 try:
     import spaces
@@ -30,14 +32,14 @@ MOST_SECONDS = 120
 
 
 def accelerated(
-    endpoint: Callable[..., Iterator[tuple]], service: Service, manner: Manner = FREE
+    endpoint: Callable[..., Iterator[tuple]], service: Service, like: Request = ANY_PROMPT
 ) -> Callable[..., Iterator[tuple]]:
     """The endpoint with a GPU where one has to be asked for; else the endpoint itself.
 
     ZeroGPU runs it in a process of its own. What goes there must be picklable, and a request is not: the endpoint
     gets one with only what it reads of it, the visitor's language.
     """
-    task = spaces.GPU(endpoint, duration=duration(endpoint, service, manner)) if spaces else endpoint
+    task = spaces.GPU(endpoint, duration=duration(endpoint, service, like)) if spaces else endpoint
     if task is endpoint:
         return endpoint
 
@@ -48,24 +50,24 @@ def accelerated(
     return called
 
 
-def duration(endpoint: Callable[..., Any], service: Service, manner: Manner) -> Callable[..., int]:
+def duration(endpoint: Callable[..., Any], service: Service, like: Request) -> Callable[..., int]:
     """What says, from the endpoint's own arguments, for how many seconds it needs a GPU: by pictures and steps."""
     signature = inspect.signature(endpoint)
 
     def seconds(*arguments: Any, **named: Any) -> int:
         asked = signature.bind_partial(*arguments, **named)
         asked.apply_defaults()
-        needed = BEGINNING_SECONDS + STEP_SECONDS * _steps(asked.arguments, service, manner)
+        needed = BEGINNING_SECONDS + STEP_SECONDS * _steps(asked.arguments, service, like)
         return math.ceil(min(needed, MOST_SECONDS))
 
     return seconds
 
 
-def _steps(asked: Mapping[str, Any], service: Service, manner: Manner) -> int:
+def _steps(asked: Mapping[str, Any], service: Service, like: Request) -> int:
     """The network steps of all pictures; 0 for what will be refused, which needs no GPU."""
     # A task that is not told how many, as all styles or all axes, draws about as many as a visitor may ask for.
     pictures = asked.get("count", asked.get("frames", MAX_PICTURES))
-    how = RETRACING if asked.get("keep_composition") else manner
+    how = Variations(ANY_PICTURE, eta=0.0) if asked.get("keep_composition") else like
     ways = [(asked.get("settings", "default"), asked.get("checkpoint"))]
     if "other_settings" in asked:  # two contestants
         ways.append((asked["other_settings"], asked.get("other_checkpoint")))

@@ -283,16 +283,17 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
     noted = Noted(model)
     service, held = Service(noted), threading.Event()
 
-    def hold(*_: object) -> list:
-        service._batches.compute(Call(visit_of(), (), lambda _: held.wait(SECONDS)))
-        return [Image.new("RGB", (4, 4))]
+    class Hold(TextToImage):
+        def draw(self, *_: object) -> list:
+            service._batches.compute(Call(visit_of(), (), lambda _: held.wait(SECONDS)))
+            return [Image.new("RGB", (4, 4))]
 
     def stream(prompt: str, count: int) -> list:
-        task = TextToImage([literal(prompt)]).draw
-        return list(service.draw(task, 7, count))
+        request = TextToImage([literal(prompt)])
+        return list(service.draw(request, 7, count))
 
     with ThreadPoolExecutor(4) as pool:
-        holding = pool.submit(lambda: list(service.draw(hold, 1, 1)))
+        holding = pool.submit(lambda: list(service.draw(Hold([literal("a cat")]), 1, 1)))
         wait_until(lambda: service._batches._computing is not None and not service._batches._waiting)
         asked = [pool.submit(stream, prompt, count) for prompt, count in (("a cat", 1), ("a dog", 2), ("a face", 1))]
         wait_until(lambda: len(service._batches._waiting) == 3)
@@ -334,8 +335,8 @@ def test_an_error_in_the_service_reaches_its_own_visitor_only(model: UnclipModel
     service = Service(Noted(model))
 
     def drawn(prompt: str) -> list:
-        task = TextToImage([literal(prompt)]).draw
-        return list(service.draw(task, 7, 1))
+        request = TextToImage([literal(prompt)])
+        return list(service.draw(request, 7, 1))
 
     with ThreadPoolExecutor(3) as pool:
         good, bad, fine = (pool.submit(drawn, prompt) for prompt in ("a cat", "broken", "a dog"))

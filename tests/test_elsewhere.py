@@ -16,9 +16,11 @@ from gradio_client import Client
 from visitor import launched
 
 from dalle2.model import UnclipModel
-from dalle2.serving.manner import FREE, FROM_PICTURE
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving.service import Service
 from dalle2.settings import STAGE_KINDS
+from dalle2.tasks.text_to_image import ANY_PROMPT
+from dalle2.tasks.variations import Variations
 from demo import votes, zero
 from demo.page import build
 
@@ -77,7 +79,7 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     def endpoint(prompt: str, count: int = 4, settings: object = "default", checkpoint: str | None = None) -> None:
         """Takes what the page's endpoints take."""
 
-    seconds = zero.duration(endpoint, Service(model), FREE)
+    seconds = zero.duration(endpoint, Service(model), ANY_PROMPT)
     table = {"prior": {"num_inference_steps": 25}, "decoder": {"num_inference_steps": 25}}
     assert seconds("a cat", 1) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * (3 + 4 + 3))
     assert seconds("a cat", 8, table) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 8 * (25 + 25 + 3))
@@ -89,7 +91,7 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     def every(prompt: str, settings: object = "default") -> None:
         """As all styles, which says no number."""
 
-    assert zero.duration(every, Service(model), FREE)("a cat") == seconds("a cat", 8)
+    assert zero.duration(every, Service(model), ANY_PROMPT)("a cat") == seconds("a cat", 8)
 
     def other(count: int, keep_composition: bool, settings: object = "default") -> None:
         """As variations."""
@@ -97,17 +99,17 @@ def test_a_gpu_is_asked_for_by_pictures_and_steps(model: UnclipModel) -> None:
     def both(count: int, settings: object = "default", other_settings: object = "best") -> None:
         """As compare."""
 
-    kept = zero.duration(other, Service(model), FROM_PICTURE)
+    kept = zero.duration(other, Service(model), Variations(ANY_PICTURE))
     assert kept(2, True) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 2 * (50 + 50 + 3))
     assert kept(2, False) == math.ceil(zero.BEGINNING_SECONDS + zero.STEP_SECONDS * 2 * (4 + 3))
-    assert zero.duration(both, Service(model), FREE)(8) > seconds("a cat", 8)
+    assert zero.duration(both, Service(model), ANY_PROMPT)(8) > seconds("a cat", 8)
 
 
 def test_every_endpoint_says_what_it_takes(model: UnclipModel) -> None:
     """A Space publishes this to agents, who read the description of one endpoint at a time."""
     page, _ = build(Service(model))
     told = {fn.api_name: get_function_description(fn.fn) for fn in page.fns.values() if fn.api_visibility == "public"}
-    assert {"text_to_image", "variations", "vote", "describe"} <= set(told)
+    assert {"text_to_image", "variations", "vote", "caption"} <= set(told)
     for name, (description, arguments, _) in told.items():
         assert len(description) > 40, name
         unexplained = {argument for argument, text in arguments.items() if not text} - {"request", "pair"}

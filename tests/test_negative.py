@@ -19,6 +19,8 @@ from dalle2.model import UnclipModel
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import PRIORS, Settings
+from dalle2.tasks.text_to_image import TextToImage
+from dalle2.understanding.answer import literal
 
 CLOSE = 1e-4
 
@@ -141,14 +143,12 @@ def test_the_service_takes_it_beside_the_stages(model: UnclipModel) -> None:
     assert service.settings(table).negative_prompt == "dog"
     assert service.settings(table).prior.num_inference_steps == 2
 
-    def nothing(*_: object) -> list[Image.Image]:
-        return []
-
+    request = TextToImage([literal("a cat")])
     flat = {name: {"guidance_scale": 1.0} for name in ("prior", "decoder")}
     with pytest.raises(Refusal, match="no effect"):
-        next(service.draw(nothing, 1, 1, flat | {"negative_prompt": "dog"}))
+        next(service.draw(request, 1, 1, flat | {"negative_prompt": "dog"}))
     with pytest.raises(Refusal, match="1,000 are allowed"):
-        next(service.draw(nothing, 1, 1, {"negative_prompt": "x" * 2000}))
+        next(service.draw(request, 1, 1, {"negative_prompt": "x" * 2000}))
 
 
 def open_advanced(page: Page) -> None:

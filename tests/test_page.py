@@ -19,6 +19,7 @@ from visitor import (
     choose_steps,
     draw,
     free_port,
+    label_of,
     launched,
     needs_chromium,
     open_tab,
@@ -43,7 +44,7 @@ ENDPOINTS = {
         "/enhance",
         "/download",
         "/explain",
-        "/describe",
+        "/caption",
         "/compare",
         "/vote",
         "/reveal",
@@ -200,7 +201,7 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address:
         expect(page.locator("dialog[open]").get_by_role("button", name="Vary")).to_be_visible()
         page.keyboard.press("Escape")
         for name in TABS:
-            open_tab(page, name.capitalize())
+            open_tab(page, label_of(name))
             assert page.evaluate("document.documentElement.scrollWidth") == 390, name
 
 
@@ -229,7 +230,7 @@ def test_no_tab_has_serious_barriers(browser: Browser, address: str, scheme: str
         page.get_by_label("Prompt", exact=True).fill("a cat face")
         draw(page)
         for name in TABS:
-            open_tab(page, name.capitalize())
+            open_tab(page, label_of(name))
             if button(page, "draw").count():
                 button(page, "draw").hover()
             found = Axe().run(page).response["violations"]

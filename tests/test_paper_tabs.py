@@ -12,11 +12,15 @@ from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab
 
 from dalle2 import images
 from dalle2.model import UnclipModel
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving.drawing import Drawing
-from dalle2.serving.manner import FREE, REPAINTING, RETRACING
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_mask
+from dalle2.tasks.inpaint import Inpaint
+from dalle2.tasks.outpaint import Outpaint
+from dalle2.tasks.text_to_image import ANY_PROMPT
+from dalle2.tasks.variations import Variations
 from demo.desk import answers
 from demo.pictures import Pictures
 
@@ -281,11 +285,11 @@ def test_a_picture_is_told_in_words(page: Page, photo: Path) -> None:
 
 
 def test_the_api_describes(client: Client, photo: Path) -> None:
-    table, state = client.predict(handle_file(photo), 3, api_name="/describe")
+    table, state = client.predict(handle_file(photo), 3, api_name="/caption")
     assert state["state"] == "done" and len(table["data"]) == 3
     captions, scores = zip(*table["data"], strict=True)
     assert all("style" in caption for caption in captions) and list(scores) == sorted(scores, reverse=True)
-    arguments = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/describe"]["parameters"]
+    arguments = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/caption"]["parameters"]
     assert [argument["parameter_name"] for argument in arguments] == ["picture", "num", "checkpoint"]
 
 
@@ -305,8 +309,8 @@ def test_the_api_describes(client: Client, photo: Path) -> None:
         ("/enhance", {"size": 900_000}, "1024|512"),
         ("/explain", {"question": "steps"}, "The prompt is empty"),
         ("/explain", {"question": "dimensions", "picture": None}, "There is no picture yet"),
-        ("/describe", {"picture": None}, "There is no picture yet"),
-        ("/describe", {"num": 21}, "20"),
+        ("/caption", {"picture": None}, "There is no picture yet"),
+        ("/caption", {"num": 21}, "20"),
     ],
 )
 def test_what_cannot_be_done_gets_a_sentence(
@@ -318,14 +322,16 @@ def test_what_cannot_be_done_gets_a_sentence(
 
 def test_settings_fit_the_task(model: UnclipModel) -> None:
     service = Service(model)
-    free, back, over = (service.settings("default", None, manner).decoder for manner in (FREE, RETRACING, REPAINTING))
+    back_and_forth, painting = Variations(ANY_PICTURE, eta=0.5), Outpaint(ANY_PICTURE)
+    kinds = (ANY_PROMPT, back_and_forth, painting)
+    free, back, over = (service.settings("default", None, like).decoder for like in kinds)
     assert free == model.settings.decoder
     assert (back.num_inference_steps, back.scheduler, back.guidance_scale) == (50, "ddim", 1)
     assert (over.num_inference_steps, over.times, over.guidance_scale) == (25, 3, free.guidance_scale)
     assert (over.scheduler, over.eta) == ("ddim", 0)
-    assert service.settings("best", None, RETRACING).decoder.num_inference_steps == 100
+    assert service.settings("best", None, back_and_forth).decoder.num_inference_steps == 100
     record = {"decoder": {"num_inference_steps": 4, "eta": 0.5}}
-    assert service.settings(record, None, RETRACING).decoder.retraces
+    assert service.settings(record, None, back_and_forth).decoder.retraces
 
 
 @pytest.mark.parametrize("prompt", [None, "a red heart on a light blue background"])
@@ -335,7 +341,7 @@ def test_the_embedded_checkpoint_paints_neither_grey_nor_black(prompt: str | Non
     (heart,) = model.text_to_image(["a red heart on a light blue background"], seeds=[2])
     right = Image.new("L", heart.size)
     right.paste(255, (heart.width // 2, 0, *heart.size))
-    settings = service.settings("fast", None, REPAINTING)
+    settings = service.settings("fast", None, Inpaint(heart, right, prompt=prompt))
     (painted,) = model.inpaint(heart, right, seeds=[7], prompt=prompt, settings=settings)
     before, after = (np.asarray(picture)[:, heart.width // 2 :].astype(int) for picture in (heart, painted))
     assert np.abs(after.mean((0, 1)) - before.mean((0, 1))).max() < 40

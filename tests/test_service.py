@@ -18,18 +18,20 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.model import UnclipModel
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving import service as rooms
 from dalle2.serving import uploads
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import words
-from dalle2.serving.manner import RETRACING, REWORDING
 from dalle2.serving.pace import Job, Pace, Turn
 from dalle2.serving.queue import Queue
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_own, open_picture, read_record
 from dalle2.settings import MAX_SEED, OnStep, Settings, Step
+from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
+from dalle2.tasks.variations import Variations
 from dalle2.understanding.answer import literal
 
 
@@ -97,13 +99,7 @@ class Broken:
 
 def text_to_image(service: Service, prompt: str, seed: int | None, count: int) -> Iterator[Drawing]:
     """As the page's first tab draws."""
-    return service.draw(
-        lambda model, seeds, settings, on_step: model.text_to_image(
-            [prompt] * count, seeds=seeds, settings=settings, on_step=on_step
-        ),
-        seed,
-        count,
-    )
+    return service.draw(TextToImage([literal(prompt.strip())]), seed, count)
 
 
 def first(stream: Iterator[Drawing], stage: str) -> Drawing:
@@ -322,7 +318,8 @@ def test_the_time_left_of_a_restyling_is_right_within_a_third(quick: Settings) -
     run(Turn(Job("free", (("prior", 4), ("decoder", 5), ("upsampler", 2)), 4), pace), clock, 4)
 
     def turn(pictures: int) -> Turn:
-        return Turn(Job("restyling", REWORDING.steps(settings, pictures), 1), pace)
+        restyling = TextDiff(ANY_PICTURE, "a dog", strengths=[0.5] * pictures)
+        return Turn(Job("restyling", tuple(restyling.steps(settings).items()), 1), pace)
 
     assert turn(6).left() is not None  # known by the other stages before there was any
     restyle(turn(6), clock, 6)
@@ -343,10 +340,9 @@ def test_a_restyling_takes_the_steps_that_its_estimate_counts(model: UnclipModel
     def on_step(step: Step) -> None:
         totals[step.stage], last[step.stage] = step.total, step.index
 
-    how = {"seed": 1, "strengths": [0.0, 0.5, 1.0], "settings": settings, "on_step": on_step, "way": way}
-    model.text_diff(picture, "a dog", **how)
-    manner = REWORDING if way == "prior" else REWORDING.from_picture()
-    assert dict(manner.steps(settings, 3)) == totals == last
+    request = TextDiff(picture, "a dog", strengths=[0.0, 0.5, 1.0], way=way)
+    request.draw(model, [1], settings, on_step)
+    assert request.steps(settings) == totals == last
 
 
 def test_a_visitor_in_the_queue_is_told_when_the_own_pictures_come(model: UnclipModel) -> None:
@@ -430,7 +426,7 @@ def test_presets_change_only_the_steps(service: Service, quick: Settings) -> Non
 
 def test_a_draft_takes_four_steps_where_the_task_can_do_with_them(service: Service, quick: Settings) -> None:
     assert service.settings("draft") == quick.drafting()
-    retracing = service.settings("draft", manner=RETRACING)
+    retracing = service.settings("draft", like=Variations(ANY_PICTURE, eta=0.5))
     assert retracing.decoder.retraces and retracing.decoder.num_inference_steps > 4
 
 
@@ -464,17 +460,15 @@ def test_several_checkpoints_share_the_turn(model: UnclipModel) -> None:
     assert service.checkpoints == (model.checkpoint, "watched")
     assert service.model() is model and service.model("watched") is watched
 
-    def task(chosen: UnclipModel, seeds: list[int], settings: Settings, on_step: OnStep) -> list:
-        return chosen.text_to_image(["a cat"], seeds=seeds, settings=settings, on_step=on_step)
-
-    slow = service.draw(task, 7, 1, checkpoint="watched")
+    request = TextToImage([literal("a cat")])
+    slow = service.draw(request, 7, 1, checkpoint="watched")
     next(slow)
     wait_until(lambda: watched.drawing == 1)
-    assert next(service.draw(task, 7, 1)).ahead == 1
+    assert next(service.draw(request, 7, 1)).ahead == 1
     slow.close()
     watched.allowed.release(100)
     with pytest.raises(Refusal, match="no checkpoint 'karlo' here"):
-        next(service.draw(task, 7, 1, checkpoint="karlo"))
+        next(service.draw(request, 7, 1, checkpoint="karlo"))
 
 
 def test_an_opened_checkpoint_is_known_by_its_folder_s_name(tiny_checkpoint: Path) -> None:
@@ -562,9 +556,7 @@ def test_errors_while_drawing_become_sentences_and_free_the_turn(
     with caplog.at_level(logging.ERROR), pytest.raises(Refusal, match=sentence):
         list(text_to_image(service, "a cat", 7, 1))
     assert ("shapes" in caplog.text) == isinstance(error, RuntimeError) or "memory" in str(error)
-    well = service.draw(
-        lambda model, *how: TextToImage([literal("a cat")]).draw(model, *how), 7, 1, checkpoint=model.checkpoint
-    )
+    well = service.draw(TextToImage([literal("a cat")]), 7, 1, checkpoint=model.checkpoint)
     assert list(well)[-1].finished
 
 
@@ -589,8 +581,7 @@ from dalle2.tasks.variations import Variations
 
 picture = open_picture(base64.b64decode(sys.argv[2]))
 service = Service.open(sys.argv[1])
-task = lambda model, *how: Variations(picture).draw(model, *how)
-*_, drawing = service.draw(task, 7, 2, "fast")
+*_, drawing = service.draw(Variations(picture), 7, 2, "fast")
 print(len(drawing.pictures), drawing.finished)
 """
 

@@ -180,11 +180,21 @@ def button(page: Page, kind: str) -> Locator:
     return page.locator(f"button.{kind} >> visible=true")
 
 
+# The tabs whose labels are not their tasks' names.
+LABELS = {"text_to_image": "Create", "text_diff": "Restyle", "inpaint": "Retouch", "outpaint": "Extend"}
+
+
+def label_of(tab: str) -> str:
+    """How a tab is called on the page."""
+    return LABELS.get(tab, tab.capitalize())
+
+
 def open_tab(page: Page, name: str) -> None:
     """Open the tab with this label."""
     page.get_by_role("tab", name=name, exact=True).click()
     # A tab is built when it is first opened; one opened meanwhile would be lost.
-    expect(page.locator(f"#tab-{name.lower()} .block").first).to_be_visible()
+    tab = next((tab for tab, label in LABELS.items() if label == name), name.lower())
+    expect(page.locator(f"#tab-{tab} .block").first).to_be_visible()
     settle(page)
 
 

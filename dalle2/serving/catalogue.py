@@ -11,10 +11,11 @@ import torch
 
 from dalle2.families import EMBEDDED, load
 from dalle2.model import UnclipModel
+from dalle2.requests import Request
 from dalle2.serving.limits import MAX_PICTURES, Choice, settings_of, words
-from dalle2.serving.manner import FREE, Manner
 from dalle2.serving.refusal import Refusal
 from dalle2.settings import Settings
+from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.understanding.answer import Understanding, literal
 
 log = logging.getLogger(__name__)
@@ -109,19 +110,21 @@ class Catalogue:
         except ValueError as error:
             raise Refusal(str(error)) from error
 
-    def settings(self, chosen: Choice = "default", checkpoint: str | None = None, manner: Manner = FREE) -> Settings:
+    def settings(
+        self, chosen: Choice = "default", checkpoint: str | None = None, like: Request = ANY_PROMPT
+    ) -> Settings:
         """A preset's settings, or the checkpoint's own with what `chosen` changes, in the shape of a record.
 
-        Both as the task needs them. Refusal when a value is out of range.
+        Both as a request that is `like` this one needs them. Refusal when a value is out of range.
         """
-        return settings_of(chosen, self.model(checkpoint).settings, manner)
+        return settings_of(chosen, self.model(checkpoint).settings, like)
 
-    def steps(self, chosen: Choice, count: int, checkpoint: str | None = None, manner: Manner = FREE) -> int:
+    def steps(self, chosen: Choice, count: int, checkpoint: str | None = None, like: Request = ANY_PROMPT) -> int:
         """How many network steps so many pictures take with these settings; Refusal when there is no such thing."""
-        settings = self.settings(chosen, checkpoint, manner)
+        settings = self.settings(chosen, checkpoint, like)
         if isinstance(count, bool) or not isinstance(count, int):
             raise Refusal(f"Ask for 1 to {MAX_PICTURES} pictures, not {count!r}.")
-        return count * sum(stage.evaluations for stage in manner.rows(settings).values())
+        return count * sum(stage.evaluations for stage in like.rows(settings).values())
 
 
 def _card(folder: Path) -> Card:

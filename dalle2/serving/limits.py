@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 
-from dalle2.serving.manner import Manner
+from dalle2.requests import Request
 from dalle2.serving.refusal import Refusal
 from dalle2.settings import MAX_SEED, GuidedSettings, PriorSettings, Settings, check_prompt, check_seed
 
@@ -34,36 +34,32 @@ def words(prompt: str | None, needed: bool = True) -> str:
         raise Refusal(str(error)) from error
 
 
-def settings_of(chosen: Choice, own: Settings, manner: Manner) -> Settings:
-    """The settings `own` of a checkpoint, as the task needs them, with what was chosen; Refusal when out of range."""
-    own = manner.own(own)
+def settings_of(chosen: Choice, own: Settings, like: Request) -> Settings:
+    """The settings `own` of a checkpoint, as such a request needs them, with what was chosen; Refusal out of range."""
+    adapted = like.adapt(own)
     if isinstance(chosen, str):
         if chosen not in PRESETS:
             raise Refusal(f"There are no settings {chosen!r}: choose one of {', '.join(PRESETS)}, or give a table.")
-        if chosen == DRAFT and not manner.adapted:
+        if chosen == DRAFT and adapted == own:
             return own.drafting()
-        return _preset(own, PRESETS[chosen])
+        return _preset(adapted, PRESETS[chosen])
     table = dict(chosen) if isinstance(chosen, Mapping) else {"": chosen}
     changes = {name: stage for name, stage in table.items() if name != "negative_prompt"}
     if not all(isinstance(stage, Mapping) for stage in changes.values()):
         raise Refusal("The settings must be a table with a table for each stage, as in a picture's record.")
-    values = own.to_dict()
+    values = adapted.to_dict()
     try:
         stages = {name: values.get(name, {}) | dict(stage) for name, stage in changes.items()}
-        settings = Settings.from_dict(values | table | stages)
+        settings = like.settle(Settings.from_dict(values | table | stages))
     except ValueError as error:
         raise Refusal(f"These settings cannot be used: {error}") from error
-    if manner.adapted == "retracing":
-        # The record of a picture that kept some freedom says how much; that is asked for beside the settings.
-        settings = settings.changed({"decoder": {"eta": 0.0}})
     _check_bounds(settings)
     return settings
 
 
 def seeds_of(first: int | None, count: int, most: int) -> tuple[int, ...]:
     """`count` seeds that count up from the first, or from a random one; ValueError unless 1..most, all in range."""
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
-        raise ValueError(f"Ask for 1 to {most} pictures, not {count!r}.")
+    check_count(count, most)
     if first is None:
         first = random.randint(0, MAX_SEED - count + 1)
     if check_seed(first) > MAX_SEED - count + 1:
@@ -71,6 +67,13 @@ def seeds_of(first: int | None, count: int, most: int) -> tuple[int, ...]:
             f"Seeds count up from picture to picture: for {count}, start at {MAX_SEED - count + 1} at most."
         )
     return tuple(range(first, first + count))
+
+
+def check_count(count: int, most: int) -> int:
+    """The count; ValueError unless it is a whole number from 1 to `most`."""
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
+        raise ValueError(f"Ask for 1 to {most} pictures, not {count!r}.")
+    return count
 
 
 def _preset(own: Settings, factor: float) -> Settings:

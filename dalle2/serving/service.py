@@ -11,23 +11,21 @@ from typing import Any
 from PIL import Image
 
 from dalle2.model import UnclipModel
+from dalle2.requests import Request
 from dalle2.serving.batches import Batches, Visit
 from dalle2.serving.catalogue import Card, Catalogue
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import MAX_PICTURES, WAITING_VISITORS, Choice, seeds_of
-from dalle2.serving.manner import FREE, Manner
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.queue import Queue, Ticket
 from dalle2.serving.refusal import Cancelled, Refusal, refusal_of
 from dalle2.serving.shared_model import SharedModel
-from dalle2.settings import OnStep, Settings, Step
+from dalle2.settings import OnStep, Step
+from dalle2.tasks.caption import Caption
 
 PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the network; longer for a crowd
 TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also during a long step
 EVENTS_A_SECOND = 20.0  # of all streams together; with few of them each step is told
-
-# What is drawn in a turn: (model, seeds, settings, on_step) -> pictures.
-Task = Callable[[UnclipModel, Sequence[int], Settings, OnStep], Sequence[Image.Image]]
 
 
 class Service(Catalogue):
@@ -47,41 +45,44 @@ class Service(Catalogue):
 
     def draw(
         self,
-        task: Task,
+        request: Request,
         seed: int | None,
-        count: int,
+        count: int = 1,
         settings: Choice = "default",
         checkpoint: str | None = None,
         most: int = MAX_PICTURES,
-        manner: Manner = FREE,
     ) -> Iterator[Drawing]:
-        """Run `task` when it is our turn, with `count` seeds that count up from `seed`; None picks one at random.
+        """Draw it when it is our turn, with `count` seeds that count up from `seed`; None picks one at random.
 
+        A series has one seed, and as many pictures as the request says.
         It runs beside others', whose pictures are drawn in one batch with these where they agree. Closing the
         iterator cancels these pictures alone, within a step. Refusal when the request is out of range, cannot be
-        drawn, or comes when too many wait already. `most` bounds the count; `manner` is the task's.
+        drawn, or comes when too many wait already. `most` bounds the count.
         """
         model = self.model(checkpoint)
-        chosen = self.settings(settings, checkpoint, manner)
+        chosen = self.settings(settings, checkpoint, request)
         try:
-            chosen.negated(manner.stages)
-            seeds = seeds_of(seed, count, most)
+            chosen.negated(request.stages)
+            seeds = seeds_of(seed, count if request.series is None else 1, most)
         except ValueError as error:
             raise Refusal(str(error)) from error
-        stages = tuple((name, 0, steps) for name, steps in manner.steps(chosen, len(seeds)))
-        kind = f"{model.checkpoint} {manner.kind or manner.adapted} {' '.join(manner.stages)}"
-        job = job_of(kind, stages, 1 if manner.one_by_one else len(seeds))
-        turn, shared = Turn(job, self._pace), self._shared[model.checkpoint]
-        yield from self._stream(Drawing(seeds, stages), turn, lambda on_step: task(shared, seeds, chosen, on_step))
+        stages = tuple((name, 0, steps) for name, steps in request.steps(chosen).items())
+        kind = f"{model.checkpoint} {request.name} {' '.join(request.stages)}"
+        job, shared = job_of(kind, stages, request.series or len(seeds)), self._shared[model.checkpoint]
+        yield from self._stream(
+            Drawing(seeds, stages),
+            Turn(job, self._pace),
+            lambda on_step: request.draw(shared, seeds, chosen, on_step),
+        )
 
-    def describe(self, picture: Image.Image, num: int, checkpoint: str | None = None) -> Iterator[Drawing]:
-        """The captions that are nearest to the picture, when it is our turn; Refusal as by `draw`."""
+    def caption(self, request: Caption, checkpoint: str | None = None) -> Iterator[Drawing]:
+        """The captions that are nearest to its first picture, when it is our turn; Refusal as by `draw`."""
         model = self._shared[self.model(checkpoint).checkpoint]
 
         def task(_: OnStep) -> list[tuple[str, float]]:
-            return [(one.caption, one.score) for one in model.caption([picture], num)[0]]
+            return [(one.caption, one.score) for one in request.find(model)[0]]
 
-        turn = Turn(job_of(f"{model.checkpoint} captions", (), 1), self._pace)
+        turn = Turn(job_of(f"{model.checkpoint} {request.name}", (), 1), self._pace)
         yield from self._stream(Drawing((), ()), turn, task, "captions")
 
     def _stream(

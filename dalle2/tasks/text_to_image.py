@@ -57,12 +57,5 @@ class TextToImage(Request):
         return cls([literal(prompt) if asked is None else Understanding(prompt, check_prompt(asked))])
 
 
-def draw_understood(
-    model: Verbs,
-    understood: Sequence[Understanding],
-    seeds: Sequence[int],
-    settings: Settings | None = None,
-    on_step: OnStep | None = None,
-) -> list[Image.Image]:
-    """One picture of each and its seed."""
-    return TextToImage(understood).draw(model, seeds, settings, on_step)
+# Stands for any prompt, where only the kind of a request matters.
+ANY_PROMPT = TextToImage([literal("a prompt")])

@@ -18,7 +18,7 @@ from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import MAX_PROMPT_CHARACTERS
-from dalle2.tasks.text_to_image import draw_understood
+from dalle2.tasks.text_to_image import TextToImage
 from demo.blind import Pair, Side, contestant, keep, label, shuffled
 from demo.desk import HERE, Desk, Way
 from demo.gradio_internals import cache_bytes, cache_of, cache_picture
@@ -198,7 +198,7 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
             start, sides = None if random_seed else seed, []
             for which, name, way, one in zip((FIRST, SECOND), names, ways, found, strict=True):
                 drawings = service.draw(
-                    lambda model, seeds, *how, one=one: draw_understood(model, [one] * len(seeds), seeds, *how),
+                    TextToImage([one]),
                     start,
                     count,
                     *way,

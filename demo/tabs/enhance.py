@@ -5,13 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from dalle2.serving.drawing import Drawing
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving.forms import check_enlarging
-from dalle2.serving.manner import ENHANCING
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import SIZES
 from dalle2.tasks.enhance import Enhance
-from demo.desk import Answer, Desk, OwnPicture, Way, answers
+from demo.desk import Answer, Desk, Order, OwnPicture, Way
 from demo.hints import Hint
 from demo.language import Both
 
@@ -32,7 +31,7 @@ def build(desk: Desk) -> None:
         with desk.options():
             size = gr.Radio(list(SIZES), value=SIZES[0], label=say("Pixels a side", "边长（像素）"))
             seed, random_seed = desk.seed()
-            settings = desk.choices(manner=ENHANCING)
+            settings = desk.choices(like=Enhance(ANY_PICTURE))
 
     def enhance(
         picture: str,
@@ -49,19 +48,13 @@ def build(desk: Desk) -> None:
         Answers as `/text_to_image`, with one picture.
         """
 
-        def draw() -> Iterator[Drawing]:
+        def ask() -> Enhance:
             small = open_picture(picture)
             check_enlarging(desk.service.model(checkpoint), small, size)
-            yield from desk.service.draw(
-                lambda model, *how: Enhance(small, size).draw(model, *how),
-                None if random_seed else seed,
-                1,
-                settings,
-                checkpoint,
-                manner=ENHANCING,
-            )
+            return Enhance(small, size)
 
-        yield from answers(draw, Both("Enlarged", "放大").for_visitor(request), request)
+        order = Order(None if random_seed else seed, settings, checkpoint)
+        yield from desk.draw(ask, order, Both("Enlarged", "放大"), request)
 
     desk.draws(bench, enhance, [picture, size, seed, random_seed, settings], [pictures, seed])
     known = [(picture, "sources.0"), (size, "record.size"), (seed, "record.seed"), (random_seed, False)]

@@ -1,21 +1,20 @@
 """The tab "explain": how a picture comes about, step by step, word by word, or axis by axis of its embedding."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import gradio as gr
 
-from dalle2.serving.drawing import Drawing
+from dalle2.requests import Request
 from dalle2.serving.limits import words
-from dalle2.serving.manner import FROM_PICTURE, Manner
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.attention import Attention
+from dalle2.tasks.caption import Caption
 from dalle2.tasks.dimensions import Dimensions
 from dalle2.tasks.steps import Steps
-from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
+from demo.desk import HERE, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both, refused
 from demo.status import STAGE, progress, status
 
@@ -26,7 +25,6 @@ ASKED = {
     "attention": Both("Which part of the picture belongs to which word?", "每个词对应图片的哪里？"),
     "dimensions": Both("What do the principal components of its embedding add?", "嵌入的各主成分带来什么？"),
 }
-NEEDS = {"steps": "steps", "attention": "attention", "dimensions": "dimensions"}
 EXPLAINING = {"steps": Steps, "attention": Attention}
 # A question about a picture asks for one, the others for a prompt.
 FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
@@ -35,8 +33,8 @@ FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
 
 
 def build(desk: Desk) -> None:
-    """Lay out the tab, with the endpoints `/explain` and `/describe`."""
-    able = [name for name, task in NEEDS.items() if desk.service.can("text_to_image") and desk.service.can(task)]
+    """Lay out the tab, with the endpoints `/explain` and `/caption`."""
+    able = [name for name in ASKED if desk.service.can("text_to_image") and desk.service.can(name)]
     if not able:
         return
     with desk.tab("explain", "Explain", "解释"):
@@ -47,7 +45,7 @@ def build(desk: Desk) -> None:
             with gr.Tab(desk.say("Words to picture", "从文字到图片"), id=0):
                 _explain(desk, able, [(sides, _opened(0))])
             with gr.Tab(desk.say("Picture to words", "从图片到文字"), id=1):
-                _describe(desk, [(sides, _opened(1))])
+                _caption(desk, [(sides, _opened(1))])
 
 
 def _opened(side: int) -> dict[str, Any]:
@@ -94,33 +92,15 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
         of the principal axes of its embedding.
         """
 
-        def draw() -> Iterator[Drawing]:
-            start = None if random_seed else seed
+        def ask() -> Request:
             if question == "dimensions":
-                source = open_picture(picture)
-                yield from desk.service.draw(
-                    lambda model, seeds, *how: Dimensions(source, AXES).draw(model, seeds[:1], *how),
-                    start,
-                    len(AXES),
-                    settings,
-                    checkpoint,
-                    most=len(AXES),
-                    manner=dataclasses.replace(FROM_PICTURE, kind=question),
-                )
-                return
-            if question not in ("steps", "attention"):
+                return Dimensions(open_picture(picture), AXES)
+            if question not in EXPLAINING:
                 raise Refusal(f"There is no question {question!r}: ask for one of {', '.join(ASKED)}.")
-            asked = words(prompt)
-            yield from desk.service.draw(
-                lambda model, *how: EXPLAINING[question](asked).draw(model, *how),
-                start,
-                1,
-                settings,
-                checkpoint,
-                manner=Manner(kind=question),
-            )
+            return EXPLAINING[question](words(prompt))
 
-        yield from answers(draw, Both("Picture", "图片").for_visitor(request), request, lambda r: _named(r, request))
+        order = Order(None if random_seed else seed, settings, checkpoint)
+        yield from desk.draw(ask, order, Both("Picture", "图片"), request, lambda record: _named(record, request))
 
     desk.draws(bench, explain, [question, prompt, picture, seed, random_seed, settings], [pictures, seed])
     known = [
@@ -137,8 +117,8 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
     desk.takes(Way("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
 
 
-def _describe(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
-    """The other way round, with the endpoint `/describe`."""
+def _caption(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
+    """The other way round, with the endpoint `/caption`."""
     say, first = desk.say, desk.service.checkpoints[0]
     with desk.task():
         with desk.asking():
@@ -161,7 +141,7 @@ def _describe(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
         with desk.options():
             num = gr.Slider(1, MAX_CAPTIONS, value=5, step=1, label=say("Number of captions", "描述数量"), buttons=[])
 
-    def describe(
+    def caption(
         picture: str, num: int = 5, checkpoint: str = first, request: gr.Request = None
     ) -> Iterator[tuple[list[tuple[str, float]], dict[str, Any]]]:
         """Tell what a picture shows: the nearest captions and their cosines, in the checkpoint's own words.
@@ -169,16 +149,16 @@ def _describe(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
         Answers a table {headers, data}, the nearest first, and the progress line.
         """
         try:
-            for drawing in desk.service.describe(open_picture(picture), num, checkpoint):
-                found = [[caption, round(score, 3)] for caption, score in drawing.captions]
+            for drawing in desk.service.caption(Caption([open_picture(picture)], num), checkpoint):
+                found = [[text, round(score, 3)] for text, score in drawing.captions]
                 yield found if drawing.finished else gr.skip(), progress(drawing, request)
-        except Refusal as refusal:
-            sentence = refused(refusal, request)
+        except (Refusal, ValueError) as error:
+            sentence = refused(error, request)
             yield gr.skip(), status("refused", sentence)
-            raise gr.Error(sentence, visible=False, print_exception=False) from refusal
+            raise gr.Error(sentence, visible=False, print_exception=False) from error
 
-    desk.draws(bench, describe, [picture, num], [captions])
-    desk.takes(Way("describe", "explain", Both("Describe", "描述图片"), [*opened, (picture, "image")]))
+    desk.draws(bench, caption, [picture, num], [captions])
+    desk.takes(Way("caption", "explain", Both("Describe", "描述图片"), [*opened, (picture, "image")]))
 
 
 def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:

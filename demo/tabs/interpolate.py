@@ -8,21 +8,18 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from dalle2.serving.drawing import Drawing
-from dalle2.serving.limits import MAX_FRAMES, words
-from dalle2.serving.manner import Manner
+from dalle2.serving.limits import MAX_FRAMES, check_count, words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.serving.visitors import Files
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.interpolate import Interpolate
 from demo import film
-from demo.desk import Desk, OwnPicture, Way, answers
+from demo.desk import Desk, Order, OwnPicture, Way
 from demo.gradio_internals import cache_file, cache_of
 from demo.language import Both
 
 DEFAULT_FRAMES = 8
-INTERPOLATING = Manner(kind="interpolation")
 
 
 def build(desk: Desk) -> None:
@@ -91,29 +88,17 @@ def build(desk: Desk) -> None:
         Answers as `/text_to_image`, with a GIF and an MP4 of the way at the end.
         """
         asked = [(picture_a, prompt_a), (picture_b, prompt_b), (picture_c, prompt_c), (picture_d, prompt_d)]
-        result: list[Image.Image] = []
 
-        def draw() -> Iterator[Drawing]:
+        def ask() -> Interpolate:
             ends = [open_picture(path) if path else words(text) for path, text in asked if path or (text or "").strip()]
             if len(ends) < 2:
                 raise Refusal("An interpolation needs at least two ends: give A and B a picture or a prompt.")
-            for drawing in desk.service.draw(
-                lambda model, seeds, *how: Interpolate(ends, len(seeds)).draw(model, seeds[:1], *how),
-                None if random_seed else seed,
-                frames,
-                settings,
-                checkpoint,
-                most=MAX_FRAMES,
-                manner=INTERPOLATING,
-            ):
-                if drawing.finished:
-                    result.extend(drawing.pictures)
-                yield drawing
+            return Interpolate(ends, check_count(frames, MAX_FRAMES))
 
-        hidden = gr.DownloadButton(visible=False)
-        for shown, first_seed, state in answers(draw, Both("Frame", "帧").for_visitor(request), request):
-            films = _films(result, cache_of(gif), desk.files) if result else (hidden, hidden)
-            yield shown, first_seed, *films, state
+        order, hidden = Order(None if random_seed else seed, settings, checkpoint), gr.DownloadButton(visible=False)
+        for shown, first_seed, state in desk.draw(ask, order, Both("Frame", "帧"), request):
+            drawn = [picture for picture, _ in shown] if state["state"] == "done" else []
+            yield shown, first_seed, *(_films(drawn, cache_of(gif), desk.files) if drawn else (hidden, hidden)), state
 
     inputs = [part for both in zip(places, prompts, strict=True) for part in both]
     desk.draws(bench, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])

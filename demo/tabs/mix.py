@@ -5,13 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.mix import Mix
-from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
+from demo.desk import DEFAULT_PICTURES, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
 
 
@@ -63,22 +62,17 @@ def build(desk: Desk) -> None:
     ) -> Iterator[Answer]:
         """Draw pictures that mix up to two pictures and a prompt by their weights; answers as `/text_to_image`."""
 
-        def draw() -> Iterator[Drawing]:
+        def ask() -> Mix:
             weighted = [(first_picture, first_weight), (second_picture, second_weight)]
             parts: list = [(open_picture(path), weight) for path, weight in weighted if path]
             if beside := words(prompt, needed=False):
                 parts.append((beside, prompt_weight))
             if len(parts) < 2:
                 raise Refusal("A mix needs at least two things: two pictures, or a picture and a prompt.")
-            yield from desk.service.draw(
-                lambda model, *how: Mix(parts).draw(model, *how),
-                None if random_seed else seed,
-                count,
-                settings,
-                checkpoint,
-            )
+            return Mix(parts)
 
-        yield from answers(draw, Both("Mix", "混合").for_visitor(request), request)
+        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        yield from desk.draw(ask, order, Both("Mix", "混合"), request)
 
     inputs = [one, one_weight, other, other_weight, prompt, prompt_weight, seed, random_seed, count, settings]
     desk.draws(bench, mix, inputs, [pictures, seed])

@@ -5,16 +5,16 @@ from typing import Any
 
 import gradio as gr
 
-from dalle2.serving.drawing import Drawing
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving.limits import words
-from dalle2.serving.manner import FROM_PICTURE, RETRACING
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.variations import Variations
-from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, answers
+from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
 
 DEFAULT_ETA = 0.5
+FREE, KEPT = Variations(ANY_PICTURE), Variations(ANY_PICTURE, eta=DEFAULT_ETA)
 
 
 def build(desk: Desk) -> None:
@@ -52,7 +52,7 @@ def build(desk: Desk) -> None:
                 buttons=[],
                 visible=False,
             )
-            settings = desk.choices(manner=FROM_PICTURE, retraced=keep)
+            settings = desk.choices(like=FREE, switch=keep, switched=KEPT)
 
     def variations(
         picture: str,
@@ -72,19 +72,12 @@ def build(desk: Desk) -> None:
         model sees it, and at 1 only its rough composition stays.
         """
 
-        def draw() -> Iterator[Drawing]:
-            source, beside = open_picture(picture), words(prompt, needed=False) or None
-            freedom = eta if keep_composition else None
-            yield from desk.service.draw(
-                lambda model, *how: Variations(source, beside, freedom).draw(model, *how),
-                None if random_seed else seed,
-                count,
-                settings,
-                checkpoint,
-                manner=RETRACING if keep_composition else FROM_PICTURE,
-            )
+        def ask() -> Variations:
+            beside = words(prompt, needed=False) or None
+            return Variations(open_picture(picture), beside, eta if keep_composition else None)
 
-        yield from answers(draw, Both("Variation", "变体").for_visitor(request), request)
+        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        yield from desk.draw(ask, order, Both("Variation", "变体"), request)
 
     desk.draws(bench, variations, [picture, prompt, seed, random_seed, count, settings, keep, eta], [pictures, seed])
     keep.change(None, keep, eta, js="on => wire.update({visible: on})", **HERE)

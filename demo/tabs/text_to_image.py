@@ -1,4 +1,4 @@
-"""The tab "create": a prompt becomes pictures."""
+"""The tab "Create": a prompt becomes pictures."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -11,10 +11,10 @@ from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import read_record
 from dalle2.settings import MAX_PROMPT_CHARACTERS
-from dalle2.tasks.text_to_image import draw_understood
+from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import Understanding
 from demo import samples, styles
-from demo.desk import DEFAULT_PICTURES, HERE, Answer, Bench, Desk, Way, answers
+from demo.desk import DEFAULT_PICTURES, HERE, Answer, Bench, Desk, Order, Way, answers
 from demo.interface import described
 from demo.language import Both, refused
 from demo.picks import Picks
@@ -52,7 +52,7 @@ SEED_ONCE = """(now, random) => {
 DRAW_LINK = """() => {
   const link = new URLSearchParams(location.search);
   const asked = link.get("prompt") && /^[0-9]+$/.test(link.get("seed"));
-  if (asked) document.querySelector("#tab-create button.draw")?.click();
+  if (asked) document.querySelector("#tab-text_to_image button.draw")?.click();
 }"""
 
 
@@ -61,7 +61,7 @@ def build(desk: Desk) -> None:
     if not desk.service.can("text_to_image"):
         return
     say, first = desk.say, desk.service.checkpoints[0]
-    with desk.tab("create", "Create", "创作"), desk.task():
+    with desk.tab("text_to_image", "Create", "创作"), desk.task():
         with desk.asking():
             prompt = _prompt(desk)
             styled = any(len(desk.service.model(name).styles) > 1 for name in desk.service.checkpoints)
@@ -108,16 +108,8 @@ def build(desk: Desk) -> None:
         record (prompt, seed, settings, checkpoint) in the text chunk "parameters".
         """
 
-        def draw(found: Understanding) -> Iterator[Drawing]:
-            yield from desk.service.draw(
-                lambda model, *how: draw_understood(model, [found] * count, *how),
-                None if random_seed else seed,
-                count,
-                settings,
-                checkpoint,
-            )
-
-        yield from _answers(desk, draw, prompt, checkpoint, literal, request, weights=weights)
+        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        yield from _answers(desk, lambda found: TextToImage([found]), order, prompt, literal, request, weights=weights)
 
     asked = [prompt, seed, random_seed, count, settings, literal, weights]
     # The seed of a picture of the wall is for drawing that once.
@@ -130,12 +122,12 @@ def build(desk: Desk) -> None:
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     # A record without what was asked is of the very words, as all were once.
     as_then = [*known, (literal, "!record.asked"), (weights, "record.checkpoint_hash")]
-    desk.reuses("text_to_image", "create", as_then)
+    desk.reuses("text_to_image", "text_to_image", as_then)
     # A picture of the wall is drawn as it is; "sample" is the task of no picture, so that no menu offers this way.
-    desk.takes(Way("sample", "create", Both("Draw it", "画出来"), known, task="sample", press="draw"))
+    desk.takes(Way("sample", "text_to_image", Both("Draw it", "画出来"), known, task="sample", press="draw"))
     if styled:
         all_styles = Both("All styles", "全部风格")
-        desk.takes(Way("all-styles", "create", all_styles, as_then, "text_to_image", near=True, press="sheet"))
+        desk.takes(Way("all-styles", "text_to_image", all_styles, as_then, "text_to_image", near=True, press="sheet"))
     loaded = [prompt, seed, random_seed, settings, literal, weights]
     upload.upload(_settings_of_picture(desk), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
     linked = [*loaded, desk.checkpoint, count]
@@ -160,41 +152,35 @@ def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
         A style that the prompt names at its end gives way.
         """
 
-        def draw(_: Understanding) -> Iterator[Drawing]:
+        def ask(_: Understanding) -> TextToImage:
             said, offered = words(prompt), desk.service.model(checkpoint).styles
             if not offered:
                 raise Refusal(f"The checkpoint {checkpoint} has no styles of its own: name one in the prompt.")
             prompts = [styles.restyled(said, style, offered) for style in offered]
             found = [understand(desk.service, one, checkpoint, literal, request) for one in prompts]
-            yield from desk.service.draw(
-                lambda model, seeds, *how: draw_understood(model, found, seeds[:1] * len(found), *how),
-                None if random_seed else seed,
-                len(found),
-                settings,
-                checkpoint,
-                most=len(found),
-            )
+            return TextToImage(found)
 
         def named(record: Mapping[str, Any]) -> str:
             return str(record["prompt"])
 
-        yield from _answers(desk, draw, prompt, checkpoint, literal, request, named=named)
+        order = Order(None if random_seed else seed, settings, checkpoint)
+        yield from _answers(desk, ask, order, prompt, literal, request, named=named)
 
     return in_all_styles
 
 
 def _answers(
     desk: Desk,
-    draw: Callable[[Understanding], Iterator[Drawing]],
+    ask: Callable[[Understanding], TextToImage],
+    order: Order,
     prompt: str,
-    checkpoint: str,
     literal: bool,
     request: gr.Request | None,
     *,
     named: Callable[[Mapping[str, Any]], str] | None = None,
     weights: str = "",
 ) -> Iterator[Answer]:
-    """As `desk.answers`; the progress says, as `understanding`, what the prompt was taken for (see `told`).
+    """As `Desk.draw`; the progress says, as `understanding`, what the prompt was taken for (see `told`).
 
     And that the weights are others, if they are, than those of the hash, or its beginning, that is given.
     """
@@ -202,16 +188,16 @@ def _answers(
 
     def drawings() -> Iterator[Drawing]:
         try:
-            found = understand(desk.service, prompt, checkpoint, literal, request)
+            found = understand(desk.service, prompt, order.checkpoint, literal, request)
         except NotKnown as unknown:
             said.update(told(unknown.understanding))
             raise
-        others = weights and not desk.service.model(checkpoint).checkpoint_hash.startswith(weights)
+        others = weights and not desk.service.model(order.checkpoint).checkpoint_hash.startswith(weights)
         said.update(told(found, other_weights=bool(others)))
-        yield from draw(found)
+        yield from desk.service.draw(ask(found), order.seed, order.count, order.settings, order.checkpoint)
 
     caption = prompt.strip() if isinstance(prompt, str) else ""
-    for pictures, seed, line in answers(drawings, caption, request, named, "{}, {}"):
+    for pictures, seed, line in answers(drawings(), caption, request, named, "{}, {}"):
         yield pictures, seed, line | {"understanding": said}
 
 
@@ -220,7 +206,7 @@ def _understood(desk: Desk, prompt: gr.Textbox, bench: Bench) -> None:
     line = Understood()
     bench.status.change(None, bench.status, line, js="now => ({...now.understanding, line: now.text})", **HERE)
     picked = line.pick(None, None, prompt, js="() => window.picked", **HERE)
-    picked.then(None, None, None, js="() => window.arrive('create', 'draw')", **HERE)
+    picked.then(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)
 
 
 def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any, bool, str]]:
@@ -272,4 +258,4 @@ def _examples(desk: Desk, prompt: gr.Textbox) -> None:
     picks = Picks(offered, desk.checkpoint.value, Both("Try one of these", "试试这些"), elem_id="examples")
     picks.follow(desk.checkpoint, HERE)
     picked = picks.pick(None, None, prompt, js="() => window.picked", **HERE)
-    picked.then(None, None, None, js="() => window.arrive('create', 'draw')", **HERE)
+    picked.then(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)

@@ -1,4 +1,4 @@
-"""The tab "restyle": a picture moved by words, from what it is to what it should become (paper, section 3.3)."""
+"""The tab "Restyle": a picture moved by words, from what it is to what it should become (paper, section 3.3)."""
 
 import json
 from collections.abc import Iterator
@@ -6,14 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from dalle2.serving.drawing import Drawing
-from dalle2.serving.limits import MAX_FRAMES, words
-from dalle2.serving.manner import REWORDING
+from dalle2.requests import ANY_PICTURE
+from dalle2.serving.limits import MAX_FRAMES, check_count, words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS, STRENGTHS
 from dalle2.tasks.text_diff import TextDiff
-from demo.desk import HERE, Answer, Desk, OwnPicture, Way, answers
+from demo.desk import HERE, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
 
 DEFAULT_FRAMES = 6
@@ -29,7 +28,7 @@ def build(desk: Desk) -> None:
     usual = "prior" if "diffusion" in desk.service.model(first).priors else "slerp"
     styles = desk.service.model(first).styles
     before, after = [_in_style(style) for style in (styles[0], styles[-1])] if len(styles) > 1 else LANDSCAPES
-    with desk.tab("restyle", "Restyle", "改写"), desk.task():
+    with desk.tab("text_diff", "Restyle", "改写"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
             desk.photographs(
@@ -66,7 +65,7 @@ def build(desk: Desk) -> None:
                 2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of pictures", "图片数量"), buttons=[]
             )
             seed, random_seed = desk.seed()
-            settings = desk.choices(manner=REWORDING)
+            settings = desk.choices(like=TextDiff(ANY_PICTURE, "a prompt"))
 
     def text_diff(
         picture: str,
@@ -88,32 +87,25 @@ def build(desk: Desk) -> None:
         the difference of the two texts, which alone is left at 1.
         """
 
-        def draw() -> Iterator[Drawing]:
+        def ask() -> TextDiff:
             source = open_picture(picture)
             if not (new or "").strip():
                 raise Refusal('"What it should become" is empty: write what the picture should turn into.')
-            to, origin = words(new), words(old, needed=False) or None
-            yield from desk.service.draw(
-                lambda model, seeds, *how: TextDiff(source, to, origin, _strengths(strongest, len(seeds)), way).draw(
-                    model, seeds[:1], *how
-                ),
-                None if random_seed else seed,
-                count,
-                settings,
-                checkpoint,
-                most=MAX_FRAMES,
-                manner=REWORDING if way == "prior" else REWORDING.from_picture(),
-            )
+            strengths = _strengths(strongest, check_count(count, MAX_FRAMES))
+            return TextDiff(source, words(new), words(old, needed=False) or None, strengths, way)
 
-        strength = Both("Strength", "强度").for_visitor(request)
-        yield from answers(draw, strength, request, lambda record: f"{strength} {record['strength']:.2g}")
+        strength = Both("Strength", "强度")
+        order = Order(None if random_seed else seed, settings, checkpoint)
+        yield from desk.draw(
+            ask, order, strength, request, lambda record: f"{strength.for_visitor(request)} {record['strength']:.2g}"
+        )
 
     way.input(None, way, strongest, js=f"way => ({json.dumps(STRONGEST)})[way]", **HERE)
     inputs = [picture, new, old, strongest, count, way, seed, random_seed, settings]
     desk.draws(bench, text_diff, inputs, [pictures, seed])
     known = [(new, "record.new"), (old, "record.old"), (way, "record.way"), (seed, "record.seed"), (random_seed, False)]
-    desk.reuses("text_diff", "restyle", [*known, (picture, "sources.0"), (settings, "record.settings")])
-    desk.takes(Way("restyle", "restyle", Both("Restyle", "改写"), [(picture, "image")]))
+    desk.reuses("text_diff", "text_diff", [*known, (picture, "sources.0"), (settings, "record.settings")])
+    desk.takes(Way("text_diff", "text_diff", Both("Restyle", "改写"), [(picture, "image")]))
 
 
 def _in_style(style: str) -> Both:
@@ -121,5 +113,5 @@ def _in_style(style: str) -> Both:
 
 
 def _strengths(strongest: float, count: int) -> list[float]:
-    """From 0 to the strongest, evenly: two or more."""
-    return [strongest * index / (count - 1) for index in range(count)]
+    """From 0 to the strongest, evenly; one is the strongest."""
+    return [strongest * index / (count - 1) for index in range(count)] if count > 1 else [strongest]

@@ -1,20 +1,20 @@
-"""The tab "extend": a picture made small, and the world around it painted (outpainting)."""
+"""The tab "Extend": a picture made small, and the world around it painted (outpainting)."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from dalle2.serving.drawing import Drawing
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving.limits import words
-from dalle2.serving.manner import REPAINTING
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.outpaint import Outpaint
-from demo.desk import DEFAULT_PICTURES, Answer, Desk, OwnPicture, Way, answers
+from demo.desk import DEFAULT_PICTURES, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
 
 SHARE = 0.6
+ANY = Outpaint(ANY_PICTURE, prompt="a prompt")
 
 
 def build(desk: Desk) -> None:
@@ -22,7 +22,7 @@ def build(desk: Desk) -> None:
     if not desk.service.can("outpaint"):
         return
     say, first = desk.say, desk.service.checkpoints[0]
-    with desk.tab("extend", "Extend", "扩展"), desk.task():
+    with desk.tab("outpaint", "Extend", "扩展"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture", "图片"))
             desk.photographs(
@@ -46,7 +46,7 @@ def build(desk: Desk) -> None:
             down = _part(say("Vertical position", "垂直位置"), 0.5)
             count = desk.count()
             seed, random_seed = desk.seed()
-            settings = desk.choices(manner=REPAINTING)
+            settings = desk.choices(like=ANY)
 
     def outpaint(
         picture: str,
@@ -67,25 +67,19 @@ def build(desk: Desk) -> None:
         and bottom.
         """
 
-        def draw() -> Iterator[Drawing]:
-            source, beside = open_picture(picture), words(prompt, needed=False) or None
-            yield from desk.service.draw(
-                lambda model, *how: Outpaint(source, share, (across, down), prompt=beside).draw(model, *how),
-                None if random_seed else seed,
-                count,
-                settings,
-                checkpoint,
-                manner=REPAINTING if beside else REPAINTING.from_picture(),
-            )
+        def ask() -> Outpaint:
+            beside = words(prompt, needed=False) or None
+            return Outpaint(open_picture(picture), share, (across, down), prompt=beside)
 
-        yield from answers(draw, Both("Extended", "扩展").for_visitor(request), request)
+        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        yield from desk.draw(ask, order, Both("Extended", "扩展"), request)
 
     inputs = [picture, prompt, share, across, down, seed, random_seed, count, settings]
     desk.draws(bench, outpaint, inputs, [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(picture, "sources.0"), (share, "record.share"), (across, "record.anchor.0"), (down, "record.anchor.1")]
-    desk.reuses("outpaint", "extend", known)
-    desk.takes(Way("extend", "extend", Both("Extend", "扩展"), [(picture, "image")]))
+    desk.reuses("outpaint", "outpaint", known)
+    desk.takes(Way("outpaint", "outpaint", Both("Extend", "扩展"), [(picture, "image")]))
 
 
 def _part(label: Any, value: float, least: float = 0, most: float = 1) -> gr.Slider:

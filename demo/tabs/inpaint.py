@@ -1,22 +1,24 @@
-"""The tab "retouch": what a visitor paints over in a picture is repainted, the rest stays (inpainting)."""
+"""The tab "Retouch": what a visitor paints over in a picture is repainted, the rest stays (inpainting)."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from dalle2.serving.drawing import Drawing
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving.limits import words
-from dalle2.serving.manner import REPAINTING
 from dalle2.serving.uploads import open_mask, open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.inpaint import Inpaint
 from demo.brush import Brush
-from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, OwnPicture, Way, answers
+from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
 
 # The picture goes under the brush without the server, and takes the earlier mask away.
 UNDER = "picture => wire.update({value: null, props: {picture: picture?.url ?? null}})"
+
+
+ANY = Inpaint(ANY_PICTURE, ANY_PICTURE, prompt="a prompt")
 
 
 def build(desk: Desk) -> None:
@@ -24,7 +26,7 @@ def build(desk: Desk) -> None:
     if not desk.service.can("inpaint"):
         return
     say, first = desk.say, desk.service.checkpoints[0]
-    with desk.tab("retouch", "Retouch", "修改"), desk.task():
+    with desk.tab("inpaint", "Retouch", "修改"), desk.task():
         with desk.asking():
             picture = OwnPicture(say("Picture: then mark what should change", "图片：然后标出要改变的部分"))
             desk.photographs(
@@ -43,7 +45,7 @@ def build(desk: Desk) -> None:
         with desk.options():
             count = desk.count()
             seed, random_seed = desk.seed()
-            settings = desk.choices(manner=REPAINTING)
+            settings = desk.choices(like=ANY)
     picture.change(None, picture, brush, js=UNDER, **HERE)
 
     def inpaint(
@@ -63,22 +65,15 @@ def build(desk: Desk) -> None:
         `/text_to_image`.
         """
 
-        def draw() -> Iterator[Drawing]:
+        def ask() -> Inpaint:
             source, beside = open_picture(picture), words(prompt, needed=False) or None
-            repaint = open_mask(mask, source)
-            yield from desk.service.draw(
-                lambda model, *how: Inpaint(source, repaint, prompt=beside).draw(model, *how),
-                None if random_seed else seed,
-                count,
-                settings,
-                checkpoint,
-                manner=REPAINTING if beside else REPAINTING.from_picture(),
-            )
+            return Inpaint(source, open_mask(mask, source), prompt=beside)
 
-        yield from answers(draw, Both("Retouched", "修改").for_visitor(request), request)
+        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        yield from desk.draw(ask, order, Both("Retouched", "修改"), request)
 
     desk.draws(bench, inpaint, [picture, brush, prompt, seed, random_seed, count, settings], [pictures, seed])
     known = [(picture, "sources.0"), (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
     known.append((settings, "record.settings"))
-    desk.reuses("inpaint", "retouch", known)
-    desk.takes(Way("retouch", "retouch", Both("Retouch", "修改"), [(picture, "image")]))
+    desk.reuses("inpaint", "inpaint", known)
+    desk.takes(Way("inpaint", "inpaint", Both("Retouch", "修改"), [(picture, "image")]))
