@@ -1,4 +1,4 @@
-"""One file a tab, each with one function: `build(desk: Desk) -> None`.
+"""One file a tab, each with one function: `build(desk: Desk) -> None`. A task's tab is called as the task is.
 
 It returns at once when no checkpoint can do the task (`desk.service.can(...)`), else opens `with desk.tab(name, en,
 zh):` and lays itself out there. To add a tab, write such a file and put its name into `TABS` in `page.py`.
@@ -21,12 +21,11 @@ A task's tab looks like this:
 
         def variations(picture: str, ..., checkpoint: str = first, request: gr.Request = None):
             \"\"\"The API's documentation.\"\"\"
-            def draw():
-                source = open_picture(picture)            # Refusal: a sentence, before anything is drawn
-                yield from desk.service.draw(
-                    lambda model, seeds, settings, on_step: model.variations(source, seeds, None, settings, on_step),
-                    None if random_seed else seed, count, settings, checkpoint)
-            yield from answers(draw, "Variations", request)
+            def ask():
+                return Variations(open_picture(picture))  # Refusal or ValueError: a sentence, before anything is drawn
+
+            order = Order(None if random_seed else seed, settings, checkpoint, count)
+            yield from desk.draw(ask, order, Both("Variation", "变体"), request)
 
         desk.draws(bench, variations, [picture, ..., settings], [pictures, seed])
 
@@ -34,6 +33,7 @@ A task's tab looks like this:
 - `desk.say(en, zh)` is for Gradio's labels and buttons; `Both(en, zh)` for templates and what the server says.
 - `desk.reuses(task, tab, widgets)` makes "Reuse settings" below the task's own results and in the history.
 - `desk.takes(Way(...))` makes a button below every result of every tab that brings it here.
-- `desk.service.draw(task, seed, count, settings, checkpoint)` waits for the turn, streams `Drawing`s and stops
-  within a step when nobody listens; a tab draws through the service alone, and the task gets the model.
+- `desk.draw(ask, order, caption, request)` makes the request, waits for the turn, streams `Drawing`s and stops within
+  a step when nobody listens; a tab draws through the service alone.
+- `desk.choices(like=...)` takes a request of the tab's kind, whose pictures and words do not matter.
 """
