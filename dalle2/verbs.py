@@ -38,7 +38,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Attention:
+class AttentionMaps:
     """Where the decoder looked when it read each word of one prompt.
 
     Attributes:
@@ -158,7 +158,7 @@ class Verbs(ABC):
         seed: int,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
-    ) -> tuple[Image.Image, Attention]:
+    ) -> tuple[Image.Image, AttentionMaps]:
         """The picture of a prompt, and where its decoder looked for each word."""
         raise self._unable("attention")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dalle2.serving.manner import ENHANCING, FREE, RETRACING
 from latent_family import LatentModel
 from PIL import Image
 
@@ -14,7 +15,6 @@ from dalle2.__main__ import main
 from dalle2.cli.arguments import add_arguments, chosen_settings
 from dalle2.families import load
 from dalle2.model import UnclipModel
-from dalle2.serving.manner import ENHANCING, FREE, RETRACING
 from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
 from demo.choices import presets

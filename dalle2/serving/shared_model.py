@@ -15,7 +15,7 @@ from dalle2.model import UnclipModel
 from dalle2.serving.batches import Batches, Call, Column, current
 from dalle2.settings import OnStep, Settings
 from dalle2.understanding.interpreter import Interpreter
-from dalle2.verbs import Attention, Kept, Seed
+from dalle2.verbs import AttentionMaps, Kept, Seed
 
 
 class SharedModel(UnclipModel):
@@ -137,7 +137,7 @@ class SharedModel(UnclipModel):
 
     def attend(
         self, prompt: str, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
-    ) -> tuple[Image.Image, Attention]:
+    ) -> tuple[Image.Image, AttentionMaps]:
         return self._alone(lambda on_step: self._model.attend(prompt, seed, settings, on_step), on_step)
 
     def _together(

@@ -23,7 +23,7 @@ from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings, Step, UpsamplerSettings
 from dalle2.understanding.interpreter import Interpreter
-from dalle2.verbs import Attention, Kept, Seed, generators
+from dalle2.verbs import AttentionMaps, Kept, Seed, generators
 
 KARLO_SETTINGS = Settings(
     prior=PriorSettings(num_inference_steps=25, guidance_scale=4.0),
@@ -206,7 +206,7 @@ class KarloModel(UnclipModel):
         seed: int,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
-    ) -> tuple[Image.Image, Attention]:
+    ) -> tuple[Image.Image, AttentionMaps]:
         self.require("attention")
         noise = generators([seed])
         embedding = self.embed_prompt([prompt], noise, settings, on_step)
@@ -215,7 +215,7 @@ class KarloModel(UnclipModel):
             (picture,) = self.decode(embedding, noise, [prompt], settings, on_step)
         words = self.prompts.tokenizer.words(prompt)
         maps = torch.stack([attention.maps()[extra:][places].sum(0) for _, places in words])
-        return picture, Attention(tuple(word for word, _ in words), maps)
+        return picture, AttentionMaps(tuple(word for word, _ in words), maps)
 
     def _check_rows(self, embeddings: torch.Tensor, seeds: Sequence[object], prompts: Sequence[str] | None) -> None:
         """ValueError unless there are as many embeddings, and prompts if any, as pictures."""
