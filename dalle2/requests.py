@@ -65,11 +65,7 @@ class Request(ABC):
 
     @abstractmethod
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         """The pictures, each with its record in `info["parameters"]`: one for each seed, or a series from the only one.
 

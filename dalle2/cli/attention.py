@@ -21,11 +21,4 @@ def request(options: argparse.Namespace) -> "Attention":
     return Attention(options.contents[0])
 
 
-COMMAND = Command(
-    "attention",
-    "which pixels each word of PROMPT drew",
-    add,
-    check_words,
-    request,
-    series=True,
-)
+COMMAND = Command("attention", "which pixels each word of PROMPT drew", add, check_words, request, series=True)

@@ -38,11 +38,4 @@ def request(options: argparse.Namespace) -> "Caption":
     return Caption([open_picture(kinds.picture(name)) for name in options.contents], options.num)
 
 
-COMMAND = Command(
-    "caption",
-    "captions of each PICTURE, the best first",
-    add,
-    check,
-    request,
-    draws=False,
-)
+COMMAND = Command("caption", "captions of each PICTURE, the best first", add, check, request, draws=False)

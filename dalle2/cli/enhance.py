@@ -24,10 +24,4 @@ def request(options: argparse.Namespace) -> "Enhance":
     return Enhance(read(options.contents[0]), options.size)
 
 
-COMMAND = Command(
-    "enhance",
-    "a small PICTURE, enlarged by the upsampler alone",
-    add,
-    check_picture,
-    request,
-)
+COMMAND = Command("enhance", "a small PICTURE, enlarged by the upsampler alone", add, check_picture, request)

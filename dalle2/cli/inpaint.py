@@ -35,10 +35,4 @@ def request(options: argparse.Namespace) -> "Inpaint":
     return Inpaint(open_picture(picture), mask, prompt=options.prompt)
 
 
-COMMAND = Command(
-    "inpaint",
-    "PICTURE, repainted where the mask is white",
-    add,
-    check,
-    request,
-)
+COMMAND = Command("inpaint", "PICTURE, repainted where the mask is white", add, check, request)

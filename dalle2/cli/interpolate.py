@@ -34,11 +34,5 @@ def request(options: argparse.Namespace) -> "Interpolate":
 
 
 COMMAND = Command(
-    "interpolate",
-    "the transition between two or more pictures or prompts",
-    add,
-    check,
-    request,
-    series=True,
-    film=True,
+    "interpolate", "the transition between two or more pictures or prompts", add, check, request, series=True, film=True
 )

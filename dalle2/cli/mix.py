@@ -28,10 +28,4 @@ def request(options: argparse.Namespace) -> "Mix":
     return Mix([(open_content(content), weight) for content, weight in options.contents])
 
 
-COMMAND = Command(
-    "mix",
-    "pictures and prompts mixed by weight, such as cat.png=0.7 'a robot'=0.3",
-    add,
-    check,
-    request,
-)
+COMMAND = Command("mix", "pictures and prompts mixed by weight, such as cat.png=0.7 'a robot'=0.3", add, check, request)

@@ -29,10 +29,4 @@ def request(options: argparse.Namespace) -> "Outpaint":
     return Outpaint(picture, options.share, anchor, prompt=options.prompt)
 
 
-COMMAND = Command(
-    "outpaint",
-    "PICTURE made smaller, with its surroundings painted",
-    add,
-    check_picture,
-    request,
-)
+COMMAND = Command("outpaint", "PICTURE made smaller, with its surroundings painted", add, check_picture, request)

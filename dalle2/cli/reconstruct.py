@@ -24,10 +24,4 @@ def request(options: argparse.Namespace) -> "Reconstruct":
     return Reconstruct([open_picture(options.contents[0])], options.refinements)
 
 
-COMMAND = Command(
-    "reconstruct",
-    "PICTURE through its embedding and its noise, and back",
-    add,
-    check_picture,
-    request,
-)
+COMMAND = Command("reconstruct", "PICTURE through its embedding and its noise, and back", add, check_picture, request)

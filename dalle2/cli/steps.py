@@ -22,10 +22,5 @@ def request(options: argparse.Namespace) -> "Steps":
 
 
 COMMAND = Command(
-    "steps",
-    "the picture that is predicted at each step for PROMPT",
-    add,
-    check_words,
-    request,
-    series=True,
+    "steps", "the picture that is predicted at each step for PROMPT", add, check_words, request, series=True
 )

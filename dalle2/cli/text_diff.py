@@ -40,11 +40,5 @@ def request(options: argparse.Namespace) -> "TextDiff":
 
 
 COMMAND = Command(
-    "text_diff",
-    "PICTURE changed toward what a text says",
-    add,
-    check,
-    request,
-    aliases=("diff",),
-    series=True,
+    "text_diff", "PICTURE changed toward what a text says", add, check, request, aliases=("diff",), series=True
 )

@@ -26,9 +26,5 @@ def request(options: argparse.Namespace) -> "Variations":
 
 
 COMMAND = Command(
-    "variations",
-    "pictures with the content of PICTURE; with --eta also its composition",
-    add,
-    check_picture,
-    request,
+    "variations", "pictures with the content of PICTURE; with --eta also its composition", add, check_picture, request
 )

@@ -47,11 +47,7 @@ class Dimensions(Request):
         return {stage: count * (IMAGINED // AT_ONCE if stage == "prior" else 1) for stage, count in each.items()}
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         seeds = [only(seeds)] * len(self.counts)

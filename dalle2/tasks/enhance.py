@@ -43,11 +43,7 @@ class Enhance(Request):
         return ("upsampler",)
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         side, size = min(self.picture.size), self.size

@@ -66,11 +66,7 @@ class Interpolate(Request):
         return settings.retracing() if self.noise == "slerp" else settings
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         seed, start, positions = only(seeds), None, self.positions

@@ -35,11 +35,7 @@ class Mix(Request):
         return ("prior", "decoder", "upsampler") if worded else ("decoder", "upsampler")
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         contents, weights = zip(*self.parts, strict=True)

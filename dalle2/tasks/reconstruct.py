@@ -33,11 +33,7 @@ class Reconstruct(Request):
         return settings.retracing()
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         if len(self.pictures) != len(seeds):

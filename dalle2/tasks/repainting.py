@@ -48,11 +48,7 @@ class Repaint(Request):
         """What its record says beside the prompt."""
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         canvas, settings = self.canvas(model.picture_size), settings or self.adapt(model.settings)

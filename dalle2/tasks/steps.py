@@ -27,11 +27,7 @@ class Steps(Request):
         return 1  # picture, seen at each of its steps
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require("text_to_image")
         seed, side = only(seeds), model.picture_size

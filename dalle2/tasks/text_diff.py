@@ -70,11 +70,7 @@ class TextDiff(Request):
         return settings.rewording()
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         seed, settings = check_seed(only(seeds)), settings or self.adapt(model.settings)

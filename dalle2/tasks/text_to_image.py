@@ -35,11 +35,7 @@ class TextToImage(Request):
         return None if len(self.prompts) == 1 else len(self.prompts)
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         prompts = list(self.prompts) * (len(seeds) if len(self.prompts) == 1 else 1)

@@ -40,11 +40,7 @@ class Variations(Request):
         return chosen if self.eta is None else _with_eta(chosen, 0.0)
 
     def draw(
-        self,
-        model: Verbs,
-        seeds: Sequence[int],
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         noise, generator = None, generators(seeds)
