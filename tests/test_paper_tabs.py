@@ -75,7 +75,7 @@ def test_a_frame_that_is_signed_while_others_are_drawn_is_still_a_preview() -> N
     for frame, strength in zip(frames, (0, 0.5, 1), strict=True):
         images.write_record(frame, {"task": "text_diff", "seed": 0, "strength": strength})
     drawings = Drawing((0,), (), frames[:2]), Drawing((0,), (), frames, finished=True)
-    told = answers(lambda: iter(drawings), "Strength", None, lambda record: f"Strength {record['strength']}")
+    told = answers(iter(drawings), "Strength", None, lambda record: f"Strength {record['strength']}")
     preview, done = [Pictures(render=False).postprocess(pictures).model_dump() for pictures, _, _ in told]
     assert [(picture["record"], picture["caption"]) for picture in preview] == [(None, "Strength …")] * 2
     assert [picture["caption"] for picture in done] == ["Strength 0", "Strength 0.5", "Strength 1"]
