@@ -12,7 +12,7 @@ def call(module: str, category: type[Warning]) -> None:
     exec(CALLER, {"__name__": module, "category": category, "__warningregistry__": {}})
 
 
-OURS = ["dalle2", "dalle2.images", "demo.tabs.create", "evaluation.fid", "benchmarks.wall", "app"]
+OURS = ["dalle2", "dalle2.images", "demo.tabs.text_to_image", "evaluation.fid", "benchmarks.wall", "app"]
 
 
 @pytest.mark.parametrize("module", OURS)

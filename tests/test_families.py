@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dalle2.serving.manner import ENHANCING, FREE, RETRACING
 from latent_family import LatentModel
 from PIL import Image
 
@@ -15,8 +14,13 @@ from dalle2.__main__ import main
 from dalle2.cli.arguments import add_arguments, chosen_settings
 from dalle2.families import load
 from dalle2.model import UnclipModel
+from dalle2.requests import ANY_PICTURE
 from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
+from dalle2.tasks.enhance import Enhance
+from dalle2.tasks.text_to_image import ANY_PROMPT, TextToImage
+from dalle2.tasks.variations import Variations
+from dalle2.understanding.answer import literal
 from demo.choices import presets
 from evaluation.drawing.generation import generate
 from evaluation.prompts.prompt_sets import read_prompts
@@ -126,16 +130,12 @@ def test_the_command_line_asks_for_its_stages(
 
 def test_the_service_and_the_page_ask_for_its_stages(latents: LatentModel, model: UnclipModel) -> None:
     service = Service(latents, model)
-    told = list(
-        service.draw(
-            lambda made, seeds, *how: made.text_to_image(["a cat"], seeds=seeds, settings=how[0], on_step=how[1]), 1, 1
-        )
-    )
+    told = list(service.draw(TextToImage([literal("a cat")]), 1))
     assert told[-1].finished and told[-1].stages == (("prior", 1, 1), ("decoder", 6, 6))
-    assert presets(service, FREE)["latents"]["fast"].keys() == {"prior", "decoder"}
-    assert presets(service, FREE)[model.checkpoint]["fast"].keys() == {"prior", "decoder", "upsampler"}
-    assert list(RETRACING.rows(latents.settings)) == ["inversion", "decoder"]
-    assert list(ENHANCING.rows(latents.settings)) == []
+    assert presets(service, ANY_PROMPT)["latents"]["fast"].keys() == {"prior", "decoder"}
+    assert presets(service, ANY_PROMPT)[model.checkpoint]["fast"].keys() == {"prior", "decoder", "upsampler"}
+    assert list(Variations(ANY_PICTURE, eta=0.5).rows(latents.settings)) == ["inversion", "decoder"]
+    assert list(Enhance(ANY_PICTURE).rows(latents.settings)) == []
 
 
 def test_the_ruler_draws_with_it(latents: LatentModel, tmp_path: Path) -> None:
