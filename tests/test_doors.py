@@ -50,6 +50,14 @@ def test_options_are_frozen(name: str) -> None:
     assert callable(module.parse) and callable(module.run) and callable(module.main)
 
 
+def test_options_take_what_python_gives() -> None:
+    options = importlib.import_module("evaluation.cli.fid").Options("a", "b.npz", resize="clean", report=["r.json"])
+    assert (options.images, options.reference) == (Path("a"), Path("b.npz"))
+    assert (options.resize, options.report) == (("clean",), (Path("r.json"),))
+    scored = importlib.import_module("evaluation.cli.clip_score").Options("a", Path("list.csv"))
+    assert scored.prompts == "list.csv"
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("doors")

@@ -23,7 +23,7 @@ from evaluation.drawing import turns
 from evaluation.drawing.cost import Cost
 from evaluation.drawing.enlargement import open_drawer, psnr_and_bicubic
 from evaluation.emoji import backgrounds, memorization, paraphrases, scenes
-from evaluation.emoji.embedded_set import CONCEPT, KINDS, PAIR, SEEN, Bench
+from evaluation.emoji.embedded_set import CONCEPT, KINDS, PAIR, SEEN, EmbeddedSet
 from evaluation.emoji.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.emoji.prompt_lists import MEANINGS, UNDERSTOOD, assign, colours
 from evaluation.emoji.scorecard_metrics import NEEDS, QUESTIONS, speed
@@ -104,8 +104,8 @@ def as_drawn(
 
 
 @pytest.fixture(scope="module")
-def real_bench(emoji: EmojiSet, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """A bench whose drawn pictures are the real ones."""
+def real_bench(emoji: EmojiSet, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> EmbeddedSet:
+    """A embedded whose drawn pictures are the real ones."""
     folder = tmp_path_factory.mktemp("drawn")
     asked = colours(emoji.train)
     drawn = {
@@ -122,11 +122,11 @@ def real_bench(emoji: EmojiSet, tiny_checkpoint: Path, tmp_path_factory: pytest.
     drawn["colours"] = as_drawn(folder / "colours", [pair for pair in emoji.train if pair.label in COLOURED])
     drawn |= {f"{what}{UNDERSTOOD}": drawn[what] for what in ("chinese", "paraphrases")}
     clip = Clip(tiny_checkpoint)
-    return Bench(emoji, emoji.train, clip, ClipFeatures(str(tiny_checkpoint)), drawn, workers=0)
+    return EmbeddedSet(emoji, emoji.train, clip, ClipFeatures(str(tiny_checkpoint)), drawn, workers=0)
 
 
 @pytest.mark.parametrize("part", [part for part in QUESTIONS if part != "distance"])
-def test_real_pictures_as_samples_reach_the_ceiling(real_bench: Bench, part: str) -> None:
+def test_real_pictures_as_samples_reach_the_ceiling(real_bench: EmbeddedSet, part: str) -> None:
     scores = QUESTIONS[part](real_bench)
     assert scores
     for score in scores:
@@ -137,14 +137,14 @@ def test_real_pictures_as_samples_reach_the_ceiling(real_bench: Bench, part: str
             assert score.share.interval in (None, (1, 1))
 
 
-def test_the_distance_of_a_set_to_itself_is_zero(real_bench: Bench) -> None:
+def test_the_distance_of_a_set_to_itself_is_zero(real_bench: EmbeddedSet) -> None:
     frechet, kernel, *_ = QUESTIONS["distance"](real_bench)
     assert frechet.drawn.value == pytest.approx(0, abs=1e-6)
     assert kernel.drawn.value <= 0
     assert frechet.real.n == frechet.drawn.n == len(real_bench.emoji.test)
 
 
-def test_pairs_are_seen_unseen_or_of_unseen_concepts(real_bench: Bench) -> None:
+def test_pairs_are_seen_unseen_or_of_unseen_concepts(real_bench: EmbeddedSet) -> None:
     kinds = real_bench.kinds("unseen")
     assert {kind: int((kinds == kind).sum()) for kind in (PAIR, CONCEPT)} == {PAIR: 12, CONCEPT: 8}
     assert set(real_bench.kinds("seen")) == {SEEN}
@@ -347,7 +347,7 @@ def test_ratios() -> None:
         of_values("right", "right", np.array([]))
 
 
-def test_speed_is_told_where_it_is_known(real_bench: Bench) -> None:
+def test_speed_is_told_where_it_is_known(real_bench: EmbeddedSet) -> None:
     known = dataclasses.replace(real_bench.drawn["seen"], cost=Cost(seconds_a_picture=0.25, peak_megabytes=1234.0))
     found, notes = speed([known, real_bench.drawn["unseen"]])
     assert [score.row()[:2] for score in found] == [
@@ -444,7 +444,7 @@ def test_bad_input_gets_one_sentence(
 
 
 def test_a_drawn_folder_is_no_contestant(
-    data: Path, tiny_checkpoint: Path, tmp_path: Path, real_bench: Bench, capsys: pytest.CaptureFixture
+    data: Path, tiny_checkpoint: Path, tmp_path: Path, real_bench: EmbeddedSet, capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.raises(SystemExit):
         run(data, tmp_path, tiny_checkpoint, real_bench.drawn["seen"].folder)

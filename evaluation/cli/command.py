@@ -32,8 +32,8 @@ Options = TypeVar("Options", bound="CommandOptions")
 class CommandOptions:
     """What the options of all commands have in common, whether they come from a command line or from Python.
 
-    Texts become paths, paths texts and lists tuples where a field is of that kind. ValueError for a value that is not
-    among the field's choices.
+    Texts become paths, paths texts, and lists or a single value tuples, where a field is of that kind. ValueError for a
+    value that is not among the field's choices.
     """
 
     def __post_init__(self) -> None:
@@ -44,6 +44,8 @@ class CommandOptions:
 def _of_kind(name: str, kind: object, value: object) -> object:
     """The value as the field of this kind has it."""
     kinds = get_args(kind) or (kind,)
+    if get_origin(kind) is tuple and not isinstance(value, list | tuple):
+        value = (value,)
     if isinstance(value, list | tuple):
         return tuple(map(Path, value)) if Path in kinds else tuple(value)
     if isinstance(value, str) and Path in kinds:

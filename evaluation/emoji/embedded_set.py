@@ -1,4 +1,4 @@
-"""A scorecard's workbench: the emoji set and the drawn pictures in the eyes of a CLIP, each embedded once."""
+"""The emoji set and the drawn pictures of a scorecard in the space of a CLIP, each embedded once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ KINDS = {PAIR: "unseen pairs", CONCEPT: "unseen concepts", SEEN: "seen pairs"}
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class EmbeddedSet:
     """`drawn` are the contestant's folders by what they are drawn for; `trained` the pairs it was trained on.
 
     Features are raw, (n, dim), as distances are taken; all else is unit vectors.

@@ -14,7 +14,7 @@ from evaluation.cli import command
 from evaluation.cli.scorecard import PARTS, Options
 from evaluation.comparing.contestants import Contestant, open_contestants
 from evaluation.emoji import memorization
-from evaluation.emoji.embedded_set import Bench
+from evaluation.emoji.embedded_set import EmbeddedSet
 from evaluation.emoji.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.emoji.prompt_lists import MEANINGS, assign
 from evaluation.emoji.scorecard_metrics import NEEDS, QUESTIONS, enlarged, speed
@@ -51,11 +51,11 @@ def score(options: Options) -> Scorecard:
     clip.require()
     network = ClipFeatures(clip.source, options.device)
     drawn, singles = _draw_all(name, parts, options, emoji, trained, interpreter)
-    bench = Bench(emoji, trained, clip, network, drawn, options.seed, options.workers, sys.stderr.isatty())
+    data = EmbeddedSet(emoji, trained, clip, network, drawn, options.seed, options.workers, sys.stderr.isatty())
     scores: list[Score] = []
     for part in tqdm(parts, desc="measuring", unit="part", disable=not sys.stderr.isatty()):
         if part in QUESTIONS:
-            scores += QUESTIONS[part](bench)
+            scores += QUESTIONS[part](data)
         elif part == "upsampler":
             scores += enlarged(name, emoji, options.num, options.seed, options.device)
         else:
@@ -68,7 +68,7 @@ def score(options: Options) -> Scorecard:
         notes.append(f"{clip.source} was trained on the whole set: it knows the real pictures, not the drawn ones.")
     facts |= {"judge": clip.source, "judge_image_sha256": clip.sha256, "judge_text_sha256": clip.text_sha256}
     facts |= {"data": f"{len(emoji.train):,} training and {len(emoji.test):,} test pairs", "num": options.num}
-    grid = _sheets(bench, options.out) if "unseen" in drawn else ()
+    grid = _sheets(data, options.out) if "unseen" in drawn else ()
     return Scorecard(name, tuple(scores), report.provenance(device=options.device, **facts), tuple(notes), grid)
 
 
@@ -143,14 +143,14 @@ def _facts(name: str, drawn: Mapping[str, Contestant]) -> dict[str, object]:
     return facts
 
 
-def _sheets(bench: Bench, out: Path) -> tuple[str, ...]:
+def _sheets(data: EmbeddedSet, out: Path) -> tuple[str, ...]:
     """Write both sheets of unpicked pictures, the first ones; the captions of the grid's."""
-    contestant = bench.drawn["unseen"]
+    contestant = data.drawn["unseen"]
     pictures = [open_picture(file) for file in contestant.files[:GRID]]
     save(sheets.grid(pictures), out / "grid.png")
-    near = memorization.nearest(bench.pictures("unseen")[:SHOWN], bench.real(bench.trained), NEIGHBOURS)
+    near = memorization.nearest(data.pictures("unseen")[:SHOWN], data.real(data.trained), NEIGHBOURS)
     rows = [
-        (picture, [bench.trained[place].picture(bench.size) for place in places], cosines)
+        (picture, [data.trained[place].picture(data.size) for place in places], cosines)
         for picture, places, cosines in zip(pictures, near.indices, near.cosines, strict=False)
     ]
     save(sheets.neighbours(rows), out / "nearest.png")

@@ -1,4 +1,4 @@
-"""The questions of a scorecard: each looks at a bench, and answers with scores of drawn beside real pictures."""
+"""The measures of a scorecard: each looks at the embedded set, and gives scores of drawn beside real pictures."""
 
 import dataclasses
 import random
@@ -12,7 +12,7 @@ from evaluation.comparing.contestants import Contestant
 from evaluation.drawing import cost
 from evaluation.drawing.enlargement import open_drawer, psnr_and_bicubic
 from evaluation.emoji import backgrounds, memorization, scenes
-from evaluation.emoji.embedded_set import CONCEPT, KINDS, PAIR, SEEN, Bench
+from evaluation.emoji.embedded_set import CONCEPT, KINDS, PAIR, SEEN, EmbeddedSet
 from evaluation.emoji.emoji_set import EmojiSet, Pair
 from evaluation.emoji.prompt_lists import UNDERSTOOD, colours, words
 from evaluation.emoji.scores import Score, of_values, ratio
@@ -34,57 +34,57 @@ HOW_CAPTION = (
 )
 
 
-def recognised(bench: Bench) -> list[Score]:
+def recognised(data: EmbeddedSet) -> list[Score]:
     """R@1 of unseen pairs, unseen concepts and seen pairs."""
     found = []
     for what in ("unseen", "seen"):
-        drawn, real = bench.recognised(what)
-        kinds = bench.kinds(what)
+        drawn, real = data.recognised(what)
+        kinds = data.kinds(what)
         for kind in (PAIR, CONCEPT, SEEN):
             if (chosen := kinds == kind).any():
                 name = f"recall_at_1_{kind}", f"R@1 among 100 captions, {KINDS[kind]}"
-                found.append(of_values(*name, drawn[chosen], real[chosen], bench.seed, how=HOW_CAPTION))
+                found.append(of_values(*name, drawn[chosen], real[chosen], data.seed, how=HOW_CAPTION))
     return found
 
 
-def style_and_concept(bench: Bench) -> list[Score]:
+def style_and_concept(data: EmbeddedSet) -> list[Score]:
     """The right style of all, by the way that is right more often on real pictures; the right concept of all."""
-    test = bench.emoji.test
-    answers = _styles(bench, bench.real(test), test)
-    right = {way: styles == bench.styles(test) for way, styles in answers.items()}
+    test = data.emoji.test
+    answers = _styles(data, data.real(test), test)
+    right = {way: styles == data.styles(test) for way, styles in answers.items()}
     way = retrieval.better(right)
     told = "; ".join(
         f"{name} is right for {answer.mean():.1%} of the real test pictures" for name, answer in right.items()
     )
-    how = f"the nearest of {len(bench.emoji.styles)} styles, by {way} ({told})"
+    how = f"the nearest of {len(data.emoji.styles)} styles, by {way} ({told})"
     found = []
     for what, kind, shown in (("unseen", "unseen", "unseen pairs and concepts"), ("seen", SEEN, KINDS[SEEN])):
-        pairs = bench.pairs(what)
-        sides = [bench.pictures(what), bench.real(pairs)]
-        styles = [_styles(bench, side, pairs)[way] == bench.styles(pairs) for side in sides]
-        found.append(of_values(f"style_{kind}", f"style right, {shown}", *styles, bench.seed, how=how))
-        concepts = [retrieval.concept(side, bench.caption_table, bench.styles(pairs)) for side in sides]
-        right = [answer == bench.concepts(pairs) for answer in concepts]
+        pairs = data.pairs(what)
+        sides = [data.pictures(what), data.real(pairs)]
+        styles = [_styles(data, side, pairs)[way] == data.styles(pairs) for side in sides]
+        found.append(of_values(f"style_{kind}", f"style right, {shown}", *styles, data.seed, how=how))
+        concepts = [retrieval.concept(side, data.caption_table, data.styles(pairs)) for side in sides]
+        right = [answer == data.concepts(pairs) for answer in concepts]
         how_concept = (
-            f"the nearest of the captions of all {len(bench.emoji.labels):,} concepts in the picture's own style"
+            f"the nearest of the captions of all {len(data.emoji.labels):,} concepts in the picture's own style"
         )
         found.append(
-            of_values(f"concept_{kind}", f"concept right among all, {shown}", *right, bench.seed, how=how_concept)
+            of_values(f"concept_{kind}", f"concept right among all, {shown}", *right, data.seed, how=how_concept)
         )
     return found
 
 
-def distances(bench: Bench) -> list[Score]:
+def distances(data: EmbeddedSet) -> list[Score]:
     """Fréchet and kernel distance to the real test pictures, beside those of as many real training pictures."""
-    features = bench.features("unseen")
-    rng = np.random.default_rng(bench.seed)
-    places = rng.permutation(len(bench.emoji.train))[: len(features)]
-    real = bench.real_features([bench.emoji.train[place] for place in places])
-    space = space_of(bench.network)
+    features = data.features("unseen")
+    rng = np.random.default_rng(data.seed)
+    places = rng.permutation(len(data.emoji.train))[: len(features)]
+    real = data.real_features([data.emoji.train[place] for place in places])
+    space = space_of(data.network)
     sides = [Statistics(space, Moments.of(side), side) for side in (features, real)]
-    reference = bench.real_features(bench.emoji.test)
+    reference = data.real_features(data.emoji.test)
     test = Statistics(space, Moments.of(reference), reference)
-    drawn, ceiling = (measure(side, test, bench.network, bench.seed) for side in sides)
+    drawn, ceiling = (measure(side, test, data.network, data.seed) for side in sides)
     how = (
         f"to the {len(reference):,} real test pictures, in the judge's features (not FID); in the column of real "
         f"pictures: of {len(real):,} real training pictures"
@@ -92,11 +92,11 @@ def distances(bench: Bench) -> list[Score]:
     return [Score(one, other, how=how) for one, other in zip(drawn, ceiling, strict=True)]
 
 
-def copied(bench: Bench) -> list[Score]:
+def copied(data: EmbeddedSet) -> list[Score]:
     """How near to training pictures the pictures of unseen pairs and concepts lie."""
-    training, test = bench.real(bench.trained), bench.real(bench.emoji.test)
-    drawn = memorization.nearest(bench.pictures("unseen"), training)
-    real = memorization.nearest(bench.real(bench.pairs("unseen")), training)
+    training, test = data.real(data.trained), data.real(data.emoji.test)
+    drawn = memorization.nearest(data.pictures("unseen"), training)
+    real = memorization.nearest(data.real(data.pairs("unseen")), training)
     strict = memorization.strict_threshold(test, training)
     usual = memorization.nearest_threshold(memorization.nearest(test, training))
     among = f"{len(training):,} training pictures"
@@ -110,77 +110,77 @@ def copied(bench: Bench) -> list[Score]:
         "more than that, pictures are copied"
     )
     cosine = of_values(
-        "nearest_cosine", "cosine to the nearest training picture", drawn.first, real.first, bench.seed, ""
+        "nearest_cosine", "cosine to the nearest training picture", drawn.first, real.first, data.seed, ""
     )
     strictly = of_values(
         "copies_strict",
         "nearest cosine above that of 99.9% of other pairs",
         drawn.first > strict,
         real.first > strict,
-        bench.seed,
+        data.seed,
     )
     closer = of_values(
         "copies_nearest",
         "nearer to a training picture than 99% of real test pictures",
         drawn.first > usual,
         real.first > usual,
-        bench.seed,
+        data.seed,
     )
     return [_plain(cosine, how), _plain(strictly, one), _plain(closer, other)]
 
 
-def chinese(bench: Bench) -> list[Score]:
+def chinese(data: EmbeddedSet) -> list[Score]:
     """R@1 of unseen pairs drawn from Chinese captions, and as a share of English."""
-    return _chinese(bench, "chinese", bench.recognised("chinese"))
+    return _chinese(data, "chinese", data.recognised("chinese"))
 
 
-def _chinese(bench: Bench, what: str, recognised: tuple[np.ndarray, np.ndarray], told: str = "") -> list[Score]:
+def _chinese(data: EmbeddedSet, what: str, recognised: tuple[np.ndarray, np.ndarray], told: str = "") -> list[Score]:
     drawn, real = recognised
-    english = bench.recognised("unseen")[0][: len(drawn)]  # the same pairs, seeds and other captions
-    chosen = bench.kinds(what) == PAIR
+    english = data.recognised("unseen")[0][: len(drawn)]  # the same pairs, seeds and other captions
+    chosen = data.kinds(what) == PAIR
     if not chosen.any():
         return []
     key = "recall_at_1_chinese" + ("_understood" if told else "")
     label = "R@1, Chinese captions" + (", understood" if told else "")
     how = "unseen pairs drawn from “标签，STYLE风格”, judged against the English caption among the same 100 as English"
-    found = [of_values(key, label, drawn[chosen], real[chosen], bench.seed, how=how + told)]
-    share = ratio(f"{key}_of_english", f"{label} as a share of English", drawn[chosen], english[chosen], bench.seed)
+    found = [of_values(key, label, drawn[chosen], real[chosen], data.seed, how=how + told)]
+    share = ratio(f"{key}_of_english", f"{label} as a share of English", drawn[chosen], english[chosen], data.seed)
     return found + ([] if share is None else [Score(share, unit="%", how=how + told)])
 
 
-def paraphrased(bench: Bench) -> list[Score]:
+def paraphrased(data: EmbeddedSet) -> list[Score]:
     """R@1 of pictures drawn from everyday paraphrases."""
     name = "recall_at_1_paraphrases", "R@1, English paraphrases"
-    return [of_values(*name, *bench.recognised("paraphrases"), bench.seed, how=HOW_PARAPHRASES)]
+    return [of_values(*name, *data.recognised("paraphrases"), data.seed, how=HOW_PARAPHRASES)]
 
 
-def understood(bench: Bench) -> list[Score]:
+def understood(data: EmbeddedSet) -> list[Score]:
     """The same two after understanding: of what it is asked, its R@1; what is not understood counts as wrong."""
     what, told = f"paraphrases{UNDERSTOOD}", "; {} of {} are not understood, and count as wrong"
-    drawn, real, missed = _understood(bench, what)
+    drawn, real, missed = _understood(data, what)
     how = HOW_PARAPHRASES + told.format(missed, len(drawn))
     name = "recall_at_1_paraphrases_understood", "R@1, English paraphrases, understood"
-    found = [of_values(*name, drawn, real, bench.seed, how=how)]
+    found = [of_values(*name, drawn, real, data.seed, how=how)]
     what = f"chinese{UNDERSTOOD}"
-    drawn, real, missed = _understood(bench, what)
-    return found + _chinese(bench, what, (drawn, real), told.format(missed, len(drawn)))
+    drawn, real, missed = _understood(data, what)
+    return found + _chinese(data, what, (drawn, real), told.format(missed, len(drawn)))
 
 
-def _understood(bench: Bench, what: str) -> tuple[np.ndarray, np.ndarray, int]:
+def _understood(data: EmbeddedSet, what: str) -> tuple[np.ndarray, np.ndarray, int]:
     """Whether drawn and real pictures are recognised, and how many prompts are drawn by their very words."""
-    drawn, real = bench.recognised(what)
-    said = words(what.removesuffix(UNDERSTOOD), bench.emoji, bench.trained)
-    missed = np.array([row.caption == said.get(row.id) for row in bench.drawn[what].manifest.rows])
+    drawn, real = data.recognised(what)
+    said = words(what.removesuffix(UNDERSTOOD), data.emoji, data.trained)
+    missed = np.array([row.caption == said.get(row.id) for row in data.drawn[what].manifest.rows])
     return drawn & ~missed, real, int(missed.sum())
 
 
-def on_backgrounds(bench: Bench) -> list[Score]:
+def on_backgrounds(data: EmbeddedSet) -> list[Score]:
     """How often the border has the colour that the caption names."""
-    contestant, pairs = bench.drawn["backgrounds"], bench.pairs("backgrounds")
-    asked = [colours(bench.trained)[pair.id] for pair in pairs]
+    contestant, pairs = data.drawn["backgrounds"], data.pairs("backgrounds")
+    asked = [colours(data.trained)[pair.id] for pair in pairs]
     drawn = [backgrounds.border_colour(open_picture(file)) for file in contestant.files]
     grounds = [backgrounds.BACKGROUNDS[name] for name in asked]
-    real = [backgrounds.border_colour(p.picture(bench.size, ground)) for p, ground in zip(pairs, grounds, strict=True)]
+    real = [backgrounds.border_colour(p.picture(data.size, ground)) for p, ground in zip(pairs, grounds, strict=True)]
     sides = [
         np.array([backgrounds.nearest_name(colour) == name for colour, name in zip(side, asked, strict=True)])
         for side in (drawn, real)
@@ -189,18 +189,18 @@ def on_backgrounds(bench: Bench) -> list[Score]:
         f"“LABEL, STYLE style on a COLOUR background”, {len(backgrounds.ASKED)} colours in turn: the median of the "
         f"border's pixels is nearest to the named colour among {len(backgrounds.BACKGROUNDS)}"
     )
-    return [of_values("background", "background right", *sides, bench.seed, how=how)]
+    return [of_values("background", "background right", *sides, data.seed, how=how)]
 
 
-def in_scenes(bench: Bench) -> list[Score]:
+def in_scenes(data: EmbeddedSet) -> list[Score]:
     """How often a scene has as many things as asked for, and in the asked place."""
-    contestant, asked = bench.drawn["scenes"], scenes.questions(bench.trained)
+    contestant, asked = data.drawn["scenes"], scenes.questions(data.trained)
     rows = [asked[row.id] for row in contestant.manifest.rows]
-    drawn = bench.pictures("scenes")
-    real = [one.picture(one.answer, bench.size, random.Random(bench.seed)) for one in rows]
+    drawn = data.pictures("scenes")
+    real = [one.picture(one.answer, data.size, random.Random(data.seed)) for one in rows]
     right = []
-    for one, *sides in zip(rows, drawn, bench.clip.embed_pictures(real), strict=True):
-        ways = bench.clip.embed_pictures(scenes.ways(one, bench.size))
+    for one, *sides in zip(rows, drawn, data.clip.embed_pictures(real), strict=True):
+        ways = data.clip.embed_pictures(scenes.ways(one, data.size))
         right.append([scenes.seen(side, ways, one.ways) == one.answer for side in sides])
     right, counted = np.array(right), np.array([one.answer.isdigit() for one in rows])
     how = (
@@ -212,26 +212,26 @@ def in_scenes(bench: Bench) -> list[Score]:
         ("place", "place right, left to below", ~counted, how.format("a cat left of a dog", 4)),
     ]
     return [
-        of_values(key, label, *right[chosen].T, bench.seed, how=told)
+        of_values(key, label, *right[chosen].T, data.seed, how=told)
         for key, label, chosen, told in kinds
         if chosen.any()
     ]
 
 
-def coloured(bench: Bench) -> list[Score]:
+def coloured(data: EmbeddedSet) -> list[Score]:
     """How often a thing that comes in several colours has the asked one."""
-    pairs, families = bench.pairs("colours"), scenes.families(bench.emoji.labels)
-    sides, labels = (bench.pictures("colours"), bench.real(pairs)), list(bench.emoji.labels)
+    pairs, families = data.pairs("colours"), scenes.families(data.emoji.labels)
+    sides, labels = (data.pictures("colours"), data.real(pairs)), list(data.emoji.labels)
     right = []
-    for pair, style, *pictures in zip(pairs, bench.styles(pairs), *sides, strict=True):
+    for pair, style, *pictures in zip(pairs, data.styles(pairs), *sides, strict=True):
         family = families[pair.label]
-        captions = bench.caption_table[[labels.index(label) for label in family], style]
+        captions = data.caption_table[[labels.index(label) for label in family], style]
         right.append([family[(captions @ picture).argmax()] == pair.label for picture in pictures])
     how = (
         "“blue heart, STYLE style” and other labels that differ from at least two more by nothing but the colour: the "
         "nearest of their captions"
     )
-    return [of_values("colour", "colour right", *np.array(right).T, bench.seed, how=how)]
+    return [of_values("colour", "colour right", *np.array(right).T, data.seed, how=how)]
 
 
 def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> list[Score]:
@@ -263,7 +263,7 @@ def speed(drawn: Sequence[Contestant]) -> tuple[list[Score], list[str]]:
     return found, notes
 
 
-QUESTIONS: dict[str, Callable[[Bench], list[Score]]] = {
+QUESTIONS: dict[str, Callable[[EmbeddedSet], list[Score]]] = {
     "recognition": recognised,
     "style": style_and_concept,
     "distance": distances,
@@ -292,13 +292,13 @@ NEEDS = {
 }
 
 
-def _styles(bench: Bench, pictures: np.ndarray, pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
+def _styles(data: EmbeddedSet, pictures: np.ndarray, pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     """The style of each picture, by both ways."""
-    captions = bench.caption_table[bench.concepts(pairs)]
-    training = bench.real(bench.trained)
+    captions = data.caption_table[data.concepts(pairs)]
+    training = data.real(data.trained)
     return {
         "captions of its label in each style": retrieval.style_by_caption(pictures, captions),
-        "mean of real training pictures": retrieval.style_by_mean(pictures, training, bench.styles(bench.trained)),
+        "mean of real training pictures": retrieval.style_by_mean(pictures, training, data.styles(data.trained)),
     }
 
 
