@@ -592,3 +592,31 @@ def test_it_draws_where_gradio_is_not_installed(tiny_checkpoint: Path, tmp_path:
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["2", "True"]
+
+
+def test_a_stream_tells_the_newest_after_a_rest_and_the_end_at_once() -> None:
+    told, begun = Drawing((7,), (("decoder", 0, 4),)), time.monotonic()
+    one, two, end = (dataclasses.replace(told, stages=(("decoder", done, 4),)) for done in (1, 2, 4))
+    news = rooms.News()
+    assert news.newest(told, rest=0.0, tick=0.05) is told and time.monotonic() >= begun + 0.05
+    news.put(one)
+    news.put(two)
+    assert news.newest(told, rest=0.0, tick=60.0) is two
+    news.put(one)
+    threading.Timer(0.05, news.put, [two]).start()
+    assert news.newest(told, rest=1.0, tick=60.0) is two
+    news.put(one)
+    news.put(dataclasses.replace(end, finished=True))
+    news.put(Refusal("Too late."))
+    begun = time.monotonic()
+    assert news.newest(told, rest=60.0, tick=60.0).finished and time.monotonic() < begun + 30
+    with pytest.raises(Refusal, match="Too late"):
+        news.newest(told, rest=60.0, tick=60.0)
+
+
+def test_a_crowd_is_told_less_often_each_and_no_more_in_all(service: Service) -> None:
+    turn = Turn(Job("any", (), 1), Pace())
+    assert service._rest() == 0 and service._tick() == rooms.TICK_SECONDS
+    for _ in range(20):
+        service.queue.join(turn)
+    assert 20 / service._tick() <= rooms.EVENTS_A_SECOND * 20 / 19 and service._rest() < 10

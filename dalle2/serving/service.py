@@ -25,7 +25,7 @@ from dalle2.tasks.caption import Caption
 
 PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the network; longer for a crowd
 TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also during a long step
-EVENTS_A_SECOND = 20.0  # of all streams together; with few of them each step is told
+EVENTS_A_SECOND = 10.0  # of all streams together, since each takes time from drawing; alone, every step is told
 
 
 class Service(Catalogue):
