@@ -3,13 +3,14 @@
 import argparse
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dalle2.settings import PRIORS, SCHEDULERS, GuidedSettings, Settings
 
 if TYPE_CHECKING:
     from dalle2.model import UnclipModel
 
+Options = Any  # an argparse.Namespace, or a value with the same names, such as those of evaluation's commands
 # The setting of a stage -> the option that changes it.
 OPTIONS = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "scheduler": "--scheduler"}
 DTYPES = ("float32", "bfloat16", "float16")
@@ -32,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
 
 
-def open_checkpoint(options: argparse.Namespace, checkpoint: str, dtype: str) -> "UnclipModel":
+def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipModel":
     """The model on the device that the arguments name; ValueError says what is wrong with it."""
     import diffusers  # each takes seconds, which --help need not wait for
     import torch
-    import transformers
+    from transformers.utils import logging
 
     from dalle2.families import load
 
@@ -44,13 +45,13 @@ def open_checkpoint(options: argparse.Namespace, checkpoint: str, dtype: str) ->
         raise ValueError(f"There is no dtype {dtype!r}: use one of {', '.join(DTYPES)}.")
     # The libraries' own bars and warnings would stand between the visitor and ours.
     diffusers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     return load(checkpoint, device, getattr(torch, dtype), options.compile)
 
 
-def chosen_settings(options: argparse.Namespace, model: "UnclipModel", default: Settings | None = None) -> Settings:
+def chosen_settings(options: Options, model: "UnclipModel", default: Settings | None = None) -> Settings:
     """`default`, or the checkpoint's own settings, with what the arguments change; ValueError if out of range."""
     default = default or model.settings
     if options.draft:
@@ -60,17 +61,18 @@ def chosen_settings(options: argparse.Namespace, model: "UnclipModel", default: 
     return default.changed(_stage_changes(options, default)).negated()
 
 
-def check_stage_values(options: argparse.Namespace) -> None:
+def check_stage_values(options: Options) -> None:
     """Before there is a checkpoint, whose stages are known: ValueError for a value out of any stage's range."""
     for key, values in _given(options).items():
         for value in values:
             try:
-                GuidedSettings(**{"num_inference_steps": 1} | {key: value})
+                row: dict[str, Any] = {"num_inference_steps": 1, key: value}
+                GuidedSettings(**row)
             except ValueError as error:  # names the setting, not the option
                 raise ValueError(str(error).replace(key, OPTIONS[key], 1)) from error
 
 
-def _stage_changes(options: argparse.Namespace, settings: Settings) -> dict[str, dict[str, object]]:
+def _stage_changes(options: Options, settings: Settings) -> dict[str, dict[str, object]]:
     """What the arguments change in the settings of each stage; ValueError for too many or too few values."""
     check_stage_values(options)
     changes: dict[str, dict[str, object]] = {name: {} for name in settings.stages}
@@ -88,7 +90,7 @@ def _stage_changes(options: argparse.Namespace, settings: Settings) -> dict[str,
     return changes
 
 
-def _given(options: argparse.Namespace) -> Mapping[str, list]:
+def _given(options: Options) -> Mapping[str, list]:
     """The values of the options that were given, by the name of the setting: "25,25,7" -> [25, 25, 7]."""
     kinds = {"num_inference_steps": int, "guidance_scale": float, "scheduler": str}
     texts = {key: getattr(options, option.removeprefix("--")) for key, option in OPTIONS.items()}

@@ -8,10 +8,10 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Refused(argparse.ArgumentTypeError, ValueError):
 class Parser(argparse.ArgumentParser):
     """Argparse's, whose errors are one sentence on one line."""
 
-    def parse_args(self, *given: object) -> argparse.Namespace:
+    def parse_args(self, *given: Any) -> argparse.Namespace:  # ty: ignore[incompatible-method-override]  (has overloads)
         """As argparse's; a path that the system refuses even to look at, as one too long, is such an error too."""
         try:
             return super().parse_args(*given)
@@ -198,7 +198,7 @@ def keep(outputs: Iterable[Path], inputs: Iterable[object]) -> None:
 
 
 @contextlib.contextmanager
-def sentences(prog: str, resumes: bool = False) -> Iterator[None]:
+def sentences(prog: str, resumes: bool = False) -> Generator[None]:
     """End in one sentence: with 2 when something is wrong, with 130 when stopped (`resumes`: and can be resumed)."""
     try:
         yield

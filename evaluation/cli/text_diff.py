@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dalle2.settings import RETRACING_STEPS
 from dalle2.settings import STRENGTHS as WAYS
@@ -45,7 +46,7 @@ class Options(command.CommandOptions):
     checkpoint: str = "emoji"
     num: int = 100
     style: str = STYLE
-    way: str = "prior"
+    way: Literal["prior", "slerp"] = "prior"
     strengths: tuple[float, ...] = STRENGTHS
     steps: int | None = None
     clip: str | None = None

@@ -40,6 +40,10 @@ class Measured:
     def measure(self, key: str) -> Measure | None:
         return next((measure for measure in self.measures if measure.key == key), None)
 
+    def require(self, key: str) -> Measure:
+        """Return the measure that every contestant has."""
+        return next(measure for measure in self.measures if measure.key == key)
+
 
 @dataclass(frozen=True)
 class Contest:
@@ -114,7 +118,7 @@ class Table:
     key: Literal["measures", "differences", "likenesses", "sweep", "votes"]
     heading: str
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     numbers: tuple[int, ...]
 
 

@@ -139,7 +139,8 @@ def likeness(a: Contestant, b: Contestant) -> Likeness:
 
 def scenes_of(contestants: Sequence[Measured], count: int = SCENES) -> tuple[Scene, ...]:
     """The prompts whose CLIP scores lie farthest apart; none where nobody differs."""
-    scores = np.stack([measured.measure(clip_score.SCORE).values for measured in contestants], axis=1)
+    columns = [measured.require(clip_score.SCORE).values for measured in contestants]
+    scores = np.stack([values for values in columns if values is not None], axis=1)
     apart = np.ptp(scores, axis=1)
     rows = contestants[0].contestant.manifest.rows
     files = [measured.contestant.files for measured in contestants]
@@ -273,7 +274,7 @@ def _points(
 
 
 def _point(measured: Measured, of: str, key: str, guidance: str = "") -> Point:
-    distance, score = (measured.measure(name).value for name in (key, clip_score.SCORE))
+    distance, score = (measured.require(name).value for name in (key, clip_score.SCORE))
     return Point(measured.contestant.name, of, distance, score, guidance=guidance)
 
 

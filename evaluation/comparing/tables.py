@@ -104,6 +104,7 @@ def _votes(comparison: Comparison) -> Table:
 
 
 def _rows(comparison: Comparison) -> Iterator[dict[str, object]]:
+    row: dict[str, object]
     for measured in comparison.contestants:
         for one in measured.measures:
             low, high = one.interval or ("", "")

@@ -85,7 +85,7 @@ def draw(
         if not (out / MANIFEST).exists():
             write_manifest(manifest, out)
     state.wait_for_everyone()
-    manifest = read_manifest(out)  # of the run that began, whose number of threads counts
+    manifest = read_manifest(out) or manifest  # of the run that began, whose number of threads counts
     groups = manifest.groups[state.process_index :: state.num_processes]
     threads = torch.get_num_threads()
     torch.set_num_threads(manifest.threads)

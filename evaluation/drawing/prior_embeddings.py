@@ -49,7 +49,7 @@ def open_priors(options: Options) -> Priors:
     settings = chosen_settings(options, model)
     if not model.priors:
         raise ValueError(f"The checkpoint {model.checkpoint} has no prior, so there is nothing to measure.")
-    kinds = (settings.prior.kind,) if options.prior else model.priors
+    kinds = (settings.prior.kind,) if options.prior and settings.prior else model.priors
     if absent := set(kinds) - set(model.priors):
         has = ", ".join(model.priors)
         raise ValueError(f"The checkpoint {model.checkpoint} has no {min(absent)} prior: it has {has}.")
@@ -82,6 +82,7 @@ def _drawn(
     model: UnclipModel, batches: Sequence[Sequence[Prompt]], settings: Settings, kinds: Sequence[str], seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, Stopwatch]]:
     """Each kind's embeddings (n, dim), and how long its batches took: the kinds take turns, after one batch each."""
+    assert settings.prior is not None, "the model has priors"
     own = {kind: dataclasses.replace(settings, prior=dataclasses.replace(settings.prior, kind=kind)) for kind in kinds}
     watches = {kind: Stopwatch(len(batches[0])) for kind in kinds}
     rows: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
@@ -103,4 +104,6 @@ def _drawn(
 
 
 def _true(model: UnclipModel, batch: Sequence[Prompt]) -> np.ndarray:
-    return model.embed_image([open_file(prompt.reference) for prompt in batch]).numpy()
+    references = [prompt.reference for prompt in batch if prompt.reference is not None]
+    assert len(references) == len(batch), "prompts without a picture are refused before"
+    return model.embed_image([open_file(reference) for reference in references]).numpy()

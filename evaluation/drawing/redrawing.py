@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -31,8 +32,10 @@ def redraw(
     model = load(options.checkpoint or EMBEDDED, device)
     model.require(NEEDS[mode])
     settings = model.settings.retracing(options.steps) if mode == "inversion" else model.settings
-    facts = {"checkpoint": model.checkpoint, "checkpoint_hash": model.checkpoint_hash, "settings": settings.to_dict()}
-    facts |= {"at": options.at} | ({"refinements": options.refinements} if mode == "inversion" else {})
+    facts: dict[str, Any] = {"checkpoint": model.checkpoint, "checkpoint_hash": model.checkpoint_hash}
+    facts |= {"settings": settings.to_dict(), "at": options.at} | (
+        {"refinements": options.refinements} if mode == "inversion" else {}
+    )
     return _drawn(model, files, mode, options, settings), facts
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from dalle2.images import read_record, save
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings
+from dalle2.tasks.text_diff import Way
 from evaluation.cli.text_diff import Options
 from evaluation.drawing.enlargement import open_drawer
 from evaluation.pictures.manifest import is_whole
@@ -20,7 +21,7 @@ class Mover:
 
     model: UnclipModel
     settings: Settings
-    way: str
+    way: Way
 
     @property
     def picture_size(self) -> int:

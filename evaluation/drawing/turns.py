@@ -35,6 +35,8 @@ class Process:
         self.name, self.left = name, 0
         command = [sys.executable, "-m", "evaluation.generation", *arguments, "--turns", run]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdin is not None and self._process.stdout is not None, "both are pipes"
+        self._input, self._output = self._process.stdin, self._process.stdout
         try:
             self._listen()
         except BaseException:
@@ -49,7 +51,7 @@ class Process:
     def end(self) -> None:
         """Let it write what it knows, and go."""
         self._say(END)
-        self._process.stdin.close()
+        self._input.close()
         if self._process.wait() != 0:
             raise self._fault()
 
@@ -60,13 +62,13 @@ class Process:
 
     def _say(self, line: str) -> None:
         try:
-            self._process.stdin.write(f"{line}\n")
-            self._process.stdin.flush()
+            self._input.write(f"{line}\n")
+            self._input.flush()
         except BrokenPipeError as error:
             raise self._fault() from error
 
     def _listen(self) -> None:
-        for line in self._process.stdout:
+        for line in self._output:
             if line.startswith(READY):
                 self.left = int(line.removeprefix(READY))
                 return

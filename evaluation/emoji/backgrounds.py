@@ -21,7 +21,8 @@ def border_colour(picture: Image.Image) -> tuple[float, float, float]:
     width = max(1, min(pixels.shape[:2]) // BORDER)
     inside = np.zeros(pixels.shape[:2], dtype=bool)
     inside[width:-width, width:-width] = True
-    return tuple(float(level) for level in np.median(pixels[~inside], axis=0))
+    red, green, blue = np.median(pixels[~inside], axis=0)
+    return float(red), float(green), float(blue)
 
 
 def nearest_name(colour: tuple[float, float, float], names: Mapping[str, tuple[int, int, int]] = BACKGROUNDS) -> str:

@@ -32,7 +32,8 @@ NEIGHBOURS = 3
 
 def score(options: Options) -> Scorecard:
     """The scorecard of a checkpoint; ValueError says what is wrong or missing."""
-    options = replace(options, device=command.chosen_device(options.device))
+    device = command.chosen_device(options.device)
+    options = replace(options, device=device)
     if options.num < LEAST:
         raise ValueError(f"--num must be {LEAST} or more, not {options.num}.")
     parts = [part for part in PARTS if part in (options.only or PARTS)]
@@ -47,9 +48,9 @@ def score(options: Options) -> Scorecard:
     if interpreter is None and "understanding" in parts:
         parts.remove("understanding")
         notes.append("The checkpoint has no vocabulary, so nothing is measured with understanding.")
-    clip = Clip(options.clip, options.device)
+    clip = Clip(options.clip, device)
     clip.require()
-    network = ClipFeatures(clip.source, options.device)
+    network = ClipFeatures(clip.source, device)
     drawn, singles = _draw_all(name, parts, options, emoji, trained, interpreter)
     data = EmbeddedSet(emoji, trained, clip, network, drawn, options.seed, options.workers, sys.stderr.isatty())
     scores: list[Score] = []
@@ -57,7 +58,7 @@ def score(options: Options) -> Scorecard:
         if part in QUESTIONS:
             scores += QUESTIONS[part](data)
         elif part == "upsampler":
-            scores += enlarged(name, emoji, options.num, options.seed, options.device)
+            scores += enlarged(name, emoji, options.num, options.seed, device)
         else:
             found, told = speed([*singles, *([drawn["unseen"]] if "unseen" in drawn else [])])
             scores, notes = scores + found, notes + told
@@ -127,7 +128,7 @@ def _draw(
     interpreter: Interpreter | None = None,
 ) -> list[Contestant]:
     task = assign(what, emoji, trained, options.num, options.out / "prompts", options.batch_size, interpreter)
-    arguments = [*task.arguments, "--seed", str(options.seed), "--device", options.device]
+    arguments = [*task.arguments, "--seed", str(options.seed), "--device", str(options.device)]
     folder = options.out / "pictures" / what.replace(" ", "-")
     return open_contestants({name: name for name in names}, folder, arguments, True)
 

@@ -61,15 +61,15 @@ def style_and_concept(data: EmbeddedSet) -> list[Score]:
     for what, kind, shown in (("unseen", "unseen", "unseen pairs and concepts"), ("seen", SEEN, KINDS[SEEN])):
         pairs = data.pairs(what)
         sides = [data.pictures(what), data.real(pairs)]
-        styles = [_styles(data, side, pairs)[way] == data.styles(pairs) for side in sides]
-        found.append(of_values(f"style_{kind}", f"style right, {shown}", *styles, data.seed, how=how))
+        drawn, real = (_styles(data, side, pairs)[way] == data.styles(pairs) for side in sides)
+        found.append(of_values(f"style_{kind}", f"style right, {shown}", drawn, real, data.seed, how=how))
         concepts = [retrieval.concept(side, data.caption_table, data.styles(pairs)) for side in sides]
-        right = [answer == data.concepts(pairs) for answer in concepts]
+        drawn, real = (answer == data.concepts(pairs) for answer in concepts)
         how_concept = (
             f"the nearest of the captions of all {len(data.emoji.labels):,} concepts in the picture's own style"
         )
         found.append(
-            of_values(f"concept_{kind}", f"concept right among all, {shown}", *right, data.seed, how=how_concept)
+            of_values(f"concept_{kind}", f"concept right among all, {shown}", drawn, real, data.seed, how=how_concept)
         )
     return found
 
@@ -181,15 +181,15 @@ def on_backgrounds(data: EmbeddedSet) -> list[Score]:
     drawn = [backgrounds.border_colour(open_picture(file)) for file in contestant.files]
     grounds = [backgrounds.BACKGROUNDS[name] for name in asked]
     real = [backgrounds.border_colour(p.picture(data.size, ground)) for p, ground in zip(pairs, grounds, strict=True)]
-    sides = [
+    right, right_real = (
         np.array([backgrounds.nearest_name(colour) == name for colour, name in zip(side, asked, strict=True)])
         for side in (drawn, real)
-    ]
+    )
     how = (
         f"“LABEL, STYLE style on a COLOUR background”, {len(backgrounds.ASKED)} colours in turn: the median of the "
         f"border's pixels is nearest to the named colour among {len(backgrounds.BACKGROUNDS)}"
     )
-    return [of_values("background", "background right", *sides, data.seed, how=how)]
+    return [of_values("background", "background right", right, right_real, data.seed, how=how)]
 
 
 def in_scenes(data: EmbeddedSet) -> list[Score]:
@@ -212,7 +212,7 @@ def in_scenes(data: EmbeddedSet) -> list[Score]:
         ("place", "place right, left to below", ~counted, how.format("a cat left of a dog", 4)),
     ]
     return [
-        of_values(key, label, *right[chosen].T, data.seed, how=told)
+        of_values(key, label, right[chosen, 0], right[chosen, 1], data.seed, how=told)
         for key, label, chosen, told in kinds
         if chosen.any()
     ]
@@ -231,7 +231,8 @@ def coloured(data: EmbeddedSet) -> list[Score]:
         "“blue heart, STYLE style” and other labels that differ from at least two more by nothing but the colour: the "
         "nearest of their captions"
     )
-    return [of_values("colour", "colour right", *np.array(right).T, data.seed, how=how)]
+    drawn, real = np.array(right).T
+    return [of_values("colour", "colour right", drawn, real, data.seed, how=how)]
 
 
 def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> list[Score]:
@@ -242,8 +243,8 @@ def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> li
     ours, bicubic = psnr_and_bicubic(model, pictures, settings, seed)
     told = f"{ours.mean():.2f} dB against {bicubic.mean():.2f} dB"
     how = f"real test pictures made {model.upsampling} times smaller: {told}"
-    name = "upsampler_over_bicubic", "PSNR of the upsampler over bicubic"
-    return [of_values(*name, ours - bicubic, None, seed, "dB", how)]
+    label = "PSNR of the upsampler over bicubic"
+    return [of_values("upsampler_over_bicubic", label, ours - bicubic, None, seed, "dB", how)]
 
 
 def speed(drawn: Sequence[Contestant]) -> tuple[list[Score], list[str]]:
@@ -304,5 +305,6 @@ def _styles(data: EmbeddedSet, pictures: np.ndarray, pairs: Sequence[Pair]) -> d
 
 def _plain(score: Score, how: str) -> Score:
     """The score of a number of which neither more nor less is better."""
-    drawn, real = (dataclasses.replace(measure, better="") for measure in (score.drawn, score.real))
+    drawn = dataclasses.replace(score.drawn, better="")
+    real = score.real and dataclasses.replace(score.real, better="")
     return Score(drawn, real, None, score.unit, how)

@@ -78,7 +78,7 @@ def scores(
         for strength, (styles, concepts) in shares.items()
         if strength is not None
     }
-    best = max(margins, key=margins.get)
+    best = max(margins, key=lambda strength: margins[strength])
     found = []
     for strength, (styles, concepts) in shares.items():
         what = "untouched" if strength is None else f"strength {strength:g}{' (best)' if strength == best else ''}"
@@ -107,11 +107,12 @@ def _at(strength: float | None) -> str:
 
 def measure_text_diffs(options: Options) -> Scorecard:
     """Both shares at each strength, and the verdict; ValueError says what is wrong or missing."""
-    options = replace(options, device=command.chosen_device(options.device))
+    device = command.chosen_device(options.device)
+    options = replace(options, device=device)
     strengths = options.strengths
     emoji = read_emoji_set(options.data)
     pairs = _pairs(emoji, options)
-    clip = Clip(options.clip, options.device)
+    clip = Clip(options.clip, device)
     clip.require()
     mover = open_mover(options)
     size, files = mover.picture_size, [_files(options.out, pair, strengths) for pair in pairs]
@@ -184,7 +185,7 @@ def _judge(emoji: EmojiSet, pairs: Sequence[Pair], clip: Clip, size: int, option
 
 def _embed(pairs: Sequence[Pair], clip: Clip, size: int, options: Options) -> np.ndarray:
     """The pairs' real pictures -> (n, dim), of length 1."""
-    rows = embed(pairs, ClipFeatures(clip.source, options.device), size, options.workers)
+    rows = embed(pairs, ClipFeatures(clip.source, str(options.device)), size, options.workers)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 

@@ -103,10 +103,10 @@ def ask(options: Options) -> Understanding:
     vocabulary, encoder = Vocabulary.read(folder), SentenceEncoder.installed()
     if vocabulary is None or encoder is None:
         raise ValueError(f"{folder} has no vocabulary, or the sentence encoder is not installed.")
-    encoder, asked = _Remembering(encoder), read_list(options.part)
+    remembering, asked = _Remembering(encoder), read_list(options.part)
     guess = GUESS if options.guess is None else options.guess
     answered = [
-        answer(Interpreter(vocabulary, STYLES, lambda: encoder, threshold, guess), asked)
+        answer(Interpreter(vocabulary, STYLES, lambda: remembering, threshold, guess), asked)  # ty: ignore[invalid-argument-type]  (as good as one)
         for threshold in options.threshold or THRESHOLDS
     ]
     known = sum(bool(one.concepts) for one in asked)

@@ -66,8 +66,10 @@ def measure_folders(options: Options, unsaved: list[OSError] | None = None) -> R
 def save_statistics(options: Options) -> list[str]:
     """Save the statistics of a folder without measuring it; what was left out, as sentences."""
     plan = _plan(options)
+    if options.save_stats is None:
+        raise ValueError("Name a file for --save-stats.")
     for resize in plan.resizes:
-        _statistics(plan.paths, _network(plan, resize), plan).save(_stats_file(plan, resize))
+        _statistics(plan.paths, _network(plan, resize), plan).save(_stats_file(plan, resize, options.save_stats))
     return plan.left_out
 
 
@@ -110,22 +112,23 @@ def _measure(plan: Plan, resize: str, unsaved: list[OSError] | None) -> Pass:
     """One pass of the network over both sides."""
     options = plan.options
     network = _network(plan, resize)
-    reference = None
+    reference: Statistics | None = None
     if plan.real is None:  # before the long part, so that statistics of another space are refused at once
-        reference = Statistics.load(Path(options.reference).expanduser())
+        reference = Statistics.load(Path(str(options.reference)).expanduser())
         space_of(network, plan.size).require(reference.space, f"The statistics in {options.reference}")
     start = time.perf_counter()
     pictures = _statistics(plan.paths, network, plan)
     seconds = time.perf_counter() - start
     if options.save_stats is not None:
         try:
-            pictures.save(_stats_file(plan, resize))
+            pictures.save(_stats_file(plan, resize, options.save_stats))
         except OSError as error:
             if unsaved is None:
                 raise
             unsaved.append(error)
-    if reference is None:
+    if plan.real is not None:
         reference = _statistics(plan.real.pictures, network, plan)
+    assert reference is not None, "either statistics or pictures"
     facts = {
         "network": network.name,
         "weights_sha256": network.sha256,
@@ -150,9 +153,8 @@ def _statistics(paths: Sequence[Path], network: Network, plan: Plan) -> Statisti
     return Statistics(space_of(network, plan.size), Moments.of(features), features)
 
 
-def _stats_file(plan: Plan, resize: str) -> Path:
+def _stats_file(plan: Plan, resize: str, path: Path) -> Path:
     """The file to save to, with the resizing in its name where there are several."""
-    path = plan.options.save_stats
     return path if len(plan.resizes) == 1 else path.with_name(f"{path.stem}-{resize}{path.suffix}")
 
 
@@ -176,7 +178,7 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
         facts["protocol"] = options.protocol
         facts["published"] = {entry.model: entry.fid for entry in protocol.published}
         told += _beside(protocol, len(plan.paths), known_settings=manifest is not None)
-    title = f"Distances of {Path(options.images).name} to {Path(options.reference).name}"
+    title = f"Distances of {Path(options.images).name} to {Path(str(options.reference)).name}"
     measures = tuple(measure for one in passes for measure in one.measures)
     return Report(title, measures, report.provenance(device=plan.device, **facts), tuple(dict.fromkeys(told)))
 

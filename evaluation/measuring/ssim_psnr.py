@@ -5,6 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -26,6 +27,7 @@ from evaluation.reporting.report import Report
 PICTURE, MEAN_COLOUR, UNRELATED = "picture", "mean_colour", "unrelated"
 SIDES = {PICTURE: "", MEAN_COLOUR: "anchor, mean colour", UNRELATED: "anchor, unrelated picture"}
 
+T = TypeVar("T")
 Pair = tuple[Image.Image, Image.Image]  # what is measured, what it should be
 
 
@@ -41,24 +43,27 @@ def measure_pairs(options: Options) -> Report:
     facts: dict[str, object] = {"mode": mode, "meaning": MODES[mode], "reference": str(options.reference)}
     told: list[str] = []
     if mode == "pairs":
-        sides = measured_pictures(options.images), measured_pictures(options.reference)
-        files = _sample(pair_by_name(*sides), options)
+        sides = measured_pictures(str(options.images)), measured_pictures(options.reference)
+        both = _sample(pair_by_name(*sides), options)
+        real_files = [real for _, real in both]
         told += sides[0].notes + sides[1].notes + _same_prompts(*(side.folder for side in sides), facts)
-        pairs = (tuple(canonical(open_file(path), options.size) for path in both) for both in files)
+        pairs = (
+            (canonical(open_file(left), options.size), canonical(open_file(right), options.size))
+            for left, right in both
+        )
     else:
         real = measured_pictures(options.reference)
-        files = _sample(real.pictures, options)
+        real_files = _sample(real.pictures, options)
         told += real.notes
         from evaluation.drawing.redrawing import redraw  # only these modes load a model
 
-        pairs, made_by = redraw(files, mode, options, device)
+        pairs, made_by = redraw(real_files, mode, options, device)
         facts |= made_by
-    real_files = [both[1] for both in files] if mode == "pairs" else files
     sizes: list[tuple[int, int]] = []
     pairs = _noted(pairs, real_files, sizes)
     if lpips is None:
         told.append("LPIPS is left out: name torchvision's AlexNet or VGG16 weights with --lpips-weights FILE.")
-    measures = measure(pairs, len(files), lpips, options.seed)
+    measures = measure(pairs, len(real_files), lpips, options.seed)
     told += _too_small(real_files, sizes)
     facts |= {"pictures": len(files), "size": _size(sizes), "seed": options.seed}
     title = f"{Path(options.images or options.reference).name}: {MODES[mode]}"
@@ -95,13 +100,15 @@ def measure(pairs: Iterator[Pair], total: int, lpips: Lpips | None = None, seed:
     found: dict[str, list[Likeness]] = {key: [] for key in SIDES}
     far: dict[str, list[float]] = {name: [] for name in found}
     # Each picture is held against the one before it, the first against the last.
-    first = before = None
+    first: Image.Image | None = None
+    before: Image.Image | None = None
     for picture, real in tqdm(pairs, total=total, unit="pair", disable=not sys.stderr.isatty()):
         others = {PICTURE: picture, MEAN_COLOUR: _flat(real)}
         if before is not None:
             others[UNRELATED] = before.resize(real.size, Image.Resampling.BICUBIC)
         _add(found, far, others, real, lpips)
         first, before = first or real, real
+    assert first is not None and before is not None, "there are two pairs or more"
     _add(found, far, {UNRELATED: before.resize(first.size, Image.Resampling.BICUBIC)}, first, lpips)
     measures = []
     for side, likenesses in found.items():
@@ -193,7 +200,7 @@ def _size(sizes: Sequence[tuple[int, int]]) -> str:
     return " to ".join(f"{width}×{height}" for width, height in sorted(ends, key=math.prod))
 
 
-def _sample(files: Sequence, options: Options) -> list:
+def _sample(files: Sequence[T], options: Options) -> Sequence[T]:
     if options.num is None:
         chosen = files
     elif not 2 <= options.num <= len(files):

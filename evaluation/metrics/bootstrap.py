@@ -14,6 +14,8 @@ RESAMPLES = 10_000
 FEWEST = 6  # values of which a median is told with an interval: of five, all above zero is 1 in 16 by chance
 CHUNK = 4_000_000  # resampled numbers held at once
 
+Values = Sequence[float] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -27,14 +29,14 @@ class Difference:
     losses: int = 0
 
 
-def mean_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+def mean_interval(values: Values, seed: int = 0) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean; ValueError below two finite values."""
     means = np.concatenate(list(_resampled_means(_checked(values), seed)))
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
 
 
-def median_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
+def median_interval(values: Values, seed: int = 0) -> tuple[float, float] | None:
     """The percentile bootstrap interval of the median; None below `FEWEST` values, which have no interval of 95%."""
     if len(values) < FEWEST:
         return None
@@ -42,7 +44,7 @@ def median_interval(values: Sequence[float], seed: int = 0) -> tuple[float, floa
     return float(low), float(high)
 
 
-def paired_medians(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Difference | None:
+def paired_medians(a: Values, b: Values, seed: int = 0) -> Difference | None:
     """a - b as the median over pairs, of values such as times, of which a few may be far off.
 
     The interval is the bootstrap's, the p-value that of Wilcoxon's signed ranks. None below `FEWEST` pairs: a
@@ -59,7 +61,7 @@ def paired_medians(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Dif
     return Difference(float(np.median(pairs)), (float(low), float(high)), p, len(pairs), wins, losses)
 
 
-def paired_bootstrap(a: Sequence[float], b: Sequence[float], seed: int = 0) -> Difference:
+def paired_bootstrap(a: Values, b: Values, seed: int = 0) -> Difference:
     """a - b of values that belong together by position; ValueError for unequal lengths or fewer than two pairs.
 
     The interval is the bootstrap's. The p-value is the share of random exchanges of a and b within the pairs that
@@ -81,7 +83,7 @@ def paired_bootstrap(a: Sequence[float], b: Sequence[float], seed: int = 0) -> D
     return Difference(mean, (float(low), float(high)), p, len(pairs), wins, losses)
 
 
-def ratio_interval(a: Sequence[float], b: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
+def ratio_interval(a: Values, b: Values, seed: int = 0) -> tuple[float, float] | None:
     """The percentile bootstrap interval of mean(a) / mean(b), of values that belong together by position.
 
     None where b's mean can come out as zero, so that there is no upper end. ValueError as in `paired_bootstrap`.
@@ -95,7 +97,7 @@ def ratio_interval(a: Sequence[float], b: Sequence[float], seed: int = 0) -> tup
     return float(low), float(high)
 
 
-def jackknife(value: float, left_out: Sequence[float]) -> tuple[float, tuple[float, float], float]:
+def jackknife(value: float, left_out: Values) -> tuple[float, tuple[float, float], float]:
     """Standard error, interval and p-value of `value` from its `left_out` versions, each without one group.
 
     For statistics that are no mean over pictures, as a Fréchet distance or the difference of two: the groups
@@ -119,7 +121,7 @@ def sign_test(wins: int, losses: int) -> tuple[float, tuple[float, float], float
     return wins / (wins + losses), (float(interval.low), float(interval.high)), float(test.pvalue)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Values) -> list[float]:
     """Each p-value corrected for having looked at all of them (Holm 1979), in the order given."""
     corrected = [0.0] * len(p_values)
     largest = 0.0
@@ -154,7 +156,7 @@ def _draws(below: int, n: int, seed: int) -> Iterator[np.ndarray]:
         yield rng.integers(below, size=(min(rows, RESAMPLES - start), n))
 
 
-def _checked(values: Sequence[float]) -> np.ndarray:
+def _checked(values: Values) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) < 2:
         raise ValueError(f"An interval needs at least two values, not {array.size}.")

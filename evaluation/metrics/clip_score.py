@@ -55,8 +55,8 @@ def score(
     number = {caption: index for index, caption in enumerate(distinct)}
     own = np.array([number[caption] for caption in captions])
     ceiling = None
-    references = [pair.reference for pair in pairs]
-    if None not in references:
+    references = [pair.reference for pair in pairs if pair.reference is not None]
+    if len(references) == len(pairs):
         once = list(dict.fromkeys(references))
         real = extract(once, clip, None, batch_size, workers, progress)
         place = {path: index for index, path in enumerate(once)}

@@ -111,8 +111,11 @@ def _interval(
         return None
     variance = 0.0
     for side, other in sides:
-        known = side is pictures and left_out is not None and len(left_out) == groups
-        parts = left_out if known else _without_groups(side, other, groups, seed)
+        if side is pictures and left_out is not None and len(left_out) == groups:
+            parts = left_out
+        else:
+            parts = _without_groups(side, other, groups, seed)
+        assert parts is not None, "each of these sides has as many groups"
         variance += (groups - 1) * float(np.var(parts))
     reach = float(t.ppf(0.975, groups - 1)) * variance**0.5
     return max(0.0, distance - reach), distance + reach
@@ -135,6 +138,8 @@ def _fidelity_and_diversity(
     pictures: Statistics, reference: Statistics, network: Network, details: Mapping, seed: int
 ) -> Iterator[Measure]:
     """Precision, recall, density and coverage; none where there are too few pictures for the balls."""
+    if pictures.features is None or reference.features is None:
+        return
     if min(len(pictures.features), len(reference.features)) <= prdc.DENSITY_NEIGHBOURS:
         return
     shares = prdc.measure(pictures.features, reference.features, reference.radii)

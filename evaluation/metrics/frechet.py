@@ -83,7 +83,10 @@ class Moments:
 
     @property
     def _scatter(self) -> torch.Tensor:
-        return self.scatter if self.rows is None else _products(self.rows - self.mean)
+        if self.scatter is not None:
+            return self.scatter
+        assert self.rows is not None, "moments have either rows or their scatter"
+        return _products(self.rows - self.mean)
 
     @property
     def _freedom(self) -> int:

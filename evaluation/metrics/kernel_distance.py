@@ -144,6 +144,7 @@ def _subsets(n: int, m: int, count: int, size: int, seed: int) -> tuple[np.ndarr
 
 
 def _over_subsets(sums: _Sums, size: int) -> tuple[float, float]:
+    assert sums.subsets is not None, "asked for with the sums"
     xx, yy, xy = sums.subsets
     values = (xx + yy) / (size * (size - 1)) - 2 * xy / size**2
     return float(np.mean(values)), float(np.std(values))

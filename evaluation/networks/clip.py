@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from transformers import (
     CLIPTokenizer,
     CLIPVisionModelWithProjection,
 )
+from transformers.utils import logging
 
 from evaluation.networks.embedded import JUDGES, checkpoint_folder, clip_source
 from evaluation.networks.network import Extra, Given, Naming
@@ -52,8 +54,8 @@ class Clip:
         self.source = clip_source(None if source is None else str(source))
         self.name = f"clip:{self.source}"
         self.device = torch.device(device)
-        transformers.utils.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
 
     def require(self) -> None:
         """Open all parts now; ValueError for one that is not there, which the first picture would be blamed for."""
@@ -194,10 +196,10 @@ def conditioned(judge: Clip, checkpoint: str) -> list[str] | None:
     return shared if found else None
 
 
-def _open(source: str, part: str, local: bool = False) -> object:
+def _open(source: str, part: str, local: bool = False) -> Any:
     """One part of a CLIP in either layout; with `local` nothing is fetched."""
     folder = checkpoint_folder(source)
-    options: dict[str, object] = {"local_files_only": local}
+    options: dict[str, Any] = {"local_files_only": local}
     if folder.is_dir():
         single = not (folder / part).is_dir()
         if single and not any((folder / name).exists() for name in SINGLE):
@@ -212,8 +214,9 @@ def _open(source: str, part: str, local: bool = False) -> object:
     if not single:
         options["subfolder"] = part
     is_network = part.endswith("encoder")
+    kind: Any = PARTS[part]
     try:
-        found = PARTS[part].from_pretrained(place, **options, **({"output_loading_info": True} if is_network else {}))
+        found = kind.from_pretrained(place, **options, **({"output_loading_info": True} if is_network else {}))
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
@@ -227,7 +230,7 @@ def _open(source: str, part: str, local: bool = False) -> object:
     return network.float().eval()
 
 
-def _has_part(repo: str, part: str, options: Mapping[str, object]) -> bool:
+def _has_part(repo: str, part: str, options: Mapping[str, Any]) -> bool:
     """Whether a repository on the hub, or its copy on this machine, is in Karlo's layout."""
     names = {"feature_extractor": "preprocessor_config.json", "tokenizer": "vocab.json"}
     return transformers.utils.has_file(
@@ -238,7 +241,7 @@ def _has_part(repo: str, part: str, options: Mapping[str, object]) -> bool:
     )
 
 
-def _check_complete(source: str, part: str, info: Mapping[str, object]) -> None:
+def _check_complete(source: str, part: str, info: Mapping[str, Any]) -> None:
     missing = sorted(info["missing_keys"]) + [key for key, *_ in info["mismatched_keys"]]
     if missing:
         raise ValueError(f"{source} is no CLIP with projections: its {part} lacks {missing[0]}.")

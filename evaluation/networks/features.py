@@ -33,7 +33,7 @@ def extract(
             if not np.isfinite(rows).all():
                 first = paths[done + int((~np.isfinite(rows).all(1)).argmax())]
                 raise ValueError(f"The features of {first} are not finite: the weights of {network.name} are damaged.")
-            file.write(np.ascontiguousarray(rows, dtype=np.float32))
+            file.write(np.ascontiguousarray(rows, dtype=np.float32).data)
             done += len(rows)
             bar.update(len(rows))
         file.flush()

@@ -1,6 +1,7 @@
 """What every network says of itself: its space, what distances in it are called, and what must be said of them."""
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -36,12 +37,16 @@ class Naming(NamedTuple):
 class Encoder(Protocol):
     """What turns pictures into rows of `dim` numbers: `preprocess` runs in the loader's workers, a call gives rows."""
 
-    name: str  # as reports have it
+    @property
+    def name(self) -> str:
+        """As reports have it."""
+        ...
 
     @property
     def dim(self) -> int: ...
 
-    def preprocess(self, picture: Image.Image) -> torch.Tensor: ...
+    @property
+    def preprocess(self) -> Callable[[Image.Image], torch.Tensor]: ...
 
     def __call__(self, batch: torch.Tensor) -> np.ndarray: ...
 
@@ -57,9 +62,14 @@ class Network(Encoder, Protocol):
         caveats: sentences that a reader of any such distance must know.
     """
 
-    sha256: str
-    resize: str
-    extras: tuple[Extra, ...]
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def resize(self) -> str: ...
+
+    @property
+    def extras(self) -> tuple[Extra, ...]: ...
 
     @property
     def naming(self) -> Naming: ...

@@ -88,4 +88,5 @@ class _Pictures(Dataset):
 
 
 def _stack(items: list[torch.Tensor | str]) -> torch.Tensor | str:
-    return next((item for item in items if isinstance(item, str)), None) or torch.stack(items)
+    faults = [item for item in items if isinstance(item, str)]
+    return faults[0] if faults else torch.stack([item for item in items if isinstance(item, torch.Tensor)])

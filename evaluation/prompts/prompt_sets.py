@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from evaluation.prompts import SAMPLINGS, Sampling
 from evaluation.prompts.protocol import protocol_named
@@ -19,7 +20,7 @@ class PromptSet:
 
     name: str
     prompts: tuple[Prompt, ...]
-    sampling: Mapping[str, object]
+    sampling: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
     @property

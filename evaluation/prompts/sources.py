@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets.exceptions import DatasetNotFoundError
+
 from dalle2.datasets.caption_columns import captions_of, clean_caption
 from dalle2.datasets.captions import canonical_caption
 from dalle2.datasets.emoji import TEST_SPLIT
@@ -186,7 +188,7 @@ def _hub(rest: str, columns: Mapping[str, str]) -> tuple[str, list[Prompt]]:
         rows = rows.select_columns([name for name in chosen.values() if name is not None])
         placed = ((f"{place}, row {number}", row) for number, row in enumerate(rows))
         return f"hub {Path(place).name} {split}", list(_prompts(placed, chosen))
-    except (OSError, RuntimeError, datasets.exceptions.DatasetNotFoundError) as error:
+    except (OSError, RuntimeError, DatasetNotFoundError) as error:
         raise ValueError(
             f"datasets cannot read the split {split!r} of {place}: {error} (a split is named as in hub:{place}:train; "
             "a set that is a script may have the revision refs/convert/parquet)."
@@ -301,7 +303,7 @@ def settle_references(prompts: list[Prompt]) -> tuple[list[Prompt], str]:
     ValueError when some are there and some are not: numbers over the rest would be of another set.
     """
     described = {prompt.picture: prompt for prompt in prompts if prompt.reference is not None}
-    absent = [prompt for prompt in described.values() if not prompt.reference.is_file()]
+    absent = [prompt for prompt in described.values() if prompt.reference and not prompt.reference.is_file()]
     if not absent:
         return prompts, ""
     first = f"{absent[0].reference}, of the prompt {absent[0].id!r}"

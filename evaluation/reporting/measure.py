@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -44,13 +44,14 @@ class Measure:
             raise ValueError(f"{self.label} came out as {self.value} {self.interval or ''}: look at what was measured.")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> "Measure":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Measure":
         """The inverse of `to_dict`; reports of older versions have a name, which is taken for both."""
         values = dict(values)
         if "name" in values:
             values["key"] = values["label"] = values.pop("name")
-        interval = values["interval"]
-        return cls(**{**values, "interval": None if interval is None else tuple(interval)})
+        if values["interval"] is not None:
+            values["interval"] = tuple(values["interval"])
+        return cls(**values)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON, without those of single pictures."""
@@ -65,7 +66,7 @@ class Measure:
         }
 
 
-def as_json(value: object) -> object:
+def as_json(value: Any) -> object:
     """What JSON does not know by itself: numpy's numbers as numbers, other objects as text."""
     if isinstance(value, str | int | float | bool | list | tuple | dict | None):
         return value

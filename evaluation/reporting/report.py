@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,7 +39,7 @@ class Report:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> "Report":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Report":
         """The inverse of `to_dict`; ValueError for anything else."""
         try:
             measures = tuple(map(Measure.from_dict, values["measures"]))
@@ -180,7 +181,7 @@ def digits(value: float) -> str:
     return f"{value:,.1f}" if abs(value) >= 10_000 else f"{value:.5g}"
 
 
-def markdown_table(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def markdown_table(names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """The lines of a table; bars and line breaks in cells are escaped."""
     lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
     return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
