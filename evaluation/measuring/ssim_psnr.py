@@ -65,7 +65,7 @@ def measure_pairs(options: Options) -> Report:
         told.append("LPIPS is left out: name torchvision's AlexNet or VGG16 weights with --lpips-weights FILE.")
     measures = measure(pairs, len(real_files), lpips, options.seed)
     told += _too_small(real_files, sizes)
-    facts |= {"pictures": len(files), "size": _size(sizes), "seed": options.seed}
+    facts |= {"pictures": len(real_files), "size": _size(sizes), "seed": options.seed}
     title = f"{Path(options.images or options.reference).name}: {MODES[mode]}"
     return Report(title, tuple(measures), report.provenance(device=device, **facts), tuple(told))
 
