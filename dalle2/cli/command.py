@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from dalle2.requests import Request
+    from dalle2.tasks.caption import Caption
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Command:
     help: str
     add: Callable[[argparse.ArgumentParser], None]
     check: Callable[[argparse.Namespace], None]
-    request: "Callable[[argparse.Namespace], Request]"
+    request: "Callable[[argparse.Namespace], Request | Caption]"
     aliases: tuple[str, ...] = ()
     series: bool = False
     film: bool = False

@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -62,7 +63,7 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
 
 
 def _draw_again(options: argparse.Namespace) -> Path:
-    record = images.read_record(options.source)
+    record: dict[str, Any] = images.read_record(options.source)
     kinds = {
         "task": str,
         "seed": int,
@@ -102,7 +103,7 @@ def _check_size(options: argparse.Namespace, model: UnclipModel) -> None:
 
 def _expect_enlarging(progress: Progress, pictures: int, model: UnclipModel, options: argparse.Namespace) -> None:
     """The steps that --size takes belong to the bar from its beginning."""
-    if options.size:
+    if options.size and model.settings.upsampler:
         times = passes(model.picture_size, options.size, model.picture_size)
         progress.expect(pictures * times * model.settings.upsampler.num_inference_steps)
 
@@ -127,14 +128,17 @@ class _Progress(Progress):
         super().__init__(sum(stage.num_inference_steps for stage in settings.stages.values()) * pictures)
 
     def advance(self, step: Step) -> None:
-        if step.stage == "prior" and step.index == 1:  # one that is not a diffusion has its own number of steps
-            self.expect(step.total - self._settings.prior.num_inference_steps)
+        prior = self._settings.prior
+        if (
+            step.stage == "prior" and step.index == 1 and prior
+        ):  # one that is not a diffusion has its own number of steps
+            self.expect(step.total - prior.num_inference_steps)
         super().advance(step)
 
 
 def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     seeds, destination = options.seeds, options.destination
-    request = TASKS[options.task].request(options)
+    request: Any = TASKS[options.task].request(options)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = _settings(options, request.adapt(model.settings), model).negated(request.stages)
     _check_size(options, model)
@@ -155,7 +159,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
 
 def _captions(options: argparse.Namespace) -> list[str]:
     """Lines of a table: picture, score, caption."""
-    request = TASKS["caption"].request(options)
+    request: Any = TASKS["caption"].request(options)  # the one that draws nothing
     if options.captioner:
         from dalle2.captioner import Captioner
 

@@ -60,7 +60,7 @@ class CheckpointFolder:
             raise ValueError(f"{file} should hold a JSON table.")
         return values
 
-    def read_part(self, part: str, kind: type) -> Any:
+    def read_part(self, part: str, kind: Any) -> Any:
         """A scheduler, tokenizer or feature extractor, by the class's own `from_pretrained`."""
         if not self.has(part):
             raise ValueError(f"{self.path} is not a whole checkpoint: it lacks the folder {part}.")
@@ -206,7 +206,7 @@ def _variant_and_kind(name: str) -> tuple[str | None, bool]:
 
 
 def _load(
-    kind: type, folder: Path, dtype: torch.dtype, options: dict[str, Any]
+    kind: Any, folder: Path, dtype: torch.dtype, options: dict[str, Any]
 ) -> tuple[torch.nn.Module, Mapping[str, Any]]:
     # Only in the slow way of diffusers, and always in transformers, wrong shapes are told instead of raised.
     lenient = {"ignore_mismatched_sizes": True}

@@ -1,6 +1,6 @@
 """Where a decoder looks while it draws: the attention of its pixels to the tokens of its context."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -31,7 +31,7 @@ class AttentionMaps:
 
 
 @contextmanager
-def record_attention(decoder: UNet2DConditionModel, context: int) -> Iterator[AttentionMaps]:
+def record_attention(decoder: UNet2DConditionModel, context: int) -> Generator[AttentionMaps]:
     """Watch the attention to the first `context` keys, which diffusers puts before the pixels' own.
 
     The decoder must draw one row, or under guidance an unconditional and a conditional one.

@@ -85,9 +85,9 @@ def read(folder: CheckpointFolder) -> Parts:
     return Parts(**parts)
 
 
-def read_prior(folder: CheckpointFolder, name: str, parts: Parts) -> torch.nn.Module:
+def read_prior(folder: CheckpointFolder, name: str, parts: Parts) -> Any:
     """One of OTHER_PRIORS; ValueError when it is missing, damaged, or not made for the other parts."""
-    prior = folder.read_network(name, OTHER_PRIORS[name])
+    prior: Any = folder.read_network(name, OTHER_PRIORS[name])
     found, expected = prior.config.embedding_dim, parts.text_encoder.config.projection_dim
     if found != expected:
         raise ValueError(f"{folder.path / name} makes embeddings of the size {found}, not {expected}.")

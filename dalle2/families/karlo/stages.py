@@ -1,5 +1,8 @@
 """Karlo's stages, which all work on pixels or embeddings: what each one denoises, and under which conditions."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from diffusers import PriorTransformer
 
@@ -12,7 +15,7 @@ from dalle2.networks.text_encoder import EncodedText
 from dalle2.verbs import Kept
 
 
-def prior_stage(prior: PriorTransformer, scheduler_config: dict, text: EncodedText) -> DiffusionStage:
+def prior_stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: EncodedText) -> DiffusionStage:
     """The stage that draws normalised image embeddings (n, dim)."""
 
     def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
