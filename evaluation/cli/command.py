@@ -41,7 +41,7 @@ class CommandOptions:
             object.__setattr__(self, field.name, _of_kind(field.name, field.type, getattr(self, field.name)))
 
 
-def _of_kind(name: str, kind: object, value: object) -> object:
+def _of_kind(name: str, kind: object, value: Any) -> object:
     """The value as the field of this kind has it."""
     kinds = get_args(kind) or (kind,)
     if get_origin(kind) is tuple and not isinstance(value, list | tuple):
