@@ -41,8 +41,6 @@ def test_stages_need_the_towers_and_upsamplers_need_nothing(recipe: Recipe) -> N
     assert found["clip"] == found["upsampler"] == ()
     assert found["text"] == ("clip",)
     assert {found[name] for name in ("prior", "prior_linear", "prior_autoregressive", "decoder")} == {("text",)}
-    after_prior = recipe.model_copy(update={"decoder": recipe.decoder.model_copy(update={"prior_share": 0.5})})
-    assert needs(after_prior)["decoder"] == ("text", "prior")
 
 
 def test_the_longest_chain_has_all_the_time(recipe: Recipe, tmp_path: Path) -> None:

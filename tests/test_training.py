@@ -1,6 +1,5 @@
 """Training for real, on networks so small that it takes seconds: learning, resuming, several processes."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -485,30 +484,6 @@ def test_tokenizer_writes_any_script() -> None:
         assert tokenizer.eos_token_id not in ids[1:-1], f"{text} has an unknown token"
     assert tokenizer.eos_token_id == len(tokenizer) - 1
     assert tokenizer.model_max_length == 12
-
-
-def test_the_decoder_hears_the_prior_where_the_caption_is_whole(trained: Path, tmp_path: Path) -> None:
-    """Guesses replace embeddings only where the caption names a style and the guess is about the picture."""
-    recipe = read_recipe(_with(trained, tmp_path, prior_share=1.0))
-    training = Training(recipe, Run(tmp_path / "run", recipe.seed, Accelerator(cpu=True)))
-    with pytest.raises(ValueError, match="the prior to be trained first"):
-        training.train(["clip", "decoder"])
-    shutil.copytree(trained / "prior", tmp_path / "run" / "prior")
-    towers = training._towers()
-    batch = training.pictures("train").batch(Randomness(0, "look", 0, 8))
-    stage = DecoderStage(recipe.decoder, towers, torch.ones(32), training._guesses(towers)).train()
-    true, none = towers.embed_pictures(batch.pictures), torch.zeros(8, dtype=torch.bool)
-    heard = stage._guessed(true, none, batch, Randomness(0, "decoder", 0, 8))
-    assert torch.equal(heard, true)  # these captions name no style
-    named = dataclasses.replace(batch, facts=torch.zeros_like(batch.facts))
-    heard = stage._guessed(true, none, named, Randomness(0, "decoder", 0, 8))
-    replaced = (heard != true).any(1)
-    assert (torch.cosine_similarity(heard, true) > 0.5).all()
-    again = stage._guessed(true, none, named, Randomness(0, "decoder", 0, 8))
-    assert torch.equal(heard, again) and replaced.any()
-    mirrored = torch.ones(8, dtype=torch.bool)
-    assert torch.equal(stage._guessed(true, mirrored, named, Randomness(0, "decoder", 0, 8)), true)
-    assert torch.equal(stage.eval()._guessed(true, none, named, Randomness(0, "decoder", 0, 8)), true)
 
 
 def _with(trained: Path, folder: Path, **decoder: object) -> Path:

@@ -14,14 +14,12 @@ from dalle2.networks import decoder
 from dalle2.networks.text_projection import TextProjection
 from dalle2.training.augmentation import moved
 from dalle2.training.clip import Towers
-from dalle2.training.guesses import PriorGuesses
 from dalle2.training.losses import snr_weight, variational
 from dalle2.training.recipe import DecoderRecipe
 from dalle2.training.stage import TrainingStage, grid
 
 _SAMPLE_STEPS = 8
 _FEATURES_BELOW = 400  # timesteps at which a predicted picture is sharp enough for the picture tower
-_NEAR = 0.5  # cosine of a prior's guess to the true embedding; 0.63 on average for captions of label and style
 
 
 class DecoderStage(TrainingStage):
@@ -32,17 +30,14 @@ class DecoderStage(TrainingStage):
 
     Args:
         std: (dim,) deviations of the training pictures' embeddings, the unit of `plan.embedding_noise`.
-        guesses: the finished prior; needed where `plan.prior_share` is above 0.
     """
 
     name = "decoder"
     std: torch.Tensor
 
-    def __init__(
-        self, plan: DecoderRecipe, towers: Towers, std: torch.Tensor, guesses: PriorGuesses | None = None
-    ) -> None:
+    def __init__(self, plan: DecoderRecipe, towers: Towers, std: torch.Tensor) -> None:
         super().__init__()
-        self.plan, self.towers, self.guesses = plan, towers, guesses
+        self.plan, self.towers = plan, towers
         self.register_buffer("std", std, persistent=False)
         dim = len(std)
         self.text_projection = TextProjection(
@@ -83,9 +78,8 @@ class DecoderStage(TrainingStage):
         no_text = blind | mirrored | (randomness.coins() < self.plan.text_drop)
         captions = ["" if drop else caption for drop, caption in zip(no_text.tolist(), batch.captions, strict=True)]
         with torch.no_grad():
-            true = self.towers.embed_pictures(pictures).float()
+            embeddings = self.towers.embed_pictures(pictures).float()
             texts = self.towers.read(captions)
-        embeddings = self._guessed(true, mirrored, batch, randomness)
         embeddings = embeddings + self.plan.embedding_noise * self.std * randomness.normal(len(self.std)).to(device)
         nothing = self.text_projection.learned_classifier_free_guidance_embeddings
         embeddings = torch.where(blind[:, None].to(device, non_blocking=True), nothing[None], embeddings)
@@ -121,24 +115,6 @@ class DecoderStage(TrainingStage):
         chosen = randomness.coins() < self.plan.augment
         mirrored = chosen & (randomness.coins() < 0.5)
         return moved(pictures, chosen, mirrored, randomness.uniform(4) * 2 - 1), mirrored
-
-    def _guessed(
-        self, embeddings: torch.Tensor, mirrored: torch.Tensor, batch: Batch, randomness: Randomness
-    ) -> torch.Tensor:
-        """Return the embeddings (n, dim), some of them replaced by what the prior says of the picture's whole caption.
-
-        Only where the caption names the style, and where the guess is about this picture at all: of a caption like
-        "face" the prior says any face, from which nobody could draw this one.
-        """
-        if self.guesses is None or not (self.plan.prior_share and self.training):
-            return embeddings
-        chosen = (randomness.coins() < self.plan.prior_share) & ~mirrored & (batch.facts[:, 3] >= 0)
-        rows = chosen.nonzero()[:, 0]
-        guesses = self.guesses([batch.captions[row] for row in rows.tolist()], randomness)
-        rows = rows.to(embeddings.device, non_blocking=True)
-        true = embeddings[rows]
-        near = torch.cosine_similarity(guesses, true) > _NEAR
-        return embeddings.index_copy(0, rows, torch.where(near[:, None], guesses, true))
 
     def _feature_distance(self, predicted: torch.Tensor, clean: torch.Tensor, sharp: torch.Tensor) -> torch.Tensor:
         """Mean cosine distance of predicted and true small pictures to the picture tower, over the sharp ones."""

@@ -90,7 +90,7 @@ def invented_stages(recipe: Recipe) -> list[tuple[TrainingStage, Fit | LinearPri
         (ClipStage(recipe.clip, towers), recipe.clip),
         *texts,
         *priors,
-        (DecoderStage(recipe.decoder.model_copy(update={"prior_share": 0.0}), frozen, ones), recipe.decoder),
+        (DecoderStage(recipe.decoder, frozen, ones), recipe.decoder),
         (first, upsampler),
         (last, upsampler.model_copy(update={"steps": upsampler.last_steps})),
     ]

@@ -198,8 +198,6 @@ class DecoderRecipe(Fit):
             decoder forgives the prior's errors.
         variance_weight: weight of the variational term that trains the learned variance; 1 is what
             the hybrid loss of Improved DDPM comes to when it is averaged over timesteps.
-        prior_share: how often a picture whose caption names its style is drawn from what the finished diffusion
-            prior says of that caption, in place of its own embedding. The prior is then trained first.
         augment: how often a picture is moved, turned, scaled or mirrored before it is embedded and drawn. The embedding
             tells the decoder so, which keeps it from drawing such pictures unasked (EDM's non-leaking augmentation,
             arXiv 2206.00364, appendix F.2, with the picture embedding as its condition).
@@ -218,7 +216,6 @@ class DecoderRecipe(Fit):
     embedding_drop: float = pydantic.Field(0.1, ge=0, lt=1)
     embedding_noise: pydantic.NonNegativeFloat = 0.1
     variance_weight: pydantic.NonNegativeFloat = 1.0
-    prior_share: float = pydantic.Field(0.0, ge=0, le=1)
     augment: float = pydantic.Field(0.0, ge=0, le=1)
     feature_weight: pydantic.NonNegativeFloat = 0.0
 

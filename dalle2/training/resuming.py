@@ -124,8 +124,6 @@ def _terms(recipe: Recipe, stage: str) -> dict[str, Any]:
         terms |= {f"{table}.{key}": value for key, value in entries.items() if key not in _FREE}
     if stage == "upsampler":
         terms["decoder.picture_size"] = whole["decoder"]["picture_size"]
-    if stage == "decoder" and recipe.decoder.prior_share:
-        terms["settings.prior"] = whole["settings"].get("prior")
     return terms
 
 

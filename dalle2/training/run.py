@@ -3,7 +3,6 @@
 import itertools
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,11 @@ from dalle2.datasets.scenes import scene_texts
 from dalle2.families.karlo import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
-from dalle2.settings import PriorSettings
 from dalle2.training import resuming
 from dalle2.training.autoregressive_prior import AutoregressivePriorStage
 from dalle2.training.batches import Pictures
 from dalle2.training.clip import ClipStage, Towers
 from dalle2.training.decoder import DecoderStage
-from dalle2.training.guesses import PriorGuesses
 from dalle2.training.linear_prior import LinearPriorStage
 from dalle2.training.loop import Run, fit, read_reports
 from dalle2.training.prior import PriorStage, embedding_statistics
@@ -239,7 +236,7 @@ class Training:
         until, plan, towers = self._until("decoder"), self.recipe.decoder, self._towers()
         std = embedding_statistics(torch.cat([self._embed(towers, batch) for batch in self._sample()]))[1]
         torch.manual_seed(self.recipe.seed)
-        stage = DecoderStage(plan, towers, std, self._guesses(towers) if plan.prior_share else None)
+        stage = DecoderStage(plan, towers, std)
         if plan.start_from:
             for module, kind, part in (
                 (stage.network, UNet2DConditionModel, "decoder"),
@@ -248,14 +245,6 @@ class Training:
                 start = kind.from_pretrained(plan.start_from, subfolder=part, torch_dtype=torch.float32)
                 module.load_state_dict(start.state_dict())
         self._finish("decoder", [self._fit(stage, plan, until)])
-
-    def _guesses(self, towers: Towers) -> PriorGuesses:
-        """Open the finished prior, sampled as the checkpoint will recommend."""
-        folder = self.run.folder / "prior"
-        if not folder.exists():
-            raise ValueError(f"{folder} does not exist: decoder.prior_share needs the prior to be trained first.")
-        settings = PriorSettings.from_dict({"num_inference_steps": 4} | self.recipe.settings.get("prior", {}))
-        return PriorGuesses(folder, towers, replace(settings, candidates=1)).to(self.run.accelerator.device)
 
     def _upsampler(self) -> None:
         plan, small = self.recipe.upsampler, self.recipe.decoder.picture_size

@@ -24,8 +24,6 @@ def needs(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     towers = "text" if recipe.text else "clip"
     needs: dict[str, tuple[str, ...]] = dict.fromkeys(recipe.stages, (towers,))
     needs |= {"clip": (), "text": ("clip",), "upsampler": ()}
-    if recipe.decoder.prior_share:
-        needs["decoder"] = (towers, "prior")
     return needs
 
 
