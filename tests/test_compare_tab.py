@@ -175,7 +175,7 @@ def test_a_refused_vote_can_be_given_again(client: Client, votes: Votes) -> None
     draw(client)
     with pytest.raises(AppError, match="Answer at least one question"):
         client.predict(api_name="/vote")
-    with pytest.raises(AppError, match="draw two or more a side"):
+    with pytest.raises(AppError, match="draw two or more per side"):
         client.predict(diversity="a", api_name="/vote")
     with pytest.raises(AppError):
         client.predict("<b>nobody</b>", api_name="/vote")

@@ -333,7 +333,7 @@ def test_a_command_may_have_its_former_name(files: dict[str, str], capsys: Captu
     assert {parsers.task_of([name, files["a"]]) for name in ("diff", "text_diff")} == {"text_diff"}
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "text_diff or diff  PICTURE moved" in capsys.readouterr().out
+    assert "text_diff or diff  PICTURE" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["diff", "--help"])
     assert "Also called text_diff." in capsys.readouterr().out
