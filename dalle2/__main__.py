@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _beginning(options: argparse.Namespace) -> str:
-    """What happens first, told while the libraries are imported."""
+    """Return what happens first, told while the libraries are imported."""
     if options.task is None and options.source is not None:
         return f"Reading {options.source} …"
     source = getattr(options, "captioner", None) or options.checkpoint or "emoji"
@@ -58,7 +58,7 @@ def _beginning(options: argparse.Namespace) -> str:
 
 
 def _shortened(prompt: str) -> str:
-    """The prompt on one line of a terminal, its end left out where it is longer."""
+    """Return the prompt on one line of a terminal, its end left out where it is longer."""
     line = " ".join(prompt.split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST].rstrip()}…"
 

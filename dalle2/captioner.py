@@ -36,7 +36,7 @@ class Captioner:
 
     @torch.no_grad()
     def caption(self, pictures: Sequence[Image.Image], num: int = 5) -> list[list[Found]]:
-        """The `num` likeliest captions of each picture by beam search, the likeliest first.
+        """Return the `num` likeliest captions of each picture by beam search, the likeliest first.
 
         The score is the probability of a token, as a mean over the caption's.
         """

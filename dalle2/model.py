@@ -120,7 +120,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """The picture moved from what `old` says to what `new` says: `TextDiff`."""
+        """Return the picture moved from what `old` says to what `new` says: `TextDiff`."""
         return TextDiff(picture, new, old, strengths, way).draw(self, [seed], settings, on_step)
 
     def inpaint(
@@ -133,7 +133,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """The picture with what is white in the mask painted anew: `Inpaint`."""
+        """Return the picture with what is white in the mask painted anew: `Inpaint`."""
         return Inpaint(picture, mask, prompt=prompt).draw(self, seeds, settings, on_step)
 
     def outpaint(
@@ -147,7 +147,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """The picture made small and the world around it painted: `Outpaint`."""
+        """Return the picture made small and the world around it painted: `Outpaint`."""
         return Outpaint(picture, share, anchor, prompt=prompt).draw(self, seeds, settings, on_step)
 
     def enhance(
@@ -173,7 +173,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> Picture:
-        """The picture at `size` pixels a side, which may be more than the checkpoint draws: `Enhance` with a size."""
+        """Enlarge to `size` pixels a side, which may be more than the checkpoint draws: `Enhance` with a size."""
         return Enhance(picture, size).draw(self, [seed], settings, on_step)[0]
 
     def dimensions(
@@ -186,29 +186,29 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """The picture from a growing number of the axes of its embedding: `Dimensions`."""
+        """Return the picture from a growing number of the axes of its embedding: `Dimensions`."""
         return Dimensions(picture, counts, others).draw(self, [seed], settings, on_step)
 
     def steps(
         self, prompt: str, *, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Picture]:
-        """What is predicted at each denoising step: `Steps`."""
+        """Return what is predicted at each denoising step: `Steps`."""
         return Steps(prompt).draw(self, [seed], settings, on_step)
 
     def attention(
         self, prompt: str, *, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Picture]:
-        """The picture, and where the decoder read each word: `Attention`."""
+        """Return the picture, and where the decoder read each word: `Attention`."""
         return Attention(prompt).draw(self, [seed], settings, on_step)
 
     def caption(self, pictures: Sequence[Picture], num: int = 5) -> list[list[Found]]:
-        """What each picture shows, in words: `Caption`."""
+        """Return what each picture shows, in words: `Caption`."""
         return Caption(pictures, num).find(self)
 
     def redraw(
         self, record: Mapping[str, Any], *, pictures: Sequence[Picture] = (), on_step: OnStep | None = None
     ) -> Picture:
-        """The picture of this record, alone; `pictures` are those that it started from, if it did.
+        """Return the picture of this record, alone; `pictures` are those that it started from, if it did.
 
         ValueError where they are not all given, or the record says too little.
         """

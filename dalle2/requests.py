@@ -56,18 +56,18 @@ class Request(ABC):
         return {stage: row.num_inference_steps for stage, row in self.rows(settings).items()}
 
     def adapt(self, settings: Settings) -> Settings:
-        """A checkpoint's own settings as this task needs them."""
+        """Return a checkpoint's own settings as this task needs them."""
         return settings
 
     def settle(self, chosen: Settings) -> Settings:
-        """Settings that somebody chose, with what the request itself says put in their place."""
+        """Return settings that somebody chose, with what the request itself says put in their place."""
         return chosen
 
     @abstractmethod
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
-        """The pictures, each with its record in `info["parameters"]`: one for each seed, or a series from the only one.
+        """Draw the pictures, each with its record in `info["parameters"]`: one for each seed, or a series from one.
 
         Without settings the checkpoint's own, adapted. ValueError for what the checkpoint cannot do.
         """
@@ -75,19 +75,19 @@ class Request(ABC):
     @classmethod
     @abstractmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        """The request of which this picture is all, or a part where a series cannot be drawn in parts.
+        """Return the request of which this picture is all, or a part where a series cannot be drawn in parts.
 
         KeyError where the record lacks something, or names a picture that is not among these.
         """
 
 
 def optional_prompt(prompt: str | None) -> str | None:
-    """The prompt without the blanks around it, or None; ValueError when it cannot be drawn."""
+    """Return the prompt without the blanks around it, or None; ValueError when it cannot be drawn."""
     return None if prompt is None else check_prompt(prompt)
 
 
 def only(seeds: Sequence[int]) -> int:
-    """The seed of a series."""
+    """Return the seed of a series."""
     if len(seeds) != 1:
         raise ValueError(f"All pictures of a series come from one seed: give one, not {len(seeds)}.")
     return seeds[0]
@@ -101,7 +101,7 @@ def name_of(content: str | Image.Image) -> str:
 
 
 def content_of(name: str, pictures: Pictures) -> str | Image.Image:
-    """The inverse of `name_of`; KeyError for a picture that is not among these."""
+    """Return the inverse of `name_of`; KeyError for a picture that is not among these."""
     return pictures[name] if name.startswith("sha256:") else name
 
 
@@ -111,7 +111,7 @@ def picture_of(name: str, pictures: Pictures) -> Image.Image:
 
 
 def part_of(on_step: OnStep | None, index: int, parts: int, before: Sequence[Image.Image] = ()) -> OnStep | None:
-    """What hears of one part of several as of a share of the whole, with the pictures that were done before."""
+    """Return what hears of one part of several as of a share of the whole, with the pictures that were done before."""
     if on_step is None:
         return None
 

@@ -55,7 +55,7 @@ class SentenceEncoder:
 
     @classmethod
     def installed(cls) -> "SentenceEncoder | None":
-        """The installed package's; None where there is none, ValueError where it is damaged."""
+        """Return the installed package's; None where there is none, ValueError where it is damaged."""
         package = importlib.util.find_spec(PACKAGE)
         if package is None or package.origin is None:
             return None

@@ -82,7 +82,7 @@ class StageSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; ValueError for an unknown or a missing key."""
+        """Return the inverse of `to_dict`; ValueError for an unknown or a missing key."""
         _check_keys(values, cls, required={"num_inference_steps"}, more=FORMER)
         own = {entry.name for entry in fields(cls)}
         if "guidance_scale" not in own and values.get("guidance_scale", 1) != 1:
@@ -134,7 +134,7 @@ class GuidedSettings(StageSettings):
         return self == self.plain_ddim(self.num_inference_steps, self.guidance_scale)
 
     def plain_ddim(self, steps: int, guidance_scale: float) -> Self:
-        """The same by DDIM at eta 0, each step taken once, and guided throughout."""
+        """Return the same by DDIM at eta 0, each step taken once, and guided throughout."""
         plain = {"guidance_interval": (0.0, 1.0), "scheduler": "ddim", "eta": 0.0, "times": 1}
         return replace(self, num_inference_steps=steps, guidance_scale=guidance_scale, **plain)
 
@@ -213,11 +213,11 @@ class Settings:
         return {name: stage for name, stage in stages.items() if stage is not None}
 
     def changed(self, changes: Mapping[str, Mapping[str, Any]]) -> "Settings":
-        """The same with other values in some of its stages, as {"decoder": {"eta": 0.5}}."""
+        """Return the same with other values in some of its stages, as {"decoder": {"eta": 0.5}}."""
         return replace(self, **{name: replace(self.stages[name], **values) for name, values in changes.items()})
 
     def retracing(self, steps: int | None = None) -> "Settings":
-        """The same, but with a decoder that can be walked backwards: plain DDIM without guidance.
+        """Return the same, but with a decoder that can be walked backwards: plain DDIM without guidance.
 
         Guidance pulls so hard that the way back is lost. RETRACING_STEPS steps bring a picture back.
         """
@@ -234,11 +234,11 @@ class Settings:
         return replace(self, prior=self.prior.plain_ddim(REWORDING_STEPS, self.prior.guidance_scale), decoder=decoder)
 
     def guiding(self, scale: float) -> "Settings":
-        """The same, with this guidance scale in the decoder."""
+        """Return the same, with this guidance scale in the decoder."""
         return self.changed({"decoder": {"guidance_scale": scale}})
 
     def repainting(self) -> "Settings":
-        """The same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865).
+        """Return the same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865).
 
         ddim does without the decoder's learned variance, which in the embedded weights leaves its range: with unclip
         and ddpm the painted part then comes out grey or black.
@@ -247,7 +247,7 @@ class Settings:
         return self.changed({"decoder": changes})
 
     def drafting(self) -> "Settings":
-        """The same in at most four network steps: one of a diffusion prior, two of the decoder, one of the upsampler.
+        """Return these in at most four network steps: one of a diffusion prior, two of the decoder, one upsampling.
 
         A prior's only step is its guess from pure noise, which a strong guidance would overdo. The upsampler's is
         its last network's, which sharpens the enlarged picture as well as the first network's.
@@ -262,7 +262,7 @@ class Settings:
         return self.changed(changes)
 
     def negated(self, stages: Collection[str] = tuple(STAGE_KINDS)) -> "Settings":
-        """These settings; ValueError where a negative prompt has no effect, because none of these stages is guided."""
+        """Return these settings; ValueError where a negative prompt has no effect: none of these stages is guided."""
         if self.negative_prompt and not any(stage.guided for name, stage in self.stages.items() if name in stages):
             raise ValueError(
                 "The negative prompt has no effect, because nothing is guided here: set a guidance above 1, or leave "
@@ -277,7 +277,7 @@ class Settings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
-        """The inverse of `to_dict`; ValueError names an unknown or a missing key."""
+        """Return the inverse of `to_dict`; ValueError names an unknown or a missing key."""
         _check_keys(values, cls, required={"decoder"})
         rows = {name: kind.from_dict(values[name]) for name, kind in STAGE_KINDS.items() if name in values}
         stages: dict[str, Any] = {"prior": None} | rows
@@ -294,7 +294,7 @@ class Step:
     draw: Callable[[], list[Image.Image]] = field(default=list, repr=False, compare=False)
 
     def pictures(self) -> list[Image.Image]:
-        """The clean pictures as predicted so far, one a seed, made only when asked; [] in the prior."""
+        """Return the clean pictures as predicted so far, one a seed, made only when asked; [] in the prior."""
         return self.draw()
 
 
@@ -302,7 +302,7 @@ OnStep = Callable[[Step], None]
 
 
 def check_prompt(prompt: str) -> str:
-    """The prompt without the blanks around it; ValueError when it is empty, too long or not text."""
+    """Return the prompt without the blanks around it; ValueError when it is empty, too long or not text."""
     if not isinstance(prompt, str):
         raise ValueError(f"A prompt must be text, not {type(prompt).__name__}.")
     prompt = prompt.strip()
@@ -318,13 +318,13 @@ def check_prompt(prompt: str) -> str:
 
 
 def check_negative_prompt(prompt: str | None) -> str:
-    """The negative prompt, "" where there is none; ValueError when it is too long or not text."""
+    """Return the negative prompt, "" where there is none; ValueError when it is too long or not text."""
     blank = prompt is None or (isinstance(prompt, str) and not prompt.strip())
     return "" if blank else check_prompt(prompt)
 
 
 def check_seed(seed: int) -> int:
-    """The seed as an int; ValueError unless it is a whole number from 0 to MAX_SEED."""
+    """Return the seed as an int; ValueError unless it is a whole number from 0 to MAX_SEED."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         raise ValueError(f"A seed must be a whole number from 0 to {MAX_SEED}, not {seed!r}.")
     return seed

@@ -114,7 +114,7 @@ class Verbs(ABC):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
-        """An image embedding (1, dim) -> what it would be with `new` said instead of `old`, for each strength (n, dim).
+        """Return an image embedding (1, dim) as it would be with `new` said for `old`, for each strength (n, dim).
 
         The diffusion prior's DDIM back toward noise under the old text, and from there under the new one. The strength
         0..1 is the share of the way that is gone: with 0 the embedding stays, with 1 only what the noise remembers.
@@ -159,7 +159,7 @@ class Verbs(ABC):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> tuple[Image.Image, AttentionMaps]:
-        """The picture of a prompt, and where its decoder looked for each word."""
+        """Return the picture of a prompt, and where its decoder looked for each word."""
         raise self._unable("attention")
 
     def decode(
@@ -211,7 +211,7 @@ class Verbs(ABC):
         return tuple(self.settings.stages)
 
     def adopt(self, settings: Settings | None) -> Settings:
-        """These settings, or the checkpoint's own; ValueError unless they are for just the stages that it has."""
+        """Return these settings, or the checkpoint's own; ValueError unless they are for just the stages it has."""
         if settings is not None and tuple(settings.stages) != self.stages:
             raise ValueError(
                 f"The checkpoint {self.checkpoint} draws by {', '.join(self.stages)}, but the settings are for "
@@ -220,7 +220,7 @@ class Verbs(ABC):
         return settings or self.settings
 
     def retracing(self, settings: Settings | None) -> Settings:
-        """The settings of a task that inverts a picture; ValueError where they cannot be walked backwards."""
+        """Return the settings of a task that inverts a picture; ValueError where they cannot be walked backwards."""
         settings = self.adopt(settings or self.settings.retracing())
         if not settings.decoder.retraces:
             raise ValueError(
@@ -235,7 +235,7 @@ class Verbs(ABC):
         return settings
 
     def rewording(self, settings: Settings | None) -> Settings:
-        """The settings of a task that rewords an embedding; ValueError where the prior cannot be walked backwards."""
+        """Return settings for rewording an embedding; ValueError where the prior cannot be walked backwards."""
         settings = self.adopt(settings or self.settings.rewording())
         if settings.prior is None or not settings.prior.retraces:
             raise ValueError(
@@ -250,7 +250,7 @@ class Verbs(ABC):
         return None
 
     def understand(self, prompt: str) -> Understanding:
-        """What the checkpoint takes the prompt for: the very words where it has no vocabulary."""
+        """Return what the checkpoint takes the prompt for: the very words where it has no vocabulary."""
         prompt = check_prompt(prompt)
         return literal(prompt) if self.interpreter is None else self.interpreter.understand(prompt)
 

@@ -38,14 +38,14 @@ class Side:
     pictures: tuple[Image.Image, ...]
 
     def unsigned(self, letter: str) -> list[Captioned]:
-        """The pictures without their records, which would tell whose they are."""
+        """Return the pictures without their records, which would tell whose they are."""
         bare = [picture.copy() for picture in self.pictures]
         for picture in bare:
             picture.info = {}
         return [(picture, f"{letter} {index + 1}") for index, picture in enumerate(bare)]
 
     def signed(self, title: str) -> list[Captioned]:
-        """The pictures with their records, under this title."""
+        """Return the pictures with their records, under this title."""
         many = len(self.pictures) > 1
         return [(picture, f"{title} {i + 1}" if many else title) for i, picture in enumerate(self.pictures)]
 
@@ -71,7 +71,7 @@ class Pair:
 
 
 def shuffled(sides: Sequence[Side], prompt: str, seed: int) -> Pair:
-    """A pair of the two, either as A."""
+    """Return a pair of the two, either as A."""
     order = list(sides)
     random.shuffle(order)
     return Pair(*order, prompt, seed)
@@ -99,7 +99,7 @@ def keep(votes: Votes, pair: Pair | None, given: Mapping[str, str], keep_prompt:
 
 
 def contestant(service: Service, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> str:
-    """What votes are counted by: a name that is the same whenever checkpoint, weights and settings are.
+    """Return what votes are counted by: a name that is the same whenever checkpoint, weights and settings are.
 
     Refusal for settings or a checkpoint that are not to be had.
     """
@@ -112,7 +112,7 @@ def contestant(service: Service, settings: str | Mapping[str, Mapping[str, objec
 
 
 def label(service: Service, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> Both:
-    """The contestant in words: its quality, and its checkpoint where there are several."""
+    """Return the contestant in words: its quality, and its checkpoint where there are several."""
     chosen = service.settings(settings, checkpoint)
     preset = next((name for name in PRESETS if service.settings(name, checkpoint) == chosen), None)
     how = QUALITIES[preset] if preset else Both("settings of its own", "自定设置")

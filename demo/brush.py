@@ -36,7 +36,7 @@ class Brush(gr.HTML):
         )
 
     def preprocess(self, payload: Mask | None) -> str | None:
-        """The mask's file, which nobody has looked into yet."""
+        """Return the mask's file, which nobody has looked into yet."""
         return payload.root.path if payload and payload.root else None
 
     def postprocess(self, value: str | None) -> Mask:

@@ -137,19 +137,19 @@ class Desk:
         self._senders: list[gr.HTML] = []
 
     def tab(self, name: str, en: str, zh: str) -> AbstractContextManager:
-        """A tab to build in, as `with desk.tab("mix", "Mix", "混合"):`; its element's id is "tab-<name>"."""
+        """Return a tab to build in, as `with desk.tab("mix", "Mix", "混合"):`; its element's id is "tab-<name>"."""
         return gr.Tab(self.say(en, zh), id=name, elem_id=f"tab-{name}")
 
     def task(self) -> AbstractContextManager:
-        """The columns of a task: in it come `asking()`, `pictures()` and `options()`."""
+        """Return the columns of a task: in it come `asking()`, `pictures()` and `options()`."""
         return gr.Column(elem_classes="task")
 
     def asking(self) -> AbstractContextManager:
-        """The column of what is asked for."""
+        """Return the column of what is asked for."""
         return gr.Column(elem_classes="ask")
 
     def options(self) -> AbstractContextManager:
-        """The column of what may stay as it is; on a phone it comes below the pictures."""
+        """Return the column of what may stay as it is; on a phone it comes below the pictures."""
         return gr.Column(elem_classes="options")
 
     def bench(self, en: str = "Draw", zh: str = "开始绘制", sheet: bool = False) -> Bench:
@@ -167,7 +167,7 @@ class Desk:
         walls: Mapping[str, Mapping[str, Any]] | None = None,
         compared: bool = False,
     ) -> Pictures:
-        """A place for results, from where they can be handed on; a film that is `captioned` names each frame.
+        """Return a place for results, from where they can be handed on; a film that is `captioned` names each frame.
 
         `compared` lets a visitor draw the picture that the task started from over the result.
 
@@ -215,7 +215,7 @@ class Desk:
         )
 
     def seed(self) -> tuple[gr.Number, gr.Checkbox]:
-        """The seed, and whether to take a random one instead."""
+        """Return the seed, and whether to take a random one instead."""
         with gr.Row(elem_classes="seeds"):
             seed = WholeNumber(0, label=self.say("Seed", "种子"), precision=0)
             random = gr.Checkbox(True, label=self.say("Random seed", "随机种子"), elem_classes="random-seed")
@@ -255,9 +255,10 @@ class Desk:
         self.takes(Way(f"reuse-{task}", tab, Both("Reuse settings", "用这些设置"), widgets, task))
 
     def sends(self, component: gr.HTML) -> None:
-        """The component has "send" buttons: it takes the ways as its prop `ways`, puts the result and the name of
+        """Give the component its "send" buttons.
 
-        the chosen way into window.parcel, and triggers the event "send".
+        It takes the ways as its prop `ways`, puts the result and the name of the chosen way into window.parcel, and
+        triggers the event "send".
         """
         self._senders.append(component)
 
@@ -280,7 +281,7 @@ class Desk:
         request: gr.Request | None,
         named: Callable[[Mapping[str, Any]], str] | None = None,
     ) -> Iterator[Answer]:
-        """What an endpoint yields that draws what `ask` makes (see `answers`), which may raise a Refusal."""
+        """Yield what an endpoint yields that draws what `ask` makes (see `answers`), which may raise a Refusal."""
         yield from answers(_drawings(self.service, ask, order), caption.for_visitor(request), request, named)
 
     def draws(
@@ -316,7 +317,7 @@ class Desk:
 
 
 def _checked(path: str | None, line: dict[str, Any] | None, request: gr.Request) -> tuple[Any, Any]:
-    """What cannot be opened is refused when it is chosen, in the progress line, and not only when it is drawn from."""
+    """Refuse what cannot be opened when it is chosen, in the progress line, not only when it is drawn from."""
     try:
         open_picture(path)
     except Refusal as refusal:
@@ -336,7 +337,7 @@ def answers(
     named: Callable[[Mapping[str, Any]], str] | None = None,
     numbered: str = "{} {}",
 ) -> Iterator[Answer]:
-    """What an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
+    """Yield what an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
 
     Of several pictures each has the caption `numbered`; `named` finds a finished one's own in its record, and until
     then it has no number, which would be taken for what `named` tells. A Refusal, or what a request itself refuses,
@@ -369,7 +370,7 @@ def _captioned(
 
 
 def _unsigned(preview: Image.Image) -> Image.Image:
-    """A copy that stays without a record: the task may sign the frames that it has shown before we show them."""
+    """Return a copy that stays without a record: the task may sign the frames that it has shown before we show them."""
     copy = preview.copy()
     copy.info = {}
     return copy

@@ -70,7 +70,7 @@ class _Dressed:
         await self.pass_on({"type": "http.response.body", "body": self.body})
 
     def _with_card(self, page: str) -> str:
-        """The page's HTML with our preview instead of Gradio's; a shared picture's prompt is its title."""
+        """Return the page's HTML with our preview instead of Gradio's; a shared picture's prompt is its title."""
         asked = parse_qs(self.scope["query_string"].decode("latin-1")).get("prompt", [""])[0].strip()
         title = f"{asked[:80]} – {TITLE}" if asked else TITLE
         image = f"{self._address()}/card.png"

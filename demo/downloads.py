@@ -68,7 +68,7 @@ class Downloads(gr.HTML):
 
 
 def build(desk: Desk) -> None:
-    """The component, with the endpoint `/download`."""
+    """Add the component, with the endpoint `/download`."""
     handed = Pictures(files=desk.files, visible=False)
     form = gr.Dropdown(list(FORMS), value=FORMS[0], label="Form", visible=False)
     downloads = Downloads()
@@ -117,12 +117,12 @@ def _downloading(desk: Desk, cache: str) -> Any:
 
 
 def _side(form: str) -> int | None:
-    """The pixels that the form needs; edges come out best of a picture that was enlarged before."""
+    """Return the pixels that the form needs; edges come out best of a picture that was enlarged before."""
     return int(form) if form.isdigit() else SIZES[0] if form in ("transparent", "svg") else None
 
 
 def _name(path: str) -> str:
-    """What the file is called: its task and seed, where it has a record."""
+    """Return what the file is called: its task and seed, where it has a record."""
     try:
         record = read_record(path)
         return f"{record.get('task')}-{record.get('seed')}"

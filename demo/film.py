@@ -11,12 +11,12 @@ LEAST_SIDE = 256  # pixels: a smaller film is enlarged, without smoothing, to be
 
 
 def write_gif(frames: Sequence[Image.Image], path: Path, per_second: int = 8) -> Path:
-    """An endless loop through the frames and back."""
+    """Return an endless loop through the frames and back."""
     return save_film(_there_and_back(frames), path, per_second)
 
 
 def write_mp4(frames: Sequence[Image.Image], path: Path, per_second: int = 8) -> Path:
-    """The frames and back, in H.264, which every browser and phone plays."""
+    """Return the frames and back, in H.264, which every browser and phone plays."""
     return save_film(_there_and_back(frames), path, per_second)
 
 

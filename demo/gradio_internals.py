@@ -78,32 +78,32 @@ def update_props(component: gr.HTML, changes: str) -> str:
 
 
 def translatable(text: str) -> I18nData:
-    """A label or button's text that the browser looks up in its language."""
+    """Return a label or button's text that the browser looks up in its language."""
     return I18nData(text)
 
 
 def cache_of(component: gr.components.Component) -> str:
-    """The folder for the files that the component shows."""
+    """Return the folder for the files that the component shows."""
     return component.GRADIO_CACHE
 
 
 def cache_picture(picture: Image.Image, cache: str, name: str = "image") -> str:
-    """The path of the picture's PNG, with its record, in the cache; equal content has one path."""
+    """Return the path of the picture's PNG, with its record, in the cache; equal content has one path."""
     return processing_utils.save_pil_to_cache(picture, cache, name, "png")
 
 
 def cache_bytes(content: bytes, name: str, cache: str) -> str:
-    """The path of a file of this content and name in the cache."""
+    """Return the path of a file of this content and name in the cache."""
     return processing_utils.save_bytes_to_cache(content, name, cache)
 
 
 def cache_file(path: Path, cache: str) -> str:
-    """The path of the file's copy in the cache."""
+    """Return the path of the file's copy in the cache."""
     return processing_utils.save_file_to_cache(path, cache)
 
 
 def _paths(values: Any) -> Iterator[str]:
-    """The paths of all files in what goes to or comes from a component."""
+    """Yield the paths of all files in what goes to or comes from a component."""
     if isinstance(values, Mapping):
         if isinstance(values.get("path"), str) and (values.get("meta") or {}).get("_type") == "gradio.FileData":
             yield values["path"]

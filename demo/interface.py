@@ -59,7 +59,7 @@ ARGUMENTS = {
 
 
 def described(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with its arguments explained in its docstring, in the form that Gradio reads."""
+    """Return the endpoint with its arguments explained in its docstring, in the form that Gradio reads."""
     named = [name for name in inspect.signature(endpoint).parameters if name in ARGUMENTS]
     if named:
         explained = "\n".join(f"    {name}: {ARGUMENTS[name]}" for name in named)

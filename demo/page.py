@@ -41,7 +41,7 @@ DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two ho
 
 
 def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
-    """The whole page, and the arguments to launch it with, which Gradio wants only then."""
+    """Return the whole page, and the arguments to launch it with, which Gradio wants only then."""
     with Page(title=NAME, analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
         desk = Desk(service, page)
         with gr.Row(elem_id="head"):
@@ -87,7 +87,7 @@ def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
 
 
 def _drawn(model: Any) -> dict[str, str] | None:
-    """What the checkpoint draws, where that is not pictures of all kinds: its subject, its styles, its size."""
+    """Return what the checkpoint draws, where that is not pictures of all kinds: its subject, its styles, its size."""
     if not model.subject:
         return None
     side, many = model.picture_size, len(model.styles)
@@ -102,7 +102,7 @@ def _number(many: int) -> str:
 
 
 def _scripts(service: Service) -> str:
-    """What runs once when the page opens: each script is a function, and finds the presets of the checkpoints."""
+    """Return what runs when the page opens: each script is a function, and finds the presets of the checkpoints."""
     folder = Path(__file__).parent
     functions = [(folder / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
     called = "".join(f"({function})();\n" for function in (gradio_internals.SCRIPT, *functions))

@@ -85,11 +85,11 @@ class Pictures(gr.HTML):
         self._files = Files() if files is None else files
 
     def preprocess(self, payload: Album | None) -> list[str]:
-        """The files of the pictures."""
+        """Return the files of the pictures."""
         return [shown.image.path for shown in payload.root] if payload else []
 
     def postprocess(self, value: Sequence[tuple[Image.Image, str]] | None) -> Album:
-        """The pictures, written as PNG with their records."""
+        """Return the pictures, written as PNG with their records."""
         return Album(root=[self._show(picture, caption) for picture, caption in value or ()])
 
     def _show(self, picture: Image.Image, caption: str) -> Shown:

@@ -55,7 +55,7 @@ class Place:
 
 
 def rank(votes: Sequence[Comparison], question: str) -> list[Place]:
-    """The contestants of one question, the best first; [] without votes."""
+    """Return the contestants of one question, the best first; [] without votes."""
     asked = [vote for vote in votes if vote.question == question]
     names = sorted({name for vote in asked for name in (vote.a, vote.b)})
     if not names:
@@ -73,7 +73,7 @@ def rank(votes: Sequence[Comparison], question: str) -> list[Place]:
 
 
 def wilson(won: float, played: float) -> tuple[float, float]:
-    """The 95 % interval of a win rate (Wilson, 1927), right also near 0 and 1; `played` is above 0."""
+    """Return the 95 % interval of a win rate (Wilson, 1927), right also near 0 and 1; `played` is above 0."""
     rate, square = won / played, Z * Z / played
     middle = (rate + square / 2) / (1 + square)
     margin = math.sqrt(rate * (1 - rate) * square + square * square / 4) / (1 + square)

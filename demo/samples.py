@@ -38,7 +38,7 @@ def styles(service: Service) -> dict[str, list[dict[str, str]]]:
 
 
 def routes(service: Service) -> list[Mount]:
-    """What serves the pictures, at addresses that do not tell where the server keeps them."""
+    """Return what serves the pictures, at addresses that do not tell where the server keeps them."""
     return [Mount(f"/{place}", StaticFiles(directory=folder)) for _, place, folder, _ in _found(service)]
 
 

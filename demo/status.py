@@ -57,7 +57,7 @@ class Status(gr.HTML):
 
 
 def status(state: str, text: str | Both, stages: Sequence[tuple[str, int, int]] = ()) -> dict[str, Any]:
-    """A value of `Status`; `stages` is (name, steps done, steps in all). Of two languages the page chooses."""
+    """Return a value of `Status`; `stages` is (name, steps done, steps in all). Of two languages the page chooses."""
     return {
         "state": state,
         "text": text._asdict() if isinstance(text, Both) else text,
@@ -66,7 +66,7 @@ def status(state: str, text: str | Both, stages: Sequence[tuple[str, int, int]] 
 
 
 def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, Any]:
-    """What the line says of a drawing, in the visitor's language."""
+    """Return what the line says of a drawing, in the visitor's language."""
 
     def say(sentence: Both) -> str:
         return sentence.for_visitor(request)

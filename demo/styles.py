@@ -35,7 +35,7 @@ def chosen(offered: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
 
 
 def restyled(prompt: str, style: str, styles: Sequence[str]) -> str:
-    """The prompt in this style, in the place of another one of `styles` that stood at its end."""
+    """Return the prompt in this style, in the place of another one of `styles` that stood at its end."""
     ends = [end for name in styles for end in (f", {name} style", f"，{name}风格")]
     bare = next((prompt.removesuffix(end) for end in ends if prompt.endswith(end)), prompt).rstrip(" ,，")
     return f"{bare}，{style}风格" if HAN.search(bare) else f"{bare}, {style} style"

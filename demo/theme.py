@@ -24,7 +24,7 @@ ACCENT = gr.themes.Color(
 
 
 def calm() -> gr.themes.Base:
-    """The theme."""
+    """Return the theme."""
     theme = gr.themes.Base(
         primary_hue=ACCENT,
         secondary_hue=ACCENT,

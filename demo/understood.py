@@ -27,7 +27,7 @@ class Understood(gr.HTML):
 
 
 def told(understanding: Understanding, other_weights: bool = False) -> dict[str, Any]:
-    """What API and page are told of an understanding; {} where the words were taken as they are, without a remark.
+    """Return what API and page are told of an understanding; {} where the words were taken as they are.
 
     `offers` are what else may have been meant, each with the prompt to draw it by.
     """
@@ -60,7 +60,7 @@ def told(understanding: Understanding, other_weights: bool = False) -> dict[str,
 def understand(
     service: Service, prompt: str, checkpoint: str, literal: bool, request: gr.Request | None
 ) -> Understanding:
-    """What a prompt is taken for; Refusal, in the visitor's language, where nothing known is near enough."""
+    """Return what a prompt is taken for; Refusal, in the visitor's language, where nothing known is near enough."""
     found = service.understand(prompt, checkpoint, literal)
     if not found.known:
         raise NotKnown(found, request)

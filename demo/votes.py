@@ -72,8 +72,9 @@ class Vote:
 
 
 class Votes:
-    """The file of votes, which appears with the first one. Each call has a connection of its own, hence any thread
-    and any process may call; sqlite3.Error and OSError when the file cannot be read or written.
+    """The file of votes, which appears with the first one.
+
+    Each call has a connection of its own, hence any thread and any process may call; sqlite3.Error and OSError when the file cannot be read or written.
     """
 
     def __init__(self, file: str | Path) -> None:
@@ -97,7 +98,7 @@ class Votes:
         return [Vote(*row) for row in rows]
 
     def to_csv(self) -> str:
-        """What `evaluation.compare --votes` reads: a header and one line a vote, without prompts and seeds."""
+        """Return what `evaluation.compare --votes` reads: a header and one line a vote, without prompts and seeds."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(HEADER)
@@ -113,7 +114,7 @@ class Votes:
 
     @contextmanager
     def _open(self) -> Generator[sqlite3.Connection]:
-        """A connection whose changes are kept if no error comes."""
+        """Yield a connection whose changes are kept if no error comes."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(self.file, timeout=BUSY_SECONDS)) as connection, connection:
             connection.execute(SCHEMA)

@@ -34,7 +34,7 @@ MOST_SECONDS = 120
 def accelerated(
     endpoint: Callable[..., Iterator[tuple]], service: Service, like: Request = ANY_PROMPT
 ) -> Callable[..., Iterator[tuple]]:
-    """The endpoint with a GPU where one has to be asked for; else the endpoint itself.
+    """Yield the endpoint with a GPU where one has to be asked for; else the endpoint itself.
 
     ZeroGPU runs it in a process of its own. What goes there must be picklable, and a request is not: the endpoint
     gets one with only what it reads of it, the visitor's language.
@@ -51,7 +51,7 @@ def accelerated(
 
 
 def duration(endpoint: Callable[..., Any], service: Service, like: Request) -> Callable[..., int]:
-    """What says, from the endpoint's own arguments, for how many seconds it needs a GPU: by pictures and steps."""
+    """Return what tells from an endpoint's own arguments for how many seconds it needs a GPU, by pictures and steps."""
     signature = inspect.signature(endpoint)
 
     def seconds(*arguments: Any, **named: Any) -> int:
@@ -64,7 +64,7 @@ def duration(endpoint: Callable[..., Any], service: Service, like: Request) -> C
 
 
 def _steps(asked: Mapping[str, Any], service: Service, like: Request) -> int:
-    """The network steps of all pictures; 0 for what will be refused, which needs no GPU."""
+    """Return the network steps of all pictures; 0 for what will be refused, which needs no GPU."""
     # A task that is not told how many, as all styles or all axes, draws about as many as a visitor may ask for.
     pictures = asked.get("count", asked.get("frames", MAX_PICTURES))
     how = Variations(ANY_PICTURE, eta=0.0) if asked.get("keep_composition") else like

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipModel":
-    """The model on the device that the arguments name; ValueError says what is wrong with it."""
+    """Return the model on the device that the arguments name; ValueError says what is wrong with it."""
     import diffusers  # each takes seconds, which --help need not wait for
     import torch
     from transformers.utils import logging
@@ -73,7 +73,7 @@ def check_stage_values(options: Options) -> None:
 
 
 def _stage_changes(options: Options, settings: Settings) -> dict[str, dict[str, object]]:
-    """What the arguments change in the settings of each stage; ValueError for too many or too few values."""
+    """Return what the arguments change in the settings of each stage; ValueError for too many or too few values."""
     check_stage_values(options)
     changes: dict[str, dict[str, object]] = {name: {} for name in settings.stages}
     for key, values in _given(options).items():
@@ -91,7 +91,7 @@ def _stage_changes(options: Options, settings: Settings) -> dict[str, dict[str, 
 
 
 def _given(options: Options) -> Mapping[str, list]:
-    """The values of the options that were given, by the name of the setting: "25,25,7" -> [25, 25, 7]."""
+    """Return the values of the options that were given, by the name of the setting: "25,25,7" -> [25, 25, 7]."""
     kinds = {"num_inference_steps": int, "guidance_scale": float, "scheduler": str}
     texts = {key: getattr(options, option.removeprefix("--")) for key, option in OPTIONS.items()}
     return {key: _values(OPTIONS[key], text, kinds[key]) for key, text in texts.items() if text is not None}

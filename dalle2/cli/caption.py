@@ -31,7 +31,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def request(options: argparse.Namespace) -> "Caption":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.caption import Caption
 

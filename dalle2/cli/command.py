@@ -44,7 +44,7 @@ class Command:
 
 
 def add_picture(parser: argparse.ArgumentParser) -> None:
-    """The picture that a task starts from."""
+    """Add the picture that a task starts from."""
     parser.add_argument("contents", nargs=1, metavar="PICTURE")
 
 
@@ -56,7 +56,7 @@ def check_picture(options: argparse.Namespace) -> None:
 
 
 def add_words(parser: argparse.ArgumentParser) -> None:
-    """The prompt that a task starts from, with or without quotes."""
+    """Add the prompt that a task starts from, with or without quotes."""
     parser.add_argument("contents", nargs="+", metavar="PROMPT")
 
 
@@ -71,12 +71,12 @@ def add_count(parser: argparse.ArgumentParser) -> None:
 
 
 def add_prompt(parser: argparse.ArgumentParser) -> None:
-    """A prompt beside the picture."""
+    """Add a prompt beside the picture."""
     parser.add_argument("--prompt", help="what the picture should show")
 
 
 def open_content(content: str | Path) -> "str | Image.Image":
-    """A prompt as it is, and a file as its picture."""
+    """Return a prompt as it is, and a file as its picture."""
     from dalle2.images import open_picture
 
     return content if isinstance(content, str) else open_picture(content)

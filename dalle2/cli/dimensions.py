@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A picture, how many axes, and whose."""
+    """Add a picture, how many axes, and whose."""
     add_picture(parser)
     axes = [2**power for power in range(9)]
     parser.add_argument("--axes", type=kinds.numbers(int), default=axes, help="with commas; default 1,2,4 to 256")
@@ -28,7 +28,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def request(options: argparse.Namespace) -> "Dimensions":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.dimensions import Dimensions
 

@@ -102,7 +102,7 @@ def _check_size(options: argparse.Namespace, model: UnclipModel) -> None:
 
 
 def _expect_enlarging(progress: Progress, pictures: int, model: UnclipModel, options: argparse.Namespace) -> None:
-    """The steps that --size takes belong to the bar from its beginning."""
+    """Let the bar have the steps that --size takes from its beginning."""
     if options.size and model.settings.upsampler:
         times = passes(model.picture_size, options.size, model.picture_size)
         progress.expect(pictures * times * model.settings.upsampler.num_inference_steps)
@@ -111,7 +111,7 @@ def _expect_enlarging(progress: Progress, pictures: int, model: UnclipModel, opt
 def _write(
     picture: Image.Image, file: Path, model: UnclipModel, options: argparse.Namespace, progress: Progress
 ) -> Path:
-    """The file, in the size and form that the options ask for."""
+    """Return the file, in the size and form that the options ask for."""
     if options.size and min(picture.size) < options.size:
         picture = model.enlarge(picture, options.size, on_step=progress.advance)
     if options.destination.form == "transparent":
@@ -175,7 +175,7 @@ def _captions(options: argparse.Namespace) -> list[str]:
 
 
 def _settings(options: argparse.Namespace, own: Settings, model: UnclipModel) -> Settings:
-    """What the task needs of the checkpoint's settings, with what the arguments change."""
+    """Return what the task needs of the checkpoint's settings, with what the arguments change."""
     if options.scheduler:  # what only the task's own scheduler can do must not stand in its way
         own = own.changed({"decoder": {"times": 1}})
     return chosen_settings(options, model, own)

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A picture; `--size`, which all commands have, says how large it becomes."""
+    """Add a picture; `--size`, which all commands have, says how large it becomes."""
     add_picture(parser)
 
 
 def request(options: argparse.Namespace) -> "Enhance":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.images import open_picture, open_with_record
     from dalle2.tasks.enhance import Enhance
 

@@ -28,7 +28,7 @@ def guard() -> None:
 
 
 def misfit() -> str:
-    """What is wrong with the torchvision that is installed, in a sentence; "" where it can be imported or is absent."""
+    """Say what is wrong with the installed torchvision, in a sentence; "" where it can be imported or is absent."""
     if importlib.util.find_spec("torchvision") is None:
         return ""
     try:

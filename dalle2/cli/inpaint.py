@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A picture, its mask, and a prompt beside it."""
+    """Add a picture, its mask, and a prompt beside it."""
     add_picture(parser)
     add_count(parser)
     add_prompt(parser)
@@ -26,7 +26,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def request(options: argparse.Namespace) -> "Inpaint":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.images import open_mask, open_picture
     from dalle2.tasks.inpaint import Inpaint
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The ends of the way, and its frames."""
+    """Add the ends of the way, and its frames."""
     parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT")
     parser.add_argument("--frames", type=kinds.whole, default=8, help="default 8; -o way.gif or way.mp4: a film")
     parser.add_argument("--noise", choices=("fixed", "slerp"), default="fixed", help="slerp: the pictures' own")
@@ -26,7 +26,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def request(options: argparse.Namespace) -> "Interpolate":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.tasks.interpolate import Interpolate
 
     ends = [open_content(content) for content in options.contents]

@@ -32,7 +32,7 @@ def numbers(kind: type) -> Callable[[str], list]:
 
 
 def picture(name: str) -> Path:
-    """The file of this name; ValueError unless there is one."""
+    """Return the file of this name; ValueError unless there is one."""
     path = Path(name).expanduser()
     if path.is_dir():
         raise ValueError(f"{name} is a folder: name one picture.")
@@ -42,14 +42,14 @@ def picture(name: str) -> Path:
 
 
 def content(text: str) -> str | Path:
-    """A picture, where the text is the name of a file, or else a prompt; ValueError for neither."""
+    """Return a picture, where the text is the name of a file, or else a prompt; ValueError for neither."""
     if Path(text).expanduser().is_file() or PICTURE.fullmatch(text):
         return picture(text)
     return check_prompt(text)
 
 
 def part(text: str) -> tuple[str | Path, float]:
-    """ "cat.png=0.7" -> the picture and its weight, which is 1 where none is named."""
+    """Read "cat.png=0.7" as the picture and its weight, which is 1 where none is named."""
     if not (match := WEIGHTED.fullmatch(text)):
         return content(text), 1.0
     try:

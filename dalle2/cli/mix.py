@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The parts, each with its weight."""
+    """Add the parts, each with its weight."""
     parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT")
     add_count(parser)
 
@@ -22,7 +22,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def request(options: argparse.Namespace) -> "Mix":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.tasks.mix import Mix
 
     return Mix([(open_content(content), weight) for content, weight in options.contents])

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A picture, a prompt beside it, and where it stands in the new one."""
+    """Add a picture, a prompt beside it, and where it stands in the new one."""
     add_picture(parser)
     add_count(parser)
     add_prompt(parser)
@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def request(options: argparse.Namespace) -> "Outpaint":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.outpaint import Outpaint
 

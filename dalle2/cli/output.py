@@ -43,7 +43,7 @@ class Destination:
             _check_length(self.path)
 
     def names(self, words: str, numbers: Sequence[int], meaning: str = "") -> list[Path]:
-        """A file for each number: in the folder, named by the words, or beside the named file.
+        """Return a file for each number: in the folder, named by the words, or beside the named file.
 
         Words without a letter or digit, such as an emoji, give way to their `meaning`. Where one of these files is in
         the folder already, all get the next addition that is free: "a-cat-7-2.png".
@@ -59,7 +59,7 @@ class Destination:
         return names
 
     def keep(self, name: Path, write: Callable[[Path, bool], Path]) -> Path:
-        """What `write(name, overwrite)` returns; the next free name where another process has taken this one since."""
+        """Return what `write(name, overwrite)` returns; the next free name where another process has taken this one."""
         free = (name.with_name(f"{name.stem}-{number}{name.suffix}") for number in count(2))
         for each in chain([name], free):
             try:
@@ -112,7 +112,7 @@ class Progress:
 
 
 def _slug(words: str) -> str:
-    """The words as a part of a file's name, which letters of every script may be; 40 stay below 255 bytes in any."""
+    """Return the words as a part of a file's name, in letters of any script; 40 stay below 255 bytes."""
     return re.sub(r"\W+", "-", words.lower()).strip("-")[:40].rstrip("-")
 
 

@@ -67,7 +67,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options with their task (None: from a prompt), `seeds` and `destination`; ValueError says what is wrong.
+    """Read the options with their task (None: from a prompt), `seeds` and `destination`; ValueError: what is wrong.
 
     SystemExit after --help.
     """
@@ -98,13 +98,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def task_of(arguments: Sequence[str]) -> str | None:
-    """The task that the arguments begin with; None for a prompt."""
+    """Return the task that the arguments begin with; None for a prompt."""
     command = SPELLINGS.get(arguments[0]) if arguments else None
     return command.name if command else None
 
 
 def parser(task: str | None) -> Parser:
-    """What the options of a task, by any of its names, may be; of drawing from a prompt, where there is none."""
+    """Return what the options of a task, by any of its names, may be; of drawing from a prompt, where there is none."""
     if task is None:
         parser = _prompt_parser()
     else:

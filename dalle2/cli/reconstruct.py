@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A picture, and how exactly its noise is looked for."""
+    """Add a picture, and how exactly its noise is looked for."""
     add_picture(parser)
     parser.add_argument("--refinements", type=kinds.whole, default=1, help="0 for the plain inversion; default 1")
 
 
 def request(options: argparse.Namespace) -> "Reconstruct":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.reconstruct import Reconstruct
 

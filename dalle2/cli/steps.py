@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A prompt."""
+    """Add a prompt."""
     add_words(parser)
 
 
 def request(options: argparse.Namespace) -> "Steps":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.tasks.steps import Steps
 
     return Steps(options.contents[0])

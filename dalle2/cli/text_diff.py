@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A picture, the texts that it is moved by, and how far."""
+    """Add a picture, the texts that it is moved by, and how far."""
     add_picture(parser)
     parser.add_argument("--to", required=True, metavar="TEXT", help="what it should become")
     old = "what it is now; default: not said"
@@ -32,7 +32,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def request(options: argparse.Namespace) -> "TextDiff":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.text_diff import TextDiff
 

@@ -11,7 +11,7 @@ from dalle2.settings import check_prompt
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The prompt, or the picture to draw again."""
+    """Add the prompt, or the picture to draw again."""
     parser.add_argument("prompt", nargs="*", metavar="PROMPT", help='what to draw, such as "a cat face"')
     add_count(parser)
     parser.add_argument("--from", dest="source", metavar="PICTURE", help="redraw this PNG or SVG from its record")
@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
-    """A prompt, whose words may have been written without quotes, or a picture to draw again; ValueError for neither.
+    """Check a prompt, whose words may lack quotes, or a picture to draw again; ValueError for neither.
 
     `tasks` are the words that a misspelt first word may have meant.
     """

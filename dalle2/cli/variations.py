@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A picture, a prompt beside it, and how much of its composition may change."""
+    """Add a picture, a prompt beside it, and how much of its composition may change."""
     add_picture(parser)
     add_count(parser)
     add_prompt(parser)
@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def request(options: argparse.Namespace) -> "Variations":
-    """What the options ask for, its files opened."""
+    """Return what the options ask for, its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.variations import Variations
 

@@ -33,7 +33,7 @@ class CheckpointFolder:
     dtype: torch.dtype = torch.float32
 
     def parts(self) -> dict[str, Path]:
-        """The subfolders by name, from which a family is known."""
+        """Return the subfolders by name, from which a family is known."""
         return {folder.name: folder for folder in sorted(self.path.iterdir()) if folder.is_dir()}
 
     @cached_property
@@ -48,7 +48,7 @@ class CheckpointFolder:
         return (self.path / part).is_dir()
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file of the folder; ValueError names the file when it is absent, damaged or no table."""
+        """Return a JSON file of the folder; ValueError names the file when it is absent, damaged or no table."""
         file = self.path / name
         if not file.is_file():
             raise ValueError(f"{self.path} is not a whole checkpoint: it lacks {name}.")
@@ -61,7 +61,7 @@ class CheckpointFolder:
         return values
 
     def read_part(self, part: str, kind: Any) -> Any:
-        """A scheduler, tokenizer or feature extractor, by the class's own `from_pretrained`."""
+        """Return a scheduler, tokenizer or feature extractor, by the class's own `from_pretrained`."""
         if not self.has(part):
             raise ValueError(f"{self.path} is not a whole checkpoint: it lacks the folder {part}.")
         try:
@@ -70,7 +70,7 @@ class CheckpointFolder:
             raise ValueError(f"{self.path / part} cannot be read as a {kind.__name__}: {error}") from error
 
     def read_network(self, part: str, kind: type) -> torch.nn.Module:
-        """A network of diffusers or transformers, in `dtype` and in evaluation mode.
+        """Return a network of diffusers or transformers, in `dtype` and in evaluation mode.
 
         ValueError says which file is missing or damaged, or which parameter has which wrong shape.
         """
@@ -155,7 +155,7 @@ def choose_weights(names: Iterable[str], dtype: torch.dtype) -> list[str]:
 
 
 def locate(source: str | Path, dtype: torch.dtype) -> Path:
-    """The folder of a checkpoint: `source` itself, or what the hub gives for an id or id@revision.
+    """Return the folder of a checkpoint: `source` itself, or what the hub gives for an id or id@revision.
 
     Only the files that will be read are fetched, and HF_HUB_OFFLINE is respected. ValueError if none.
     """

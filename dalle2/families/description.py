@@ -46,6 +46,6 @@ class Description:
         return cls(settings, tuple(values.get("styles", ())), tuple(values.get("examples", ())), dict(subject))
 
     def to_dict(self) -> dict[str, Any]:
-        """The inverse of `from_dict`."""
+        """Return the inverse of `from_dict`."""
         values = {"settings": self.settings.to_dict(), "styles": self.styles, "examples": self.examples}
         return values | ({"subject": dict(self.subject)} if self.subject else {})

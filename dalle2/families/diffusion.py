@@ -38,7 +38,7 @@ class DiffusionStage:
     ends_at_zero: bool = False
 
     def denoiser(self, settings: StageSettings, last: int | None = None) -> tuple[sampling.Denoise, sampling.Scheduler]:
-        """The network as clean predictions, guided as the settings say, and the scheduler that they belong to.
+        """Return the network as clean predictions, guided as the settings say, and the scheduler that they belong to.
 
         With `last` the scheduler has so many of its steps only, the quietest.
         """
@@ -84,7 +84,7 @@ class DiffusionStage:
     def invert(
         self, settings: StageSettings, clean: torch.Tensor, on_step: OnStep | None, refinements: int = 1
     ) -> torch.Tensor:
-        """The noise (n, *shape) from which `draw` makes `clean`; the settings are such that the stage `retraces`."""
+        """Return the noise (n, *shape) from which `draw` makes `clean`, under settings by which it `retraces`."""
         denoise, scheduler = self.denoiser(settings)
         assert isinstance(scheduler, DDIM)
         return invert(denoise, scheduler, clean, reporter("inversion", on_step, self.preview), refinements)
@@ -93,7 +93,7 @@ class DiffusionStage:
 def reporter(
     stage: str, on_step: OnStep | None, preview: Preview | None = None
 ) -> Callable[[int, int, torch.Tensor], None]:
-    """What tells `on_step` of a stage's steps, with the clean pictures where there are any."""
+    """Return what tells `on_step` of a stage's steps, with the clean pictures where there are any."""
 
     def report(index: int, total: int, clean: torch.Tensor) -> None:
         if on_step is not None:

@@ -67,7 +67,7 @@ class Call:
         return len(first)
 
     def told(self, step: Step) -> None:
-        """The request hears of a step; what it raises, or that it was given up, ends its part in the call."""
+        """Let the request hear of a step; what it raises, or that it was given up, ends its part in the call."""
         if self.visit.closed.is_set():
             self.error = Cancelled()
         if self.error or self.on_step is None:
@@ -104,7 +104,7 @@ class Batches:
             current.reset(token)
 
     def compute(self, call: Call) -> Any:
-        """The call's result, once it has been computed, alone or with others; Cancelled when it is given up before."""
+        """Return the call's result, once it is computed, alone or with others; Cancelled when it is given up before."""
         with self._changed:
             self._waiting.append(call)
             if self._computing is None or not self._computing.is_alive():
@@ -137,7 +137,7 @@ class Batches:
                     self._changed.notify_all()
 
     def _next(self) -> list[Call]:
-        """The calls to be computed at once, taken from those that wait; [] when for long there was none."""
+        """Return the calls to be computed at once, taken from those that wait; [] when for long there was none."""
         with self._changed:
             chosen: list[Call] = []
             while not chosen:
@@ -151,7 +151,7 @@ class Batches:
             return chosen
 
     def _open(self) -> list[Call]:
-        """The calls that somebody still waits for, in the order in which the visitors came."""
+        """Return the calls that somebody still waits for, in the order in which the visitors came."""
         return sorted(
             (call for call in self._waiting if not call.visit.closed.is_set()), key=lambda call: call.visit.number
         )
@@ -161,7 +161,7 @@ class Batches:
         return len(self._waiting) >= self._visits
 
     def _chosen(self) -> list[Call]:
-        """The call of who came first, and those that go with it as far as there is room."""
+        """Return the call of who came first, and those that go with it as far as there is room."""
         chosen: list[Call] = []
         for call in self._open():
             fits = not chosen or (call.key is not None and call.key == chosen[0].key)
@@ -209,7 +209,7 @@ def _together(calls: Sequence[Call]) -> None:
 
 
 def _teller(calls: Sequence[Call], parts: Sequence[slice]) -> OnStep:
-    """What tells each request of a step, with its own pictures."""
+    """Return what tells each request of a step, with its own pictures."""
 
     def on_step(step: Step) -> None:
         pictures = functools.cache(step.pictures)

@@ -28,6 +28,6 @@ class Drawing:
     finished: bool = False
 
     def after(self, step: Step, pictures: Sequence[Image.Image]) -> "Drawing":
-        """The same drawing one step later; without new pictures it keeps the ones it has."""
+        """Return the same drawing one step later; without new pictures it keeps the ones it has."""
         stages = tuple((step.stage, step.index, step.total) if row[0] == step.stage else row for row in self.stages)
         return dataclasses.replace(self, stages=stages, pictures=tuple(pictures) or self.pictures, ahead=0)

@@ -25,7 +25,7 @@ Choice = str | Mapping[str, Mapping[str, object]]
 
 
 def words(prompt: str | None, needed: bool = True) -> str:
-    """The prompt without the blanks around it; Refusal when it cannot be drawn, or is empty although `needed`."""
+    """Strip the prompt of blanks around it; Refusal when it cannot be drawn, or is empty although `needed`."""
     if not needed and not (isinstance(prompt, str) and prompt.strip()):
         return ""
     try:
@@ -35,7 +35,7 @@ def words(prompt: str | None, needed: bool = True) -> str:
 
 
 def settings_of(chosen: Choice, own: Settings, like: Request) -> Settings:
-    """The settings `own` of a checkpoint, as such a request needs them, with what was chosen; Refusal out of range."""
+    """Return a checkpoint's settings `own` as such a request needs them, with what was chosen; Refusal out of range."""
     adapted = like.adapt(own)
     if isinstance(chosen, str):
         if chosen not in PRESETS:
@@ -70,7 +70,7 @@ def seeds_of(first: int | None, count: int, most: int) -> tuple[int, ...]:
 
 
 def check_count(count: int, most: int) -> int:
-    """The count; ValueError unless it is a whole number from 1 to `most`."""
+    """Return the count; ValueError unless it is a whole number from 1 to `most`."""
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
         raise ValueError(f"Ask for 1 to {most} pictures, not {count!r}.")
     return count

@@ -29,13 +29,13 @@ class Pace:
         self._known: dict[tuple[str, str], dict[int, float]] = {}
 
     def learn(self, job: Job, stage: str, seconds: float) -> None:
-        """A step of this stage of this job has taken so long, on average."""
+        """Learn how long a step of this stage of this job has taken, on average."""
         known = self._known.setdefault((job.kind, stage), {})
         old = known.get(job.pictures, seconds)
         known[job.pictures] = (1 - SMOOTHING) * old + SMOOTHING * seconds
 
     def seconds(self, job: Job, done: Mapping[str, int]) -> float | None:
-        """What is still to come of a job of which so many steps of each stage are done; None without experience."""
+        """Return what is to come of a job of which so many steps of each stage are done; None without experience."""
         total = self._of(job, REST) or 0.0
         if not job.stages and self._of(job, REST) is None:
             return None
@@ -100,7 +100,7 @@ class Turn:
             self._found[stage] = (self._together, self._spent[stage] / index)
 
     def end(self) -> None:
-        """The whole job is done: others can be told by it how long theirs will take."""
+        """End the whole job: others can be told by it how long theirs will take."""
         for stage, (together, seconds) in self._found.items():
             self.pace.learn(replace(self.job, pictures=together), stage, seconds)
         self.pace.learn(self.job, REST, self.pace.clock() - self._last)
@@ -118,5 +118,5 @@ class Turn:
 
 
 def job_of(kind: str, stages: Sequence[tuple[str, int, int]], pictures: int) -> Job:
-    """A job from (stage, steps done, steps in all)."""
+    """Return a job from (stage, steps done, steps in all)."""
     return Job(kind, tuple((name, total) for name, _, total in stages), pictures)

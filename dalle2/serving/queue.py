@@ -10,14 +10,14 @@ class Queue:
     """First come, first served: the first has the turn, and with it those who follow as far as there is room."""
 
     def __init__(self, waiting: int, together: int = 1) -> None:
-        """`waiting` is how many may wait behind the first, `together` how many pictures can be drawn at a time."""
+        """Begin empty: `waiting` may wait behind the first, and `together` pictures can be drawn at a time."""
         self._room = waiting + 1
         self.together = together
         self.tickets: list[Ticket] = []
         self.changed = threading.Condition()
 
     def join(self, turn: Turn) -> "Ticket | None":
-        """A place at the end of the queue for this turn, or None when the queue is full."""
+        """Return a place at the end of the queue for this turn, or None when the queue is full."""
         with self.changed:
             if len(self.tickets) >= self._room:
                 return None
@@ -72,7 +72,7 @@ class Ticket:
         return tickets[: tickets.index(self)] if self in tickets else []
 
     def _batches(self, jobs: list[Job]) -> list[Job]:
-        """The jobs as they are likely to be drawn: those of one kind together, as far as there is room."""
+        """Return the jobs as they are likely to be drawn: those of one kind together, as far as there is room."""
         batches: list[Job] = []
         for job in jobs:
             for place, batch in enumerate(batches):

@@ -76,7 +76,7 @@ class Service(Catalogue):
         )
 
     def caption(self, request: Caption, checkpoint: str | None = None) -> Iterator[Drawing]:
-        """The captions that are nearest to its first picture, when it is our turn; Refusal as by `draw`."""
+        """Yield the captions that are nearest to its first picture, when it is our turn; Refusal as by `draw`."""
         model = self._shared[self.model(checkpoint).checkpoint]
 
         def task(_: OnStep) -> list[tuple[str, float]]:
@@ -154,7 +154,7 @@ class Service(Catalogue):
         return max(len(self.queue.tickets) - 1, 0) / EVENTS_A_SECOND
 
     def _tick(self) -> float:
-        """The longest silence of a stream."""
+        """Return the longest silence of a stream."""
         return max(TICK_SECONDS, self._rest())
 
 
@@ -168,7 +168,7 @@ class News:
         self._told.put(told)
 
     def newest(self, drawing: Drawing, rest: float, tick: float) -> Drawing:
-        """The last that was told, skipping what came between: the end at once, anything else after `rest` seconds.
+        """Return the last that was told, skipping all between: the end at once, anything else after `rest` seconds.
 
         The same drawing again after `tick` seconds of silence. An error that was told is raised.
         """

@@ -16,7 +16,7 @@ Upload = str | Path | bytes
 
 
 def open_picture(upload: Upload | None) -> Image.Image:
-    """A visitor's picture, upright, without its metadata; checked by size, content and pixels before decoding.
+    """Return a visitor's picture, upright, without its metadata; checked by size, content and pixels before decoding.
 
     Refusal says what is wrong with it.
     """
@@ -65,7 +65,7 @@ def open_own(upload: Upload) -> Image.Image:
 
 
 def read_record(picture: Upload | Image.Image) -> dict[str, object]:
-    """The record that a PNG carries; Refusal when it has none."""
+    """Return the record that a PNG carries; Refusal when it has none."""
     try:
         return images.read_record(picture)
     except ValueError as error:

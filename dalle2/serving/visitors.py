@@ -53,7 +53,7 @@ class Files(MutableSet):
 
 
 def owner(cookies: str) -> str:
-    """The visitor's cookie in the header's text, or NOBODY."""
+    """Return the visitor's cookie in the header's text, or NOBODY."""
     try:
         found = SimpleCookie(cookies).get(COOKIE)
     except CookieError:
@@ -62,6 +62,6 @@ def owner(cookies: str) -> str:
 
 
 def cookie(secure: bool) -> str:
-    """The header's text that gives a browser its cookie. Over HTTPS it also counts in a frame, as on Spaces."""
+    """Return the header's text that gives a browser its cookie. Over HTTPS it also counts in a frame, as on Spaces."""
     rest = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"
     return f"{COOKIE}={secrets.token_urlsafe(16)}; Path=/; Max-Age=31536000; HttpOnly; {rest}"

@@ -40,7 +40,7 @@ TASKS: tuple[type[Request], ...] = (
 
 
 def request_of(record: Mapping[str, Any], pictures: Sequence[Image.Image] = ()) -> Request:
-    """The request behind a picture's record; `pictures` are those that it started from, if it did.
+    """Return the request behind a picture's record; `pictures` are those that it started from, if it did.
 
     ValueError where the record says too little, or the pictures are not all here.
     """

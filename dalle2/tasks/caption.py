@@ -44,7 +44,7 @@ class Caption:
         check_num(self.num)
 
     def find(self, model: Verbs) -> list[list[Found]]:
-        """The captions of each picture; ValueError for a checkpoint that has no words or no image encoder."""
+        """Return the captions of each picture; ValueError for a checkpoint that has no words or no image encoder."""
         if model.phrases is None:
             raise ValueError(
                 f"The checkpoint {model.checkpoint} has no phrases.json, the words to describe pictures by: describe "

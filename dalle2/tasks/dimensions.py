@@ -69,7 +69,7 @@ class Dimensions(Request):
 
 
 def _imagined(model: Verbs, settings: Settings | None, on_step: OnStep | None) -> torch.Tensor:
-    """What the prior draws for the empty prompt: the spread of all pictures that it knows."""
+    """Return what the prior draws for the empty prompt: the spread of all pictures that it knows."""
     model.require("text_to_image")
     firsts = range(0, IMAGINED, AT_ONCE)
     rows = []

@@ -76,7 +76,7 @@ class Enhance(Request):
 
 
 def check_side(side: int, own: int, most: int) -> int:
-    """The side; ValueError unless a picture of `own` pixels can be enlarged to it by a model that draws `most`."""
+    """Return the side; ValueError unless a picture of `own` pixels can be enlarged to it by a model drawing `most`."""
     if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= SIZES[-1]:
         raise ValueError(f"A picture is enlarged to a whole number of pixels up to {SIZES[-1]}, not {side!r}.")
     if own > most:

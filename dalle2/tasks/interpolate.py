@@ -85,7 +85,7 @@ class Interpolate(Request):
         return model.sign(self.name, drawn, [seed] * len(positions), settings, details)
 
     def _closed(self, rows: torch.Tensor) -> torch.Tensor:
-        """The rows, and in a loop the first one again after the last."""
+        """Return the rows, and in a loop the first one again after the last."""
         return torch.cat([rows, rows[:1]]) if self.loop else rows
 
     @classmethod

@@ -41,11 +41,11 @@ class Repaint(Request):
 
     @abstractmethod
     def canvas(self, side: int) -> Canvas:
-        """What the model paints on, at so many pixels a side."""
+        """Return what the model paints on, at so many pixels a side."""
 
     @abstractmethod
     def details(self) -> dict[str, Any]:
-        """What its record says beside the prompt."""
+        """Return what its record says beside the prompt."""
 
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None

@@ -90,7 +90,7 @@ class TextDiff(Request):
     def _moved(
         self, model: Verbs, way: Way, seed: int, settings: Settings, on_step: OnStep | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The embedding (n, dim) and the noise that the decoder starts from (n, ...), at each strength."""
+        """Return the embedding (n, dim) and the noise that the decoder starts from (n, ...), at each strength."""
         unguided, old = model.retracing(settings.guiding(1.0)), self.old or ""
         strengths = self._strengths(way)
         embedding = model.embed_image([self.picture])

@@ -76,19 +76,19 @@ class Lookup:
         return self._words(lambda language: language not in UNSPACED and language != "en")
 
     def exact(self, text: str) -> int | None:
-        """The concept of which the text is the English label, also in the plural."""
+        """Return the concept of which the text is the English label, also in the plural."""
         return next((self.labels[form] for form in _forms(bare(text)) if form in self.labels), None)
 
     def everyday(self, text: str) -> int | None:
-        """The concept that an everyday word stands for, although no label has it: see everyday.tsv."""
+        """Return the concept that an everyday word stands for, although no label has it: see everyday.tsv."""
         return next((self._everyday[form] for form in _forms(bare(text)) if form in self._everyday), None)
 
     def tagged(self, text: str) -> set[int]:
-        """The concepts of which the text is an English tag."""
+        """Return the concepts of which the text is an English tag."""
         return {number for form in _forms(bare(text)) for number in self.tags.get(form, ())}
 
     def emoji(self, text: str) -> tuple[list[int], str, str]:
-        """The concepts of the emoji characters, in order; the text without them; and the unknown ones.
+        """Return the concepts of the emoji characters, in order; the text without them; and the unknown ones.
 
         Skin tones and variation selectors make no difference. Of a joined sequence that is not known the first part
         counts.
@@ -115,13 +115,13 @@ class Lookup:
         return not text.isascii() or bool(_FOREIGN.match(text))
 
     def labelled(self, text: str) -> list[int]:
-        """The concepts of which the text is the label in another language than English, Chinese first."""
+        """Return the concepts of which the text is the label in another language than English, Chinese first."""
         words, wanted = self._unspaced if is_unspaced(text) else self._spaced, bare(text)
         found = self._plain_first(words.labels.get(wanted, ()))
         return sorted(found, key=lambda number: bare(self._entries[number].chinese) != wanted)
 
     def foreign(self, text: str) -> list[int]:
-        """The concepts that a text in another language than English names, the likeliest first."""
+        """Return the concepts that a text in another language than English names, the likeliest first."""
         if is_unspaced(text):
             # The noun stands last, behind what is said of it.
             colourless = CHINESE_COLOUR.sub("", text)
@@ -134,7 +134,7 @@ class Lookup:
         return self._of_words(wanted.split()) if self.is_foreign(text) else []
 
     def mended(self, text: str, known: Container[str]) -> str:
-        """The text with mistyped words put right; `known` are further words that are none."""
+        """Return the text with mistyped words put right; `known` are further words that are none."""
         words = [self._mended(word, known) for word in bare(text).split()]
         return " ".join(words)
 
@@ -222,7 +222,7 @@ def _code(text: str) -> str:
 
 
 def _forms(text: str) -> list[str]:
-    """The text, and what it may be the plural of."""
+    """Return the text, and what it may be the plural of."""
     found = [text]
     for ending, single in (("ies", "y"), ("es", ""), ("s", "")):
         if text.endswith(ending) and len(text) > len(ending) + 1:

@@ -115,7 +115,7 @@ class Vocabulary:
 
     @classmethod
     def read(cls, folder: Path) -> "Vocabulary | None":
-        """A checkpoint's own, None when it has none; ValueError when its files are damaged or of different makes."""
+        """Read a checkpoint's own, None when it has none; ValueError when its files are damaged or do not match."""
         if not (folder / WORDS).is_file():
             return None
         try:
@@ -150,7 +150,7 @@ class Vocabulary:
             vectors.chmod(words.stat().st_mode)  # it is written for the owner's eyes only
 
     def projected(self, vectors: np.ndarray) -> np.ndarray:
-        """What the encoder makes of texts (texts, the encoder's width) as (texts, width) of length one."""
+        """Return what the encoder makes of texts (texts, the encoder's width) as (texts, width) of length one."""
         return _unit(vectors @ self.directions)
 
     @cached_property
@@ -174,7 +174,7 @@ def _tags(entries: Iterable[Entry]) -> list[str]:
 
 
 def _embed_each(texts: Sequence[Sequence[str]], encoder: SentenceEncoder) -> tuple[np.ndarray, np.ndarray]:
-    """The vectors of all texts, and the numbers of the rows of `texts` that they belong to."""
+    """Return the vectors of all texts, and the numbers of the rows of `texts` that they belong to."""
     numbers = np.array([number for number, of in enumerate(texts) for _ in of], dtype=np.int16)
     return encoder.embed([text for of in texts for text in of]), numbers
 

@@ -109,7 +109,7 @@ class Wording:
         return found.group().lower().removesuffix("的") if found else ""
 
     def denied(self) -> tuple[str, str]:
-        """What is said not to be there, such as "without a hat", and the subject without it; "" where nothing is."""
+        """Return what is said to be absent, such as "without a hat", and the subject without it; "" for nothing."""
         found = _DENIAL.search(self.subject)
         if not found:
             return "", self.subject
@@ -117,32 +117,32 @@ class Wording:
         return _tidy(found.group()), _without_article(_LINK.sub("", rest))
 
     def plainer(self) -> list[str]:
-        """The subject without its colour, its qualities, or both, where it has any."""
+        """Return the subject without its colour, its qualities, or both, where it has any."""
         return [text for text in _plainer(self.subject) if text and text != self.subject]
 
     def readings(self) -> list[str]:
-        """What may be meant, the whole first: without its colour or quality, then without its surroundings likewise."""
+        """Return what may be meant, the whole first: then without colour or quality, then without surroundings."""
         head = self.head()
         found = [self.subject, *_plainer(self.subject), head, *_plainer(head)]
         return [text for text in dict.fromkeys(found) if re.search(r"\w", text)]
 
     def head(self) -> str:
-        """The thing alone, without what it does and where."""
+        """Return the thing alone, without what it does and where."""
         parts = (_without_article(_tidy(part)) for part in _SCENE.split(self.subject))
         return next(filter(None, parts), self.subject)
 
     def signified(self) -> str:
-        """ "love", of which it is "a classic symbol"; "" where it is none."""
+        """Return "love", of which it is "a classic symbol"; "" where it is none."""
         found = _SIGN.match(self.subject)
         return self.subject[found.end() :] if found else ""
 
     def things(self) -> list[str]:
-        """The things that an "and" joins; the subject alone where there is none."""
+        """Return the things that an "and" joins; the subject alone where there is none."""
         return [thing for part in _AND.split(self.subject) if (thing := _without_article(_tidy(part)))]
 
 
 def take_apart(prompt: str, styles: Iterable[str]) -> Wording:
-    """The prompt in parts; `styles` are those that the checkpoint knows."""
+    """Return the prompt in parts; `styles` are those that the checkpoint knows."""
     notes: list[Note] = []
     text, style = _take_style(prompt, tuple(styles))
     text, background = _take_background(text, notes)
@@ -180,7 +180,7 @@ def _take_style(text: str, styles: tuple[str, ...]) -> tuple[str, str]:
 
 @cache
 def _style_patterns(styles: tuple[str, ...]) -> list[tuple[re.Pattern, str]]:
-    """The longest names first; a style's own name needs no "style" beside it."""
+    """Return the longest names first; a style's own name needs no "style" beside it."""
     names = {
         name: style
         for style in styles
@@ -220,7 +220,7 @@ def _take_background(text: str, notes: list[Note]) -> tuple[str, str]:
 
 
 def _nearest_background(name: str) -> str:
-    """The known colour that is nearest to one that the web knows; "" for what is no colour."""
+    """Return the known colour that is nearest to one that the web knows; "" for what is no colour."""
     if (name := name.replace("gray", "grey")) in BACKGROUNDS:
         return name
     try:
@@ -252,7 +252,7 @@ def _take_medium(text: str, notes: list[Note]) -> str:
 
 
 def _plainer(text: str) -> list[str]:
-    """The text without its colour, without its qualities, without both."""
+    """Return the text without its colour, without its qualities, without both."""
     colourless = _tidy(COLOUR.sub("", text))
     unqualified = _without_article(_tidy(_QUALITY.sub("", text)))
     return [colourless, unqualified, _without_article(_tidy(COLOUR.sub("", unqualified)))]

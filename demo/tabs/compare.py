@@ -158,7 +158,7 @@ def _question(desk: Desk, question: str) -> gr.Radio:
 
 
 def asked(service: Service) -> dict[str, Both]:
-    """The questions in words; what is not photographs is asked for likeness to the real thing."""
+    """Return the questions in words; what is not photographs is asked for likeness to the real thing."""
     subject = service.model().subject
     if not subject:
         return ASKED
@@ -224,7 +224,7 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
 
 
 def _of_one(which: Both, drawing: Drawing, request: gr.Request | None) -> dict[str, Any]:
-    """The progress of one of the two, whose end is not yet the end."""
+    """Return the progress of one of the two, whose end is not yet the end."""
     state = progress(drawing, request)
     name = "working" if drawing.finished else state["state"]
     return state | {"state": name, "text": f"{which.for_visitor(request)}: {state['text']}"}
@@ -272,7 +272,7 @@ def _revealed(pair: Pair, thanks: str, request: gr.Request | None) -> tuple:
 
 def _standings(votes: Votes, service: Service, cache: str) -> Callable[..., tuple[str, str]]:
     def standings(request: gr.Request = None) -> tuple[str, Any]:
-        """The ranking of each question as an HTML table, and all votes as a CSV file."""
+        """Return the ranking of each question as an HTML table, and all votes as a CSV file."""
         try:
             # Gradio empties its cache in time.
             file = cache_bytes(votes.to_csv().encode(), "votes.csv", cache)
@@ -286,7 +286,7 @@ def _standings(votes: Votes, service: Service, cache: str) -> Callable[..., tupl
 
 
 def _tables(votes: Sequence[Vote], said: Mapping[str, Both], request: gr.Request | None) -> str:
-    """The ranking of each question, as HTML."""
+    """Return the ranking of each question, as HTML."""
 
     def cells(tag: str, texts: Sequence[str]) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts) + "</tr>"

@@ -118,7 +118,7 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
 
 
 def _caption(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
-    """The other way round, with the endpoint `/caption`."""
+    """Build the other way round, with the endpoint `/caption`."""
     say, first = desk.say, desk.service.checkpoints[0]
     with desk.task():
         with desk.asking():
@@ -162,7 +162,7 @@ def _caption(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
 
 
 def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:
-    """What one picture shows, from its record."""
+    """Return what one picture shows, from its record."""
     match record["task"]:
         case "steps":
             index = record["step"]

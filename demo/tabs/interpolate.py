@@ -110,7 +110,7 @@ def build(desk: Desk) -> None:
 
 
 def _films(frames: list[Image.Image], cache: str, noted: Files) -> tuple[gr.DownloadButton, gr.DownloadButton]:
-    """The two downloads, ready to be shown; Gradio deletes their files, which are `noted`, in time."""
+    """Return the two downloads, ready to be shown; Gradio deletes their files, which are `noted`, in time."""
     with tempfile.TemporaryDirectory() as folder:
         made = (
             film.write_gif(frames, Path(folder, "interpolation.gif")),

@@ -107,7 +107,6 @@ def build(desk: Desk) -> None:
         to picture. `settings` is "draft", "fast", "default", "best", or a table as in a record. Each PNG carries its
         record (prompt, seed, settings, checkpoint) in the text chunk "parameters".
         """
-
         order = Order(None if random_seed else seed, settings, checkpoint, count)
         yield from _answers(desk, lambda found: TextToImage([found]), order, prompt, literal, request, weights=weights)
 
@@ -202,7 +201,7 @@ def _answers(
 
 
 def _understood(desk: Desk, prompt: gr.Textbox, bench: Bench) -> None:
-    """What the prompt was taken for, below the progress; a click on what else may have been meant draws that."""
+    """Show what the prompt was taken for, below the progress; a click on what else may have been meant draws that."""
     line = Understood()
     bench.status.change(None, bench.status, line, js="now => ({...now.understanding, line: now.text})", **HERE)
     picked = line.pick(None, None, prompt, js="() => window.picked", **HERE)
@@ -230,7 +229,7 @@ def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any,
 
 
 def _prompt(desk: Desk) -> gr.Textbox:
-    """The prompt's box with a counter, and below it the checkpoint's styles to pick from."""
+    """Return the prompt's box with a counter, and below it the checkpoint's styles to pick from."""
     prompt = gr.Textbox(
         "",
         label=desk.say("Prompt", "描述"),

@@ -45,7 +45,7 @@ class Options(command.CommandOptions):
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """The options of a command line; exits with 2 and one sentence for one that cannot be."""
+    """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog=PROG, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="the pictures to measure")
     parser.add_argument("--prompts", metavar="SOURCE", help="their captions; default: those of the folder's manifest")

@@ -42,7 +42,7 @@ class CommandOptions:
 
 
 def _of_kind(name: str, kind: object, value: Any) -> object:
-    """The value as the field of this kind has it."""
+    """Return the value as the field of this kind has it."""
     kinds = get_args(kind) or (kind,)
     if get_origin(kind) is tuple and not isinstance(value, list | tuple):
         value = (value,)
@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parsed(parser: argparse.ArgumentParser, options: type[Options], argv: Sequence[str] | None) -> Options:
-    """The command line as the frozen options of a command."""
+    """Return the command line as the frozen options of a command."""
     return options(**vars(parser.parse_args(argv)))
 
 
@@ -125,24 +125,24 @@ def add_reporting(parser: argparse.ArgumentParser, suffixes: Sequence[str] = REP
 
 
 def chosen_device(name: str | None) -> str:
-    """The device of this name; without one cuda if there is one."""
+    """Return the device of this name; without one cuda if there is one."""
     import torch  # seconds, which --help need not wait for
 
     return name or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def whole(text: str) -> int:
-    """A number that is 0 or more."""
+    """Return a number that is 0 or more."""
     return _number(text, 0)
 
 
 def positive(text: str) -> int:
-    """A number that is 1 or more."""
+    """Return a number that is 1 or more."""
     return _number(text, 1)
 
 
 def guidance(text: str) -> str:
-    """A guidance scale, or two of them: kept as it is, for the command line of generation."""
+    """Return a guidance scale, or two of them: kept as it is, for the command line of generation."""
     try:
         values = [float(value) for value in text.split(",")]
     except ValueError:
@@ -153,7 +153,7 @@ def guidance(text: str) -> str:
 
 
 def device(text: str) -> str:
-    """A device that torch has here."""
+    """Return a device that torch has here."""
     import torch  # as above
 
     try:
@@ -180,7 +180,7 @@ def statistics_file(text: str) -> Path:
 
 
 def out_folder(text: str) -> Path:
-    """A folder to write into, there or not yet."""
+    """Return a folder to write into, there or not yet."""
     path = Path(text).expanduser()
     if path.exists() and not path.is_dir():
         raise Refused(f"{path} is a file: name a folder.")
@@ -223,7 +223,7 @@ def exit_code(
 
 
 def _ending(error: BaseException, resumes: bool) -> tuple[int, str]:
-    """The exit code of an error, and the sentence that tells it."""
+    """Return the exit code of an error, and the sentence that tells it."""
     if isinstance(error, KeyboardInterrupt):
         return 130, f"stopped{'; the same command resumes' if resumes else ''}."
     return 2, str(error)
@@ -249,7 +249,7 @@ def _writable(path: Path, ours: Callable[[Path], bool], other: str) -> Path:
 
 
 def _require_folder(folder: Path) -> None:
-    """That files can be written into the folder, or into one that is made there."""
+    """Check that files can be written into the folder, or into one that is made there."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not there.is_dir():
         raise Refused(f"{there} is a file, so there can be nothing in it: name another place.")

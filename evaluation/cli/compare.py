@@ -60,7 +60,7 @@ class Options(command.CommandOptions):
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """The options of a command line; exits with 2 and one sentence for one that cannot be."""
+    """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog=PROG, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("contestants", nargs="+", metavar="CONTESTANT", help='as emoji, "emoji --steps 10,4,2", FOLDER')
     parser.add_argument("--prompts", metavar="SOURCE", help=f"for what is drawn: {KINDS}")

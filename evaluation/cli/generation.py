@@ -53,7 +53,7 @@ class Options(command.CommandOptions):
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """The options of a command line; exits with 2 and one sentence for one that cannot be."""
+    """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog="python -m evaluation.generation", description=DESCRIPTION)
     command.add_prompts(parser)
     parser.add_argument("--per-prompt", type=int, default=1, metavar="K", help="pictures of each prompt; default 1")

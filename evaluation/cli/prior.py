@@ -55,7 +55,7 @@ class Options(command.CommandOptions):
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """The options of a command line; exits with 2 and one sentence for one that cannot be."""
+    """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog=PROG, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_prompts(parser)
     parser.add_argument("--seed", type=command.whole, default=0, help="of prompt 0; prompt i has SEED + i; default 0")

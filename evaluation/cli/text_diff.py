@@ -57,7 +57,7 @@ class Options(command.CommandOptions):
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """The options of a command line; exits with 2 and one sentence for one that cannot be."""
+    """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog=PROG, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", nargs="?", default="emoji", help="name, folder or hub id; default: emoji")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what dalle2.datasets.emoji built")

@@ -36,7 +36,7 @@ class Options(command.CommandOptions):
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
-    """The options of a command line; exits with 2 and one sentence for one that cannot be."""
+    """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog=PROG, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", nargs="?", default="emoji", help="a folder with a vocabulary; default: emoji")
     parser.add_argument("--part", choices=PARTS, default=PARTS[0], help="of the list; default: choose")

@@ -244,7 +244,7 @@ def speed_notes(contestants: Sequence[Measured]) -> list[str]:
 
 
 def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
-    """The points, those marked that no other beats in one of distance and score without losing in the other."""
+    """Return the points, those marked that no other beats in one of distance and score without losing in the other."""
 
     def beaten(point: Point) -> bool:
         return any(
@@ -258,7 +258,7 @@ def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
 
 
 def _difference(a: Measure, b: Measure | None, seed: int) -> Difference | None:
-    """a - b from values that belong together, or else from what both would be without the same groups; None if neither.
+    """Return a - b from values that belong together, else from both without the same groups; None if neither.
 
     What has no better way is no question.
     """

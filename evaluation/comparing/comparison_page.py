@@ -18,7 +18,7 @@ Place = Callable[[float], float]
 
 
 def to_html(comparison: Comparison) -> str:
-    """The page; nothing is fetched from elsewhere, and names and captions are escaped."""
+    """Return the page; nothing is fetched from elsewhere, and names and captions are escaped."""
     parts = [f'<p class="verdict">{escape(sentence)}</p>' for sentence in comparison.summary]
     for table in tables(comparison):
         best = _best(comparison) if table.key == "measures" else ()
@@ -39,7 +39,7 @@ def to_html(comparison: Comparison) -> str:
 
 
 def _best(comparison: Comparison) -> list[tuple[int, int]]:
-    """The cells of the table of measures that win by more than chance against all others of their row.
+    """Return the cells of the table of measures that win by more than chance against all others of their row.
 
     What is not tested has no winner.
     """

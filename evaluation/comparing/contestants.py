@@ -40,7 +40,7 @@ def open_contestant(name: str, out: Path, arguments: Sequence[str], with_prompts
 def open_contestants(
     ways: Mapping[str, str], out: Path, arguments: Sequence[str], with_prompts: bool, one_at_a_time: bool = False
 ) -> list[Contestant]:
-    """The contestants by name, drawn into `out` unless they are drawn folders; ValueError when one cannot be had.
+    """Open the contestants by name, drawn into `out` unless they are drawn folders; ValueError when one cannot be had.
 
     All are looked at before any is drawn. `arguments` go to generation for all: the prompts, where there are any,
     and the seed. Drawn anew, they take turns, or follow one another with `one_at_a_time`.

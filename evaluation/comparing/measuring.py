@@ -138,7 +138,7 @@ def likeness(a: Contestant, b: Contestant) -> Likeness:
 
 
 def scenes_of(contestants: Sequence[Measured], count: int = SCENES) -> tuple[Scene, ...]:
-    """The prompts whose CLIP scores lie farthest apart; none where nobody differs."""
+    """Return the prompts whose CLIP scores lie farthest apart; none where nobody differs."""
     columns = [measured.require(clip_score.SCORE).values for measured in contestants]
     scores = np.stack([values for values in columns if values is not None], axis=1)
     apart = np.ptp(scores, axis=1)
@@ -199,7 +199,7 @@ def _open(ways: Mapping[str, str], options: Options) -> list[Contestant]:
 
 
 def _ruler(options: Options) -> tuple[Ruler, list[str]]:
-    """What to measure with, and what must be said of it. Nothing is drawn before it is known to be there."""
+    """Return what to measure with, and what must be said of it. Nothing is drawn before it is known to be there."""
     told: list[str] = []
     device = command.chosen_device(options.device)
     clip = Clip(options.clip, device)
@@ -225,7 +225,7 @@ def _ruler(options: Options) -> tuple[Ruler, list[str]]:
 
 
 def _with_their_own(ruler: Ruler, manifest: Manifest) -> tuple[Ruler, list[str]]:
-    """The ruler with the real pictures that the prompts themselves name, if all of them are on this machine."""
+    """Return the ruler with the real pictures that the prompts themselves name, if all of them are on this machine."""
     if manifest.left_behind:
         return ruler, [f"{manifest.left_behind} Name real pictures with --reference for distances."]
     paths = list(dict.fromkeys(filter(None, (row.reference_path for row in manifest.rows))))
@@ -240,7 +240,7 @@ def _statistics(paths: Sequence[Path], ruler: Ruler) -> Statistics:
 
 
 def _swept(options: Options, ruler: Ruler) -> dict[str, dict[str, Contestant]]:
-    """The checkpoints among the contestants whose guidance is still open, drawn at every scale that is asked for."""
+    """Draw the checkpoints among the contestants whose guidance is still open at every scale that is asked for."""
     if not options.guidance_sweep:
         return {}
     if ruler.reference is None:
@@ -279,5 +279,5 @@ def _point(measured: Measured, of: str, key: str, guidance: str = "") -> Point:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, a repeated one numbered: anything may be compared with itself."""
+    """Return the names, a repeated one numbered: anything may be compared with itself."""
     return [name if (n := names[:i].count(name)) == 0 else f"{name} ({n + 1})" for i, name in enumerate(names)]

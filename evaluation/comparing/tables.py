@@ -43,7 +43,7 @@ def to_markdown(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """A row a measure, a difference, a likeness or a count of votes; `kind` says which."""
+    """Return a row a measure, a difference, a likeness or a count of votes; `kind` says which."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -52,7 +52,7 @@ def to_csv(comparison: Comparison) -> str:
 
 
 def interval_text(measure: Measure | None) -> str:
-    """The value, and its interval in brackets."""
+    """Return the value, and its interval in brackets."""
     if measure is None:
         return "–"
     bounds = "" if measure.interval is None else f" ({' … '.join(map(digits, measure.interval))})"

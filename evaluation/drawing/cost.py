@@ -57,7 +57,7 @@ class Stopwatch:
 
 
 def measures(cost: Cost | None, pictures: int, batch_size: int) -> list[Measure]:
-    """What is known of it, over the pictures that were timed, or all of them where older versions did not say."""
+    """Return what is known of it, over the pictures that were timed, or all where older versions did not say."""
     if cost is None:
         return []
     found = []
@@ -71,7 +71,7 @@ def measures(cost: Cost | None, pictures: int, batch_size: int) -> list[Measure]
 
 
 def read_cost(folder: Path) -> Cost | None:
-    """What drawing the folder took; None where nobody measured it from its beginning to its end."""
+    """Return what drawing the folder took; None where nobody measured it from its beginning to its end."""
     file = folder / COST
     try:
         return Cost.model_validate_json(file.read_bytes()) if file.is_file() else None
@@ -80,4 +80,5 @@ def read_cost(folder: Path) -> Cost | None:
 
 
 def write_cost(cost: Cost, folder: Path) -> None:
+    """Write what the drawing took into the folder of its pictures."""
     write_text(folder / COST, cost.model_dump_json() + "\n")

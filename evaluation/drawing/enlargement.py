@@ -17,7 +17,7 @@ MANY = 8  # pictures enlarged at a time
 
 
 def open_drawer(words: Sequence[str]) -> tuple[UnclipModel, Settings]:
-    """The model and settings that a contestant's words name: a checkpoint and options of generation's.
+    """Return the model and settings that a contestant's words name: a checkpoint and options of generation's.
 
     ValueError for options that cannot be read, and for a checkpoint that cannot be opened.
     """
@@ -40,7 +40,7 @@ def shrunk(pictures: Sequence[Image.Image], factor: int) -> torch.Tensor:
 def enlarged(
     model: UnclipModel, pictures: Sequence[Image.Image], seeds: Sequence[int], settings: Settings | None = None
 ) -> list[Image.Image]:
-    """The pictures, made small and enlarged by the model."""
+    """Return the pictures, made small and enlarged by the model."""
     return to_pictures(model.upsample(shrunk(pictures, model.upsampling), seeds, settings))
 
 

@@ -99,7 +99,7 @@ def draw(
 def describe(
     model: UnclipModel, prompts: PromptSet, out: Path, settings: Settings, seed: int, batch_size: int, compiled: bool
 ) -> Manifest:
-    """The manifest of the folder that `out` is to be.
+    """Return the manifest of the folder that `out` is to be.
 
     ValueError for prompts and seeds that no picture can have, and for a folder that was drawn otherwise.
     """
@@ -202,12 +202,12 @@ def _draw_missing(
 
 
 def _present(out: Path) -> set[str]:
-    """The pictures that are there and whole."""
+    """Return the pictures that are there and whole."""
     return {entry.name for entry in os.scandir(out) if is_whole(Path(entry.path))} if out.is_dir() else set()
 
 
 def _draw(model: UnclipModel, group: Sequence[Row], settings: Settings, size: int) -> tuple[list[Image.Image], int]:
-    """The pictures of a group, `size` at a time, and the size that the memory allowed."""
+    """Return the pictures of a group, `size` at a time, and the size that the memory allowed."""
     while True:
         try:
             return list(_parts(model, group, settings, size)), size
@@ -268,7 +268,7 @@ def generate_folder(options: Options) -> Manifest:
 
 
 def understood(prompts: PromptSet, model: UnclipModel) -> PromptSet:
-    """What the checkpoint is asked for these prompts; ValueError where it has no vocabulary."""
+    """Return what the checkpoint is asked for these prompts; ValueError where it has no vocabulary."""
     if model.interpreter is None:
         raise ValueError(f"The checkpoint {model.checkpoint} has no vocabulary: leave out --understand.")
     found = [model.understand(prompt.caption) for prompt in prompts.prompts]
@@ -299,7 +299,7 @@ def _take_turns(drawing: Iterator[None], again: Callable[[], None], lacking: int
 
 
 def _draw_again(model: UnclipModel, manifest: Manifest, settings: Settings, watch: Stopwatch) -> None:
-    """The first group once more, for its time alone."""
+    """Draw the first group once more, for its time alone."""
     start = watch.start()
     list(_parts(model, manifest.groups[0], settings, len(manifest.groups[0])))
     watch.stop(start, len(manifest.groups[0]))
@@ -319,7 +319,7 @@ def _cost(watch: Stopwatch, turns: str) -> Cost:
 
 
 def guidance_of(manifest: Manifest) -> str:
-    """What published tables state beside a number."""
+    """Return what published tables state beside a number."""
     stages = Settings.from_dict(manifest.settings).stages.items()
     scales = [f"{name} {stage.guidance_scale:g}" for name, stage in stages if isinstance(stage, GuidedSettings)]
     return f"{manifest.picture_size} pixels a side, guidance scale {', '.join(scales)}"

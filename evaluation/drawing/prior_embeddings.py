@@ -44,7 +44,7 @@ class Embedded:
 
 
 def open_priors(options: Options) -> Priors:
-    """The priors of the checkpoint that are asked for; ValueError for one that it does not have."""
+    """Return the priors of the checkpoint that are asked for; ValueError for one that it does not have."""
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = chosen_settings(options, model)
     if not model.priors:

@@ -23,7 +23,7 @@ Pair = tuple[Image.Image, Image.Image]  # what is drawn, the real one
 def redraw(
     files: Sequence[Path], mode: Mode, options: Options, device: str
 ) -> tuple[Iterator[Pair], dict[str, object]]:
-    """What the checkpoint makes of each real picture, beside it in the checkpoint's size, and by what it was made.
+    """Return what the checkpoint makes of each real picture, beside it in the checkpoint's size, and by what.
 
     Picture i has the seed `options.seed` + i. ValueError for a mode that the checkpoint cannot do.
     """

@@ -58,6 +58,6 @@ class Mover:
 
 
 def open_mover(options: Options) -> Mover:
-    """The checkpoint that the options name; ValueError where it cannot be opened."""
+    """Return the checkpoint that the options name; ValueError where it cannot be opened."""
     model, settings = open_drawer([options.checkpoint, "--device", str(options.device), "--dtype", options.dtype])
     return Mover(model, settings.rewording(options.steps), options.way)

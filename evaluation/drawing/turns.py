@@ -97,7 +97,7 @@ def draw_in_turns(arguments: dict[str, Sequence[str]]) -> None:
 
 
 def draw_one_by_one(arguments: dict[str, Sequence[str]]) -> None:
-    """The same, with one process at a time: less memory, and times that do not compare."""
+    """Do the same with one process at a time: less memory, and times that do not compare."""
     if len(arguments) > 1:  # so that none is drawn for days before another is found to be wrong
         for name, given in arguments.items():
             Process(name, given, run="").stop()
@@ -107,7 +107,7 @@ def draw_one_by_one(arguments: dict[str, Sequence[str]]) -> None:
 
 
 def take_turns(drawers: Sequence[Drawer], extra: float = EXTRA, clock: Callable[[], float] = time.monotonic) -> None:
-    """A first turn for warming up, then turns until nobody has a batch left, and `FEWEST` were timed.
+    """Take a first turn for warming up, then turns until nobody has a batch left, and `FEWEST` were timed.
 
     Who has nothing to draw from the beginning takes no part. Turns only for the sake of the times end after `extra`
     seconds. The order is turned round every time, since the one that comes after the other's batch may find the

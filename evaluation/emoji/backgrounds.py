@@ -16,7 +16,7 @@ ASKED = tuple(name for name in BACKGROUNDS if name != "white")
 
 
 def border_colour(picture: Image.Image) -> tuple[float, float, float]:
-    """The median of the border's pixels, each channel for itself, 0..255."""
+    """Return the median of the border's pixels, each channel for itself, 0..255."""
     pixels = np.asarray(picture.convert("RGB"))
     width = max(1, min(pixels.shape[:2]) // BORDER)
     inside = np.zeros(pixels.shape[:2], dtype=bool)
@@ -26,5 +26,5 @@ def border_colour(picture: Image.Image) -> tuple[float, float, float]:
 
 
 def nearest_name(colour: tuple[float, float, float], names: Mapping[str, tuple[int, int, int]] = BACKGROUNDS) -> str:
-    """The name of the colour that is nearest in RGB."""
+    """Return the name of the colour that is nearest in RGB."""
     return min(names, key=lambda name: sum((a - b) ** 2 for a, b in zip(names[name], colour, strict=True)))

@@ -40,7 +40,7 @@ class EmbeddedSet:
         return next(iter(self.drawn.values())).manifest.picture_size
 
     def pairs(self, what: str) -> list[Pair]:
-        """What the drawn pictures should show, in their order."""
+        """Return what the drawn pictures should show, in their order."""
         return [self.emoji.by_id[row.id] for row in self.drawn[what].manifest.rows]
 
     def features(self, what: str) -> np.ndarray:
@@ -63,15 +63,15 @@ class EmbeddedSet:
         return _unit(self.real_features(pairs))
 
     def places(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """The pairs' positions in the set."""
+        """Return the pairs' positions in the set."""
         return np.array([self._place[pair.id] for pair in pairs])
 
     def styles(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """The numbers of the pairs' styles."""
+        """Return the numbers of the pairs' styles."""
         return np.array([self.emoji.styles.index(pair.style) for pair in pairs])
 
     def concepts(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """The numbers of the pairs' concepts."""
+        """Return the numbers of the pairs' concepts."""
         number = {label: index for index, label in enumerate(self.emoji.labels)}
         return np.array([number[pair.label] for pair in pairs])
 

@@ -44,7 +44,7 @@ class Pair:
 
     @property
     def caption(self) -> str:
-        """ "LABEL, STYLE style"."""
+        """The prompt: "LABEL, STYLE style"."""
         return canonical_caption({"label": self.label, "style": self.style})
 
     @property
@@ -56,11 +56,11 @@ class Pair:
         return phrasing("zh").styled[0].format(x=self.words["zh"]["label"], s=style)
 
     def cut_out(self) -> Image.Image:
-        """The real picture with its transparency, RGBA."""
+        """Return the real picture with its transparency, RGBA."""
         return Image.open(io.BytesIO(self.png)).convert("RGBA")
 
     def picture(self, size: int, ground: tuple[int, int, int] = WHITE) -> Image.Image:
-        """The real picture over a plain ground, `size` pixels a side."""
+        """Return the real picture over a plain ground, `size` pixels a side."""
         return canonical(to_rgb(Image.open(io.BytesIO(self.png)), ground), size)
 
 
@@ -91,7 +91,7 @@ class EmojiSet:
 
 
 def read_emoji_set(folder: Path) -> EmojiSet:
-    """What `python -m dalle2.datasets.emoji --out folder` wrote; ValueError when that is not there."""
+    """Return what `python -m dalle2.datasets.emoji --out folder` wrote; ValueError when that is not there."""
     words: dict[str, Mapping[str, Mapping[str, Any]]] = {}
     splits = []
     for name in ("train", "test"):
@@ -111,7 +111,7 @@ def embed(pairs: Sequence[Pair], network: Network, size: int, workers: int | Non
 
 
 def training_subgroups(checkpoint: str) -> tuple[str, ...] | None:
-    """The subgroups that a checkpoint's recipe names; () for the whole set, None where no recipe is to be had.
+    """Return the subgroups that a checkpoint's recipe names; () for the whole set, None where no recipe is to be had.
 
     ValueError for a checkpoint that was trained on the test split.
     """
@@ -132,7 +132,7 @@ def training_subgroups(checkpoint: str) -> tuple[str, ...] | None:
 
 
 def _pairs(file: Path, words: dict[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Pair]:
-    """The pairs of a table. Their words go to `words` by concept and are shared: each style repeats them."""
+    """Yield the pairs of a table. Their words go to `words` by concept and are shared: each style repeats them."""
     try:
         table = pyarrow.parquet.read_table(file, columns=[*COLUMNS, "captions", "image"])
         rows = table.select([*COLUMNS, "image"]).to_pylist()

@@ -27,7 +27,7 @@ class Nearest:
 
 
 def nearest(pictures: np.ndarray, training: np.ndarray, count: int = 3) -> Nearest:
-    """Unit vectors (n, d) and (m, d); ValueError with fewer than `count` training pictures."""
+    """Return unit vectors (n, d) and (m, d); ValueError with fewer than `count` training pictures."""
     if len(training) < count:
         raise ValueError(f"There are only {len(training)} training pictures to compare with, not {count}.")
     indices, cosines = [], []
@@ -40,7 +40,7 @@ def nearest(pictures: np.ndarray, training: np.ndarray, count: int = 3) -> Neare
 
 
 def strict_threshold(real: np.ndarray, training: np.ndarray) -> float:
-    """The cosine that one in a thousand of real pictures (n, d) and training pictures (m, d) exceeds.
+    """Return the cosine that one in a thousand of real pictures (n, d) and training pictures (m, d) exceeds.
 
     No picture is on both sides and so no pair is compared with itself.
     """
@@ -48,5 +48,5 @@ def strict_threshold(real: np.ndarray, training: np.ndarray) -> float:
 
 
 def nearest_threshold(real: Nearest) -> float:
-    """The cosine to the nearest training picture that one in a hundred real, untrained pictures exceeds."""
+    """Return the cosine to the nearest training picture that one in a hundred real, untrained pictures exceeds."""
     return float(np.quantile(real.first, NEAREST))

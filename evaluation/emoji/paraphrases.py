@@ -31,7 +31,7 @@ def read_paraphrases(pairs: Iterable[Pair], file: Path = PARAPHRASES) -> dict[st
 
 
 def known_as(text: str, pair: Pair) -> str:
-    """The label or tag of the pair's concept that the text is, or its English label inside of the text; "" if none."""
+    """Return the label or tag of the pair's concept that the text is, or its English label inside it; "" if none."""
     said = _bare(text)
     for words in pair.words.values():
         for known in (words["label"], *words["tags"]):

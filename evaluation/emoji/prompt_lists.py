@@ -73,19 +73,19 @@ def assign(
 
 
 def asked(prompts: Mapping[str, str], interpreter: Interpreter | None) -> dict[str, str]:
-    """What the checkpoint is asked for each prompt, by its id; the very words where it does not understand them."""
+    """Return what the checkpoint is asked for each prompt, by its id; the very words where it has no vocabulary."""
     if interpreter is None:
         raise ValueError("The checkpoint has no vocabulary, so there is nothing to understand prompts with.")
     return {id: interpreter.understand(prompt).asked or prompt for id, prompt in prompts.items()}
 
 
 def colours(trained: Sequence[Pair]) -> Mapping[str, str]:
-    """The background that each pair is asked on, by its id: all colours in turn."""
+    """Return the background that each pair is asked on, by its id: all colours in turn."""
     return {pair.id: ASKED[index % len(ASKED)] for index, pair in enumerate(trained)}
 
 
 def words(what: str, emoji: EmojiSet, trained: Sequence[Pair]) -> dict[str, str]:
-    """The prompts of a list, by their ids, as they are said."""
+    """Return the prompts of a list, by their ids, as they are said."""
     match what:
         case "seen":
             return {pair.id: pair.caption for pair in trained}

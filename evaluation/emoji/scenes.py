@@ -38,11 +38,11 @@ class Asked:
 
     @property
     def caption(self) -> str:
-        """ "two cats, STYLE style" or "a cat left of a dog, STYLE style"."""
+        """The prompt: "two cats, STYLE style" or "a cat left of a dog, STYLE style"."""
         return canonical_scene(self._scene(self.answer, random.Random(0)), [_record(thing) for thing in self.things])
 
     def picture(self, way: str, size: int, draw: random.Random) -> Image.Image:
-        """The real drawings put together in this way, which is not the asked one alone, over white."""
+        """Return the real drawings put together in this way, which is not the asked one alone, over white."""
         things = torch.stack([_rgba(thing, size) for thing in self.things])
         rgba = things[0] if way == "1" else paint(self._scene(way, draw), things)
         return images.to_pictures(composite(rgba[None], torch.tensor([WHITE])))[0]
@@ -71,7 +71,7 @@ def ways(asked: Asked, size: int) -> list[Image.Image]:
 
 
 def seen(picture: np.ndarray, pictures: np.ndarray, names: Sequence[str]) -> str:
-    """The way whose `pictures`, as `ways` has them (ways * LAYOUTS, dim), are nearest to the picture (dim,)."""
+    """Return the way whose `pictures`, as `ways` has them (ways * LAYOUTS, dim), are nearest to the picture (dim,)."""
     return names[int((pictures @ picture).argmax()) // LAYOUTS]
 
 
@@ -93,6 +93,6 @@ def _record(pair: Pair) -> dict[str, object]:
 
 
 def _rgba(pair: Pair, size: int) -> torch.Tensor:
-    """The real picture, uint8 (4, size, size), straight alpha."""
+    """Return the real picture, uint8 (4, size, size), straight alpha."""
     picture = pair.cut_out().resize((size, size), Image.Resampling.BOX)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)

@@ -31,7 +31,7 @@ NEIGHBOURS = 3
 
 
 def score(options: Options) -> Scorecard:
-    """The scorecard of a checkpoint; ValueError says what is wrong or missing."""
+    """Return the scorecard of a checkpoint; ValueError says what is wrong or missing."""
     device = command.chosen_device(options.device)
     options = replace(options, device=device)
     if options.num < LEAST:
@@ -74,7 +74,7 @@ def score(options: Options) -> Scorecard:
 
 
 def _checkpoint(contestant: str) -> str:
-    """What the contestant's words begin with; ValueError for a folder that was drawn before."""
+    """Return what the contestant's words begin with; ValueError for a folder that was drawn before."""
     words = shlex.split(contestant)
     if not words:
         raise ValueError("A contestant is a checkpoint, or a checkpoint with settings, not nothing.")
@@ -84,12 +84,12 @@ def _checkpoint(contestant: str) -> str:
 
 
 def _interpreter(checkpoint: str, emoji: EmojiSet) -> Interpreter | None:
-    """What the checkpoint understands prompts with; None where it has no vocabulary."""
+    """Return what the checkpoint understands prompts with; None where it has no vocabulary."""
     return Interpreter.of(checkpoint_folder(checkpoint), emoji.styles)
 
 
 def _trained(checkpoint: str, emoji: EmojiSet) -> tuple[tuple[Pair, ...], list[str]]:
-    """The pairs that the checkpoint's recipe says it was trained on, and what must be said of them."""
+    """Return the pairs that the checkpoint's recipe says it was trained on, and what must be said of them."""
     subgroups = training_subgroups(checkpoint)
     if subgroups is None:
         return emoji.train, ["The checkpoint has no recipe: it is taken as trained on the whole training split."]
@@ -110,7 +110,7 @@ def _draw_all(
     trained: Sequence[Pair],
     interpreter: Interpreter | None,
 ) -> tuple[dict[str, Contestant], list[Contestant]]:
-    """What the parts look at, by its name; and the single pictures that are timed, the draft's among them."""
+    """Return what the parts look at, by its name; and the single pictures that are timed, the draft's among them."""
     needed = [what for what in MEANINGS if any(what in NEEDS[part] for part in parts)]
     # The draft is only timed, beside the contestant's own single pictures.
     drawn = {what: _draw([name], what, options, emoji, trained, interpreter)[0] for what in needed if what != "single"}
@@ -134,7 +134,7 @@ def _draw(
 
 
 def _facts(name: str, drawn: Mapping[str, Contestant]) -> dict[str, object]:
-    """What decides the pictures."""
+    """Return what decides the pictures."""
     facts: dict[str, object] = {"contestant": name}
     if drawn:
         manifest = next(iter(drawn.values())).manifest

@@ -48,7 +48,7 @@ def recognised(data: EmbeddedSet) -> list[Score]:
 
 
 def style_and_concept(data: EmbeddedSet) -> list[Score]:
-    """The right style of all, by the way that is right more often on real pictures; the right concept of all."""
+    """Return the right style of all, by the way that is right more often on real pictures; the right concept of all."""
     test = data.emoji.test
     answers = _styles(data, data.real(test), test)
     right = {way: styles == data.styles(test) for way, styles in answers.items()}
@@ -155,7 +155,7 @@ def paraphrased(data: EmbeddedSet) -> list[Score]:
 
 
 def understood(data: EmbeddedSet) -> list[Score]:
-    """The same two after understanding: of what it is asked, its R@1; what is not understood counts as wrong."""
+    """Return the same two after understanding: of what it is asked, its R@1; what is not understood counts as wrong."""
     what, told = f"paraphrases{UNDERSTOOD}", "; {} of {} are not understood, and count as wrong"
     drawn, real, missed = _understood(data, what)
     how = HOW_PARAPHRASES + told.format(missed, len(drawn))
@@ -294,7 +294,7 @@ NEEDS = {
 
 
 def _styles(data: EmbeddedSet, pictures: np.ndarray, pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
-    """The style of each picture, by both ways."""
+    """Return the style of each picture, by both ways."""
     captions = data.caption_table[data.concepts(pairs)]
     training = data.real(data.trained)
     return {
@@ -304,7 +304,7 @@ def _styles(data: EmbeddedSet, pictures: np.ndarray, pairs: Sequence[Pair]) -> d
 
 
 def _plain(score: Score, how: str) -> Score:
-    """The score of a number of which neither more nor less is better."""
+    """Return the score of a number of which neither more nor less is better."""
     drawn = dataclasses.replace(score.drawn, better="")
     real = score.real and dataclasses.replace(score.real, better="")
     return Score(drawn, real, None, score.unit, how)

@@ -66,7 +66,7 @@ class Scorecard:
         return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_markdown(self) -> str:
-        """The table, how each number was taken, notes and provenance: ready for a model card."""
+        """Return the table, how each number was taken, notes and provenance: ready for a model card."""
         lines = [f"## Scorecard of {self.contestant}", "", *markdown_table(COLUMNS, [s.row() for s in self.scores]), ""]
         lines += ["95% intervals in brackets (bootstrap over pictures; jackknife for distances).", ""]
         ways: dict[str, list[str]] = {}
@@ -102,7 +102,7 @@ def of_values(
     unit: Unit = "%",
     how: str = "",
 ) -> Score:
-    """The mean of a value a picture, higher being better; `real` are of the same captions in the same order.
+    """Return the mean of a value a picture, higher being better; `real` are of the same captions in the same order.
 
     ValueError for no values.
     """
@@ -123,7 +123,7 @@ def ratio(key: str, label: str, drawn: np.ndarray, other: np.ndarray, seed: int 
 
 
 def written(measure: Measure | None, unit: Unit) -> str:
-    """The value with its unit, and its interval in brackets; a dash for none."""
+    """Return the value with its unit, and its interval in brackets; a dash for none."""
     if measure is None:
         return "–"
     text = _number(measure.value, unit) + (f" {unit}" if unit else "")
@@ -141,7 +141,7 @@ def _number(value: float, unit: Unit) -> str:
 
 
 def _one_line(fact: object) -> str:
-    """A value, or a table in a row: a model card has no room for a line a setting."""
+    """Return a value, or a table in a row: a model card has no room for a line a setting."""
     return ", ".join(f"{name} {value}" for name, value in flat(fact)) if isinstance(fact, Mapping) else str(fact)
 
 

@@ -184,7 +184,7 @@ def _judge(emoji: EmojiSet, pairs: Sequence[Pair], clip: Clip, size: int, option
 
 
 def _embed(pairs: Sequence[Pair], clip: Clip, size: int, options: Options) -> np.ndarray:
-    """The pairs' real pictures -> (n, dim), of length 1."""
+    """Return the pairs' real pictures -> (n, dim), of length 1."""
     rows = embed(pairs, ClipFeatures(clip.source, str(options.device)), size, options.workers)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 

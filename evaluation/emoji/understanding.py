@@ -51,7 +51,7 @@ class Answered:
 
 
 def read_list(part: str, file: Path = LIST) -> list[Asked]:
-    """The prompts of a part."""
+    """Return the prompts of a part."""
     with file.open(encoding="utf-8", newline="") as lines:
         rows = csv.DictReader((line for line in lines if line[0] != "#"), delimiter="\t", quoting=csv.QUOTE_NONE)
         return [
@@ -60,7 +60,7 @@ def read_list(part: str, file: Path = LIST) -> list[Asked]:
 
 
 def answer(interpreter: Interpreter, asked: Sequence[Asked]) -> Answered:
-    """What becomes of the prompts."""
+    """Return what becomes of the prompts."""
     right = another = offered = offered_right = pretended = 0
     faults = []
     for one in asked:

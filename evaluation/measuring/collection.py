@@ -46,7 +46,7 @@ class Collection:
         return {name: value for name, value in first.items() if all(facts.get(name) == value for facts in others)}
 
     def own(self, part: Part) -> list[tuple[str, str]]:
-        """The facts of a part that not all share."""
+        """Return the facts of a part that not all share."""
         return [fact for fact in flat(part.report.provenance) if fact[0] not in self.shared]
 
     def to_json(self) -> str:
@@ -83,14 +83,14 @@ class Collection:
 
 
 def collect(options: Options) -> Collection:
-    """The parts that the options name; ValueError for one that cannot be collected."""
+    """Return the parts that the options name; ValueError for one that cannot be collected."""
     files = [file for part in options.parts for file in (part, part / MANIFEST, part / COST)]
     command.keep(options.report, files)
     return Collection(options.title, options.words, tuple(read_part(path) for path in options.parts))
 
 
 def read_part(path: Path) -> Part:
-    """A report's .json, or a drawn folder; ValueError for anything else."""
+    """Return a report's .json, or a drawn folder; ValueError for anything else."""
     manifest = read_manifest(path)
     if manifest is None:
         if path.is_dir():

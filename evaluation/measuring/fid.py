@@ -55,7 +55,7 @@ class Pass:
 
 
 def measure_folders(options: Options, unsaved: list[OSError] | None = None) -> Report:
-    """The distances of a folder to a reference: see `evaluation.fid.run`."""
+    """Return the distances of a folder to a reference: see `evaluation.fid.run`."""
     if options.reference is None:
         raise ValueError("Name a --reference to measure against.")
     plan = _plan(options)
@@ -74,7 +74,7 @@ def save_statistics(options: Options) -> list[str]:
 
 
 def _plan(options: Options) -> Plan:
-    """What the protocol fixes, and what is known to be wrong before anything is read."""
+    """Return what the protocol fixes, and what is known to be wrong before anything is read."""
     if options.reference is None and options.save_stats is None:
         raise ValueError("Name a --reference to measure against, or a file for --save-stats.")
     if options.reference is None and options.report:
@@ -154,7 +154,7 @@ def _statistics(paths: Sequence[Path], network: Network, plan: Plan) -> Statisti
 
 
 def _stats_file(plan: Plan, resize: str, path: Path) -> Path:
-    """The file to save to, with the resizing in its name where there are several."""
+    """Return the file to save to, with the resizing in its name where there are several."""
     return path if len(plan.resizes) == 1 else path.with_name(f"{path.stem}-{resize}{path.suffix}")
 
 
@@ -184,7 +184,7 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
 
 
 def _beside(protocol: Protocol, pictures: int, known_settings: bool) -> list[str]:
-    """The published figures as sentences, and what keeps ours from standing beside them."""
+    """Return the published figures as sentences, and what keeps ours from standing beside them."""
     told = []
     if pictures != protocol.pictures:
         told.append(

@@ -84,7 +84,7 @@ def _measures(rows: Mapping[str, np.ndarray], true: np.ndarray, seed: int) -> It
 
 
 def _times(watches: Mapping[str, Stopwatch]) -> Iterator[Measure]:
-    """The medians of whole batches, told of a prompt."""
+    """Yield the medians of whole batches, told of a prompt."""
     for kind, watch in watches.items():
         values = [1000 * seconds for seconds in watch.seconds]
         details = {"batch": watch.size, "timed batches": len(values)}
@@ -102,7 +102,7 @@ def _better(kind: str) -> Better:
 
 
 def _name(key: str, label: str, kind: str) -> tuple[str, str]:
-    """The key and the label of a measure of a kind of prior."""
+    """Return the key and the label of a measure of a kind of prior."""
     return f"{key}_{kind}", f"{label} ({LABELS.get(kind, kind)})"
 
 

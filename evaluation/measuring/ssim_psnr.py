@@ -71,7 +71,7 @@ def measure_pairs(options: Options) -> Report:
 
 
 def pair_by_name(images: Found, reference: Found) -> list[tuple[Path, Path]]:
-    """The files of both folders whose names are the same but for their endings; ValueError when one has no partner."""
+    """Pair the files of both folders whose names differ in their endings only; ValueError when one has no partner."""
     left, right = (_by_name(found) for found in (images, reference))
     for named, others, folder in ((left, right, reference.folder), (right, left, images.folder)):
         if alone := sorted(set(named) - set(others)):
@@ -83,7 +83,7 @@ def pair_by_name(images: Found, reference: Found) -> list[tuple[Path, Path]]:
 
 
 def _by_name(found: Found) -> dict[str, Path]:
-    """The pictures by their paths without endings, accents written one way: a Mac writes them another."""
+    """Return the pictures by their paths without endings, accents written one way: a Mac writes them another."""
     named: dict[str, Path] = {}
     for path in found.pictures:
         name = unicodedata.normalize("NFC", path.relative_to(found.folder).with_suffix("").as_posix())
@@ -157,7 +157,7 @@ def _mean(key: str, label: str, side: str, values: list[float], better: Better, 
 
 
 def _flat(picture: Image.Image) -> Image.Image:
-    """The mean colour of the picture, in its size."""
+    """Return the mean colour of the picture, in its size."""
     mean = np.asarray(picture, dtype=np.float64).mean((0, 1)).round().astype(int)
     return Image.new("RGB", picture.size, tuple(int(level) for level in mean))
 
@@ -176,7 +176,7 @@ def _same_prompts(images: Path, reference: Path, facts: dict[str, object]) -> li
 
 
 def _noted(pairs: Iterator[Pair], files: Sequence[Path], sizes: list[tuple[int, int]]) -> Iterator[Pair]:
-    """The pairs, their sizes noted; ValueError names one of two sizes."""
+    """Yield the pairs, their sizes noted; ValueError names one of two sizes."""
     for file, (picture, real) in zip(files, pairs, strict=True):
         if picture.size != real.size:
             mine, other = ("×".join(map(str, one.size)) for one in (real, picture))
@@ -195,7 +195,7 @@ def _too_small(files: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> list[
 
 
 def _size(sizes: Sequence[tuple[int, int]]) -> str:
-    """ "256×256", or the smallest and the largest where they differ."""
+    """Return "256×256", or the smallest and the largest where they differ."""
     ends = {min(sizes, key=math.prod), max(sizes, key=math.prod)}
     return " to ".join(f"{width}×{height}" for width, height in sorted(ends, key=math.prod))
 

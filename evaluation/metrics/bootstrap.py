@@ -30,14 +30,14 @@ class Difference:
 
 
 def mean_interval(values: Values, seed: int = 0) -> tuple[float, float]:
-    """The percentile bootstrap interval of the mean; ValueError below two finite values."""
+    """Return the percentile bootstrap interval of the mean; ValueError below two finite values."""
     means = np.concatenate(list(_resampled_means(_checked(values), seed)))
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
 
 
 def median_interval(values: Values, seed: int = 0) -> tuple[float, float] | None:
-    """The percentile bootstrap interval of the median; None below `FEWEST` values, which have no interval of 95%."""
+    """Return the percentile bootstrap interval of the median; None below `FEWEST` values, which have none of 95%."""
     if len(values) < FEWEST:
         return None
     low, high = np.quantile(_resampled_medians(_checked(values), seed), (0.025, 0.975))
@@ -45,7 +45,7 @@ def median_interval(values: Values, seed: int = 0) -> tuple[float, float] | None
 
 
 def paired_medians(a: Values, b: Values, seed: int = 0) -> Difference | None:
-    """a - b as the median over pairs, of values such as times, of which a few may be far off.
+    """Return a - b as the median over pairs, of values such as times, of which a few may be far off.
 
     The interval is the bootstrap's, the p-value that of Wilcoxon's signed ranks. None below `FEWEST` pairs: a
     difference in the same direction in all of them would still be chance. ValueError for unequal lengths.
@@ -62,7 +62,7 @@ def paired_medians(a: Values, b: Values, seed: int = 0) -> Difference | None:
 
 
 def paired_bootstrap(a: Values, b: Values, seed: int = 0) -> Difference:
-    """a - b of values that belong together by position; ValueError for unequal lengths or fewer than two pairs.
+    """Return a - b of values that belong together by position; ValueError for unequal lengths or fewer than two pairs.
 
     The interval is the bootstrap's. The p-value is the share of random exchanges of a and b within the pairs that
     give a mean as far from zero, never below 1 / (RESAMPLES + 1): unlike the bootstrap's own it holds for few pairs.
@@ -84,7 +84,7 @@ def paired_bootstrap(a: Values, b: Values, seed: int = 0) -> Difference:
 
 
 def ratio_interval(a: Values, b: Values, seed: int = 0) -> tuple[float, float] | None:
-    """The percentile bootstrap interval of mean(a) / mean(b), of values that belong together by position.
+    """Return the percentile bootstrap interval of mean(a) / mean(b), of values that belong together by position.
 
     None where b's mean can come out as zero, so that there is no upper end. ValueError as in `paired_bootstrap`.
     """
@@ -98,7 +98,7 @@ def ratio_interval(a: Values, b: Values, seed: int = 0) -> tuple[float, float] |
 
 
 def jackknife(value: float, left_out: Values) -> tuple[float, tuple[float, float], float]:
-    """Standard error, interval and p-value of `value` from its `left_out` versions, each without one group.
+    """Return standard error, interval and p-value of `value` from its `left_out` versions, each without one group.
 
     For statistics that are no mean over pictures, as a Fréchet distance or the difference of two: the groups
     must be of (about) equal size. Student's t with one degree of freedom fewer than groups.
@@ -113,7 +113,7 @@ def jackknife(value: float, left_out: Values) -> tuple[float, tuple[float, float
 
 
 def sign_test(wins: int, losses: int) -> tuple[float, tuple[float, float], float]:
-    """The share of wins, its Wilson interval and the exact p-value of an even contest; ties are left out before."""
+    """Return the share of wins, its Wilson interval and the exact p-value of an even contest; ties are left out."""
     if wins + losses == 0:
         return 0.5, (0.0, 1.0), 1.0
     test = binomtest(wins, wins + losses)
@@ -132,18 +132,18 @@ def holm(p_values: Values) -> list[float]:
 
 
 def _resampled_means(values: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """The means of RESAMPLES samples with replacement."""
+    """Yield the means of RESAMPLES samples with replacement."""
     for drawn in _draws(len(values), len(values), seed):
         yield values[drawn].mean(axis=1)
 
 
 def _resampled_medians(values: np.ndarray, seed: int) -> np.ndarray:
-    """The medians of RESAMPLES samples with replacement."""
+    """Return the medians of RESAMPLES samples with replacement."""
     return np.concatenate([np.median(values[drawn], axis=1) for drawn in _draws(len(values), len(values), seed)])
 
 
 def _exchanged_means(pairs: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """The means of RESAMPLES versions of the differences, each with random signs."""
+    """Yield the means of RESAMPLES versions of the differences, each with random signs."""
     for drawn in _draws(2, len(pairs), seed):
         yield (2 * drawn - 1) @ pairs / len(pairs)
 

@@ -76,7 +76,7 @@ def score(
 
 
 def measures_of(scores: Scores, seed: int = 0) -> list[Measure]:
-    """The scores as a report has them."""
+    """Return the scores as a report has them."""
     n = len(scores.cosine)
     found = [
         _mean(COSINE, "CLIP cosine", scores.cosine, "higher", seed),
@@ -101,7 +101,7 @@ def measures_of(scores: Scores, seed: int = 0) -> list[Measure]:
 
 
 def warnings_of(scores: Scores, clip: Clip, checkpoint: str | None) -> list[str]:
-    """What a reader of the scores must know; `checkpoint` is the one that drew the pictures, if known."""
+    """Return what a reader of the scores must know; `checkpoint` is the one that drew the pictures, if known."""
     told = []
     if clip.source in JUDGES:
         told.append(

@@ -53,7 +53,7 @@ def measure(
 def warnings_of(
     pictures: Statistics, reference: Statistics, network: Network, measures: Sequence[Measure] = ()
 ) -> list[str]:
-    """What a reader of these numbers must know."""
+    """Return what a reader of these numbers must know."""
     n, m = pictures.moments.n, reference.moments.n
     told = list(network.caveats)
     if min(n, m) < FEW:
@@ -75,7 +75,7 @@ def warnings_of(
 def _frechet(
     pictures: Statistics, reference: Statistics, network: Network, details: Mapping, groups: int, seed: int
 ) -> Measure:
-    """The distance, its interval, and what it would be without each group of pictures, for paired tests.
+    """Return the distance, its interval, and what it would be without each group of pictures, for paired tests.
 
     The interval is a jackknife's, from leaving out a group of pictures, then of references, in turn; errors of both add
     up. A bootstrap would draw pictures twice, which a Fréchet distance takes for a narrower set.
@@ -88,7 +88,7 @@ def _frechet(
 
 
 def _without_groups(side: Statistics, other: Moments, groups: int, seed: int) -> np.ndarray | None:
-    """The distance without each of `groups` groups of this side's pictures; None for fewer than two groups."""
+    """Return the distance without each of `groups` groups of this side's pictures; None for fewer than two groups."""
     groups = min(groups, side.moments.n // 2)
     if side.features is None or groups < 2:
         return None
@@ -155,5 +155,5 @@ def _fidelity_and_diversity(
 
 
 def _name(key: str, label: str, network: Network) -> tuple[str, str]:
-    """The key and the label of a measure that every network has."""
+    """Return the key and the label of a measure that every network has."""
     return f"{network.naming.prefix}{key}", f"{label}{network.naming.mark}"

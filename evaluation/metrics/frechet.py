@@ -50,7 +50,7 @@ class Moments:
         return Moments(n, mean, scatter=self._scatter + other._scatter + between)
 
     def without(self, other: "Moments") -> "Moments":
-        """The inverse of `merge`: of those pictures that are not in `other`."""
+        """Return the inverse of `merge`: of those pictures that are not in `other`."""
         n = self.n - other.n
         mean = (self.mean * self.n - other.mean * other.n) / n
         shift = other.mean - mean
@@ -107,7 +107,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def leave_groups_out(features: np.ndarray, groups: int, seed: int = 0) -> Iterator[Moments]:
-    """The moments without each of `groups` random, equal parts of the rows: what a jackknife is made of."""
+    """Yield the moments without each of `groups` random, equal parts of the rows: what a jackknife is made of."""
     parts = np.array_split(np.random.default_rng(seed).permutation(len(features)), groups)
     if len(features) <= features.shape[1]:
         yield from (Moments.of(np.delete(features, part, axis=0)) for part in parts)
@@ -117,7 +117,7 @@ def leave_groups_out(features: np.ndarray, groups: int, seed: int = 0) -> Iterat
 
 
 def _overlap(a: Moments, b: Moments) -> torch.Tensor:
-    """The trace of (S_a S_b)^(1/2): the sum of the singular values of F_a F_bᵀ, F being the factors."""
+    """Return the trace of (S_a S_b)^(1/2): the sum of the singular values of F_a F_bᵀ, F being the factors."""
     if a.rows is not None and b.rows is not None:
         return torch.linalg.svdvals(a.factor @ b.factor.T).sum()
     if a.rows is not None:
@@ -131,7 +131,7 @@ def _products(rows: torch.Tensor) -> torch.Tensor:
 
 
 def doubles(array: np.ndarray) -> torch.Tensor:
-    """The numbers as a float64 tensor; ValueError unless they are finite."""
+    """Return the numbers as a float64 tensor; ValueError unless they are finite."""
     values = torch.from_numpy(np.asarray(array, dtype=np.float64))
     if not values.isfinite().all():
         raise ValueError("Some features are not finite numbers: the network's weights or a picture are damaged.")

@@ -61,7 +61,7 @@ class Lpips:
 
 
 def _backbone(plan: list, state: dict[str, torch.Tensor], weights: Path) -> torch.nn.ModuleList:
-    """The plan as slices, each ending where features are compared, with torchvision's names counted off."""
+    """Return the plan as slices, each ending where features are compared, with torchvision's names counted off."""
     slices, layers, names, number = torch.nn.ModuleList(), [], [], 0
     for step in plan:
         if step == "tap":

@@ -36,18 +36,18 @@ def found_caption(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, seed
 
 
 def style_by_caption(pictures: np.ndarray, captions: np.ndarray) -> np.ndarray:
-    """The style (n,) whose caption fits best; `captions` (n, styles, d) are of each picture's label in all styles."""
+    """Return the style (n,) whose caption fits best; `captions` (n, styles, d) have each label in all styles."""
     return np.einsum("nsd,nd->ns", captions, pictures).argmax(1)
 
 
 def style_by_mean(pictures: np.ndarray, training: np.ndarray, styles: np.ndarray) -> np.ndarray:
-    """The style (n,) whose real training pictures (m, d), of `styles` (m,), have the nearest mean direction."""
+    """Return the style (n,) whose real training pictures (m, d), of `styles` (m,), have the nearest mean direction."""
     means = np.stack([training[styles == style].mean(0) for style in range(styles.max() + 1)])
     return (pictures @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T).argmax(1)
 
 
 def concept(pictures: np.ndarray, table: np.ndarray, styles: np.ndarray) -> np.ndarray:
-    """The concept (n,) whose caption fits best, of all concepts in the picture's own style (n,).
+    """Return the concept (n,) whose caption fits best, of all concepts in the picture's own style (n,).
 
     `table` (concepts, styles, d) are all captions.
     """
@@ -55,5 +55,5 @@ def concept(pictures: np.ndarray, table: np.ndarray, styles: np.ndarray) -> np.n
 
 
 def better(answers: Mapping[str, np.ndarray]) -> str:
-    """The way of answering that is right more often; the first of equals."""
+    """Return the way of answering that is right more often; the first of equals."""
     return max(answers, key=lambda way: answers[way].mean())

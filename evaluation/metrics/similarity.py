@@ -32,7 +32,7 @@ class Likeness:
 
 
 def compare(a: Image.Image, b: Image.Image) -> Likeness:
-    """The likeness of two RGB pictures; ValueError unless both have one size, at least that of the window."""
+    """Return the likeness of two RGB pictures; ValueError unless both have one size, at least that of the window."""
     if a.size != b.size:
         raise ValueError(f"Pictures of {a.width}×{a.height} and {b.width}×{b.height} pixels: bring both to one --size.")
     if min(a.size) < WINDOW:
@@ -77,7 +77,7 @@ def _blur(x: torch.Tensor) -> torch.Tensor:
 
 @cache
 def _window() -> torch.Tensor:
-    """A Gaussian along one side; the window is its product with itself."""
+    """Return a Gaussian along one side; the window is its product with itself."""
     places = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
     weights = torch.exp(-(places**2) / (2 * SIGMA**2))
     return weights / weights.sum()

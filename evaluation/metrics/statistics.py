@@ -46,7 +46,7 @@ class Statistics:
 
     @classmethod
     def load(cls, path: str | Path) -> "Statistics":
-        """The inverse of `save`; ValueError for files of other programs, which do not say how they were taken."""
+        """Read what `save` wrote; ValueError for files of other programs, which do not say how they were taken."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)

@@ -25,6 +25,6 @@ WEIGHTS_VARIABLE = "INCEPTION_WEIGHTS"
 
 
 def resizes_of(network: str) -> tuple[str, ...]:
-    """The ways to its size that a network leaves open; () where it has its own."""
+    """Return the ways to its size that a network leaves open; () where it has its own."""
     kind = NETWORKS.get(network)
     return () if kind is None else kind.resizes

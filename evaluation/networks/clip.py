@@ -82,7 +82,7 @@ class Clip:
         return self._text.config.max_position_embeddings
 
     def preprocess(self, picture: Image.Image) -> torch.Tensor:
-        """A PIL picture -> (3, side, side) float32.
+        """Return a PIL picture -> (3, side, side) float32.
 
         ValueError for arrays and tensors: floats in [0, 1] would be divided by 255 again and come out black.
         """
@@ -166,7 +166,7 @@ class ClipFeatures:
 
 
 def open_network(source: str, given: Given) -> ClipFeatures:
-    """The CLIP at a folder, hub id or id@revision as a feature network."""
+    """Return the CLIP at a folder, hub id or id@revision as a feature network."""
     return ClipFeatures(source, given.device)
 
 

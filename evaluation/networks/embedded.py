@@ -11,12 +11,12 @@ JUDGE = "judge"
 
 
 def default_judge() -> str:
-    """The embedded CLIP that measures where no published one is named."""
+    """Return the embedded CLIP that measures where no published one is named."""
     return next(name for name in JUDGES if (CHECKPOINTS / name).is_dir() or name == JUDGES[-1])
 
 
 def clip_source(given: str | None) -> str:
-    """The folder, hub id or embedded name that `given` means, in the spellings of both --clip and --network.
+    """Return the folder, hub id or embedded name that `given` means, in the spellings of both --clip and --network.
 
     None, "judge" and "clip:judge" are the embedded judge, "clip:SOURCE" is SOURCE.
     """

@@ -39,7 +39,7 @@ OTHER_NAMING = Naming.of_no_table("unpublished_", " (unpublished weights)")
 
 
 def find_weights(given: str | None = None) -> Path:
-    """The weights' file: `given`, else $INCEPTION_WEIGHTS, else what a peer left in torch's cache.
+    """Return the weights' file: `given`, else $INCEPTION_WEIGHTS, else what a peer left in torch's cache.
 
     "download" fetches pytorch-fid's file into that cache. ValueError says in one sentence what to do.
     """
@@ -104,7 +104,7 @@ class Inception:
         )
 
     def preprocess(self, picture: Image.Image) -> torch.Tensor:
-        """An RGB picture of any size -> (3, 299, 299) float32 levels in 0..255."""
+        """Return an RGB picture of any size -> (3, 299, 299) float32 levels in 0..255."""
         return RESIZES[self.resize](picture)
 
     @torch.inference_mode()
@@ -121,7 +121,7 @@ class Inception:
 
 
 def open_network(source: str, given: Given) -> Inception:
-    """The weights that are named, or found on this machine, with the resizing that is asked for."""
+    """Return the weights that are named, or found on this machine, with the resizing that is asked for."""
     return Inception(find_weights(given.weights), given.resize, given.device)
 
 
@@ -285,7 +285,7 @@ class BlockE(nn.Module):
 
 
 def averaged(convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
-    """A 1 x 1 convolution of the average over 3 x 3 pixels, averaged last.
+    """Return a 1 x 1 convolution of the average over 3 x 3 pixels, averaged last.
 
     Both are linear and a mean keeps the bias, so the order is free; the convolution leaves fewer channels to average.
     """
@@ -293,7 +293,7 @@ def averaged(convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
 
 
 def fold(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The published state dict -> that of `Trunk`: every batch norm becomes part of the convolution before it."""
+    """Turn the published state dict into that of `Trunk`: each batch norm becomes part of the convolution before it."""
     folded = {}
     for name, weight in state.items():
         layer, found, _ = name.partition("conv.weight")
@@ -309,7 +309,7 @@ def fold(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _open(path: Path, device: torch.device) -> tuple[nn.Module, np.ndarray]:
-    """The trunk on its device, ready to run, and the weights (1008, 2048) of the classes."""
+    """Return the trunk on its device, ready to run, and the weights (1008, 2048) of the classes."""
     layout: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}  # 1.6 times faster on a CPU
     try:
         if _is_torchscript(path):

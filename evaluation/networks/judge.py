@@ -6,5 +6,5 @@ from evaluation.networks.network import Given
 
 
 def open_network(source: str, given: Given) -> ClipFeatures:
-    """The judge as a feature network; `source` is empty, for there is one."""
+    """Return the judge as a feature network; `source` is empty, for there is one."""
     return ClipFeatures(source or JUDGE, given.device)

@@ -95,7 +95,7 @@ class Given(NamedTuple):
 
 
 def open_network(name: str, resize: str = "clean", weights: str | None = None, device: str = "cpu") -> Network:
-    """The network of one of `NETWORKS`' spellings; ValueError says what is wrong or missing.
+    """Return the network of one of `NETWORKS`' spellings; ValueError says what is wrong or missing.
 
     `resize` and `weights` are Inception's; see `inception.find_weights`.
     """
@@ -133,5 +133,5 @@ class FeatureSpace:
 
 
 def space_of(network: Network, size: int | None = None) -> FeatureSpace:
-    """The space of the network's features of pictures in the canonical form of `size`."""
+    """Return the space of the network's features of pictures in the canonical form of `size`."""
     return FeatureSpace(network.name, network.sha256, network.resize, size or 0)

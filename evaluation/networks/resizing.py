@@ -27,7 +27,7 @@ def legacy_tf(picture: Image.Image) -> torch.Tensor:
 
 
 def legacy_torch(picture: Image.Image) -> torch.Tensor:
-    """torch's bilinear interpolation without antialiasing (pytorch-fid)."""
+    """Resize by torch's bilinear interpolation without antialiasing (pytorch-fid)."""
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
     return torch.nn.functional.interpolate(pixels, (SIDE, SIDE), mode="bilinear", align_corners=False)[0]
 

@@ -38,12 +38,12 @@ class Found:
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
-    """The pictures in and below `folder`; ValueError when nothing is found. See `look_into`."""
+    """Return the pictures in and below `folder`; ValueError when nothing is found. See `look_into`."""
     return list(look_into(folder).pictures)
 
 
 def measured_pictures(folder: str | Path) -> Found:
-    """What a measuring command takes of a folder: where `generation` drew it the pictures of its manifest, else all.
+    """Find what a measuring command takes of a folder: where `generation` drew it those of its manifest, else all.
 
     ValueError when nothing is found, or a picture of the manifest is missing.
     """
@@ -64,7 +64,7 @@ def measured_pictures(folder: str | Path) -> Found:
 
 
 def look_into(folder: str | Path) -> Found:
-    """What is in and below `folder`. Links to folders are entered, each folder once, and never one around it.
+    """Return what is in and below `folder`. Links to folders are entered, each folder once, and never one around it.
 
     Hidden files and folders are left out, hence also files still being written. ValueError when nothing is found.
     """
@@ -140,5 +140,5 @@ def _raise(error: OSError) -> None:
 
 
 def _shown(name: str | Path) -> str:
-    """A name that every terminal and report can write: bytes that are no UTF-8 become question marks."""
+    """Return a name that every terminal and report can write: bytes that are no UTF-8 become question marks."""
     return os.fsencode(name).decode("utf-8", "replace")

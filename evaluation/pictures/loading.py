@@ -17,7 +17,7 @@ Prepare = Callable[[Image.Image], torch.Tensor]
 
 
 def open_file(path: Path) -> Image.Image:
-    """A picture that is measured, as `images.open_picture` gives it; ValueError names the file."""
+    """Return a picture that is measured, as `images.open_picture` gives it; ValueError names the file."""
     try:
         return open_picture(path, MORE_FORMATS)
     except (ValueError, OSError) as error:
@@ -25,7 +25,7 @@ def open_file(path: Path) -> Image.Image:
 
 
 def canonical(picture: Image.Image, size: int | None) -> Image.Image:
-    """The short side brought to `size` by Pillow's bicubic filter, then the centre cut out; None leaves it as it is."""
+    """Bring the short side to `size` by Pillow's bicubic filter, then cut out the centre; None leaves it as it is."""
     if size is None or picture.size == (size, size):
         return picture
     scale = size / min(picture.size)
@@ -41,7 +41,7 @@ def batches(
     batch_size: int = 32,
     workers: int | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Prepared pictures, stacked, in the order of `paths`, which may be the files' bytes.
+    """Yield prepared pictures, stacked, in the order of `paths`, which may be the files' bytes.
 
     `workers` processes open them, as many as cores up to 8 by default. ValueError names one that cannot be opened.
     """
@@ -75,7 +75,7 @@ class _Pictures(Dataset):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> torch.Tensor | str:
-        """The prepared picture, or the sentence that says what is wrong with it.
+        """Return the prepared picture, or the sentence that says what is wrong with it.
 
         An exception would reach the main process as a worker's traceback.
         """

@@ -89,7 +89,7 @@ class Manifest(_Strict):
         )
 
     def difference(self, other: "Manifest") -> str:
-        """The first thing that decides the pictures and differs, as "seed is 0 there, but 7 here"; "" if none does."""
+        """Return the first thing that decides the pictures and differs, as "seed is 0 there, but 7 here", or ""."""
         if self.checkpoint_hash != other.checkpoint_hash:
             there, here = (f"{one.checkpoint} ({one.checkpoint_hash[:12]}…)" for one in (self, other))
             return f"checkpoint is {there} there, but {here} here"
@@ -105,7 +105,7 @@ class Manifest(_Strict):
 
 
 def as_text(path: Path) -> str:
-    """The path, or where its bytes are no Unicode its file:// address, which JSON can hold."""
+    """Return the path, or where its bytes are no Unicode its file:// address, which JSON can hold."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -114,19 +114,19 @@ def as_text(path: Path) -> str:
 
 
 def as_path(text: str) -> Path | None:
-    """The inverse of `as_text`; None for ""."""
+    """Return the inverse of `as_text`; None for ""."""
     if not text:
         return None
     return Path(os.fsdecode(unquote_to_bytes(text[7:])) if text.startswith("file://") else text)
 
 
 def readable(text: str) -> str:
-    """The text with what is no Unicode spelt out, as JSON can hold it."""
+    """Return the text with what is no Unicode spelt out, as JSON can hold it."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder, None where there is none; ValueError when it cannot be understood."""
+    """Return the manifest of a folder, None where there is none; ValueError when it cannot be understood."""
     if not (folder / MANIFEST).is_file():
         return None
     try:

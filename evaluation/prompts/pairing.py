@@ -69,7 +69,7 @@ def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sa
 
 
 def pair(prompts: Sequence[Prompt], pictures: Sequence[Path], images: Path) -> list[list[Path]]:
-    """The files of each prompt: one, unless the manifest of `images` says that it was drawn several times.
+    """Return the files of each prompt: one, unless the manifest of `images` says that it was drawn several times.
 
     Args:
         pictures: the files of the folder `images` among which they are.
@@ -119,7 +119,7 @@ class _Files:
             self._named.append(named)
 
     def of(self, names: Sequence[tuple[str, Prompt]]) -> list[Path] | None:
-        """The file of each name, all by their whole names or all without endings; None where no name has any.
+        """Return the file of each name, all by their whole names or all without endings; None where no name has any.
 
         ValueError where some have a file and others not, or a file is not certain.
         """
@@ -139,7 +139,7 @@ class _Files:
     def _candidates(
         self, parts: tuple[str, ...], named: dict[str, list[tuple[tuple[str, ...], Path]]], prompt: Prompt
     ) -> list[Path]:
-        """The prompt's own reference if it lies here, else the file of the same path, else all of paths that agree."""
+        """Return the prompt's own reference if it lies here, else the file of that path, else all that agree."""
         if prompt.reference is not None and (itself := self._places.get(_place(prompt.reference))):
             return [itself]
         known = named.get(parts[-1], []) if parts else []
@@ -166,7 +166,7 @@ class _Files:
 
 
 def _by_manifest(prompts: Sequence[Prompt], images: Path) -> list[list[Row]]:
-    """The rows that the folder's manifest has for each prompt's id; [] unless it has some for all.
+    """Return the rows that the folder's manifest has for each prompt's id; [] unless it has some for all.
 
     ValueError when the file of one is missing.
     """
@@ -194,7 +194,7 @@ def _bare_parts(name: str) -> tuple[str, ...]:
 
 
 def _place(path: Path) -> Path:
-    """The path with the links of its folders followed, but not its own: into a store, they lead to other names."""
+    """Follow the links of the path's folders, but not its own: into a store, these lead to other names."""
     return _folder_of(path.parent) / path.name
 
 

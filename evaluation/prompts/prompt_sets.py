@@ -89,6 +89,6 @@ def _one_a_picture(prompts: list[Prompt], seed: int, source: str) -> list[Prompt
 
 
 def _lot(seed: int, sampling: Sampling, prompt: Prompt) -> bytes:
-    """What decides who is drawn. By checksum, since the streams of random generators change with versions."""
+    """Return what decides who is drawn. By checksum, since the streams of random generators change with versions."""
     name = (prompt.picture or prompt.row) if sampling == "pictures" else prompt.id
     return hashlib.sha256(f"{seed} {sampling} {name}".encode(errors="surrogatepass")).digest()

@@ -50,7 +50,7 @@ class Prompt:
 
 
 def read_source(source: str) -> tuple[str, list[Prompt], list[str]]:
-    """The source's name, without the way to it, all its prompts, and what was left out; see `KINDS` for what it is.
+    """Return the source's name, without the way to it, all its prompts, and what was left out; see `KINDS`.
 
     A list or a hub's set names its columns after a #, as in `list.csv#caption=text,id=number`. A set of the hub
     also takes `config=` and `revision=` there. ValueError says what is wrong with the source.
@@ -77,7 +77,7 @@ def read_source(source: str) -> tuple[str, list[Prompt], list[str]]:
 
 
 def _columns(source: str) -> tuple[str, dict[str, str]]:
-    """ "list.csv#caption=text,id=number" -> ("list.csv", {"caption": "text", "id": "number"})"""
+    """Split "list.csv#caption=text,id=number" into "list.csv" and {"caption": "text", "id": "number"}."""
     place, mark, tail = source.rpartition("#")
     if not mark or "=" not in tail:
         return source, {}
@@ -159,7 +159,7 @@ def _karpathy_name(image: Mapping[str, Any]) -> str:
 
 
 def _emoji(folder: Path | None) -> tuple[str, list[Prompt]]:
-    """The held-out pictures of the embedded checkpoint's set, in `folder` as <concept>-<style>.png where given."""
+    """Read the held-out pictures of the embedded checkpoint's set, in `folder` as <concept>-<style>.png where given."""
     rows = [row for _, row in read_table(TEST_SPLIT)]
     names = [f"{row['concept']}-{row['style'].replace(' ', '-')}" for row in rows]
     prompts = [
@@ -174,7 +174,7 @@ def _emoji(folder: Path | None) -> tuple[str, list[Prompt]]:
 
 
 def _hub(rest: str, columns: Mapping[str, str]) -> tuple[str, list[Prompt]]:
-    """A set of the hub, or a local one that `datasets` opens, streamed; its pictures are not fetched."""
+    """Return a set of the hub, or a local one that `datasets` opens, streamed; its pictures are not fetched."""
     import datasets  # takes seconds, which no other source needs
 
     place, _, split = rest.rpartition(":") if ":" in rest else (rest, "", "")
@@ -196,7 +196,7 @@ def _hub(rest: str, columns: Mapping[str, str]) -> tuple[str, list[Prompt]]:
 
 
 def _list(file: Path, columns: Mapping[str, str]) -> list[Prompt]:
-    """A list with a caption a row, or several; pictures are named from the list's own folder."""
+    """Return a list with a caption a row, or several; pictures are named from the list's own folder."""
     rows = read_table(file, lambda names: filter(None, _choose(names, columns, file.name).values()))
     if not rows:
         raise ValueError(f"{file} is empty: it needs a caption a row.")
@@ -248,7 +248,7 @@ def _prompts(rows: Iterable[tuple[str, Mapping[str, Any]]], chosen: Mapping[str,
 
 
 def _name(value: object, where: str, column: str) -> str:
-    """An id or a picture's name as text, "" for none; ValueError for what names nothing."""
+    """Return an id or a picture's name as text, "" for none; ValueError for what names nothing."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():  # what tables make of whole numbers beside empty cells
@@ -286,7 +286,7 @@ def _folder(folder: Path) -> tuple[list[Prompt], list[str]]:
 
 
 def _with_references(prompts: list[Prompt], folder: Path) -> list[Prompt]:
-    """The prompts with the files of their pictures, or as they are where `folder` has none of these.
+    """Return the prompts with the files of their pictures, or as they are where `folder` has none of these.
 
     `settle_references` looks whether those of a sample are there: of COCO nobody needs all.
     """
@@ -298,7 +298,7 @@ def _with_references(prompts: list[Prompt], folder: Path) -> list[Prompt]:
 
 
 def settle_references(prompts: list[Prompt]) -> tuple[list[Prompt], str]:
-    """The prompts as they are if the pictures of all are there, without any if none is, and what is to be said of it.
+    """Return the prompts with their pictures if all are there, without any if none is, and what is to be said.
 
     ValueError when some are there and some are not: numbers over the rest would be of another set.
     """
@@ -317,6 +317,6 @@ def settle_references(prompts: list[Prompt]) -> tuple[list[Prompt], str]:
 
 
 def _file(folder: Path, name: str) -> Path:
-    """The file of a picture, whichever way its name writes letters with accents: a Mac parts them, others do not."""
+    """Find the file of a picture, however its name writes letters with accents: a Mac parts them, others do not."""
     forms = (folder / form for form in (name, *(unicodedata.normalize(kind, name) for kind in ("NFC", "NFD"))))
     return next((file for file in forms if file.is_file()), folder / name)

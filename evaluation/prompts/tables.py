@@ -25,7 +25,7 @@ _QUOTED = re.compile('"((?:[^"]|"")*)"')
 
 
 def read_table(file: Path, columns: Callable[[list[str]], Iterable[str]] = list) -> Rows:
-    """The rows of a .csv, .tsv, .jsonl, .json, .parquet or .txt file, in order, each with the place it stands at.
+    """Read the rows of a .csv, .tsv, .jsonl, .json, .parquet or .txt file, in order, each with its place.
 
     A .json file is a list of tables or of texts. A .txt file has a text a line, blank lines left out; a text alone is
     the column `CAPTION`.
@@ -56,7 +56,7 @@ def read_csv(file: Path) -> Rows:
 
 
 def read_text(file: Path) -> str:
-    """The text without its byte order mark, line ends as they are; ValueError for another encoding and NUL bytes."""
+    """Return the text without its byte order mark, line ends kept; ValueError for another encoding and NUL bytes."""
     data = file.read_bytes()
     mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
     try:
@@ -74,7 +74,7 @@ def read_text(file: Path) -> str:
 
 
 def read_json(file: Path) -> Any:
-    """What the file holds; ValueError when that is not JSON."""
+    """Return what the file holds; ValueError when that is not JSON."""
     if not file.is_file():
         raise ValueError(f"There is no file {file}.")
     return _parsed(read_text(file), f"{file} is not JSON, perhaps because a download broke off")

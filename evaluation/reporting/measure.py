@@ -45,7 +45,7 @@ class Measure:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measure":
-        """The inverse of `to_dict`; reports of older versions have a name, which is taken for both."""
+        """Return the inverse of `to_dict`; reports of older versions have a name, which is taken for both."""
         values = dict(values)
         if "name" in values:
             values["key"] = values["label"] = values.pop("name")
@@ -67,7 +67,7 @@ class Measure:
 
 
 def as_json(value: Any) -> object:
-    """What JSON does not know by itself: numpy's numbers as numbers, other objects as text."""
+    """Return what JSON does not know by itself: numpy's numbers as numbers, other objects as text."""
     if isinstance(value, str | int | float | bool | list | tuple | dict | None):
         return value
     return value.item() if hasattr(value, "item") else str(value)

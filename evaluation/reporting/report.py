@@ -40,7 +40,7 @@ class Report:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Report":
-        """The inverse of `to_dict`; ValueError for anything else."""
+        """Return the inverse of `to_dict`; ValueError for anything else."""
         try:
             measures = tuple(map(Measure.from_dict, values["measures"]))
             return cls(values["title"], measures, dict(values["provenance"]), tuple(values["warnings"]))
@@ -57,11 +57,11 @@ class Report:
         }
 
     def to_json(self) -> str:
-        """The whole report; ValueError for anything that JSON does not know, as NaN."""
+        """Return the whole report; ValueError for anything that JSON does not know, as NaN."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False, default=as_json) + "\n"
 
     def to_csv(self) -> str:
-        """A row a measure; its details and the provenance repeat in columns, so that files can be joined."""
+        """Return a row a measure; its details and the provenance repeat in columns, so that files can be joined."""
         facts = dict(flat(self.provenance))
         rows = []
         for measure in self.measures:
@@ -92,7 +92,7 @@ class Report:
         )
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The measures as `COLUMNS` have them."""
+        """Return the measures as `COLUMNS` have them."""
         return [
             (
                 f"{measure.label} {ARROWS[measure.better]}".strip(),
@@ -138,9 +138,9 @@ def deliver(report: Report, files: Iterable[Path]) -> None:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file, which appears whole or not at all.
+    r"""Write a text file, which appears whole or not at all.
 
-    What is no Unicode, as bytes in a file's name, is written as JSON would have it ("\\udce9").
+    What is no Unicode, as bytes in a file's name, is written as JSON would have it ("\udce9").
     """
     with atomic.file(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -155,7 +155,7 @@ def show(report: Report, console: Console) -> None:
 
 
 def print_table(console: Console, title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table whose columns of figures stand to the right."""
+    """Print a table whose columns of figures stand to the right."""
     rows = list(rows)
     table = Table(title=escape(title), title_justify="left")
     for column, name in enumerate(names):
@@ -182,13 +182,13 @@ def digits(value: float) -> str:
 
 
 def markdown_table(names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """The lines of a table; bars and line breaks in cells are escaped."""
+    """Return the lines of a table; bars and line breaks in cells are escaped."""
     lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
     return lines + [f"| {' | '.join(map(_cell, row))} |" for row in rows]
 
 
 def markdown_notes(warnings: Iterable[str]) -> list[str]:
-    """What a reader must be warned of, as quotations."""
+    """Return what a reader must be warned of, as quotations."""
     return [f"> **Note** {_cell(warning)}\n" for warning in warnings]
 
 
@@ -211,7 +211,7 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The commit of this project's own checkout, with "-dirty" when files differ from it."""
+    """Return the commit of this project's own checkout, with "-dirty" when files differ from it."""
     if not (ROOT / ".git").exists():
         return None
     words = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
@@ -226,7 +226,7 @@ def _command() -> str:
 
 
 def processor() -> str:
-    """The processor's name and its number of cores."""
+    """Return the processor's name and its number of cores."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -55,7 +55,7 @@ class _Page(io.StringIO):
 
 
 def _encodable(text: str, encoding: str | None) -> str:
-    """The text as the encoding can hold it: our own signs by plainer ones, names with their letters spelt out."""
+    """Return the text as the encoding can hold it: our own signs by plainer ones, names spelt out."""
     encoding = encoding or "utf-8"
     try:
         "".join(map(chr, PLAINER)).encode(encoding)

@@ -12,7 +12,7 @@ STYLE = Path(__file__).with_suffix(".css")
 
 
 def page(title: str, *sections: str) -> str:
-    """The whole document around sections of HTML."""
+    """Return the whole document around sections of HTML."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -23,12 +23,12 @@ def page(title: str, *sections: str) -> str:
 
 
 def section(heading: str, *parts: str) -> str:
-    """A part of the page under its own heading."""
+    """Return a part of the page under its own heading."""
     return f"<section>\n<h2>{escape(heading)}</h2>\n" + "\n".join(parts) + "\n</section>"
 
 
 def text(words: str) -> str:
-    """A paragraph."""
+    """Return a paragraph."""
     return f"<p>{escape(words)}</p>"
 
 
@@ -38,7 +38,7 @@ def table(
     numbers: Sequence[int] = (),
     best: Iterable[tuple[int, int]] = (),
 ) -> str:
-    """A table; the columns `numbers` stand to the right, the cells (row, column) in `best` are marked."""
+    """Return a table; the columns `numbers` stand to the right, the cells (row, column) in `best` are marked."""
     marked = set(best)
 
     def attribute(column: int, row: int | None = None) -> str:
@@ -54,12 +54,12 @@ def table(
 
 
 def notes(warnings: Iterable[str]) -> list[str]:
-    """What a reader must be warned of, one box each."""
+    """Return what a reader must be warned of, one box each."""
     return [f'<p class="note">{escape(warning)}</p>' for warning in warnings]
 
 
 def command(line: str) -> str:
-    """What to type."""
+    """Return what to type."""
     return f"<pre><code>{escape(line)}</code></pre>"
 
 
@@ -79,7 +79,7 @@ def provenance(facts: Iterable[tuple[str, str]], summary: str = "Provenance") ->
 
 
 def picture(image: Image.Image, alt: str, side: int) -> str:
-    """The picture inside the page, its longer side at most `side` pixels."""
+    """Return the picture inside the page, its longer side at most `side` pixels."""
     image = image.convert("RGB")
     image.thumbnail((side, side))
     file = io.BytesIO()

@@ -71,7 +71,7 @@ class Parts:
     prior_linear: LinearPrior | None = None
 
     def present(self) -> dict[str, Any]:
-        """The parts that this checkpoint has, by name."""
+        """Return the parts that this checkpoint has, by name."""
         parts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -152,7 +152,7 @@ def _save(part: Any, folder: Path, dtype: torch.dtype | None) -> None:
 
 
 def _model_index(parts: Parts) -> dict[str, Any]:
-    """The index by which stock diffusers (up to 0.37) opens the folder; other folders it ignores."""
+    """Return the index by which stock diffusers (up to 0.37) opens the folder; other folders it ignores."""
     names = set(parts.present()) - set(OTHER_PRIORS)
     if parts.prior:
         pipeline, names = "UnCLIPPipeline", names - {"image_encoder", "feature_extractor"}
@@ -183,7 +183,7 @@ def _write_json(file: Path, values: Mapping[str, Any]) -> None:
 
 
 def _check_agreement(folder: Path, parts: Mapping[str, Any]) -> None:
-    """The parts must be made for one another: tell here what would fail far away, or silently."""
+    """Check that the parts are made for one another: tell here what would fail far away, or silently."""
     vocabularies = [folder / "tokenizer" / name for name in ("tokenizer.json", "vocab.json")]
     if not any(file.is_file() for file in vocabularies):  # transformers makes an empty vocabulary of nothing
         raise ValueError(f"{folder / 'tokenizer'} holds no vocabulary: expected vocab.json and merges.txt.")

@@ -16,7 +16,7 @@ from dalle2.verbs import Kept
 
 
 def prior_stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: EncodedText) -> DiffusionStage:
-    """The stage that draws normalised image embeddings (n, dim)."""
+    """Return the stage that draws normalised image embeddings (n, dim)."""
 
     def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
         return diffusion_prior.predict(prior, x, t, **conditions)
@@ -26,7 +26,7 @@ def prior_stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], te
 
 
 def decoder_stage(parts: Parts, embeddings: torch.Tensor, text: EncodedText) -> DiffusionStage:
-    """The stage that draws small pictures (n, 3, size, size).
+    """Return the stage that draws small pictures (n, 3, size, size).
 
     Under guidance the text is (2n, ...), and its unconditional half sees no embedding.
     """
@@ -48,7 +48,7 @@ def decoder_stage(parts: Parts, embeddings: torch.Tensor, text: EncodedText) -> 
 
 
 def upsampler_stage(parts: Parts, small: torch.Tensor, size: int) -> DiffusionStage:
-    """The stage that enlarges (n, 3, s, s) to `size`: one network for most steps, another for the last."""
+    """Return the stage that enlarges (n, 3, s, s) to `size`: one network for most steps, another for the last."""
     first, last = parts.super_res_first, parts.super_res_last
 
     def network(x: torch.Tensor, t: torch.Tensor, low_resolution: torch.Tensor) -> torch.Tensor:
