@@ -74,7 +74,8 @@ class Vote:
 class Votes:
     """The file of votes, which appears with the first one.
 
-    Each call has a connection of its own, hence any thread and any process may call; sqlite3.Error and OSError when the file cannot be read or written.
+    Each call has a connection of its own, hence any thread and any process may call; sqlite3.Error and OSError when
+    the file cannot be read or written.
     """
 
     def __init__(self, file: str | Path) -> None:

@@ -17,8 +17,8 @@ def load(
 ) -> UnclipModel:
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
 
-    The id may have a revision: id@revision. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the networks, which
-    takes a minute and then draws faster. ValueError says what is wrong and what was expected.
+    The id may have a revision: id@revision. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles
+    the networks, which takes a minute and then draws faster. ValueError says what is wrong and what was expected.
     """
     from dalle2.families.checkpoint_folder import CheckpointFolder, locate
 
