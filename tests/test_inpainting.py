@@ -176,7 +176,7 @@ def test_outpainting_keeps_the_picture(model: UnclipModel, painting: Settings) -
     assert changed[SIDE // 2 :, : SIDE // 2].max() == 0 and changed[: SIDE // 2].max() > 0
     small = images.square(PICTURE, SIDE // 2)
     assert drawn.crop((0, SIDE // 2, SIDE // 2, SIDE)).tobytes() == small.tobytes()
-    assert images.read_record(drawn)["task"] == "outpainting"
+    assert images.read_record(drawn)["task"] == "outpaint"
     for options, expected in (({"share": 1}, "share"), ({"share": 0.0}, "share"), ({"anchor": (0, 2)}, "anchor")):
         with pytest.raises(ValueError, match=expected):
             model.outpaint(PICTURE, seeds=[1], **options)

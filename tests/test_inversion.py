@@ -97,7 +97,7 @@ def test_eta_zero_is_the_reconstruction(fixture: str, quick: Settings, request: 
     (still,) = model.variations(PICTURE, seeds=[3], settings=settings, eta=0)
     (free,) = model.variations(PICTURE, seeds=[3], settings=settings, eta=1)
     assert back.tobytes() == still.tobytes() != free.tobytes()
-    assert images.read_record(back)["task"] == "reconstruction" and images.read_record(still)["inverted"]
+    assert images.read_record(back)["task"] == "reconstruct" and images.read_record(still)["inverted"]
     assert images.read_record(free)["settings"]["decoder"]["eta"] == 1
 
 
