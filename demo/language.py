@@ -53,9 +53,14 @@ def in_chinese(sentence: str) -> str:
     return sentence
 
 
-def _reads_chinese(request: gr.Request | None) -> bool:
+def language_of(request: gr.Request | None) -> str:
+    """What the visitor's browser asks for first, as "de-at"; "en" for callers of the API."""
     asked = request.headers.get("accept-language", "") if request else ""
-    return asked.lower().startswith("zh")
+    return re.split("[,;]", asked.lower())[0].strip() or "en"
+
+
+def _reads_chinese(request: gr.Request | None) -> bool:
+    return language_of(request).startswith("zh")
 
 
 class Words:

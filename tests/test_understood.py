@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 from visitor import button, draw, launched, needs_chromium, visiting
 
 from dalle2.sentence_encoder import WIDTH, SentenceEncoder
+from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.understanding.answer import Near, Understanding, literal
 from dalle2.understanding.vocabulary import Vocabulary
@@ -80,14 +81,14 @@ def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(
         prompt.fill("狗，noto风格")
         draw(page)
         expect(line).to_contain_text("I draw: dog, noto style.")
-        prompt.fill("tac odg xy")
+        prompt.fill("tac zzzz")
         button(page, "draw").click()
-        expect(page.locator(".status.refused >> visible=true")).to_contain_text("I do not know “tac odg xy”; nearest: ")
+        expect(page.locator(".status.refused >> visible=true")).to_contain_text("I do not know “tac zzzz”; nearest: ")
         expect(page.get_by_text("I do not know")).to_have_count(1)
         line.get_by_role("button", name="cat").click()
         expect(prompt).to_have_value("cat")
         expect(page.locator(".status.done >> visible=true")).to_be_visible()
-        prompt.fill("tac odg xy")
+        prompt.fill("tac zzzz")
         page.get_by_label("Use my prompt exactly as written").check()
         draw(page)
         expect(line).to_have_count(0)
@@ -113,3 +114,48 @@ def test_other_families_offer_no_switch(tiny_checkpoint: Path) -> None:
     service = Service.open(str(tiny_checkpoint))
     assert not service.understands()
     assert service.understand("Batman").literal
+
+
+def test_the_service_suggests_and_surprises(service: Service) -> None:
+    assert [one.prompt for one in service.suggest("a blue bird, do", "en")] == ["a blue bird, dog"]
+    assert [one.label for one in service.suggest("c", "en")] == []
+    assert [one.label for one in service.suggest("猫", "zh-cn")] == ["猫"]
+    assert service.suggest("x" * 5000, "en") == service.suggest(None, "en") == []
+    assert service.surprise().label in ("dog", "cat")
+
+
+def test_without_a_vocabulary_nothing_is_suggested(tiny_checkpoint: Path) -> None:
+    plain = Service.open(str(tiny_checkpoint))
+    assert plain.suggest("do", "en") == []
+    with pytest.raises(Refusal, match="has no vocabulary"):
+        plain.surprise()
+
+
+@needs_chromium
+def test_suggestions_are_taken_with_the_arrow_keys_and_a_button_surprises(
+    service: Service, browser: Browser, tmp_path: Path
+) -> None:
+    with launched(service, tmp_path) as address, visiting(browser, address, locale="en-US") as page:
+        prompt, shown = page.get_by_label("Prompt", exact=True), page.locator("#suggestions [data-pick]")
+        prompt.press_sequentially("two do")
+        expect(shown).to_have_count(0)
+        prompt.fill("")
+        prompt.press_sequentially("do")
+        expect(shown).to_have_text(["dog"])
+        prompt.press("ArrowDown")
+        expect(shown).to_be_focused()
+        page.keyboard.press("ArrowUp")
+        expect(prompt).to_be_focused()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        expect(prompt).to_have_value("dog")
+        expect(prompt).to_be_focused()
+        expect(shown).to_have_count(0)
+        prompt.fill("ca")
+        prompt.press_sequentially("t")
+        expect(shown).to_have_text(["cat"])
+        page.keyboard.press("Escape")
+        expect(shown).to_have_count(0)
+        page.get_by_role("button", name="Surprise me").click()
+        expect(page.locator(".status.done >> visible=true")).to_be_visible()
+        assert prompt.input_value() in ("dog", "cat")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import random
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +15,10 @@ from dalle2.model import UnclipModel
 from dalle2.requests import Request
 from dalle2.serving.limits import MAX_PICTURES, Choice, settings_of, words
 from dalle2.serving.refusal import Refusal
-from dalle2.settings import Settings
+from dalle2.settings import MAX_PROMPT_CHARACTERS, Settings
 from dalle2.tasks.text_to_image import ANY_PROMPT
-from dalle2.understanding.answer import Understanding, literal
+from dalle2.understanding.answer import Near, Understanding, literal
+from dalle2.understanding.suggestions import Suggestion
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +111,20 @@ class Catalogue:
             return literal(said) if very_words else model.understand(said)
         except ValueError as error:
             raise Refusal(str(error)) from error
+
+    def suggest(self, prompt: str, language: str, checkpoint: str | None = None) -> list[Suggestion]:
+        """What a prompt that is being typed may mean, at most six; none from a checkpoint without a vocabulary."""
+        interpreter = self.model(checkpoint).interpreter
+        if not isinstance(prompt, str) or interpreter is None:
+            return []
+        return interpreter.suggest(prompt[-MAX_PROMPT_CHARACTERS:], language)
+
+    def surprise(self, checkpoint: str | None = None) -> Near:
+        """A concept that comes out well, by chance; Refusal where the checkpoint has no vocabulary."""
+        model = self.model(checkpoint)
+        if model.interpreter is None:
+            raise Refusal(f"The checkpoint {model.checkpoint} has no vocabulary: there is nothing to choose from.")
+        return model.interpreter.surprise(random.SystemRandom())
 
     def settings(
         self, chosen: Choice = "default", checkpoint: str | None = None, like: Request = ANY_PROMPT

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dalle2.requests import Pictures, Request
 from dalle2.settings import OnStep, Settings, check_prompt
-from dalle2.understanding.answer import Understanding, literal
+from dalle2.understanding.answer import Note, Understanding, literal
 from dalle2.understanding.sentences import NotUnderstood
 from dalle2.verbs import Verbs, generators
 
@@ -43,14 +43,22 @@ class TextToImage(Request):
         asked, noise = [one.asked for one in prompts], generators(seeds)
         embeddings = model.embed_prompt(asked, noise, settings, on_step)
         pictures = model.decode(embeddings, noise, asked, settings, on_step)
-        details = [{"prompt": one.prompt} | ({} if one.literal else {"asked": one.asked}) for one in prompts]
-        return model.sign(self.name, pictures, seeds, settings, details)
+        return model.sign(self.name, pictures, seeds, settings, [_details(one) for one in prompts])
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
         # What was asked then is asked again; without it the words were taken as they are.
         asked, prompt = record.get("asked"), check_prompt(record["prompt"])
-        return cls([literal(prompt) if asked is None else Understanding(prompt, check_prompt(asked))])
+        if asked is None:
+            return cls([literal(prompt)])
+        notes = (Note("poor"),) if record.get("rarely_drawn_well") else ()
+        return cls([Understanding(prompt, check_prompt(asked), notes=notes)])
+
+
+def _details(one: Understanding) -> dict[str, Any]:
+    """What a record says of its words."""
+    asked = {} if one.literal else {"asked": one.asked}
+    return {"prompt": one.prompt, **asked, **({"rarely_drawn_well": True} if one.rarely_drawn_well else {})}
 
 
 # Stands for any prompt, where only the kind of a request matters.

@@ -66,6 +66,11 @@ class Understanding:
         return self.asked == self.prompt
 
     @property
+    def rarely_drawn_well(self) -> bool:
+        """Whether the concept is known to come out badly."""
+        return any(note.kind == "poor" for note in self.notes)
+
+    @property
     def alternatives(self) -> tuple[Near, ...]:
         """What else can be offered to a visitor who meant something else."""
         return tuple(near for near in self.nearest if self.concept is None or near.code != self.concept.code)

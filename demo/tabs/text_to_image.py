@@ -18,6 +18,7 @@ from demo.desk import DEFAULT_PICTURES, HERE, Answer, Bench, Desk, Order, Way, a
 from demo.interface import described
 from demo.language import Both, refused
 from demo.picks import Picks
+from demo.suggestions import Suggestions, suggested, surprise
 from demo.understood import NotKnown, Understood, told, understand
 
 # How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.
@@ -67,6 +68,7 @@ def build(desk: Desk) -> None:
             styled = any(len(desk.service.model(name).styles) > 1 for name in desk.service.checkpoints)
             bench = desk.bench(sheet=styled)
             _understood(desk, prompt, bench)
+            _surprise(desk, prompt)
         pictures = desk.pictures(walls=samples.walls(desk.service))
         with desk.options():
             _examples(desk, prompt)
@@ -241,12 +243,55 @@ def _prompt(desk: Desk) -> gr.Textbox:
     )
     counter = gr.HTML(f"0 / {MAX_PROMPT_CHARACTERS:,}", elem_id="counter")
     prompt.change(None, prompt, counter, js=COUNT, **HERE)
+    _suggestions(desk, prompt)
     offered = samples.styles(desk.service)
     picks = Picks(offered, desk.checkpoint.value, Both("Style", "风格"), True, "styles")
     picks.follow(desk.checkpoint, HERE)
     picks.pick(None, [prompt, desk.checkpoint], prompt, js=styles.toggle(offered), **HERE)
     prompt.change(None, [prompt, desk.checkpoint], picks, js=styles.chosen(offered), **HERE)
     return prompt
+
+
+def _suggestions(desk: Desk, prompt: gr.Textbox) -> None:
+    """Offer what is known and begins as the last words do, below the prompt while somebody types."""
+    if not desk.service.understands():
+        return
+    shown, first = Suggestions(), desk.service.checkpoints[0]
+
+    def suggest(prompt: str, checkpoint: str = first, request: gr.Request = None) -> dict[str, Any]:
+        """Suggest what a prompt that is being typed may mean, in the language of the accept-language header.
+
+        Answers {"suggestions": [{"label", "prompt", "trained"}]}, at most six: `prompt` is the whole prompt to go on
+        with, `trained` whether the checkpoint was ever shown the concept.
+        """
+        try:
+            return suggested(desk.service, prompt, checkpoint, request)
+        except Refusal as refusal:
+            raise gr.Error(refused(refusal, request), print_exception=False) from refusal
+
+    how = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
+    prompt.input(described(suggest), [prompt, desk.checkpoint], shown, api_name="suggest", **how)
+    picked = shown.pick(None, None, [prompt, shown], js="() => [window.picked, null]", **HERE)
+    picked.then(None, prompt, None, js="prompt => sessionStorage.setItem('prompt', prompt)", **HERE)
+
+
+def _surprise(desk: Desk, prompt: gr.Textbox) -> None:
+    """Lay out a button that draws something which comes out well."""
+    if not desk.service.understands():
+        return
+    first = desk.service.checkpoints[0]
+
+    def surprise_me(checkpoint: str = first, request: gr.Request = None) -> str:
+        """Name something by chance that the checkpoint draws well, as a prompt for `/text_to_image`."""
+        try:
+            return surprise(desk.service, checkpoint, request)
+        except Refusal as refusal:
+            raise gr.Error(refused(refusal, request), print_exception=False) from refusal
+
+    button = gr.Button(desk.say("Surprise me", "给我个惊喜"), size="sm", elem_id="surprise")
+    how = {"queue": False, "show_progress": "hidden", "api_name": "surprise_me"}
+    named = button.click(described(surprise_me), desk.checkpoint, prompt, **how)
+    named.success(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)
 
 
 def _examples(desk: Desk, prompt: gr.Textbox) -> None:

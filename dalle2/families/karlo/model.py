@@ -73,7 +73,7 @@ class KarloModel(UnclipModel):
     @cached_property
     def interpreter(self) -> Interpreter | None:
         """What prompts are understood with, read when the first one comes; None where there is no vocabulary."""
-        return Interpreter.of(self._fingerprint.folder.path, self.styles)
+        return Interpreter.of(self._fingerprint.folder.path, self.styles, self.checkpoint_hash)
 
     @property
     def checkpoint_hash(self) -> str:
