@@ -350,6 +350,7 @@ def test_a_visitor_in_the_queue_is_told_when_the_own_pictures_come(model: Unclip
     service = Service(watched)
     watched.allowed.release(10)
     list(text_to_image(service, "a cat", 7, 1))
+    service._pace.clock = lambda: 0.0  # it stands still, however long the first one is held
     early, late = (text_to_image(service, "a cat", 7, 1) for _ in range(2))
     next(early)
     wait_until(lambda: watched.drawing == 1)

@@ -20,12 +20,17 @@ from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.queue import Queue, Ticket
 from dalle2.serving.refusal import Cancelled, Refusal, refusal_of
 from dalle2.serving.shared_model import SharedModel
+from dalle2.settings import MAX_PICTURES as MODEL_PICTURES
 from dalle2.settings import OnStep, Step
 from dalle2.tasks.caption import Caption
 
 PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the network; longer for a crowd
 TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also during a long step
 EVENTS_A_SECOND = 10.0  # of all streams together, since each takes time from drawing; alone, every step is told
+
+
+# Pictures in a batch on a CPU, where a picture costs no less in a larger one; on a GPU it is as many as a model draws.
+CPU_PICTURES = 8
 
 
 class Service(Catalogue):
@@ -38,10 +43,12 @@ class Service(Catalogue):
         folders: Mapping[str, Path] | None = None,
     ) -> None:
         super().__init__(*models, cards=cards, folders=folders)
-        self._batches = Batches()
+        on_cpu = all(model.device.type == "cpu" for model in models)
+        self._batches = Batches(CPU_PICTURES if on_cpu else MODEL_PICTURES)
         self._shared = {name: SharedModel(model, self._batches) for name, model in self._models.items()}
         self._pace = Pace()
-        self.queue = Queue(WAITING_VISITORS, self._batches.most)
+        # While one batch is drawn and brought to its visitors, the next one is ready.
+        self.queue = Queue(WAITING_VISITORS, 2 * self._batches.most)
 
     def draw(
         self,
