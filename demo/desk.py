@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import gradio as gr
@@ -287,7 +288,7 @@ class Desk:
     def draws(
         self,
         bench: Bench,
-        endpoint: Callable[..., Iterator[tuple]],
+        endpoint: FunctionType,
         inputs: Sequence[gr.components.Component],
         outputs: Sequence[gr.components.Component],
     ) -> None:

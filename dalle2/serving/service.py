@@ -3,7 +3,7 @@
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -58,7 +58,7 @@ class Service(Catalogue):
         settings: Choice = "default",
         checkpoint: str | None = None,
         most: int = MAX_PICTURES,
-    ) -> Iterator[Drawing]:
+    ) -> Generator[Drawing]:
         """Draw it when it is our turn, with `count` seeds that count up from `seed`; None picks one at random.
 
         A series has one seed, and as many pictures as the request says.

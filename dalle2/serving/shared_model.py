@@ -32,7 +32,7 @@ class SharedModel(UnclipModel):
         return self._model.checkpoint_hash
 
     @property
-    def phrases(self) -> Phrases | None:
+    def phrases(self) -> Phrases | None:  # ty: ignore[incompatible-property-override]  (nobody writes it here)
         return self._model.phrases
 
     @property

@@ -209,6 +209,7 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
                         yield *[gr.skip()] * 5, _of_one(which, drawing, request)
                 start = drawing.seeds[0]  # the second one gets the same, also when it is random
                 sides.append(Side(name, label(service, *way), drawing.pictures))
+            assert start is not None, "each side has a seed"
             drawn = shuffled(sides, wanted, start)
             sheets = (drawn.a.sheet(), drawn.b.sheet())
             slides = tuple(cache_picture(sheet, cache) for sheet in sheets)
@@ -249,6 +250,7 @@ def _voting(votes: Votes) -> Callable[..., tuple]:
             keep(votes, pair, {question: winner for question, winner in given.items() if winner}, keep_prompt)
         except Refusal as refusal:
             raise gr.Error(escape(refused(refusal, request)), print_exception=False) from refusal
+        assert pair is not None, "what was kept is of a pair"
         return _revealed(pair, THANKS.for_visitor(request), request)
 
     return vote

@@ -143,7 +143,7 @@ def _caption(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
 
     def caption(
         picture: str, num: int = 5, checkpoint: str = first, request: gr.Request = None
-    ) -> Iterator[tuple[list[tuple[str, float]], dict[str, Any]]]:
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Tell what a picture shows: the nearest captions and their cosines, in the checkpoint's own words.
 
         Answers a table {headers, data}, the nearest first, and the progress line.

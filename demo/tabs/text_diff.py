@@ -73,7 +73,7 @@ def build(desk: Desk) -> None:
         old: str = "",
         strongest: float = STRONGEST[usual],
         count: int = DEFAULT_FRAMES,
-        way: str = usual,
+        way: Any = usual,
         seed: int | None = 0,
         random_seed: bool = True,
         settings: Any = "default",

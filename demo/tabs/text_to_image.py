@@ -218,7 +218,7 @@ def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any,
         checkpoint's hash, as `/text_to_image` takes them.
         """
         try:
-            record = read_record(picture)
+            record: dict[str, Any] = read_record(picture)
             prompt, seed = record.get("prompt"), record.get("seed")
             if not isinstance(prompt, str) or not isinstance(seed, int):
                 raise Refusal("This picture's record has no prompt and seed: choose one that was drawn from a prompt.")

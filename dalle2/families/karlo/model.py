@@ -3,8 +3,9 @@
 Prior, text projection, decoder and a two-part upsampler, on diffusers' and transformers' networks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
+from typing import Any
 
 import torch
 from PIL import Image
@@ -90,14 +91,14 @@ class KarloModel(UnclipModel):
         self.require("text_to_image")
         settings = self.adopt(settings)
         chosen = settings.prior
+        assert chosen is not None, "what draws from a text has a prior"
         many, prior = chosen.candidates, self.prior(chosen.kind)
         noise = [generator for generator in generators(seeds) for _ in range(many)]
         read = self.prompts.read(prompts, chosen.guided, settings.negative_prompt)
         text = read.repeated(many)
         match chosen.kind:
             case "diffusion":
-                scheduler = self.parts.prior_scheduler.config
-                embeddings = priors.diffuse(prior, scheduler, text, chosen, noise, on_step)
+                embeddings = priors.diffuse(prior, self._prior_schedule, text, chosen, noise, on_step)
             case "autoregressive":
                 embeddings = priors.draw_codes(prior, text, chosen, noise, on_step)
             case "linear":
@@ -121,7 +122,8 @@ class KarloModel(UnclipModel):
     ) -> torch.Tensor:
         self.require("text_diff")
         chosen = self.rewording(settings)
-        prior, scheduler = self.prior("diffusion"), self.parts.prior_scheduler.config
+        assert chosen.prior is not None, "rewording needs one"
+        prior, scheduler = self.prior("diffusion"), self._prior_schedule
         before = self.prompts.read([old])
         after = self.prompts.read([new], chosen.prior.guided, chosen.negative_prompt)
         rows, embedding = [], embedding.to(self.device)
@@ -131,7 +133,12 @@ class KarloModel(UnclipModel):
                 on_step(Step("prior", index + 1, len(strengths)))
         return torch.cat(rows).float().cpu()
 
-    def prior(self, kind: str) -> torch.nn.Module:
+    @property
+    def _prior_schedule(self) -> Mapping[str, Any]:
+        assert self.parts.prior_scheduler is not None, "it comes with the diffusion prior"
+        return self.parts.prior_scheduler.config
+
+    def prior(self, kind: str) -> Any:
         """The prior of this kind, read when it is first asked for; ValueError when the checkpoint has none."""
         self._require_prior(kind)
         name = layout.PRIORS[kind]
@@ -144,8 +151,10 @@ class KarloModel(UnclipModel):
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
         self.require("variations")
         pictures = [images.to_rgb(picture) for picture in pictures]
-        pixels = self.parts.feature_extractor(images=pictures, return_tensors="pt").pixel_values
-        embeddings = self.parts.image_encoder(pixels.to(self.device, self.dtype)).image_embeds
+        extractor, encoder = self.parts.feature_extractor, self.parts.image_encoder
+        assert extractor is not None and encoder is not None, "the capability says so"
+        pixels = extractor(images=pictures, return_tensors="pt").pixel_values
+        embeddings = encoder(pixels.to(self.device, self.dtype)).image_embeds
         return check_finite(embeddings, "image encoder").float().cpu()
 
     @torch.no_grad()
@@ -168,6 +177,7 @@ class KarloModel(UnclipModel):
         small = decoder.draw(chosen.decoder, generator, self.device, on_step, start, keep)
         upsampler = upsampler_stage(parts, small.clamp(-1, 1), self.picture_size)
         keep = self._keep(kept, upsampler)
+        assert chosen.upsampler is not None, "all of this family have one"
         return upsampler.draw(chosen.upsampler, generator, self.device, on_step, keep=keep).cpu()
 
     @torch.no_grad()
@@ -180,6 +190,7 @@ class KarloModel(UnclipModel):
         side: int | None = None,
     ) -> torch.Tensor:
         chosen = self.adopt(settings).upsampler
+        assert chosen is not None, "all of this family have one"
         stage = upsampler_stage(self.parts, small.to(self.device), side or self.picture_size)
         return stage.draw(chosen, generators(seeds), self.device, on_step).cpu()
 
