@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any
 
 import gradio as gr
@@ -288,7 +287,7 @@ class Desk:
     def draws(
         self,
         bench: Bench,
-        endpoint: FunctionType,
+        endpoint: Any,  # a function, whose name becomes the API's
         inputs: Sequence[gr.components.Component],
         outputs: Sequence[gr.components.Component],
     ) -> None:
