@@ -41,7 +41,8 @@ class Suggestions:
         `language` is a browser's, such as "de-AT"; English words are completed too, and labels are shown in English
         where the vocabulary does not have the language.
         """
-        part = _LAST_PART.search(prompt).group()
+        found = _LAST_PART.search(prompt)
+        part = found.group() if found else ""
         wanted = bare(part)
         if len(wanted) < (1 if is_unspaced(wanted) else LEAST_LETTERS):
             return []

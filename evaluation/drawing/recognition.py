@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -72,7 +73,7 @@ def _prototypes(clip: Clip, entries: Sequence[Entry], styles: Sequence[str]) -> 
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
-def _done(out: Path, head: dict[str, object]) -> dict[str, float]:
+def _done(out: Path, head: dict[str, Any]) -> dict[str, float]:
     """Read the concepts that the file holds; a new file is begun with what it is of."""
     if not out.is_file():
         out.parent.mkdir(parents=True, exist_ok=True)
