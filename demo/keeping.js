@@ -28,13 +28,15 @@
   // What a source picture shows: the prompt in its PNG's record, or the name of a visitor's own file.
   async function named(source, file) {
     if (!source) return "";
-    const text = new TextDecoder("latin1").decode(await source.slice(0, 65536).arrayBuffer());
-    const found = /tEXtparameters\0(\{.*\})/.exec(text);
+    const head = await source.slice(0, 65536).arrayBuffer(), text = new TextDecoder("latin1").decode(head);
+    const key = "parameters\0", start = text.indexOf(`tEXt${key}`) + 4;
+    if (start < 8) return (file.orig_name || "").replace(/\.\w+$/, "");
+    const length = new DataView(head).getUint32(start - 8);  // of the chunk's data, which begin with the key
     try {
-      const { prompt, new: become } = JSON.parse(found[1]);
+      const { prompt, new: become } = JSON.parse(text.slice(start + key.length, start + length));
       return prompt || become || "";
     } catch {
-      return found ? "" : (file.orig_name || "").replace(/\.\w+$/, "");
+      return "";
     }
   }
 

@@ -353,7 +353,7 @@ def test_another_split_is_refused(packages: list[Package], tarballs: Path, tmp_p
     committed.write_bytes((tmp_path / "first" / "test-split.tsv").read_bytes())
     emoji.build(tmp_path / "second", 256, tarballs, packages, committed)
     committed.write_text(committed.read_text().rpartition(CAT)[0])
-    with pytest.raises(BuildError, match=r"another test split than split\.tsv.*--new-split"):
+    with pytest.raises(BuildError, match=r"another test split than .*split\.tsv.*--new-split"):
         emoji.build(tmp_path / "third", 256, tarballs, packages, committed)
     assert not (tmp_path / "third").exists()
 

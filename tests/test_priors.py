@@ -22,6 +22,7 @@ from dalle2.families.karlo.load import save
 from dalle2.model import UnclipModel
 from dalle2.networks.autoregressive_prior import AutoregressivePrior, Codebook, draw
 from dalle2.networks.linear_prior import LinearPrior, features
+from dalle2.networks.text_encoder import EncodedText
 from dalle2.settings import PRIORS, DecoderSettings, PriorSettings, Settings, Step
 from dalle2.training.autoregressive_prior import fit_codebook, inner_edges
 from dalle2.training.clip import Towers
@@ -70,11 +71,11 @@ def linear(seed: int = 0) -> LinearPrior:
     return LinearPrior(embedding_dim=DIM).eval()
 
 
-def texts(count: int, seed: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def texts(count: int, seed: int = 5) -> EncodedText:
     """Encoded texts of 3, 4, 5, ... tokens."""
     lengths = 3 + torch.arange(count)[:, None]
     mask = torch.arange(tiny.CONTEXT)[None] < lengths
-    return numbers(count, DIM, seed=seed), numbers(count, tiny.CONTEXT, DIM, seed=seed + 1), mask
+    return EncodedText(numbers(count, DIM, seed=seed), numbers(count, tiny.CONTEXT, DIM, seed=seed + 1), mask)
 
 
 # Codes
@@ -174,10 +175,10 @@ def test_padding_is_not_read_and_text_is() -> None:
     dots, codes = torch.tensor([2, 3]), torch.zeros(2, COMPONENTS - 1, dtype=torch.long)
     noise = numbers(*states.shape, seed=11)
     with torch.no_grad():
-        plain = prior((text, states, mask), dots, codes)
-        padded = prior((text, torch.where(mask[..., None], states, noise), mask), dots, codes)
-        read = prior((text, torch.where(mask[..., None], noise, states), mask), dots, codes)
-        other = prior((-text, states, mask), dots, codes)
+        plain = prior(EncodedText(text, states, mask), dots, codes)
+        padded = prior(EncodedText(text, torch.where(mask[..., None], states, noise), mask), dots, codes)
+        read = prior(EncodedText(text, torch.where(mask[..., None], noise, states), mask), dots, codes)
+        other = prior(EncodedText(-text, states, mask), dots, codes)
     torch.testing.assert_close(plain, padded, rtol=0, atol=1e-5)
     for changed in (read, other):
         assert (plain - changed).abs().max() > 1e-3
@@ -186,7 +187,7 @@ def test_padding_is_not_read_and_text_is() -> None:
 @pytest.mark.parametrize("scale", [1.0, 2.5])
 def test_cached_codes_are_those_of_the_whole_sequence(scale: float) -> None:
     prior, (text, states, mask) = autoregressive(), texts(6)
-    both = (text, states, mask) if scale != 1 else (text[3:], states[3:], mask[3:])
+    both = EncodedText(text, states, mask) if scale != 1 else EncodedText(text[3:], states[3:], mask[3:])
     uniforms = torch.rand(3, 1 + COMPONENTS, generator=torch.Generator().manual_seed(3))
     uniforms[:, 0] = torch.tensor([0.0, 0.49, 0.99])
     heard: list[tuple[int, int]] = []
@@ -196,9 +197,9 @@ def test_cached_codes_are_those_of_the_whole_sequence(scale: float) -> None:
     codes = torch.zeros(3, 0, dtype=torch.long)
     with torch.no_grad():
         for index in range(COMPONENTS):
-            seeing = prior((text[3:], states[3:], mask[3:]), dots, codes)[:, -1]
+            seeing = prior(EncodedText(text[3:], states[3:], mask[3:]), dots, codes)[:, -1]
             if scale != 1 and 2 <= index < 5:
-                blind = prior((text[:3], states[:3], mask[:3]), dots, codes)[:, -1]
+                blind = prior(EncodedText(text[:3], states[:3], mask[:3]), dots, codes)[:, -1]
                 seeing = blind + scale * (seeing - blind)
             codes = torch.cat([codes, draw(seeing, uniforms[:, index + 1])[:, None]], dim=1)
     assert torch.equal(drawn, codes)
@@ -208,7 +209,7 @@ def test_cached_codes_are_those_of_the_whole_sequence(scale: float) -> None:
 def test_guidance_of_nothing_is_blind() -> None:
     prior, text = autoregressive(), texts(4)
     uniforms = torch.rand(2, 1 + COMPONENTS, generator=torch.Generator().manual_seed(4))
-    blind = prior.sample(tuple(rows[:2] for rows in text), uniforms, 1.0, (), lambda *_: None)
+    blind = prior.sample(EncodedText(*(rows[:2] for rows in text)), uniforms, 1.0, (), lambda *_: None)
     assert torch.equal(prior.sample(text, uniforms, 0.0, range(COMPONENTS), lambda *_: None), blind)
 
 
@@ -265,11 +266,11 @@ def test_an_input_that_never_varies_does_no_harm() -> None:
 
 def test_the_linear_prior_reads_live_tokens_only() -> None:
     text, states, mask = texts(3)
-    read = features(text, states, mask)
+    read = features(EncodedText(text, states, mask))
     torch.testing.assert_close(read[1], torch.cat([text[1], states[1, :4].mean(0)]))
-    padded = features(text, torch.where(mask[..., None], states, 100.0), mask)
+    padded = features(EncodedText(text, torch.where(mask[..., None], states, 100.0), mask))
     torch.testing.assert_close(read, padded)
-    assert linear()(text, states, mask).shape == (3, DIM)
+    assert linear()(EncodedText(text, states, mask)).shape == (3, DIM)
 
 
 # Training

@@ -384,7 +384,7 @@ def test_several_checkpoints_can_be_chosen(
         assert kept["checkpoint"] == "inks"
         assert kept["settings"]["prior"]["kind"] == "linear"
         open_tab(page, "About")
-        expect(page.locator(".about .licence")).to_contain_text("What inks draws is under CC BY 4.0")
+        expect(page.locator(".about .licence")).to_contain_text("What inks draws is licensed under CC BY 4.0")
         page.get_by_role("button", name="The card of inks").click()
         expect(page.locator(".block.card").filter(visible=True)).to_contain_text("Draws with ink.")
 

@@ -157,7 +157,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_a_whole_run_makes_a_checkpoint_that_draws(trained: Path) -> None:
     model = load(trained / "checkpoint")
-    assert model.capabilities >= {"text_to_image", "variations", "interpolation", "mix"}
+    assert model.capabilities >= {"text_to_image", "variations", "interpolate", "mix"}
     assert model.examples == ("a red square",)
     assert model.settings.decoder.num_inference_steps == 3
     picture = model.text_to_image(["a red square"], seeds=[7])[0]
