@@ -108,7 +108,7 @@ def test_what_cannot_be_drawn_again_is_told(drawn: Path, capsys: Capture) -> Non
     images.save(Image.new("RGB", (4, 4)), other)
     assert "no record" in refused(["--from", str(other)], capsys)
     assert "There is no picture" in refused(["--from", str(drawn.with_name("absent.png"))], capsys)
-    assert "leave out seed" in refused(["--from", str(drawn), "--seed", "0"], capsys)
+    assert "leave out --seed," in refused(["--from", str(drawn), "--seed", "0"], capsys)
     assert "exists already" in refused(["--from", str(drawn), "-o", str(drawn)], capsys)
 
 
@@ -151,6 +151,11 @@ def test_names_of_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
         (["a cat", "--seed", str(MAX_SEED + 1)], "seed"),
         (["a cat", "--seed", str(MAX_SEED), "-n", "2"], "seed"),
         (["a cat", "-n", "0"], "-n must be 1 or more"),
+        (["a cat", "-n", "100000000", "-o", "huge/"], "-n must be 1 or more, and at most 10,000, not 100,000,000."),
+        (["a cat", "--checkpoint", ""], "--checkpoint is empty: give it a value, or leave it out."),
+        (["a cat", "-o", ""], "--out is empty"),
+        (["a cat", "--device", "mps"], "no device mps that PyTorch can use"),
+        (["a cat", "--device", "meta"], "no device meta that PyTorch can use"),
         (["a cat", "-n", "2.5"], "-n takes a whole number, not '2.5'"),
         (["a cat", "--stepz", "4"], "There is no option --stepz: did you mean --steps?"),
         (["a cat", "--prior", "best"], "invalid choice: 'best'"),

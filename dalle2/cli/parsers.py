@@ -46,7 +46,17 @@ COMMANDS: tuple[Command, ...] = (
     caption.COMMAND,
 )
 TASKS = {command.name: command for command in COMMANDS}
+MAX_COUNT = 10_000  # pictures of one call, as each has its name before any is drawn
 SPELLINGS = TASKS | {alias: command for command in COMMANDS for alias in command.aliases}
+# Where these are empty, the default must not stand in silently.
+NEVER_EMPTY = {
+    "checkpoint": "--checkpoint",
+    "captioner": "--captioner",
+    "mask": "--mask",
+    "out": "--out",
+    "source": "--from",
+    "device": "--device",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,6 +84,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     task = task_of(arguments)
     options = parser(task and arguments[0]).parse_intermixed_args(arguments[1:] if task else arguments)
     options.task = task
+    _check_not_empty(options)
     command = TASKS.get(task)
     if command:
         command.check(options)
@@ -148,11 +159,18 @@ def _add_out(parser: Parser) -> None:
     parser.add_argument("--format", choices=FORMS, help=forms)
 
 
+def _check_not_empty(options: argparse.Namespace) -> None:
+    """ValueError for an option such as --checkpoint "$WEIGHTS" of a script where the variable is not set."""
+    for name, option in NEVER_EMPTY.items():
+        if getattr(options, name, None) == "":
+            raise ValueError(f"{option} is empty: give it a value, or leave it out.")
+
+
 def _check_seeds(options: argparse.Namespace) -> None:
     given = getattr(options, "n", None)
     count = 1 if given is None else given
-    if not 1 <= count <= MAX_SEED:
-        raise ValueError(f"-n must be 1 or more, not {count}.")
+    if not 1 <= count <= MAX_COUNT:
+        raise ValueError(f"-n must be 1 or more, and at most {MAX_COUNT:,}, not {count:,}.")
     first = random.randint(0, MAX_SEED - count + 1) if options.seed is None else check_seed(options.seed)
     check_seed(first + count - 1)
     options.seeds = list(range(first, first + count))

@@ -30,7 +30,8 @@ def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
         clashing = [name for name in given if getattr(options, name) is not None]
         clashing += [name for name in ("draft", "literal") if getattr(options, name)]
         if words or clashing:
-            name = "the prompt" if words else clashing[0]
+            spelled = {"n": "-n", "negative_prompt": "--negative"}
+            name = "the prompt" if words else spelled.get(clashing[0], f"--{clashing[0]}")
             raise ValueError(f"--from draws the picture as it was: leave out {name}, or leave out --from.")
         options.source = kinds.picture(options.source)
         return

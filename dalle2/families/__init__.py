@@ -51,6 +51,10 @@ def _check_device(device: str | torch.device, dtype: torch.dtype) -> torch.devic
         raise ValueError(f"There is no device {device!r}: use cpu or cuda.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("This machine has no CUDA device that PyTorch can use: use the device cpu.")
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:  # each kind of device has its own
+        raise ValueError(f"This machine has no device {device} that PyTorch can use: use the device cpu.") from error
     if dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f"The networks run in float32, bfloat16 or float16, not in {dtype}.")
     if dtype == torch.float16 and device.type != "cuda":
