@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import vtracer
-from PIL import Image, ImageFilter, PngImagePlugin
+from PIL import Image, ImageFilter, PngImagePlugin, UnidentifiedImageError
 from scipy import ndimage
 
 from dalle2 import atomic, images
@@ -166,6 +166,15 @@ def _metadata(picture: Image.Image) -> str:
 
 def _numbered(name: str) -> Sequence[str]:
     return [f"{name}.png", *(f"{name}-{number}.png" for number in range(2, 1000))]
+
+
+def is_transparent(file: Path) -> bool:
+    """Whether the file is a picture as `transparent` makes it; an SVG is none."""
+    try:
+        with Image.open(file) as picture:
+            return picture.mode == "RGBA"
+    except UnidentifiedImageError:
+        return False
 
 
 def _with_record(new: Image.Image, old: Image.Image) -> Image.Image:

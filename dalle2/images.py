@@ -276,13 +276,14 @@ def lit(picture: Image.Image, heat: np.ndarray) -> Image.Image:
 
 
 def strip(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures of one height side by side, with the record of the first."""
+    """Pictures of one height side by side, with the record of the first and, as "strip", how many they are."""
     whole = Image.new("RGB", (sum(picture.width for picture in pictures), pictures[0].height))
     left = 0
     for picture in pictures:
         whole.paste(picture, (left, 0))
         left += picture.width
-    whole.info |= {key: value for key, value in pictures[0].info.items() if key == RECORD_KEY}
+    if RECORD_KEY in pictures[0].info:
+        write_record(whole, read_record(pictures[0]) | {"strip": len(pictures)})
     return whole
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tqdm import tqdm
 
-from dalle2 import families, images
+from dalle2 import families, formats, images
 from dalle2.__main__ import main
 from dalle2.cli import parsers
 from dalle2.cli.output import Destination
@@ -95,6 +95,7 @@ def test_what_cannot_be_drawn_again_is_told(drawn: Path, capsys: Capture) -> Non
     other = drawn.with_name("other.png")
     for changes, expected in [
         ({"task": "variations"}, "started from other pictures"),
+        ({"strip": 3}, "is a strip of several"),
         ({"settings": {"prior": {}}}, "lacks 'decoder'"),
         ({"seed": -1}, "seed"),
         ({"dtype": "float8"}, "no dtype 'float8'"),
@@ -110,6 +111,29 @@ def test_what_cannot_be_drawn_again_is_told(drawn: Path, capsys: Capture) -> Non
     assert "There is no picture" in refused(["--from", str(drawn.with_name("absent.png"))], capsys)
     assert "leave out --seed," in refused(["--from", str(drawn), "--seed", "0"], capsys)
     assert "exists already" in refused(["--from", str(drawn), "-o", str(drawn)], capsys)
+
+
+def test_a_strip_is_not_drawn_again_as_its_first_picture(drawn: Path, capsys: Capture) -> None:
+    file = drawn.with_name("strip.png")
+    images.save(images.strip([images.open_with_record(drawn)] * 2), file)
+    assert images.read_record(file) == images.read_record(drawn) | {"strip": 2}
+    assert "is a strip of several" in refused(["--from", str(file), "-o", str(drawn.with_name("x.png"))], capsys)
+
+
+def test_a_transparent_picture_is_drawn_again_transparent(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with images.open_with_record(drawn) as opaque:
+        cut = opaque.convert("RGBA")
+    cut.info |= opaque.info
+    images.save(cut, tmp_path / "cut.png")
+    # A tiny random checkpoint draws no even background, which is what `transparent` looks for.
+    monkeypatch.setattr(formats, "transparent", lambda picture: picture.convert("RGBA"))
+    for given, mode in (([], "RGBA"), (["--format", "png"], "RGB")):
+        file = tmp_path / f"{mode}.png"
+        assert main(["--from", str(tmp_path / "cut.png"), "-o", str(file), *given]) == 0
+        with Image.open(file) as picture:
+            assert picture.mode == mode
 
 
 def test_options_reach_the_stages(tiny_checkpoint: Path, tmp_path: Path) -> None:

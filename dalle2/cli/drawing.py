@@ -77,6 +77,8 @@ def _draw_again(options: argparse.Namespace) -> Path:
     settings = Settings.from_dict(record["settings"])
     check_seed(record["seed"])
     request_of(record)  # told before the checkpoint is opened
+    if options.format is None and options.destination.form == "png" and formats.is_transparent(options.source):
+        options.destination.form = "transparent"
     words = record["prompt"] if record["task"] == "text_to_image" else record["task"]
     file = options.destination.names(words, [record["seed"]], str(record.get("asked", "")))[0]
     source = options.checkpoint or record["checkpoint"]

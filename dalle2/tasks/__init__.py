@@ -44,6 +44,11 @@ def request_of(record: Mapping[str, Any], pictures: Sequence[Image.Image] = ()) 
 
     ValueError where the record says too little, or the pictures are not all here.
     """
+    # A strip has the record of its first picture; those of before December 2026 do not say that they are strips.
+    if "strip" in record:
+        raise ValueError(
+            "The picture is a strip of several, and its record is that of the first: ask for a strip again."
+        )
     known = {name_of(picture): picture for picture in pictures}
     asked = record.get("task")
     try:
