@@ -8,7 +8,7 @@ from typing import Literal
 from evaluation.cli import command
 
 PROG = "python -m evaluation.understanding"
-PARTS = ("choose", "held out")
+PARTS = ("choose", "held out", "another author")
 DESCRIPTION = """How often a checkpoint takes a prompt for the right thing, and pretends.
 
     python -m evaluation.understanding emoji                     all thresholds, on the part of the list to choose on
@@ -29,7 +29,7 @@ class Options(command.CommandOptions):
     """
 
     checkpoint: str = "emoji"
-    part: Literal["choose", "held out"] = "choose"
+    part: Literal["choose", "held out", "another author"] = "choose"
     threshold: tuple[float, ...] = ()
     guess: float | None = None
     list: bool = False
