@@ -271,6 +271,8 @@ def test_the_history_keeps_what_a_variation_came_from(page: Page, photo: Path) -
     shown(page)
     choose(page, "Number of pictures", 1)
     draw(page)
+    open_tab(page, "History")
+    expect(page.locator(".history figure")).to_have_count(1)  # kept, before the page is left
     page.reload()
     open_tab(page, "History")
     page.locator(".history figure").get_by_role("button", name="Reuse settings").click()
