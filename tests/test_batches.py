@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from dalle2.serving.batches import Batches, Call, Visit
 from dalle2.serving.pace import Job, Pace, Turn
 from dalle2.serving.queue import Queue
 from dalle2.serving.refusal import Cancelled, Refusal
-from dalle2.serving.service import Service
+from dalle2.serving.service import News, Service
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.text_to_image import TextToImage
@@ -87,6 +88,21 @@ class Machine:
                 return task()
 
         return self._pool.submit(run)
+
+
+class AllNews(News):
+    """Keeps all that each stream was told."""
+
+    streams: ClassVar[list[list]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list = []
+        self.streams.append(self._kept)
+
+    def put(self, told: object) -> None:
+        self._kept.append(told)
+        super().put(told)
 
 
 def visit_of(pictures: int = 1) -> Visit:
@@ -279,7 +295,11 @@ def test_what_does_not_fit_together_is_refused_as_by_the_model(
 def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
     model: UnclipModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A stream shows the newest alone, so that a quick machine may show no preview: look at all that it was told.
     monkeypatch.setattr("dalle2.serving.service.PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr("dalle2.serving.service.EVENTS_A_SECOND", float("inf"))
+    monkeypatch.setattr("dalle2.serving.service.News", AllNews)
+    monkeypatch.setattr(AllNews, "streams", [])
     noted = Noted(model)
     service, held = Service(noted), threading.Event()
 
@@ -304,7 +324,13 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
     for drawings, prompt, count in zip(drawn, ("a cat", "a dog", "a face"), (1, 2, 1), strict=True):
         assert drawings[-1].finished and all(len(drawing.pictures) in (0, count) for drawing in drawings)
         assert {images.read_record(picture)["prompt"] for picture in drawings[-1].pictures} == {prompt}
-        assert any(drawing.pictures and not drawing.finished for drawing in drawings)
+    counts = {"a cat": 1, "a dog": 2, "a face": 1}
+    streams = [stream for stream in AllNews.streams if len(stream) > 1]  # without the one that held the others up
+    assert len(streams) == 3
+    for told in streams:
+        prompt = images.read_record(told[-1].pictures[0])["prompt"]
+        previews = [drawing for drawing in told if drawing.pictures and not drawing.finished]
+        assert previews and all(len(drawing.pictures) == counts[prompt] for drawing in previews)
 
 
 def test_those_who_fit_in_a_batch_have_the_turn_and_the_time_left_counts_batches() -> None:
