@@ -31,6 +31,8 @@ SCHEDULE = (
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 Scheduler = SchedulerMixin | DDIM
+# Noisy rows after a step, and the share of signal in their variance (alpha_bar), None at the end -> these rows.
+After = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
 def build_scheduler(
@@ -92,11 +94,20 @@ def clean_predictions(network: Denoise, scheduler: Scheduler, config: Mapping[st
             predicted = (x - (1 - signal) ** 0.5 * predicted) / signal**0.5
         elif kind == "v_prediction":  # appendix D of arXiv 2202.00512
             predicted = signal**0.5 * x - (1 - signal) ** 0.5 * predicted
-        if config.get("clip_sample"):
+        if config.get("thresholding"):
+            predicted = _threshold(predicted, config["dynamic_thresholding_ratio"], config["sample_max_value"])
+        elif config.get("clip_sample"):
             predicted = predicted.clamp(-config["clip_sample_range"], config["clip_sample_range"])
         return torch.cat([predicted, variance], dim=1)
 
     return denoise
+
+
+def _threshold(predicted: torch.Tensor, ratio: float, most: float) -> torch.Tensor:
+    """Bring each row to -1..1 by the size, in 1..most, that this share of its values has (arXiv 2205.11487, 2.3)."""
+    sizes = torch.quantile(predicted.flatten(1).abs(), ratio, dim=1).clamp(1, most)
+    sizes = sizes.reshape(-1, *[1] * (predicted.ndim - 1))
+    return predicted.clamp(-sizes, sizes) / sizes
 
 
 def guide(network: Network, conditions: Mapping[str, torch.Tensor], scale: float, guided: Collection[int]) -> Denoise:
@@ -152,32 +163,36 @@ def sample(
     generators: Sequence[torch.Generator],
     on_step: Callable[[int, int, torch.Tensor], None],
     times: int = 1,
+    after: After | None = None,
 ) -> torch.Tensor:
     """Denoise (n, channels, ...) along the scheduler's timesteps.
 
     Step noise comes from the pictures' generators. `on_step(index, total, clean)` hears of each step, from 1
     on, with the clean prediction so far; whatever it raises ends the loop. With `times` above 1 each step but
     the last is undone with fresh noise and taken again, so often in all: RePaint's resampling (arXiv
-    2201.09865), by which repainted pixels come to agree with kept ones. It needs a forgetful scheduler.
+    2201.09865), by which repainted pixels come to agree with kept ones. It needs a forgetful scheduler. `after` may
+    change what each step leads to.
     """
     x = noise
     timesteps = scheduler.timesteps
     learned = scheduler.config.get("variance_type") == "learned_range"
     takes = inspect.signature(scheduler.step).parameters
     for index, t in enumerate(timesteps):
-        after = timesteps[index + 1] if index + 1 < len(timesteps) else None
+        there = timesteps[index + 1] if index + 1 < len(timesteps) else None
         options: dict[str, Any] = {"generator": list(generators)} if "generator" in takes else {}
         if "prev_timestep" in takes:
-            options["prev_timestep"] = after
-        for turn in range(1 if after is None else times):
+            options["prev_timestep"] = there
+        for turn in range(1 if there is None else times):
             if turn:
-                x = _renoise(x, scheduler.alphas_cumprod[t] / scheduler.alphas_cumprod[after], generators)
+                x = _renoise(x, scheduler.alphas_cumprod[t] / scheduler.alphas_cumprod[there], generators)
             output = denoise(x, t)
             clean, variance = _split(output, x.shape[1])
             if len(timesteps) == 1:
                 x = clean  # the one step goes all the way, which UnCLIPScheduler cannot express
             else:
                 x = scheduler.step(output if learned and variance.numel() else clean, t, x, **options).prev_sample
+            if after is not None:
+                x = after(x, None if there is None else scheduler.alphas_cumprod[there])
         on_step(index + 1, len(timesteps), clean)
     return x
 

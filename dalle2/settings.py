@@ -194,14 +194,15 @@ class Settings:
     """The settings of each stage that a checkpoint has, and what the picture should not show.
 
     A family without a prior, or without an upsampler, has None there. `negative_prompt` (diffusers' name) is read in
-    the place of no prompt at all wherever a stage is guided: guidance then leads from it to the prompt. "" and None
-    are no negative prompt.
+    the place of no prompt at all wherever a stage is guided: guidance then leads from it to the prompt. None is no
+    negative prompt. "" is the prompt that says nothing, which is the same where a decoder reads text (Karlo's), and
+    another thing where it sees nothing but an embedding (Kandinsky's).
     """
 
     prior: PriorSettings | None
     decoder: DecoderSettings
     upsampler: UpsamplerSettings | None = None
-    negative_prompt: str = ""
+    negative_prompt: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "negative_prompt", check_negative_prompt(self.negative_prompt))
@@ -273,7 +274,7 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: a table for each stage, and the negative prompt where there is one."""
         stages = {name: stage.to_dict() for name, stage in self.stages.items()}
-        return stages | ({"negative_prompt": self.negative_prompt} if self.negative_prompt else {})
+        return stages | ({} if self.negative_prompt is None else {"negative_prompt": self.negative_prompt})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
@@ -281,7 +282,7 @@ class Settings:
         _check_keys(values, cls, required={"decoder"})
         rows = {name: kind.from_dict(values[name]) for name, kind in STAGE_KINDS.items() if name in values}
         stages: dict[str, Any] = {"prior": None} | rows
-        return cls(**stages, negative_prompt=values.get("negative_prompt", ""))
+        return cls(**stages, negative_prompt=values.get("negative_prompt"))
 
 
 @dataclass(frozen=True)
@@ -317,10 +318,11 @@ def check_prompt(prompt: str) -> str:
     return prompt
 
 
-def check_negative_prompt(prompt: str | None) -> str:
-    """Return the negative prompt, "" where there is none; ValueError when it is too long or not text."""
-    blank = prompt is None or (isinstance(prompt, str) and not prompt.strip())
-    return "" if blank else check_prompt(prompt)
+def check_negative_prompt(prompt: str | None) -> str | None:
+    """Return the negative prompt without the blanks around it, or None; ValueError when it is too long or not text."""
+    if prompt is None or (isinstance(prompt, str) and not prompt.strip()):
+        return None if prompt is None else ""
+    return check_prompt(prompt)
 
 
 def check_seed(seed: int) -> int:

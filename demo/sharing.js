@@ -11,7 +11,7 @@
     const rows = Object.entries(stages).map(([stage, values]) =>
       [stage, Object.fromEntries(Object.entries(values).filter(([key, value]) => !same(value, presets.default[stage]?.[key])))]);
     const different = Object.fromEntries(rows.filter(([, values]) => Object.keys(values).length));
-    return JSON.stringify({ ...different, ...(negative_prompt && { negative_prompt }) });
+    return JSON.stringify({ ...different, ...(negative_prompt != null && { negative_prompt }) });
   }
 
   function link(record) {

@@ -11,7 +11,8 @@ import torch
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
-from dalle2.families.karlo.stages import decoder_stage, prior_stage, upsampler_stage
+from dalle2.families.karlo.stages import decoder_stage, upsampler_stage
+from dalle2.families.priors import prior_stage
 from dalle2.model import UnclipModel
 from dalle2.networks import decoder, diffusion_prior, text_encoder, upsampler
 from dalle2.networks.text_encoder import EncodedText

@@ -68,10 +68,12 @@ class DiffusionStage:
         on_step: OnStep | None,
         start: torch.Tensor | None = None,
         keep: Callable[[sampling.Denoise], sampling.Denoise] | None = None,
+        hold: Callable[[torch.Tensor], sampling.After] | None = None,
     ) -> torch.Tensor:
         """From the pictures' own noise, or from `start`, to the result (n, *shape).
 
-        `keep` changes the clean predictions, as `sampling.keep` does.
+        Two ways to paint only a part: `keep` changes the clean predictions, as `sampling.keep` does, and `hold` makes
+        of the starting noise what changes the rows after each step.
         """
         denoise, scheduler = self.denoiser(settings)
         if keep is not None:
@@ -79,7 +81,9 @@ class DiffusionStage:
         if start is None:
             start = sampling.draw_noise(self.shape, noise, device)
         report = reporter(self.name, on_step, self.preview)
-        return check_finite(sampling.sample(denoise, scheduler, start, noise, report, settings.times), self.name)
+        after = None if hold is None else hold(start)
+        drawn = sampling.sample(denoise, scheduler, start, noise, report, settings.times, after)
+        return check_finite(drawn, self.name)
 
     def invert(
         self, settings: StageSettings, clean: torch.Tensor, on_step: OnStep | None, refinements: int = 1

@@ -76,9 +76,9 @@ class PromptEncoder:
         # The prior and then the decoder read the same prompts, and each of them often several times.
         self._encoded: OrderedDict[str, tuple[torch.Tensor, torch.Tensor]] = OrderedDict()  # tokens and mask, a row
 
-    def read(self, prompts: Sequence[str], guided: bool = False, negative: str = "") -> EncodedText:
-        """Encode the prompts; when guided, the negative prompt stands before them as many times."""
-        halves = [[negative] * len(prompts), prompts] if guided else [prompts]
+    def read(self, prompts: Sequence[str], guided: bool = False, negative: str | None = None) -> EncodedText:
+        """Encode the prompts; when guided, the negative prompt (or "") stands before them as many times."""
+        halves = [[negative or ""] * len(prompts), prompts] if guided else [prompts]
         texts = dict.fromkeys(text for half in halves for text in half)
         if new := [text for text in texts if text not in self._encoded]:
             self._encode(new)

@@ -74,7 +74,9 @@ class SharedModel(UnclipModel):
                 on_step,
             )
         start = noise if noise is None else noise.expand(len(seeds), *noise.shape[1:])
-        how = (chosen.decoder, chosen.upsampler, chosen.negative_prompt, prompts is None, noise is None)
+        # A decoder that reads no text has its negative prompt from the prior.
+        negative = None if chosen.negative_prompt is None else (chosen.negative_prompt, chosen.prior)
+        how = (chosen.decoder, chosen.upsampler, negative, prompts is None, noise is None)
         return self._together(
             lambda embeddings, seeds, prompts, noise, on_step: self._model.decode_pixels(
                 embeddings, seeds, prompts, chosen, on_step, noise

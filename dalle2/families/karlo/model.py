@@ -16,9 +16,11 @@ from dalle2.ddim import Denoise
 from dalle2.families.checkpoint_folder import Fingerprint
 from dalle2.families.description import Description
 from dalle2.families.diffusion import DiffusionStage
-from dalle2.families.karlo import layout, priors
+from dalle2.families.karlo import layout
 from dalle2.families.karlo.attention import record_attention
+from dalle2.families.karlo.priors import draw_codes, expect
 from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
+from dalle2.families.priors import diffuse, nearest, reword
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
@@ -98,13 +100,13 @@ class KarloModel(UnclipModel):
         text = read.repeated(many)
         match chosen.kind:
             case "diffusion":
-                embeddings = priors.diffuse(prior, self._prior_schedule, text, chosen, noise, on_step)
+                embeddings = diffuse(prior, self._prior_schedule, text, chosen, noise, on_step)
             case "autoregressive":
-                embeddings = priors.draw_codes(prior, text, chosen, noise, on_step)
+                embeddings = draw_codes(prior, text, chosen, noise, on_step)
             case "linear":
-                embeddings = priors.expect(prior, text, on_step)
+                embeddings = expect(prior, text, on_step)
         candidates = embeddings.unflatten(0, (-1, many))
-        return priors.nearest(candidates, read.embeddings[-len(prompts) :]).float().cpu()
+        return nearest(candidates, read.embeddings[-len(prompts) :]).float().cpu()
 
     @torch.no_grad()
     def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
@@ -128,7 +130,7 @@ class KarloModel(UnclipModel):
         after = self.prompts.read([new], chosen.prior.guided, chosen.negative_prompt)
         rows, embedding = [], embedding.to(self.device)
         for index, strength in enumerate(strengths):
-            rows.append(priors.reword(prior, scheduler, embedding, before, after, strength, chosen.prior))
+            rows.append(reword(prior, scheduler, embedding, before, after, strength, chosen.prior))
             if on_step:
                 on_step(Step("prior", index + 1, len(strengths)))
         return torch.cat(rows).float().cpu()

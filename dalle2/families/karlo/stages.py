@@ -1,28 +1,14 @@
-"""Karlo's stages, which all work on pixels or embeddings: what each one denoises, and under which conditions."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Karlo's stages after the prior, all of them on pixels: what each one denoises, and under which conditions."""
 
 import torch
-from diffusers import PriorTransformer
 
 from dalle2 import images, sampling
 from dalle2.families.diffusion import DiffusionStage
 from dalle2.families.karlo.layout import Parts
 from dalle2.finiteness import check_finite
-from dalle2.networks import decoder, diffusion_prior, upsampler
+from dalle2.networks import decoder, upsampler
 from dalle2.networks.text_encoder import EncodedText
 from dalle2.verbs import Kept
-
-
-def prior_stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: EncodedText) -> DiffusionStage:
-    """Return the stage that draws normalised image embeddings (n, dim)."""
-
-    def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
-        return diffusion_prior.predict(prior, x, t, **conditions)
-
-    shape = (prior.config.embedding_dim,)
-    return DiffusionStage("prior", network, diffusion_prior.conditions(text), scheduler_config, shape)
 
 
 def decoder_stage(parts: Parts, embeddings: torch.Tensor, text: EncodedText) -> DiffusionStage:

@@ -1,0 +1,74 @@
+"""The diffusion prior, which all families have in common: read prompts -> image embeddings (paper, section 2.2)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from diffusers import PriorTransformer
+
+from dalle2 import sampling
+from dalle2.ddim import DDIM, invert
+from dalle2.families.diffusion import DiffusionStage, reporter
+from dalle2.finiteness import check_finite
+from dalle2.networks import diffusion_prior
+from dalle2.networks.diffusion_prior import denormalise, normalise
+from dalle2.networks.text_encoder import EncodedText
+from dalle2.settings import OnStep, PriorSettings
+
+
+def prior_stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: EncodedText) -> DiffusionStage:
+    """Return the stage that draws normalised image embeddings (n, dim)."""
+
+    def network(x: torch.Tensor, t: torch.Tensor, **conditions: torch.Tensor) -> torch.Tensor:
+        return diffusion_prior.predict(prior, x, t, **conditions)
+
+    shape = (prior.config.embedding_dim,)
+    return DiffusionStage("prior", network, diffusion_prior.conditions(text), scheduler_config, shape)
+
+
+def diffuse(
+    prior: PriorTransformer,
+    scheduler_config: Mapping[str, Any],
+    text: EncodedText,
+    settings: PriorSettings,
+    noise: list[torch.Generator],
+    on_step: OnStep | None,
+) -> torch.Tensor:
+    """Text, under guidance (2n, ...) with the blind half first -> image embeddings (n, dim)."""
+    normed = prior_stage(prior, scheduler_config, text).draw(settings, noise, prior.device, on_step)
+    return check_finite(denormalise(prior, normed), "prior")
+
+
+def reword(
+    prior: PriorTransformer,
+    scheduler_config: Mapping[str, Any],
+    embeddings: torch.Tensor,
+    old: EncodedText,
+    new: EncodedText,
+    strength: float,
+    settings: PriorSettings,
+) -> torch.Tensor:
+    """Image embeddings (n, dim) back to noise under `old` (n, ...), and forth under `new`, which is as in `diffuse`.
+
+    `strength` is the share of the steps that are taken: with less than half a step nothing changes.
+    """
+    taken = round(strength * settings.num_inference_steps)
+    if not taken:
+        return embeddings
+    unguided = replace(settings, guidance_scale=1.0)
+    denoise, scheduler = prior_stage(prior, scheduler_config, old).denoiser(unguided, taken)
+    assert isinstance(scheduler, DDIM)
+    noise = invert(denoise, scheduler, normalise(prior, embeddings), reporter("prior", None))
+    denoise, scheduler = prior_stage(prior, scheduler_config, new).denoiser(settings, taken)
+    normed = sampling.sample(denoise, scheduler, noise, [], reporter("prior", None))
+    return check_finite(denormalise(prior, normed), "prior")
+
+
+def nearest(candidates: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+    """Of candidates (n, k, dim) the one (n, dim) that lies nearest to its text's embedding (n, dim).
+
+    The paper compares by the dot product, of embeddings of one length; ours have none in common.
+    """
+    nearness = torch.nn.functional.cosine_similarity(candidates.float(), texts[:, None].float(), dim=-1)
+    return candidates[torch.arange(len(candidates), device=nearness.device), nearness.argmax(1)]
