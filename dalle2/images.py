@@ -266,7 +266,7 @@ def surround(
     return canvas, mask
 
 
-def lit(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+def highlight(picture: Image.Image, heat: np.ndarray) -> Image.Image:
     """Return the picture in grey, and in its colours where `heat` (h, w), of any size and range, is high."""
     spread = float(np.ptp(heat)) or 1.0
     levels = ((heat - heat.min()) / spread * 255).round().astype(np.uint8)

@@ -111,22 +111,22 @@ def _threshold(predicted: torch.Tensor, ratio: float, most: float) -> torch.Tens
 
 
 def guide(network: Network, conditions: Mapping[str, torch.Tensor], scale: float, guided: Collection[int]) -> Denoise:
-    """Classifier-free guidance: blind + scale * (seeing - blind), at the timesteps `guided` only.
+    """Classifier-free guidance: unconditional + scale * (conditional - unconditional), at the timesteps `guided` only.
 
-    With a scale other than 1 each condition is (2n, ...), the blind half first; with 1 it is (n, ...). The
-    learned variance, if any, is that of the seeing half.
+    With a scale other than 1 each condition is (2n, ...), the unconditional half first; with 1 it is (n, ...). The
+    learned variance, if any, is that of the conditional half.
     """
     if scale == 1:
         return lambda x, t: network(x, t, **conditions)
-    seeing_only = {name: condition.chunk(2)[1] for name, condition in conditions.items()}
+    conditional_only = {name: condition.chunk(2)[1] for name, condition in conditions.items()}
 
     def predict(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         if int(t) not in guided:
-            return network(x, t, **seeing_only)
-        blind, seeing = network(torch.cat([x, x]), t, **conditions).float().chunk(2)
-        blind, _ = _split(blind, x.shape[1])
-        seeing, variance = _split(seeing, x.shape[1])
-        return torch.cat([blind + scale * (seeing - blind), variance], dim=1)
+            return network(x, t, **conditional_only)
+        unconditional, conditional = network(torch.cat([x, x]), t, **conditions).float().chunk(2)
+        unconditional, _ = _split(unconditional, x.shape[1])
+        conditional, variance = _split(conditional, x.shape[1])
+        return torch.cat([unconditional + scale * (conditional - unconditional), variance], dim=1)
 
     return predict
 
@@ -170,7 +170,7 @@ def sample(
     Step noise comes from the pictures' generators. `on_step(index, total, clean)` hears of each step, from 1
     on, with the clean prediction so far; whatever it raises ends the loop. With `times` above 1 each step but
     the last is undone with fresh noise and taken again, so often in all: RePaint's resampling (arXiv
-    2201.09865), by which repainted pixels come to agree with kept ones. It needs a forgetful scheduler. `after` may
+    2201.09865), by which repainted pixels come to agree with kept ones. Requires a single-step scheduler. `after` may
     change what each step leads to.
     """
     x = noise

@@ -19,17 +19,17 @@ MAX_CANDIDATES = 64
 MAX_FRAMES = 240
 MAX_RESAMPLINGS = 50
 SIZES = (512, 1024)  # pixels a side to which finished pictures can be enlarged
-RETRACING_STEPS = 50
-REWORDING_STEPS = 20
-REPAINTING_STEPS = 25
-REPAINTING_TIMES = 3
+INVERSION_STEPS = 50
+TEXT_DIFF_STEPS = 20
+INPAINTING_STEPS = 25
+INPAINTING_RESAMPLES = 3
 DRAFT_DECODER_STEPS = 2
 DRAFT_PRIOR_GUIDANCE = 2.0
 # Of the ways of a text diff, the strengths that show them well.
 STRENGTHS = {"prior": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "slerp": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)}
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
 # Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
-FORGETFUL = ("unclip", "ddpm", "ddim")
+SINGLE_STEP = ("unclip", "ddpm", "ddim")
 PRIORS = ("diffusion", "autoregressive", "linear")
 # What only some stages have, although the records of version 0.1 name it for all of them.
 FORMER = ("guidance_scale", "guidance_interval", "candidates", "kind")
@@ -61,9 +61,9 @@ class StageSettings:
             raise ValueError(f"eta must be a number from 0 to 1, not {self.eta!r}.")
         if self.eta and self.scheduler != "ddim":
             raise ValueError(f"eta belongs to the scheduler ddim: leave it at 0 with {self.scheduler}.")
-        if self.times > 1 and self.scheduler not in FORGETFUL:
+        if self.times > 1 and self.scheduler not in SINGLE_STEP:
             raise ValueError(
-                f"times must be 1 with {self.scheduler}, which cannot take a step again: use {', '.join(FORGETFUL)}."
+                f"times must be 1 with {self.scheduler}, which cannot take a step again: use {', '.join(SINGLE_STEP)}."
             )
 
     @property
@@ -129,7 +129,7 @@ class GuidedSettings(StageSettings):
         return self.guidance_scale != 1
 
     @property
-    def retraces(self) -> bool:
+    def invertible(self) -> bool:
         """Whether the stage can be walked backwards, which it is without guidance: a diffusion's plain DDIM."""
         return self == self.plain_ddim(self.num_inference_steps, self.guidance_scale)
 
@@ -217,37 +217,42 @@ class Settings:
         """Return the same with other values in some of its stages, as {"decoder": {"eta": 0.5}}."""
         return replace(self, **{name: replace(self.stages[name], **values) for name, values in changes.items()})
 
-    def retracing(self, steps: int | None = None) -> "Settings":
+    def for_inversion(self, steps: int | None = None) -> "Settings":
         """Return the same, but with a decoder that can be walked backwards: plain DDIM without guidance.
 
-        Guidance pulls so hard that the way back is lost. RETRACING_STEPS steps bring a picture back.
+        Guidance pulls so hard that the way back is lost. INVERSION_STEPS steps bring a picture back.
         """
-        return replace(self, decoder=self.decoder.plain_ddim(steps or RETRACING_STEPS, 1.0))
+        return replace(self, decoder=self.decoder.plain_ddim(steps or INVERSION_STEPS, 1.0))
 
-    def rewording(self, steps: int | None = None) -> "Settings":
-        """Plain DDIM for a text diff: the decoder's as in `retracing`, and a diffusion prior's.
+    def for_text_diff(self, steps: int | None = None) -> "Settings":
+        """Plain DDIM for a text diff: the decoder's as in `for_inversion`, and a diffusion prior's.
 
         Both keep their guidance, for the way forth only.
         """
-        decoder = self.decoder.plain_ddim(steps or RETRACING_STEPS, self.decoder.guidance_scale)
+        decoder = self.decoder.plain_ddim(steps or INVERSION_STEPS, self.decoder.guidance_scale)
         if self.prior is None:
             return replace(self, decoder=decoder)
-        return replace(self, prior=self.prior.plain_ddim(REWORDING_STEPS, self.prior.guidance_scale), decoder=decoder)
+        return replace(self, prior=self.prior.plain_ddim(TEXT_DIFF_STEPS, self.prior.guidance_scale), decoder=decoder)
 
-    def guiding(self, scale: float) -> "Settings":
+    def with_guidance(self, scale: float) -> "Settings":
         """Return the same, with this guidance scale in the decoder."""
         return self.changed({"decoder": {"guidance_scale": scale}})
 
-    def repainting(self) -> "Settings":
+    def for_inpainting(self) -> "Settings":
         """Return the same, but with a decoder that makes repainted pixels agree with kept ones (arXiv 2201.09865).
 
         ddim does without the decoder's learned variance, which in the embedded weights leaves its range: with unclip
         and ddpm the painted part then comes out grey or black.
         """
-        changes = {"num_inference_steps": REPAINTING_STEPS, "scheduler": "ddim", "times": REPAINTING_TIMES, "eta": 0.0}
+        changes = {
+            "num_inference_steps": INPAINTING_STEPS,
+            "scheduler": "ddim",
+            "times": INPAINTING_RESAMPLES,
+            "eta": 0.0,
+        }
         return self.changed({"decoder": changes})
 
-    def drafting(self) -> "Settings":
+    def for_draft(self) -> "Settings":
         """Return these in at most four network steps: one of a diffusion prior, two of the decoder, one upsampling.
 
         A prior's only step is its guess from pure noise, which a strong guidance would overdo. The upsampler's is
@@ -262,7 +267,7 @@ class Settings:
             changes["prior"] |= {"guidance_scale": guidance, "scheduler": "ddim", "times": 1}
         return self.changed(changes)
 
-    def negated(self, stages: Collection[str] = tuple(STAGE_KINDS)) -> "Settings":
+    def check_negative(self, stages: Collection[str] = tuple(STAGE_KINDS)) -> "Settings":
         """Return these settings; ValueError where a negative prompt has no effect: none of these stages is guided."""
         if self.negative_prompt and not any(stage.guided for name, stage in self.stages.items() if name in stages):
             raise ValueError(

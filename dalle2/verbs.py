@@ -105,7 +105,7 @@ class Verbs(ABC):
         """Prompts -> CLIP text embeddings (n, dim), float32 on the CPU, in the space of the image embeddings."""
         raise self._unable("text_diff")
 
-    def reword(
+    def edit_embedding(
         self,
         embedding: torch.Tensor,
         old: str,
@@ -118,7 +118,7 @@ class Verbs(ABC):
 
         The diffusion prior's DDIM back toward noise under the old text, and from there under the new one. The strength
         0..1 is the share of the way that is gone: with 0 the embedding stays, with 1 only what the noise remembers.
-        ValueError unless the prior `retraces`.
+        ValueError unless the prior is `invertible`.
         """
         raise self._unable("text_diff")
 
@@ -134,7 +134,7 @@ class Verbs(ABC):
         """Pictures, and their embeddings (n, dim) -> the noise from which `decode` draws them (paper, section 3.1).
 
         `refinements` 0 is the plain inversion, 1 and more the fixed-point one. ValueError unless
-        the decoder `retraces` and has no guidance.
+        the decoder is `invertible` and has no guidance.
         """
         raise self._unable("reconstruct")
 
@@ -219,28 +219,28 @@ class Verbs(ABC):
             )
         return settings or self.settings
 
-    def retracing(self, settings: Settings | None) -> Settings:
-        """Return the settings of a task that inverts a picture; ValueError where they cannot be walked backwards."""
-        settings = self.adopt(settings or self.settings.retracing())
-        if not settings.decoder.retraces:
+    def inversion_settings(self, settings: Settings | None) -> Settings:
+        """Return the settings of a task that inverts a picture; ValueError where the decoder is not `invertible`."""
+        settings = self.adopt(settings or self.settings.for_inversion())
+        if not settings.decoder.invertible:
             raise ValueError(
                 "Only plain DDIM finds the way back from a picture to its noise: let the decoder's scheduler be ddim "
-                "and its eta 0, as in settings.retracing()."
+                "and its eta 0, as in settings.for_inversion()."
             )
         if settings.decoder.guidance_scale != 1:
             raise ValueError(
                 "Under guidance the way back from a picture to its noise is lost: let the decoder's guidance_scale be "
-                "1, as in settings.retracing()."
+                "1, as in settings.for_inversion()."
             )
         return settings
 
-    def rewording(self, settings: Settings | None) -> Settings:
-        """Return settings for rewording an embedding; ValueError where the prior cannot be walked backwards."""
-        settings = self.adopt(settings or self.settings.rewording())
-        if settings.prior is None or not settings.prior.retraces:
+    def text_diff_settings(self, settings: Settings | None) -> Settings:
+        """Return the settings of a task that edits an embedding; ValueError where the prior is not `invertible`."""
+        settings = self.adopt(settings or self.settings.for_text_diff())
+        if settings.prior is None or not settings.prior.invertible:
             raise ValueError(
                 "Only a diffusion prior by plain DDIM finds the way back from an embedding to its noise: let the "
-                "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.rewording()."
+                "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.for_text_diff()."
             )
         return settings
 

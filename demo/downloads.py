@@ -20,12 +20,12 @@ from dalle2.serving.uploads import open_own, read_record
 from dalle2.settings import SIZES
 from dalle2.tasks.enhance import Enhance
 from demo import film
-from demo.desk import BEGIN, HERE, Desk
 from demo.gradio_internals import cache_bytes, cache_file, cache_of
 from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
 from demo.status import progress, status
+from demo.tab_builder import BEGIN, HERE, TabBuilder
 from demo.zero import accelerated
 
 FOLDER = Path(__file__).parent
@@ -67,19 +67,19 @@ class Downloads(gr.HTML):
         return None
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Add the component, with the endpoint `/download`."""
-    handed = Pictures(files=desk.files, visible=False)
+    handed = Pictures(files=builder.files, visible=False)
     form = gr.Dropdown(list(FORMS), value=FORMS[0], label="Form", visible=False)
     downloads = Downloads()
-    endpoint = accelerated(described(_downloading(desk, cache_of(downloads))), desk.service, Enhance(ANY_PICTURE))
+    endpoint = accelerated(described(_downloading(builder, cache_of(downloads))), builder.service, Enhance(ANY_PICTURE))
     how = {"api_name": "download", "show_progress": "hidden", "concurrency_limit": None}
-    taken = downloads.take(endpoint, [handed, form, desk.checkpoint], downloads, js=ORDER, **how)
+    taken = downloads.take(endpoint, [handed, form, builder.checkpoint], downloads, js=ORDER, **how)
     downloads.leave(None, None, None, cancels=[taken], **HERE)
 
 
-def _downloading(desk: Desk, cache: str) -> Any:
-    service = desk.service
+def _downloading(builder: TabBuilder, cache: str) -> Any:
+    service = builder.service
     first = service.checkpoints[0]
 
     def download(

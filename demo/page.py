@@ -13,11 +13,11 @@ from dalle2.serving.service import Service
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from demo import downloads, gradio_internals, samples, theme
 from demo.choices import presets
-from demo.desk import HERE, Desk
 from demo.door import TITLE as NAME
 from demo.door import Door
 from demo.gradio_internals import Page, update_props
 from demo.language import Both
+from demo.tab_builder import HERE, TabBuilder
 
 # The tabs in the order in which they stand; each is a file.
 TABS = (
@@ -43,7 +43,7 @@ DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two ho
 def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
     """Return the whole page, and the arguments to launch it with, which Gradio wants only then."""
     with Page(title=NAME, analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
-        desk = Desk(service, page)
+        builder = TabBuilder(service, page)
         with gr.Row(elem_id="head"):
             title = gr.HTML(
                 "",
@@ -53,24 +53,24 @@ def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
                 drawn={name: _drawn(service.model(name)) for name in service.checkpoints},
                 checkpoint=service.checkpoints[0],
             )
-            desk.checkpoint = gr.Dropdown(
+            builder.checkpoint = gr.Dropdown(
                 list(service.checkpoints),
                 value=service.checkpoints[0],
-                label=desk.say("Checkpoint", "模型"),
+                label=builder.say("Checkpoint", "模型"),
                 visible=len(service.checkpoints) > 1,
                 elem_id="checkpoint",
             )
         js = f"checkpoint => {update_props(title, 'checkpoint')}"
-        desk.checkpoint.change(None, desk.checkpoint, title, js=js, **HERE)
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as desk.tabs:
+        builder.checkpoint.change(None, builder.checkpoint, title, js=js, **HERE)
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as builder.tabs:
             for name in TABS:
-                import_module(f"demo.tabs.{name}").build(desk)
-        downloads.build(desk)
-        desk.connect()
+                import_module(f"demo.tabs.{name}").build(builder)
+        downloads.build(builder)
+        builder.connect()
     # Closed to calls that would jump the queue.
     page.queue(max_size=WAITING_EVENTS, api_open=False)
     return page, {
-        "theme": theme.calm(),
+        "theme": theme.theme(),
         "css_paths": [theme.STYLES],
         "favicon_path": Path(__file__).with_name("favicon.svg"),
         "js": _scripts(service),
@@ -78,7 +78,7 @@ def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
             "routes": samples.routes(service),
             "middleware": [Middleware(Door, files=page.files)],
         },
-        "i18n": desk.say.translations(),
+        "i18n": builder.say.translations(),
         "footer_links": ["api"],
         "run_history": False,  # would keep prompts in the browser without being asked
         "max_file_size": MAX_UPLOAD_BYTES,

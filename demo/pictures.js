@@ -1,4 +1,4 @@
-// What a picture's buttons do. "send" leaves a parcel for the page, which the desk's listener delivers.
+// What a picture's buttons do. "send" leaves a parcel for the page, which the listener of tab_builder.py delivers.
 const pictures = () => props.value || [];
 
 const sources = () => window.sources?.[props.board] ?? [];

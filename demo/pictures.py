@@ -43,7 +43,7 @@ class Pictures(gr.HTML):
     data_model = Album
 
     # Gradio makes another one, not rendered, for every update, with the same arguments. It would forget the files of
-    # that one, so each notes them in the one set `files`, which the desk has shown to Gradio.
+    # that one, so each notes them in the one set `files`, which the builder has shown to Gradio.
     def __init__(  # noqa: PLR0913
         self,
         film: bool = False,
@@ -77,7 +77,7 @@ class Pictures(gr.HTML):
             before="",
             shown=0,
             playing=False,
-            ways=[],  # what can be done with a picture; the desk fills it in when all tabs are there
+            ways=[],  # what can be done with a picture; the builder fills it in when all tabs are there
             empty=empty._asdict(),
         )
         # Gradio asks for every argument, and takes one that nobody has set for an event that our script names.

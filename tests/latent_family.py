@@ -103,7 +103,7 @@ class LatentModel(UnclipModel):
         on_step: OnStep | None = None,
         refinements: int = 1,
     ) -> torch.Tensor:
-        chosen = self.retracing(settings)
+        chosen = self.inversion_settings(settings)
         pixels = images.to_tensor([images.square(images.to_rgb(picture), self.picture_size) for picture in pictures])
         return self._stage(embeddings, chosen).invert(chosen.decoder, self._encode(pixels), on_step, refinements)
 

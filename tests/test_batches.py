@@ -177,7 +177,7 @@ def test_all_tasks_share_a_decoder_whose_settings_agree(model: UnclipModel, quic
 
 
 def test_pictures_that_are_inverted_share_their_way_back(model: UnclipModel, quick: Settings) -> None:
-    machine, settings = Machine(model, 2), quick.retracing(4)
+    machine, settings = Machine(model, 2), quick.for_inversion(4)
     sources = [Image.new("RGB", (16, 16), colour) for colour in ("teal", "orange")]
     asked = [
         machine.ask(lambda source=source: machine.model.invert([source], model.embed_image([source]), None, settings))

@@ -21,7 +21,7 @@ from dalle2.families.karlo import layout
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import Settings
-from demo.blind import contestant
+from demo.blind_comparison import contestant
 from demo.votes import Vote, Votes
 
 

@@ -159,9 +159,9 @@ def test_a_folder_of_another_family_is_told_by_its_index(tmp_path: Path) -> None
 
 def test_a_negative_prompt_needs_a_guided_stage_of_its_own(latents: LatentModel) -> None:
     settings = dataclasses.replace(latents.settings, negative_prompt="a dog")
-    assert settings.negated() == settings
+    assert settings.check_negative() == settings
     with pytest.raises(ValueError, match="nothing is guided"):
-        settings.changed({"decoder": {"guidance_scale": 1.0}}).negated()
+        settings.changed({"decoder": {"guidance_scale": 1.0}}).check_negative()
 
 
 def test_a_checkpoint_without_a_prior_takes_no_prior(latents: LatentModel) -> None:
@@ -175,5 +175,5 @@ def test_a_checkpoint_without_a_prior_takes_no_prior(latents: LatentModel) -> No
     with pytest.raises(ValueError, match="has no prior"):
         chosen_settings(parser.parse_args(["--prior", "linear"]), model)
     with pytest.raises(ValueError, match="a diffusion prior"):
-        model.rewording(None)
+        model.text_diff_settings(None)
     assert len(model.variations(PICTURE, seeds=[1])) == 1

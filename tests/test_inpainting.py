@@ -12,7 +12,7 @@ from PIL import Image
 from dalle2 import images, sampling
 from dalle2.families import load
 from dalle2.model import UnclipModel
-from dalle2.settings import FORGETFUL, SCHEDULERS, DecoderSettings, Settings
+from dalle2.settings import SCHEDULERS, SINGLE_STEP, DecoderSettings, Settings
 
 SIDE = 32
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8))
@@ -120,7 +120,7 @@ def test_pictures_of_any_kind(picture: Image.Image, model: UnclipModel, painting
     (drawn,) = model.inpaint(picture, Image.new("L", picture.size, 255), seeds=[1], settings=painting)
     (grown,) = model.outpaint(picture, seeds=[1], settings=painting)
     (large,) = model.enhance([picture], seeds=[1], settings=painting)
-    (back,) = model.reconstruct([picture], seeds=[1], settings=painting.retracing(2))
+    (back,) = model.reconstruct([picture], seeds=[1], settings=painting.for_inversion(2))
     assert drawn.size == grown.size == large.size == back.size == (SIDE, SIDE)
 
 
@@ -131,7 +131,7 @@ def test_known_pixels_take_the_known_way(name: str) -> None:
     known = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
     repaint = torch.zeros(1, 1, 4, 4)
     repaint[..., :2] = 1
-    for times in (1, 4) if name in FORGETFUL else (1,):
+    for times in (1, 4) if name in SINGLE_STEP else (1,):
         scheduler = sampling.build_scheduler(config, name, 6)
         denoise = sampling.keep(lambda x, t: torch.tanh(x), known, repaint)
         noise = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
@@ -141,7 +141,7 @@ def test_known_pixels_take_the_known_way(name: str) -> None:
         assert (drawn - known)[..., :2].abs().max() > 0.1
 
 
-@pytest.mark.parametrize("name", FORGETFUL)
+@pytest.mark.parametrize("name", SINGLE_STEP)
 def test_taking_steps_again_keeps_the_noise_level(name: str) -> None:
     """A perfect denoiser sees, at each timestep, its picture at just that timestep's noise level."""
     config = {"num_train_timesteps": 1000, "variance_type": "fixed_small_log"}

@@ -92,7 +92,7 @@ def test_eta_one_is_ancestral_in_its_variance() -> None:
 @pytest.mark.parametrize("fixture", ["tiny_checkpoint", "karlo_variations"])
 def test_eta_zero_is_the_reconstruction(fixture: str, quick: Settings, request: pytest.FixtureRequest) -> None:
     model = load(request.getfixturevalue(fixture))
-    settings = quick.retracing(5)
+    settings = quick.for_inversion(5)
     (back,) = model.reconstruct([PICTURE], seeds=[3], settings=settings)
     (still,) = model.variations(PICTURE, seeds=[3], settings=settings, eta=0)
     (free,) = model.variations(PICTURE, seeds=[3], settings=settings, eta=1)
@@ -115,7 +115,7 @@ def test_the_noise_decides_the_drawing(model: UnclipModel, quick: Settings) -> N
 
 
 def test_a_seed_does_not_depend_on_its_neighbours(model: UnclipModel, quick: Settings) -> None:
-    settings = quick.retracing(4)
+    settings = quick.for_inversion(4)
     together = model.variations(PICTURE, seeds=[1, 2, 3], settings=settings, eta=0.7)
     alone = model.variations(PICTURE, seeds=[2], settings=settings, eta=0.7)
     difference = np.asarray(together[1]).astype(int) - np.asarray(alone[0])
@@ -128,12 +128,12 @@ def test_only_plain_ddim_is_inverted(model: UnclipModel, quick: Settings) -> Non
         DecoderSettings(4, scheduler="ddim", guidance_scale=2.0),
         DecoderSettings(4, scheduler="ddim", eta=0.5),
     ):
-        with pytest.raises(ValueError, match=r"settings\.retracing"):
+        with pytest.raises(ValueError, match=r"settings\.for_inversion"):
             model.reconstruct([PICTURE], seeds=[1], settings=dataclasses.replace(quick, decoder=decoder))
     with pytest.raises(ValueError, match="as many seeds"):
         model.reconstruct([PICTURE], seeds=[1, 2])
     with pytest.raises(ValueError, match="eta must be"):
-        model.variations(PICTURE, seeds=[1], settings=quick.retracing(2), eta=1.5)
+        model.variations(PICTURE, seeds=[1], settings=quick.for_inversion(2), eta=1.5)
 
 
 def test_a_checkpoint_without_eyes_cannot_invert(karlo_text: Path) -> None:
@@ -160,12 +160,12 @@ def test_the_embedded_checkpoint_brings_a_picture_back() -> None:
 def test_a_trained_prior_finds_back_in_the_old_words() -> None:
     model = load(EMBEDDED)
     prompt, other = "a cat face, twemoji style", "a pizza, openmoji style"
-    (picture,) = model.text_to_image([prompt], seeds=[5], settings=model.settings.drafting())
+    (picture,) = model.text_to_image([prompt], seeds=[5], settings=model.settings.for_draft())
     embedding, mean = model.embed_image([picture]), model.prior("diffusion").clip_mean
-    settings = model.settings.rewording()
+    settings = model.settings.for_text_diff()
     unguided = dataclasses.replace(settings, prior=dataclasses.replace(settings.prior, guidance_scale=1.0))
-    back = model.reword(embedding, prompt, prompt, [0.3, 0.6, 0.9], unguided)
-    away = model.reword(embedding, prompt, other, [0.3, 0.6, 0.9], unguided)
+    back = model.edit_embedding(embedding, prompt, prompt, [0.3, 0.6, 0.9], unguided)
+    away = model.edit_embedding(embedding, prompt, other, [0.3, 0.6, 0.9], unguided)
     nearness = torch.nn.functional.cosine_similarity
     assert (nearness(back - mean, embedding - mean) > 0.99).all()
     assert (nearness(away - mean, embedding - mean).diff() < 0).all()

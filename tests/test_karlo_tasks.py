@@ -40,16 +40,16 @@ TASKS: dict[str, list[tuple[Draw, int]]] = {
     ],
     "dimensions": [(lambda m, s: m.dimensions(PICTURE, [1, 2], seed=1, others=[PICTURE, OTHER], settings=s), 2)],
     "reconstruct": [
-        (lambda m, s: m.reconstruct([PICTURE], seeds=[1], settings=s.retracing(3)), 1),
-        (lambda m, s: m.variations(PICTURE, seeds=[1], settings=s.retracing(3), eta=0.5), 1),
-        (lambda m, s: m.interpolate([PICTURE, OTHER], frames=3, seed=1, settings=s.retracing(3), noise="slerp"), 3),
+        (lambda m, s: m.reconstruct([PICTURE], seeds=[1], settings=s.for_inversion(3)), 1),
+        (lambda m, s: m.variations(PICTURE, seeds=[1], settings=s.for_inversion(3), eta=0.5), 1),
+        (lambda m, s: m.interpolate([PICTURE, OTHER], frames=3, seed=1, settings=s.for_inversion(3), noise="slerp"), 3),
     ],
     "interpolate": [(lambda m, s: m.interpolate(ends(m), frames=3, seed=1, settings=s), 3)],
     "mix": [(lambda m, s: m.mix([(end, 0.5) for end in ends(m)], seeds=[1, 2], settings=s), 2)],
     "text_diff": [
         (
             lambda m, s: m.text_diff(
-                PICTURE, "a dog", seed=1, old="a cat", strengths=[0, 0.4], settings=s.rewording(3)
+                PICTURE, "a dog", seed=1, old="a cat", strengths=[0, 0.4], settings=s.for_text_diff(3)
             ),
             2,
         )

@@ -14,9 +14,9 @@ from dalle2.datasets.lexicon import CONCEPTS, LIKENESS, SAID_OF, Lexicon, unders
 from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.wordnet import read_senses
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.recipe import ClipRecipe
-from dalle2.training.text import Lessons
+from dalle2.training.text import LexiconTargets
 from dalle2.training.tokenizer import merges_of, train_tokenizer
 from dalle2.training.words import widened
 
@@ -104,7 +104,7 @@ def test_captions_say_what_means_mostly_their_concept() -> None:
 
 
 @pytest.fixture
-def lessons() -> Lessons:
+def lessons() -> LexiconTargets:
     """Of two concepts in two styles, the dog without the second; "ghost" is no picture's."""
     records = [
         {"concept": concept, "label": concept, "style": style}
@@ -112,10 +112,10 @@ def lessons() -> Lessons:
     ]
     pictures = PicturesInMemory(records, torch.zeros(3, 4, 8, 8, dtype=torch.uint8), None)
     words = made(("a purrer", {"cat": 0.75, "ghost": 0.25}), ("a barker", {"dog": 1.0, "cat": 0.0}))
-    return Lessons.of(words, pictures, 5 * torch.eye(3))
+    return LexiconTargets.of(words, pictures, 5 * torch.eye(3))
 
 
-def test_the_means_are_of_each_concept_in_each_style(lessons: Lessons) -> None:
+def test_the_means_are_of_each_concept_in_each_style(lessons: LexiconTargets) -> None:
     cat, dog = lessons.means
     half = 0.5**0.5
     assert torch.allclose(cat, torch.tensor([[1, 0, 0], [0, 1, 0], [half, half, 0]]))
@@ -123,7 +123,7 @@ def test_the_means_are_of_each_concept_in_each_style(lessons: Lessons) -> None:
     assert lessons.concepts.tolist() == [[0, 2], [1, 0]]  # 2: none
 
 
-def test_a_lesson_is_the_encoders_cross_entropy_over_what_has_pictures(lessons: Lessons) -> None:
+def test_a_lesson_is_the_encoders_cross_entropy_over_what_has_pictures(lessons: LexiconTargets) -> None:
     said = F.normalize(torch.tensor([[1.0, 2, 3], [1, 1, 1], [3, 2, 1]]), dim=-1)
     texts, styles, scale = torch.tensor([0, 1, 1]), torch.tensor([0, 2, 1]), torch.tensor(4.0)
     found = lessons.loss(said, texts, styles, scale)
@@ -139,7 +139,7 @@ def test_a_lesson_is_the_encoders_cross_entropy_over_what_has_pictures(lessons: 
     assert float(swapped["lexicon_r@1"]) == pytest.approx(1)
 
 
-def test_lessons_are_drawn_for_each_slot(lessons: Lessons) -> None:
+def test_lessons_are_drawn_for_each_slot(lessons: LexiconTargets) -> None:
     whole = lessons.draw(Randomness(3, "text", 5, 8), 4)
     half = lessons.draw(Randomness(3, "text", 5, 8, slice(4, 8)), 4)
     assert half[0] == whole[0][16:] and torch.equal(half[1], whole[1][16:]) and torch.equal(half[2], whole[2][16:])
@@ -154,7 +154,7 @@ def test_new_words_begin_with_what_the_encoder_knows() -> None:
     large = train_tokenizer(["a cat", "a dog", "a kitten", "a puppy", "кот", "котёнок"] * 9, 640, 12)
     plan = ClipRecipe(embedding_dim=64, text_layers=1, picture_width=32, picture_layers=1, picture_head_dim=16)
     torch.manual_seed(0)
-    towers = Towers.build(plan.model_copy(update={"context_length": 12}), small)
+    towers = ClipTowers.build(plan.model_copy(update={"context_length": 12}), small)
     asked = []
 
     def embed(words: list[str]) -> np.ndarray:
@@ -188,7 +188,7 @@ def test_new_words_begin_with_what_the_encoder_knows() -> None:
 def test_texts_are_read_the_same_among_others_of_any_length() -> None:
     texts = ["a", "a cat", "a cat and a dog and a cat and a dog", "", "a dog", "dog cat dog"]
     tokenizer = train_tokenizer(texts, 540, 12)
-    towers = Towers.build(ClipRecipe(embedding_dim=64, text_layers=2, context_length=12), tokenizer).eval()
+    towers = ClipTowers.build(ClipRecipe(embedding_dim=64, text_layers=2, context_length=12), tokenizer).eval()
     with torch.no_grad():
         together, whole = towers.embed_texts(texts), towers.read(texts)[0]
         assert torch.allclose(together, whole, atol=1e-5)

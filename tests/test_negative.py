@@ -64,7 +64,7 @@ def test_it_acts_in_every_prior_that_is_guided_and_in_the_decoder(
 
 
 def test_guided_by_what_it_does_not_say_a_prompt_is_only_itself(model: UnclipModel, quick: Settings) -> None:
-    """With blind and seeing alike, guidance has nothing to add: prediction + scale * 0."""
+    """With both predictions alike, guidance has nothing to add: prediction + scale * 0."""
     guided = model.embed_prompt(["a cat"], [1], against(quick, "a cat"))
     assert torch.allclose(guided, model.embed_prompt(["a cat"], [1], unguided(quick, "prior")), atol=CLOSE)
 
@@ -87,7 +87,7 @@ def test_every_task_reads_it(model: UnclipModel, quick: Settings) -> None:
             [photo, "cat"], frames=[0.5], seed=1, settings=how(model.settings)
         ),
         "text_diff": lambda how: model.text_diff(
-            photo, "dog", seed=1, strengths=[0.6], settings=how(model.settings.rewording(4))
+            photo, "dog", seed=1, strengths=[0.6], settings=how(model.settings.for_text_diff(4))
         ),
         "inpainting": lambda how: model.inpaint(photo, mask, seeds=[1], settings=how(model.settings)),
         "steps": lambda how: model.steps("cat", seed=1, settings=how(model.settings))[-1:],
@@ -101,7 +101,13 @@ def test_every_task_reads_it(model: UnclipModel, quick: Settings) -> None:
 
 def test_it_stays_when_settings_are_adapted(quick: Settings) -> None:
     told = against(quick, " red ")
-    for adapted in (told.drafting(), told.retracing(), told.rewording(), told.repainting(), told.guiding(2.0)):
+    for adapted in (
+        told.for_draft(),
+        told.for_inversion(),
+        told.for_text_diff(),
+        told.for_inpainting(),
+        told.with_guidance(2.0),
+    ):
         assert adapted.negative_prompt == "red"
     assert Settings.from_dict(told.to_dict()) == told
 

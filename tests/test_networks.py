@@ -17,7 +17,7 @@ from dalle2.model import UnclipModel
 from dalle2.networks import decoder, diffusion_prior, text_encoder, upsampler
 from dalle2.networks.text_encoder import EncodedText
 from dalle2.settings import Settings
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.decoder import DecoderStage
 from dalle2.training.prior import PriorStage
 from dalle2.training.recipe import DecoderRecipe, PriorRecipe
@@ -27,8 +27,8 @@ T = torch.tensor(500)
 
 
 @pytest.fixture(scope="module")
-def towers(model: UnclipModel) -> Towers:
-    return Towers(model.parts.text_encoder, model.parts.image_encoder, model.parts.tokenizer)
+def towers(model: UnclipModel) -> ClipTowers:
+    return ClipTowers(model.parts.text_encoder, model.parts.image_encoder, model.parts.tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_upsampler_sees_the_enlarged_picture_behind_the_noise(model: UnclipM
 
 
 @torch.no_grad()
-def test_training_reads_prompts_as_drawing_does(towers: Towers, model: UnclipModel, text: EncodedText) -> None:
+def test_training_reads_prompts_as_drawing_does(towers: ClipTowers, model: UnclipModel, text: EncodedText) -> None:
     together = towers.read(PROMPTS)
     assert all(torch.equal(theirs, ours) for theirs, ours in zip(together, text, strict=True))
     torch.testing.assert_close(towers.embed_texts(PROMPTS), text.embeddings)
@@ -90,7 +90,7 @@ def test_training_reads_prompts_as_drawing_does(towers: Towers, model: UnclipMod
     assert ids.input_ids == ours.tolist() and ids.attention_mask == mask.int().tolist()
 
 
-def test_training_predicts_as_drawing_does(towers: Towers, model: UnclipModel, text: EncodedText) -> None:
+def test_training_predicts_as_drawing_does(towers: ClipTowers, model: UnclipModel, text: EncodedText) -> None:
     """The losses of both stages, worked out again with what draws."""
     pictures, parts = batch(), model.parts
     with torch.no_grad():

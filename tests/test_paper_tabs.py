@@ -21,8 +21,8 @@ from dalle2.tasks.inpaint import Inpaint
 from dalle2.tasks.outpaint import Outpaint
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.tasks.variations import Variations
-from demo.desk import answers
 from demo.pictures import Pictures
+from demo.tab_builder import answers
 
 # Few steps, also where the task would take fifty.
 SHORT = {"decoder": {"num_inference_steps": 2}, "upsampler": {"num_inference_steps": 2}}
@@ -331,7 +331,7 @@ def test_settings_fit_the_task(model: UnclipModel) -> None:
     assert (over.scheduler, over.eta) == ("ddim", 0)
     assert service.settings("best", None, back_and_forth).decoder.num_inference_steps == 100
     record = {"decoder": {"num_inference_steps": 4, "eta": 0.5}}
-    assert service.settings(record, None, back_and_forth).decoder.retraces
+    assert service.settings(record, None, back_and_forth).decoder.invertible
 
 
 @pytest.mark.parametrize("prompt", [None, "a red heart on a light blue background"])

@@ -25,7 +25,7 @@ from dalle2.networks.linear_prior import LinearPrior, features
 from dalle2.networks.text_encoder import EncodedText
 from dalle2.settings import PRIORS, DecoderSettings, PriorSettings, Settings, Step
 from dalle2.training.autoregressive_prior import fit_codebook, inner_edges
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.linear_prior import LinearPriorStage, NormalEquations
 from dalle2.training.loop import Run
 from dalle2.training.recipe import LinearPriorRecipe, Recipe, read_recipe
@@ -197,11 +197,11 @@ def test_cached_codes_are_those_of_the_whole_sequence(scale: float) -> None:
     codes = torch.zeros(3, 0, dtype=torch.long)
     with torch.no_grad():
         for index in range(COMPONENTS):
-            seeing = prior(EncodedText(text[3:], states[3:], mask[3:]), dots, codes)[:, -1]
+            conditional = prior(EncodedText(text[3:], states[3:], mask[3:]), dots, codes)[:, -1]
             if scale != 1 and 2 <= index < 5:
-                blind = prior(EncodedText(text[:3], states[:3], mask[:3]), dots, codes)[:, -1]
-                seeing = blind + scale * (seeing - blind)
-            codes = torch.cat([codes, draw(seeing, uniforms[:, index + 1])[:, None]], dim=1)
+                unconditional = prior(EncodedText(text[:3], states[:3], mask[:3]), dots, codes)[:, -1]
+                conditional = unconditional + scale * (conditional - unconditional)
+            codes = torch.cat([codes, draw(conditional, uniforms[:, index + 1])[:, None]], dim=1)
     assert torch.equal(drawn, codes)
     assert len({tuple(row) for row in drawn.tolist()}) > 1
 
@@ -209,8 +209,8 @@ def test_cached_codes_are_those_of_the_whole_sequence(scale: float) -> None:
 def test_guidance_of_nothing_is_blind() -> None:
     prior, text = autoregressive(), texts(4)
     uniforms = torch.rand(2, 1 + COMPONENTS, generator=torch.Generator().manual_seed(4))
-    blind = prior.sample(EncodedText(*(rows[:2] for rows in text)), uniforms, 1.0, (), lambda *_: None)
-    assert torch.equal(prior.sample(text, uniforms, 0.0, range(COMPONENTS), lambda *_: None), blind)
+    unconditional = prior.sample(EncodedText(*(rows[:2] for rows in text)), uniforms, 1.0, (), lambda *_: None)
+    assert torch.equal(prior.sample(text, uniforms, 0.0, range(COMPONENTS), lambda *_: None), unconditional)
 
 
 # Ridge regression
@@ -325,7 +325,7 @@ def batch(recipe: Recipe, trained: Path) -> Batch:
 
 
 def test_the_linear_prior_learns_eight_pictures(trained: Path, batch: Batch) -> None:
-    towers = Towers.load(trained / "clip")
+    towers = ClipTowers.load(trained / "clip")
     prior = LinearPrior.from_pretrained(trained / "prior_linear", subfolder="prior_linear")
     with torch.no_grad():
         real, told = towers.embed_pictures(batch.pictures), prior(towers.read(batch.captions))
@@ -339,7 +339,7 @@ def test_the_autoregressive_prior_learns_eight_pictures(trained: Path, batch: Ba
 
     Eight pictures are learnt together with their dot products, and those of the lower half are never asked for.
     """
-    towers = Towers.load(trained / "clip")
+    towers = ClipTowers.load(trained / "clip")
     prior = AutoregressivePrior.from_pretrained(trained / "prior_autoregressive", subfolder="prior_autoregressive")
     with torch.no_grad():
         real, text = towers.embed_pictures(batch.pictures), towers.read(batch.captions)
@@ -368,7 +368,7 @@ def test_an_interrupted_linear_prior_goes_on(
     trained: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = Training(recipe, Run(tmp_path, recipe.seed, Accelerator(cpu=True)))
-    pictures, towers = training.pictures("train"), Towers.load(trained / "clip")
+    pictures, towers = training.pictures("train"), ClipTowers.load(trained / "clip")
     stage, seen, whole = LinearPriorStage(recipe.prior_linear, towers), [], LinearPriorStage.pairs
 
     def counted(self: LinearPriorStage, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -389,7 +389,7 @@ def test_an_interrupted_linear_prior_goes_on(
 
 def test_the_ridge_is_the_one_that_held_out_pictures_like(recipe: Recipe, trained: Path, tmp_path: Path) -> None:
     run = Run(tmp_path, recipe.seed, Accelerator(cpu=True))
-    pictures, towers = Training(recipe, run).pictures("train"), Towers.load(trained / "clip")
+    pictures, towers = Training(recipe, run).pictures("train"), ClipTowers.load(trained / "clip")
     plan = LinearPriorRecipe(steps=1, batch_size=4, ridges=(1e-6, 10.0))
     stage = LinearPriorStage(plan, towers)
     chosen = stage.fit(pictures, pictures, run).network.linear.weight.clone()

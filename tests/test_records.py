@@ -59,24 +59,28 @@ TINY: dict[str, Callable[[UnclipModel, Settings], Drawn]] = {
     ),
     "variations": lambda model, quick: model.variations(PICTURE, seeds=[1, 2], settings=quick),
     "variations-prompt": lambda model, quick: model.variations(PICTURE, seeds=[3], prompt="a cat", settings=quick),
-    "variations-eta": lambda model, quick: model.variations(PICTURE, seeds=[4], settings=quick.retracing(3), eta=0.5),
-    "reconstruct": lambda model, quick: model.reconstruct([PICTURE, OTHER], seeds=[1, 2], settings=quick.retracing(3)),
+    "variations-eta": lambda model, quick: model.variations(
+        PICTURE, seeds=[4], settings=quick.for_inversion(3), eta=0.5
+    ),
+    "reconstruct": lambda model, quick: model.reconstruct(
+        [PICTURE, OTHER], seeds=[1, 2], settings=quick.for_inversion(3)
+    ),
     "interpolate": lambda model, quick: model.interpolate([PICTURE, "a cat", OTHER], frames=4, seed=6, settings=quick),
     "interpolate-prompts": lambda model, quick: model.interpolate(
         ["a cat", "a dog"], frames=3, seed=6, settings=quick, loop=True
     ),
     "interpolate-slerp": lambda model, quick: model.interpolate(
-        [PICTURE, OTHER], frames=[0.25, 0.75], seed=6, settings=quick.retracing(3), noise="slerp"
+        [PICTURE, OTHER], frames=[0.25, 0.75], seed=6, settings=quick.for_inversion(3), noise="slerp"
     ),
     "mix": lambda model, quick: model.mix(
         [(PICTURE, 1.0), ("a cat", 0.5), (OTHER, -0.3)], seeds=[4, 5], settings=quick
     ),
     "mix-prompts": lambda model, quick: model.mix([("a cat", 0.7), ("a dog", 0.3)], seeds=[4], settings=quick),
     "text_diff": lambda model, quick: model.text_diff(
-        PICTURE, "a cat", seed=6, old="a dog", strengths=[0.0, 0.6], settings=quick.rewording(3)
+        PICTURE, "a cat", seed=6, old="a dog", strengths=[0.0, 0.6], settings=quick.for_text_diff(3)
     ),
     "text_diff-slerp": lambda model, quick: model.text_diff(
-        PICTURE, "a cat", seed=6, strengths=[0.4], settings=quick.rewording(3), way="slerp"
+        PICTURE, "a cat", seed=6, strengths=[0.4], settings=quick.for_text_diff(3), way="slerp"
     ),
     "inpaint": lambda model, quick: model.inpaint(PICTURE, MASK, seeds=[1, 2], settings=quick),
     "inpaint-prompt": lambda model, quick: model.inpaint(PICTURE, MASK, seeds=[3], prompt="a dog", settings=quick),
@@ -92,7 +96,7 @@ TINY: dict[str, Callable[[UnclipModel, Settings], Drawn]] = {
 # By the embedded checkpoint.
 EMBEDDED: dict[str, Callable[[UnclipModel, Settings], Drawn]] = {
     "emoji-text_to_image": lambda model, few: model.text_to_image(["heart", HEART], seeds=[1, 2], settings=few),
-    "emoji-draft": lambda model, few: model.text_to_image([HEART], seeds=[3], settings=few.drafting(), literal=True),
+    "emoji-draft": lambda model, few: model.text_to_image([HEART], seeds=[3], settings=few.for_draft(), literal=True),
     "emoji-mix": lambda model, few: model.mix([("a cat face", 0.6), (HEART, 0.4)], seeds=[4], settings=few),
     "emoji-interpolate": lambda model, few: model.interpolate(
         [HEART, "a cat face"], frames=[0.5], seed=5, settings=few

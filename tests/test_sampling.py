@@ -171,9 +171,9 @@ def test_a_picture_depends_on_its_own_seed_only(name: str) -> None:
 
 
 def test_guidance() -> None:
-    """1 is the plain network, 0 the blind one, and between and beyond it is linear."""
+    """1 is the plain network, 0 the unconditional one, and between and beyond it is linear."""
     x, t = torch.randn(2, 3, 4, 4), torch.tensor(5)
-    blind, seeing = torch.randn(2, 1, 1, 1), torch.randn(2, 1, 1, 1)
+    unconditional, conditional = torch.randn(2, 1, 1, 1), torch.randn(2, 1, 1, 1)
     calls = []
 
     def network(x: torch.Tensor, t: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
@@ -181,15 +181,15 @@ def test_guidance() -> None:
         return torch.cat([x + shift, x * shift], dim=1)
 
     def guided(scale: float, timesteps: set[int]) -> torch.Tensor:
-        shifts = seeing if scale == 1 else torch.cat([blind, seeing])
+        shifts = conditional if scale == 1 else torch.cat([unconditional, conditional])
         return sampling.guide(network, {"shift": shifts}, scale, timesteps)(x, t)
 
-    assert torch.equal(guided(1, {5}), network(x, t, seeing))
-    assert torch.equal(guided(0, {5})[:, :3], network(x, t, blind)[:, :3])
-    assert torch.allclose(guided(3, {5})[:, :3], x + blind + 3 * (seeing - blind), atol=1e-5)
-    assert torch.equal(guided(3, {5})[:, 3:], x * seeing)  # the variance is the seeing one's
-    calls.clear()
-    assert torch.equal(guided(3, {6}), network(x, t, seeing)) and calls[0] == 2  # outside the interval: no blind half
+    assert torch.equal(guided(1, {5}), network(x, t, conditional))
+    assert torch.equal(guided(0, {5})[:, :3], network(x, t, unconditional)[:, :3])
+    assert torch.allclose(guided(3, {5})[:, :3], x + unconditional + 3 * (conditional - unconditional), atol=1e-5)
+    assert torch.equal(guided(3, {5})[:, 3:], x * conditional)  # the variance is the conditional one's
+    calls.clear()  # outside of the interval there is no unconditional half
+    assert torch.equal(guided(3, {6}), network(x, t, conditional)) and calls[0] == 2
     calls.clear()
     assert guided(1, {5}) is not None and calls == [2]
 

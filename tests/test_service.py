@@ -312,7 +312,7 @@ def restyle(turn: Turn, clock: Clock, pictures: int) -> list[tuple[float, float]
 
 
 def test_the_time_left_of_a_restyling_is_right_within_a_third(quick: Settings) -> None:
-    settings = quick.rewording()
+    settings = quick.for_text_diff()
     clock = Clock()
     pace = Pace(clock)
     run(Turn(Job("free", (("prior", 4), ("decoder", 5), ("upsampler", 2)), 4), pace), clock, 4)
@@ -334,7 +334,7 @@ def test_the_time_left_of_a_restyling_is_right_within_a_third(quick: Settings) -
 
 @pytest.mark.parametrize("way", ["prior", "slerp"])
 def test_a_restyling_takes_the_steps_that_its_estimate_counts(model: UnclipModel, quick: Settings, way: str) -> None:
-    settings, totals, last = quick.rewording(), {}, {}
+    settings, totals, last = quick.for_text_diff(), {}, {}
     picture = Image.new("RGB", (16, 16), "teal")
 
     def on_step(step: Step) -> None:
@@ -426,9 +426,9 @@ def test_presets_change_only_the_steps(service: Service, quick: Settings) -> Non
 
 
 def test_a_draft_takes_four_steps_where_the_task_can_do_with_them(service: Service, quick: Settings) -> None:
-    assert service.settings("draft") == quick.drafting()
-    retracing = service.settings("draft", like=Variations(ANY_PICTURE, eta=0.5))
-    assert retracing.decoder.retraces and retracing.decoder.num_inference_steps > 4
+    assert service.settings("draft") == quick.for_draft()
+    inverting = service.settings("draft", like=Variations(ANY_PICTURE, eta=0.5))
+    assert inverting.decoder.invertible and inverting.decoder.num_inference_steps > 4
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_family_may_lack_a_stage(quick: Settings, absent: str) -> None:
     made = dataclasses.replace(quick, **{absent: None})
     assert list(made.stages) == [name for name in quick.stages if name != absent]
     assert Settings.from_dict(json.loads(json.dumps(made.to_dict()))) == made and absent not in made.to_dict()
-    for adapted in (Settings.retracing, Settings.rewording, Settings.repainting, Settings.drafting):
+    for adapted in (Settings.for_inversion, Settings.for_text_diff, Settings.for_inpainting, Settings.for_draft):
         assert getattr(adapted(made), absent) is None
         assert adapted(made) == dataclasses.replace(adapted(quick), **{absent: None})
 
@@ -93,7 +93,7 @@ def test_unknown_and_missing_keys_are_named(quick: Settings) -> None:
 @pytest.mark.parametrize("kind", ["diffusion", "autoregressive", "linear"])
 def test_a_draft_takes_at_most_four_steps(quick: Settings, kind: str) -> None:
     prior = dataclasses.replace(quick.prior, guidance_scale=4.0, candidates=4, kind=kind)
-    draft = dataclasses.replace(quick, prior=prior).drafting()
+    draft = dataclasses.replace(quick, prior=prior).for_draft()
     stages = (draft.prior, draft.decoder, draft.upsampler)
     assert sum(stage.num_inference_steps for stage in stages) <= 4
     assert draft.prior.kind == kind and draft.prior.candidates == 1

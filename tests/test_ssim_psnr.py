@@ -193,7 +193,7 @@ def test_the_round_trip_is_measured_at_the_decoder_s_size(
     model, steps = load(tiny_checkpoint), []
     real = [images.square(images.open_picture(path), 32) for path in sorted(folders[1].iterdir())]
     model.reconstruct(
-        real, seeds=[0, 1, 2], settings=model.settings.retracing(5), on_step=steps.append, refinements=refinements
+        real, seeds=[0, 1, 2], settings=model.settings.for_inversion(5), on_step=steps.append, refinements=refinements
     )
     back = next(step for step in steps if (step.stage, step.index) == ("decoder", 5)).pictures()
     expected = [compare(one, images.square(whole, 16)) for one, whole in zip(back, real, strict=True)]

@@ -26,7 +26,7 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture
 def still(quick: Settings) -> Settings:
     """Settings with which pictures are inverted."""
-    return quick.retracing(3)
+    return quick.for_inversion(3)
 
 
 def difference(first: Image.Image, second: Image.Image) -> int:
@@ -82,7 +82,7 @@ def test_a_mix_with_a_negative_weight(model: UnclipModel) -> None:
 
 @pytest.mark.parametrize("way", STRENGTHS)
 def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, quick: Settings, way: str) -> None:
-    still, how = quick.retracing(3), {"settings": quick.rewording(3).guiding(2.0), "way": way}
+    still, how = quick.for_inversion(3), {"settings": quick.for_text_diff(3).with_guidance(2.0), "way": way}
     none, some = model.text_diff(PICTURE, "a cat", seed=6, old="a dog", strengths=[0, 0.5], **how)
     assert difference(none, model.reconstruct([PICTURE], seeds=[6], settings=still)[0]) <= 1 < difference(none, some)
     record = images.read_record(some)
@@ -97,35 +97,38 @@ def test_a_text_diff_of_no_strength_is_the_reconstruction(model: UnclipModel, qu
 
 
 def test_the_way_back_to_the_noise_is_refused_for_what_hinders_it(model: UnclipModel, quick: Settings) -> None:
-    for settings, expected in ((quick, "scheduler be ddim"), (quick.retracing(3).guiding(2.0), "Under guidance")):
+    for settings, expected in (
+        (quick, "scheduler be ddim"),
+        (quick.for_inversion(3).with_guidance(2.0), "Under guidance"),
+    ):
         with pytest.raises(ValueError, match=expected):
             model.reconstruct([PICTURE], seeds=[6], settings=settings)
 
 
 def test_a_text_diff_goes_through_the_prior_unless_it_is_told_otherwise(model: UnclipModel, quick: Settings) -> None:
-    (usual,) = model.text_diff(PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], settings=quick.rewording(3))
+    (usual,) = model.text_diff(PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], settings=quick.for_text_diff(3))
     assert images.read_record(usual)["way"] == "prior"
     (turned,) = model.text_diff(
-        PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], settings=quick.retracing(3), way="slerp"
+        PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], settings=quick.for_inversion(3), way="slerp"
     )
     assert difference(usual, turned) > 1
-    for settings, way, expected in ((quick.retracing(3), "prior", "plain DDIM"), (None, "round", "prior or slerp")):
+    for settings, way, expected in ((quick.for_inversion(3), "prior", "plain DDIM"), (None, "round", "prior or slerp")):
         with pytest.raises(ValueError, match=expected):
             model.text_diff(PICTURE, "a cat", seed=6, old="a dog", strengths=[0.5], settings=settings, way=way)
 
 
 def test_guidance_grows_with_the_strength(model: UnclipModel, quick: Settings) -> None:
-    settings = quick.rewording(3).guiding(3.0)
+    settings = quick.for_text_diff(3).with_guidance(3.0)
     steps: list[Step] = []
     none, half = model.text_diff(
         PICTURE, "a cat", seed=6, old="a dog", strengths=[0, 0.5], settings=settings, on_step=steps.append, way="slerp"
     )
     embedding = model.embed_image([PICTURE])
-    noise = model.invert([PICTURE], embedding, None, settings.guiding(1.0))
-    assert none.tobytes() == model.decode(embedding, [6], None, settings.guiding(1.0), None, noise)[0].tobytes()
+    noise = model.invert([PICTURE], embedding, None, settings.with_guidance(1.0))
+    assert none.tobytes() == model.decode(embedding, [6], None, settings.with_guidance(1.0), None, noise)[0].tobytes()
     new, old = model.embed_text(["a cat", "a dog"])[:, None]
     moved = maths.slerp(embedding, maths.text_diff(new, old, embedding.norm()), 0.5)
-    assert half.tobytes() == model.decode(moved, [6], None, settings.guiding(2.0), None, noise)[0].tobytes()
+    assert half.tobytes() == model.decode(moved, [6], None, settings.with_guidance(2.0), None, noise)[0].tobytes()
     drawn = [step for step in steps if step.stage == "decoder"]
     assert [(step.index, step.total) for step in drawn] == [(index, 6) for index in range(1, 7)]
     assert [len(step.pictures()) for step in drawn] == [1, 1, 1, 2, 2, 2]
@@ -133,10 +136,10 @@ def test_guidance_grows_with_the_strength(model: UnclipModel, quick: Settings) -
 
 
 def test_a_little_strength_is_none_and_rows_are_alone(model: UnclipModel, quick: Settings) -> None:
-    embedding, settings, steps = model.embed_image([PICTURE]), quick.rewording(), []
-    rows = model.reword(embedding, "a dog", "a cat", [0, 0.02, 0.6], settings)
+    embedding, settings, steps = model.embed_image([PICTURE]), quick.for_text_diff(), []
+    rows = model.edit_embedding(embedding, "a dog", "a cat", [0, 0.02, 0.6], settings)
     assert torch.equal(rows[:2], embedding.expand(2, -1))  # of 20 steps none is gone
-    alone = model.reword(embedding, "a dog", "a cat", [0.6], settings, steps.append)
+    alone = model.edit_embedding(embedding, "a dog", "a cat", [0.6], settings, steps.append)
     assert torch.allclose(alone, rows[2:], atol=1e-5) and not torch.allclose(alone, embedding, atol=0.1)
     assert [(step.stage, step.index, step.total) for step in steps] == [("prior", 1, 1)]
 

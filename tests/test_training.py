@@ -23,7 +23,7 @@ from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
 from dalle2.training.augmentation import moved
 from dalle2.training.batches import ahead
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.decoder import DecoderStage, shrink
 from dalle2.training.loop import Run, fit
 from dalle2.training.optimizer import Optimizers
@@ -190,7 +190,7 @@ def test_the_text_tower_learns_on_under_its_picture_tower(trained: Path, recipe_
     recipe = recipe.model_copy(update={"clip": clip, "text": TextRecipe(steps=3, batch_size=8, per_concept=1)})
     training = Training(recipe, Run(out, recipe.seed, Accelerator(cpu=True)))
     training.train(["clip", "text", "prior"])
-    before, after = Towers.load(trained / "clip"), Towers.load(out / "text")
+    before, after = ClipTowers.load(trained / "clip"), ClipTowers.load(out / "text")
     for tower, same in (("picture", True), ("text", False)):
         pairs = zip(getattr(before, tower).parameters(), getattr(after, tower).parameters(), strict=True)
         assert all(torch.equal(*pair) for pair in pairs) is same
@@ -198,7 +198,7 @@ def test_the_text_tower_learns_on_under_its_picture_tower(trained: Path, recipe_
     for stage in ("decoder", "upsampler"):  # the rest is as it was
         shutil.copytree(trained / stage, out / stage)
     checkpoint = training.train()
-    stored = Towers.load(checkpoint)
+    stored = ClipTowers.load(checkpoint)
     for one, other in zip(stored.text.parameters(), after.text.parameters(), strict=True):
         assert torch.equal(one, other.half().float())
 
@@ -339,7 +339,7 @@ def test_the_decoder_learns_eight_pictures_by_heart(source: Path, tmp_path: Path
             "patch_size": 8,
         }
     )
-    towers = Towers.build(plan, tokenizer).eval().requires_grad_(False)
+    towers = ClipTowers.build(plan, tokenizer).eval().requires_grad_(False)
     decoder = DecoderRecipe(
         steps=250,
         batch_size=16,

@@ -386,7 +386,7 @@ def test_records_keep_what_was_said_and_what_was_asked() -> None:
     from dalle2.families import load
 
     model = load(EMBEDDED)
-    settings = model.settings.drafting()
+    settings = model.settings.for_draft()
     found = model.text_to_image(["❤️", "a cat"], seeds=[1, 2], settings=settings)
     heart, cat = map(images.read_record, found)
     assert (heart["prompt"], heart["asked"]) == ("❤️", "red heart")

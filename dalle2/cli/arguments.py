@@ -55,10 +55,10 @@ def chosen_settings(options: Options, model: "UnclipModel", default: Settings | 
     """`default`, or the checkpoint's own settings, with what the arguments change; ValueError if out of range."""
     default = default or model.settings
     if options.draft:
-        default = default.drafting()
+        default = default.for_draft()
     if options.negative_prompt is not None:
         default = dataclasses.replace(default, negative_prompt=options.negative_prompt)
-    return default.changed(_stage_changes(options, default)).negated()
+    return default.changed(_stage_changes(options, default)).check_negative()
 
 
 def check_stage_values(options: Options) -> None:

@@ -106,7 +106,7 @@ def _check_size(options: argparse.Namespace, model: UnclipModel) -> None:
 def _expect_enlarging(progress: Progress, pictures: int, model: UnclipModel, options: argparse.Namespace) -> None:
     """Let the bar have the steps that --size takes from its beginning."""
     if options.size and model.settings.upsampler:
-        times = passes(model.picture_size, options.size, model.picture_size)
+        times = passes(model, model.picture_size, options.size)
         progress.expect(pictures * times * model.settings.upsampler.num_inference_steps)
 
 
@@ -142,7 +142,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     seeds, destination = options.seeds, options.destination
     request: Any = TASKS[options.task].request(options)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    settings = _settings(options, request.adapt(model.settings), model).negated(request.stages)
+    settings = _settings(options, request.adapt(model.settings), model).check_negative(request.stages)
     _check_size(options, model)
     with Progress() as progress:
         pictures = request.draw(model, seeds, settings, progress.advance)

@@ -88,7 +88,7 @@ class DiffusionStage:
     def invert(
         self, settings: StageSettings, clean: torch.Tensor, on_step: OnStep | None, refinements: int = 1
     ) -> torch.Tensor:
-        """Return the noise (n, *shape) from which `draw` makes `clean`, under settings by which it `retraces`."""
+        """Return the noise (n, *shape) from which `draw` makes `clean`, under settings that are `invertible`."""
         denoise, scheduler = self.denoiser(settings)
         assert isinstance(scheduler, DDIM)
         return invert(denoise, scheduler, clean, reporter("inversion", on_step, self.preview), refinements)

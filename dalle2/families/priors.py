@@ -35,12 +35,12 @@ def diffuse(
     noise: list[torch.Generator],
     on_step: OnStep | None,
 ) -> torch.Tensor:
-    """Text, under guidance (2n, ...) with the blind half first -> image embeddings (n, dim)."""
+    """Text, under guidance (2n, ...) with the unconditional half first -> image embeddings (n, dim)."""
     normed = prior_stage(prior, scheduler_config, text).draw(settings, noise, prior.device, on_step)
     return check_finite(denormalise(prior, normed), "prior")
 
 
-def reword(
+def edit_embedding(
     prior: PriorTransformer,
     scheduler_config: Mapping[str, Any],
     embeddings: torch.Tensor,

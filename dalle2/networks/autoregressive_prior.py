@@ -123,8 +123,8 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
         """Draw the codes (n, components) from `uniforms` (n, 1 + components) in [0, 1), a row a picture.
 
         The dot product comes from the upper half of its buckets, as in the paper: pictures that their text
-        describes well. With a guidance scale other than 1 the text is (2n, ...), the blind half first; it acts on
-        the codes with an index in `guided`. `on_code(index, total)` hears of each code, from 1 on.
+        describes well. With a guidance scale other than 1 the text is (2n, ...), the unconditional half first; it acts
+        on the codes with an index in `guided`. `on_code(index, total)` hears of each code, from 1 on.
         """
         sizes, mask = self.config, text.mask
         ways = len(mask) // len(uniforms)
@@ -139,10 +139,10 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
                 inputs_embeds=news, attention_mask=live[:, :length], past_key_values=cache, use_cache=True
             )
             cache = output.past_key_values
-            *blind, seeing = self._logits(output.last_hidden_state[:, -1]).float().chunk(ways)
-            if blind and index in guided:
-                seeing = blind[0] + guidance_scale * (seeing - blind[0])
-            code = draw(check_finite(seeing, "prior"), uniforms[:, index + 1])
+            *unconditional, conditional = self._logits(output.last_hidden_state[:, -1]).float().chunk(ways)
+            if unconditional and index in guided:
+                conditional = unconditional[0] + guidance_scale * (conditional - unconditional[0])
+            code = draw(check_finite(conditional, "prior"), uniforms[:, index + 1])
             news = self.transformer.wte(code.repeat(ways))[:, None]
             codes.append(code)
             on_code(index + 1, sizes.components)

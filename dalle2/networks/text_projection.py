@@ -22,7 +22,7 @@ class TextProjection(ModelMixin, ConfigMixin):
         cross_attention_dim: int,
     ) -> None:
         super().__init__()
-        # Stands in for the image embedding where the decoder is to be blind to it.
+        # Stands in for the image embedding where the decoder is unconditional.
         self.learned_classifier_free_guidance_embeddings = nn.Parameter(torch.zeros(clip_embeddings_dim))
         self.embedding_proj = nn.Linear(clip_embeddings_dim, time_embed_dim)
         self.clip_image_embeddings_project_to_time_embeddings = nn.Linear(clip_embeddings_dim, time_embed_dim)

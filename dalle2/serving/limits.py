@@ -41,7 +41,7 @@ def settings_of(chosen: Choice, own: Settings, like: Request) -> Settings:
         if chosen not in PRESETS:
             raise Refusal(f"There are no settings {chosen!r}: choose one of {', '.join(PRESETS)}, or give a table.")
         if chosen == DRAFT and adapted == own:
-            return own.drafting()
+            return own.for_draft()
         return _preset(adapted, PRESETS[chosen])
     table = dict(chosen) if isinstance(chosen, Mapping) else {"": chosen}
     changes = {name: stage for name, stage in table.items() if name != "negative_prompt"}

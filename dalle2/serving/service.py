@@ -69,7 +69,7 @@ class Service(Catalogue):
         model = self.model(checkpoint)
         chosen = self.settings(settings, checkpoint, request)
         try:
-            chosen.negated(request.stages)
+            chosen.check_negative(request.stages)
             seeds = seeds_of(seed, count if request.series is None else 1, most)
         except ValueError as error:
             raise Refusal(str(error)) from error

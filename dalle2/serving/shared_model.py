@@ -95,7 +95,7 @@ class SharedModel(UnclipModel):
         on_step: OnStep | None = None,
         refinements: int = 1,
     ) -> torch.Tensor:
-        chosen = self.retracing(settings)
+        chosen = self.inversion_settings(settings)
         return self._together(
             lambda pictures, embeddings, prompts, on_step: self._model.invert(
                 pictures, embeddings, prompts, chosen, on_step, refinements
@@ -124,7 +124,7 @@ class SharedModel(UnclipModel):
     def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
         return self._alone(lambda _: self._model.embed_text(prompts))
 
-    def reword(
+    def edit_embedding(
         self,
         embedding: torch.Tensor,
         old: str,
@@ -134,7 +134,7 @@ class SharedModel(UnclipModel):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         return self._alone(
-            lambda on_step: self._model.reword(embedding, old, new, strengths, settings, on_step), on_step
+            lambda on_step: self._model.edit_embedding(embedding, old, new, strengths, settings, on_step), on_step
         )
 
     def attend(

@@ -14,7 +14,7 @@ from dalle2.verbs import Verbs
 
 @dataclass(frozen=True)
 class Attention(Request):
-    """The picture of the prompt, then for each word the same picture lit where the decoder read that word.
+    """The picture of the prompt, then for each word the same picture, highlighted where the decoder read that word.
 
     Punctuation is read by the decoder as well, and not shown.
     """
@@ -28,7 +28,7 @@ class Attention(Request):
 
     @property
     def series(self) -> int | None:
-        return 1  # picture, lit once a word
+        return 1  # picture, highlighted once a word
 
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
@@ -38,7 +38,7 @@ class Attention(Request):
         picture, looked = model.attend(self.prompt, seed, settings, on_step)
         maps = zip(looked.words, looked.maps.numpy(), strict=True)
         shown = [(word, heat) for word, heat in maps if any(map(str.isalnum, word))]
-        drawn = [picture, *(images.lit(picture, heat) for _, heat in shown)]
+        drawn = [picture, *(images.highlight(picture, heat) for _, heat in shown)]
         details = [{"prompt": self.prompt, "word": word} for word in ("", *(word for word, _ in shown))]
         return model.sign(self.name, drawn, [seed] * len(drawn), settings, details)
 

@@ -1,9 +1,9 @@
 """Enhancement: a picture made larger by the checkpoint's own upsampler.
 
-The upsampler learned to make pictures four times larger (paper, section 2.1). It is a convolution, so that it can
-take a finished picture for a small one and draw it at four times its side. What it changes of the colours on the way
-is put back (iterative back-projection, Irani and Peleg 1991), so that the enlarged picture, averaged down, is the
-picture that it came from.
+The upsampler learned to make pictures a few times larger (paper, section 2.1), as `model.upsampling` says. It is a
+convolution, so that it can take a finished picture for a small one and draw it so many times larger. What it changes
+of the colours on the way is put back (iterative back-projection, Irani and Peleg 1991), so that the enlarged picture,
+averaged down, is the picture that it came from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,6 @@ from dalle2.requests import Pictures, Request, name_of, picture_of
 from dalle2.settings import SIZES, OnStep, Settings
 from dalle2.verbs import Verbs, generators
 
-FACTOR = 4  # that the upsampler learned
 LARGEST = 512  # pixels a side: beyond it the networks invent a grain, and a smooth resize is nearer to the truth
 PROJECTIONS = 2
 
@@ -89,26 +88,26 @@ def check_side(side: int, own: int, most: int) -> int:
     return side
 
 
-def passes(own: int, side: int, most: int) -> int:
-    """How often the upsampler runs to enlarge a picture of `own` pixels by a model that draws `most`."""
-    limit, times = _limit(side, most), 0
+def passes(model: Verbs, own: int, side: int) -> int:
+    """Return how often the upsampler runs to enlarge a picture of `own` pixels to `side`."""
+    limit, times = _limit(model, side), 0
     while own < limit:
-        own, times = own * FACTOR, times + 1
+        own, times = own * model.upsampling, times + 1
     return times
 
 
-def _limit(side: int, most: int) -> int:
-    """Up to where the upsampler enlarges; beyond it a smooth resize does."""
-    return min(side, max(LARGEST, most), FACTOR * most)
+def _limit(model: Verbs, side: int) -> int:
+    """Return up to where the upsampler enlarges; beyond it a smooth resize does."""
+    return min(side, max(LARGEST, model.picture_size), model.upsampling * model.picture_size)
 
 
 def _enlarged(
     model: Verbs, small: torch.Tensor, side: int, seed: int, settings: Settings | None, on_step: OnStep | None
 ) -> Image.Image:
     """Pixels (1, 3, s, s) in [-1, 1] -> a picture of `side` pixels a side."""
-    limit = _limit(side, model.picture_size)
+    limit = _limit(model, side)
     while small.shape[-1] < limit:
-        small = _larger(model, small, min(small.shape[-1] * FACTOR, limit), seed, settings, on_step)
+        small = _larger(model, small, min(small.shape[-1] * model.upsampling, limit), seed, settings, on_step)
     (large,) = images.to_pictures(small)
     return large if large.width == side else large.resize((side, side), Image.Resampling.LANCZOS)
 

@@ -63,7 +63,7 @@ class Interpolate(Request):
         return len(self.positions)
 
     def adapt(self, settings: Settings) -> Settings:
-        return settings.retracing() if self.noise == "slerp" else settings
+        return settings.for_inversion() if self.noise == "slerp" else settings
 
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
@@ -71,7 +71,7 @@ class Interpolate(Request):
         model.require(self.name)
         seed, start, positions = only(seeds), None, self.positions
         if self.noise == "slerp":
-            settings = model.retracing(settings)
+            settings = model.inversion_settings(settings)
         generator = generators([seed] * len(positions))
         embeddings = model.embed(self.ends, seed, settings, on_step)
         if self.noise == "slerp":

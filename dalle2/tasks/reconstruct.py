@@ -30,7 +30,7 @@ class Reconstruct(Request):
         return ("inversion", "decoder", "upsampler")
 
     def adapt(self, settings: Settings) -> Settings:
-        return settings.retracing()
+        return settings.for_inversion()
 
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
@@ -38,7 +38,7 @@ class Reconstruct(Request):
         model.require(self.name)
         if len(self.pictures) != len(seeds):
             raise ValueError("reconstruct takes as many seeds as pictures, one for each.")
-        settings, generator = model.retracing(settings), generators(seeds)
+        settings, generator = model.inversion_settings(settings), generators(seeds)
         embeddings = model.embed_image(self.pictures)
         noise = model.invert(self.pictures, embeddings, None, settings, on_step, self.refinements)
         drawn = model.decode(embeddings, generator, None, settings, on_step, noise)

@@ -37,7 +37,7 @@ class Repaint(Request):
         return ("decoder", "upsampler") if self.prompt is None else ("prior", "decoder", "upsampler")
 
     def adapt(self, settings: Settings) -> Settings:
-        return settings.repainting()
+        return settings.for_inpainting()
 
     @abstractmethod
     def canvas(self, side: int) -> Canvas:

@@ -23,9 +23,9 @@ class TextDiff(Request):
 
     The way "slerp" is the paper's: the embedding is turned toward the difference of the texts, which is all that is
     left at 1 (the paper goes to 0.25 to 0.5), and the decoder starts from the picture's own noise, which keeps its
-    composition. The way "prior" lets the diffusion prior tell the embedding anew (see `Verbs.reword`) while the noise
-    goes from the picture's own to the seed's, because a new content may need another composition. Without a way it is
-    "prior" where there is a diffusion prior.
+    composition. The way "prior" lets the diffusion prior edit the embedding (see `Verbs.edit_embedding`) while the
+    noise goes from the picture's own to the seed's, because a new content may need another composition. Without a way
+    it is "prior" where there is a diffusion prior.
 
     The decoder's guidance grows with the strength, from none to that of the settings: a reconstruction needs none, and
     a new content much.
@@ -67,7 +67,7 @@ class TextDiff(Request):
         return STRENGTHS[way] if self.strengths is None else self.strengths
 
     def adapt(self, settings: Settings) -> Settings:
-        return settings.rewording()
+        return settings.for_text_diff()
 
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
@@ -79,7 +79,7 @@ class TextDiff(Request):
         embeddings, noise = self._moved(model, way, seed, settings, on_step)
         drawn: list[Image.Image] = []
         for index, strength in enumerate(strengths):
-            guided = settings.guiding(1 + strength * (settings.decoder.guidance_scale - 1))
+            guided = settings.with_guidance(1 + strength * (settings.decoder.guidance_scale - 1))
             tell = part_of(on_step, index, len(strengths), tuple(drawn))
             row = slice(index, index + 1)
             drawn += model.decode(embeddings[row], generators([seed]), None, guided, tell, noise[row])
@@ -91,7 +91,7 @@ class TextDiff(Request):
         self, model: Verbs, way: Way, seed: int, settings: Settings, on_step: OnStep | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the embedding (n, dim) and the noise that the decoder starts from (n, ...), at each strength."""
-        unguided, old = model.retracing(settings.guiding(1.0)), self.old or ""
+        unguided, old = model.inversion_settings(settings.with_guidance(1.0)), self.old or ""
         strengths = self._strengths(way)
         embedding = model.embed_image([self.picture])
         texts = model.embed_text([self.new, old])
@@ -100,7 +100,7 @@ class TextDiff(Request):
         if way == "slerp":
             moved = torch.cat([maths.slerp(embedding, direction, strength) for strength in strengths])
             return moved, noise.expand(len(moved), *noise.shape[1:])
-        moved = model.reword(embedding, old, self.new, strengths, settings, on_step)
+        moved = model.edit_embedding(embedding, old, self.new, strengths, settings, on_step)
         fresh = torch.randn(noise.shape, generator=generators([seed])[0])
         ends = torch.cat([noise, fresh]).flatten(1)
         return moved, maths.path(ends, strengths).unflatten(1, noise.shape[1:])

@@ -33,7 +33,7 @@ class Variations(Request):
         return ("decoder", "upsampler") if self.eta is None else ("inversion", "decoder", "upsampler")
 
     def adapt(self, settings: Settings) -> Settings:
-        return settings if self.eta is None else settings.retracing()
+        return settings if self.eta is None else settings.for_inversion()
 
     def settle(self, chosen: Settings) -> Settings:
         """Without an eta of their own, as the settings of a record have one: there is `eta` for that."""
@@ -47,7 +47,7 @@ class Variations(Request):
         prompts = None if self.prompt is None else [self.prompt] * len(seeds)
         embedding = model.embed_image([self.picture])
         if self.eta is not None:
-            still = model.retracing(settings and self.settle(settings))
+            still = model.inversion_settings(settings and self.settle(settings))
             settings = _with_eta(still, self.eta)
             noise = model.invert([self.picture], embedding, prompts and prompts[:1], still, on_step)
         drawn = model.decode(embedding.expand(len(seeds), -1), generator, prompts, settings, on_step, noise)

@@ -9,7 +9,7 @@ from dalle2.datasets.randomness import Randomness
 from dalle2.embeddings import principal_axes
 from dalle2.networks.autoregressive_prior import AutoregressivePrior, Codebook
 from dalle2.networks.text_encoder import EncodedText
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.recipe import AutoregressivePriorRecipe
 from dalle2.training.stage import TrainingStage
 
@@ -28,7 +28,7 @@ class AutoregressivePriorStage(TrainingStage):
     targets: torch.Tensor
 
     def __init__(
-        self, plan: AutoregressivePriorRecipe, towers: Towers, embeddings: torch.Tensor, texts: torch.Tensor
+        self, plan: AutoregressivePriorRecipe, towers: ClipTowers, embeddings: torch.Tensor, texts: torch.Tensor
     ) -> None:
         super().__init__()
         self.plan, self.towers = plan, towers
@@ -56,7 +56,7 @@ class AutoregressivePriorStage(TrainingStage):
             embeddings = self.towers.embed_pictures(batch.pictures.to(dropped.device)).float()
             text = self.towers.read(batch.captions)
             codes = network.codebook.encode(embeddings)
-            # Also where the text is left out: at sampling the blind half is told the same.
+            # Also where the text is left out: at sampling the unconditional half gets the same.
             dots = network.dot_codes(embeddings, text.embeddings)
             blank = self.towers.read([""])
             text = EncodedText(

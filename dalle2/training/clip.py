@@ -28,7 +28,7 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-class Towers(nn.Module):
+class ClipTowers(nn.Module):
     """A CLIP: both towers, the tokenizer, and the preprocessing that turns pictures into what the tower sees."""
 
     mean: torch.Tensor
@@ -54,8 +54,8 @@ class Towers(nn.Module):
         return size
 
     @classmethod
-    def build(cls, plan: ClipRecipe, tokenizer: CLIPTokenizer) -> "Towers":
-        """Towers of a recipe's size with fresh weights."""
+    def build(cls, plan: ClipRecipe, tokenizer: CLIPTokenizer) -> "ClipTowers":
+        """ClipTowers of a recipe's size with fresh weights."""
         ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
         text = CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -80,7 +80,7 @@ class Towers(nn.Module):
         return cls(CLIPTextModelWithProjection(text), CLIPVisionModelWithProjection(picture), tokenizer)
 
     @classmethod
-    def load(cls, folder: Path) -> "Towers":
+    def load(cls, folder: Path) -> "ClipTowers":
         """Frozen towers from a folder that `save` or a whole checkpoint wrote."""
         towers = cls(
             CLIPTextModelWithProjection.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32),
@@ -142,7 +142,7 @@ class ClipStage(TrainingStage):
 
     name = "clip"
 
-    def __init__(self, plan: ClipRecipe, towers: Towers) -> None:
+    def __init__(self, plan: ClipRecipe, towers: ClipTowers) -> None:
         super().__init__()
         self.plan, self.towers, self.per_concept = plan, towers, plan.per_concept
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))

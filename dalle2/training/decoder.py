@@ -13,7 +13,7 @@ from dalle2.datasets.randomness import Randomness
 from dalle2.networks import decoder
 from dalle2.networks.text_projection import TextProjection
 from dalle2.training.augmentation import moved
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.losses import snr_weight, variational
 from dalle2.training.recipe import DecoderRecipe
 from dalle2.training.stage import TrainingStage, grid
@@ -35,7 +35,7 @@ class DecoderStage(TrainingStage):
     name = "decoder"
     std: torch.Tensor
 
-    def __init__(self, plan: DecoderRecipe, towers: Towers, std: torch.Tensor) -> None:
+    def __init__(self, plan: DecoderRecipe, towers: ClipTowers, std: torch.Tensor) -> None:
         super().__init__()
         self.plan, self.towers = plan, towers
         self.register_buffer("std", std, persistent=False)
@@ -66,23 +66,23 @@ class DecoderStage(TrainingStage):
             time_embedding_dim=plan.time_embedding_dim,
             dropout=plan.dropout,
         ).to(memory_format=torch.channels_last)
-        calm(self.network)
+        zero_residuals(self.network)
         self.scheduler = UnCLIPScheduler(variance_type="learned_range", prediction_type="sample")
 
     def forward(self, batch: Batch, randomness: Randomness) -> dict[str, torch.Tensor]:
         device = self.std.device
         pictures, mirrored = self._augmented(batch.pictures.to(device), randomness)
         clean = shrink(pictures, self.plan.picture_size)
-        blind = randomness.coins() < self.plan.embedding_drop
+        unconditional = randomness.coins() < self.plan.embedding_drop
         # Guidance compares with a decoder that sees neither: where the embedding goes, the text goes too.
-        no_text = blind | mirrored | (randomness.coins() < self.plan.text_drop)
+        no_text = unconditional | mirrored | (randomness.coins() < self.plan.text_drop)
         captions = ["" if drop else caption for drop, caption in zip(no_text.tolist(), batch.captions, strict=True)]
         with torch.no_grad():
             embeddings = self.towers.embed_pictures(pictures).float()
             texts = self.towers.read(captions)
         embeddings = embeddings + self.plan.embedding_noise * self.std * randomness.normal(len(self.std)).to(device)
         nothing = self.text_projection.learned_classifier_free_guidance_embeddings
-        embeddings = torch.where(blind[:, None].to(device, non_blocking=True), nothing[None], embeddings)
+        embeddings = torch.where(unconditional[:, None].to(device, non_blocking=True), nothing[None], embeddings)
         timesteps = randomness.integers(len(self.scheduler.alphas_cumprod)).to(device)
         noisy = self.scheduler.add_noise(clean, randomness.normal(*clean.shape[1:]).to(device), timesteps)
         conditions = decoder.conditions(self.text_projection, embeddings, texts)
@@ -154,7 +154,7 @@ def shrink(pictures: torch.Tensor, size: int) -> torch.Tensor:
     return pictures if pictures.shape[-1] == size else F.interpolate(pictures, (size, size), mode="area")
 
 
-def calm(network: nn.Module) -> None:
+def zero_residuals(network: nn.Module) -> None:
     """Zero the last layer of each residual branch and of the network, as guided-diffusion does.
 
     diffusers leaves them random. Zeroed, each block starts as the identity and the network learns faster.

@@ -12,13 +12,13 @@ from rich.table import Table
 from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.training.autoregressive_prior import AutoregressivePriorStage
-from dalle2.training.clip import ClipStage, Towers
+from dalle2.training.clip import ClipStage, ClipTowers
 from dalle2.training.decoder import DecoderStage
 from dalle2.training.linear_prior import LinearPriorStage
 from dalle2.training.prior import PriorStage
 from dalle2.training.recipe import Fit, LinearPriorRecipe, Recipe
 from dalle2.training.stage import TrainingStage
-from dalle2.training.text import Lessons, TextStage
+from dalle2.training.text import LexiconTargets, TextStage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
 
@@ -66,8 +66,8 @@ def invented_stages(recipe: Recipe) -> list[tuple[TrainingStage, Fit | LinearPri
     """All stages of a recipe with fresh weights and invented words and statistics, each with its plan."""
     alphabet = ["".join(letters) for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=2)]
     tokenizer = train_tokenizer(alphabet, recipe.clip.vocabulary, recipe.clip.context_length)
-    towers = Towers.build(recipe.clip, tokenizer)
-    frozen = Towers.build(recipe.clip, tokenizer).eval().requires_grad_(False)
+    towers = ClipTowers.build(recipe.clip, tokenizer)
+    frozen = ClipTowers.build(recipe.clip, tokenizer).eval().requires_grad_(False)
     ones = torch.ones(recipe.clip.embedding_dim)
     small, upsampler = recipe.decoder.picture_size, recipe.upsampler
     first = FirstUpsamplerStage(upsampler, small)
@@ -84,8 +84,8 @@ def invented_stages(recipe: Recipe) -> list[tuple[TrainingStage, Fit | LinearPri
     if plan := recipe.text:
         means = F.normalize(torch.randn(_CONCEPTS, 2, recipe.clip.embedding_dim), dim=-1)
         row = torch.zeros(1, 1, dtype=torch.long)
-        lessons = Lessons(["a dry run"], ["noto"], means, row, row + 1.0) if plan.lexicon_texts else None
-        texts.append((TextStage(plan, Towers.build(recipe.clip, tokenizer), lessons), plan))
+        lessons = LexiconTargets(["a dry run"], ["noto"], means, row, row + 1.0) if plan.lexicon_texts else None
+        texts.append((TextStage(plan, ClipTowers.build(recipe.clip, tokenizer), lessons), plan))
     return [
         (ClipStage(recipe.clip, towers), recipe.clip),
         *texts,

@@ -11,7 +11,7 @@ from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks.linear_prior import LinearPrior, features
 from dalle2.training.batches import Pictures
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.loop import Run
 from dalle2.training.recipe import LinearPriorRecipe
 from dalle2.training.resuming import check_shapes, read_snapshot, write_snapshot
@@ -60,8 +60,8 @@ class NormalEquations:
     def explained(self, weight: torch.Tensor, bias: torch.Tensor) -> float:
         """Return the share of the variance of y that y = weight x + bias explains on the rows of this table."""
         means = self.sums[0, 1 + self.inputs :] / self.sums[0, 0]
-        blind = self.errors(torch.zeros_like(weight), means)
-        return float(1 - self.errors(weight, bias).sum() / blind.sum())
+        unconditional = self.errors(torch.zeros_like(weight), means)
+        return float(1 - self.errors(weight, bias).sum() / unconditional.sum())
 
 
 class LinearPriorStage(TrainingStage):
@@ -73,7 +73,7 @@ class LinearPriorStage(TrainingStage):
 
     name = "prior_linear"
 
-    def __init__(self, plan: LinearPriorRecipe, towers: Towers) -> None:
+    def __init__(self, plan: LinearPriorRecipe, towers: ClipTowers) -> None:
         super().__init__()
         self.plan, self.towers = plan, towers
         self.network = LinearPrior(embedding_dim=towers.text.config.projection_dim)

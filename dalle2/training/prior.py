@@ -8,7 +8,7 @@ from diffusers import PriorTransformer, UnCLIPScheduler
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks import diffusion_prior
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.losses import snr_weight
 from dalle2.training.recipe import PriorRecipe
 from dalle2.training.stage import TrainingStage
@@ -24,7 +24,7 @@ class PriorStage(TrainingStage):
 
     name = "prior"
 
-    def __init__(self, plan: PriorRecipe, towers: Towers, mean: torch.Tensor, std: torch.Tensor) -> None:
+    def __init__(self, plan: PriorRecipe, towers: ClipTowers, mean: torch.Tensor, std: torch.Tensor) -> None:
         super().__init__()
         self.plan, self.towers = plan, towers
         self.network = PriorTransformer(

@@ -24,7 +24,7 @@ from dalle2.networks.text_projection import TextProjection
 from dalle2.training import resuming
 from dalle2.training.autoregressive_prior import AutoregressivePriorStage
 from dalle2.training.batches import Pictures
-from dalle2.training.clip import ClipStage, Towers
+from dalle2.training.clip import ClipStage, ClipTowers
 from dalle2.training.decoder import DecoderStage
 from dalle2.training.linear_prior import LinearPriorStage
 from dalle2.training.loop import Run, fit, read_reports
@@ -32,7 +32,7 @@ from dalle2.training.prior import PriorStage, embedding_statistics
 from dalle2.training.recipe import Fit, Recipe
 from dalle2.training.schedule import Schedule
 from dalle2.training.stage import TrainingStage
-from dalle2.training.text import Lessons, TextStage
+from dalle2.training.text import LexiconTargets, TextStage
 from dalle2.training.tokenizer import train_tokenizer
 from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
 from dalle2.training.words import widened
@@ -163,17 +163,17 @@ class Training:
         plan, until = self.recipe.clip, self._until("clip")
         torch.manual_seed(self.recipe.seed)
         if plan.start_from:
-            towers = Towers.load(Path(plan.start_from)).requires_grad_(True)
+            towers = ClipTowers.load(Path(plan.start_from)).requires_grad_(True)
         else:
             tokenizer = train_tokenizer(_texts(self.training_pictures), plan.vocabulary, plan.context_length)
-            towers = Towers.build(plan, tokenizer)
+            towers = ClipTowers.build(plan, tokenizer)
         self._finish("clip", [self._fit(ClipStage(plan, towers), plan, until)])
 
     def _text(self) -> None:
         until, plan, towers = self._until("text"), self.recipe.text, self._towers("clip")
         assert plan is not None, "only stages of the recipe are trained"
         if plan.start_from:
-            start = Towers.load(Path(plan.start_from))
+            start = ClipTowers.load(Path(plan.start_from))
             towers.text, towers.tokenizer = start.text.to(towers.mean.device), start.tokenizer
         if plan.vocabulary:
             told = itertools.chain(_texts(self.training_pictures), self._lexicon().texts)
@@ -183,7 +183,7 @@ class Training:
         torch.manual_seed(self.recipe.seed)
         self._finish("text", [self._fit(TextStage(plan, towers, lessons), plan, until)])
 
-    def _lessons(self, towers: Towers) -> Lessons:
+    def _lessons(self, towers: ClipTowers) -> LexiconTargets:
         """Return what the lexicon teaches, about the training pictures as the picture tower sees them."""
         pictures = self.training_pictures
         assert isinstance(pictures, PicturesInMemory), "a recipe refuses a lexicon for a stream"
@@ -192,7 +192,7 @@ class Training:
         device = self.run.accelerator.device
         with torch.no_grad():
             rows = [towers.embed_pictures(composite(*batch).to(device)).cpu() for batch in batches]
-        return Lessons.of(self._lexicon(), pictures, torch.cat(rows))
+        return LexiconTargets.of(self._lexicon(), pictures, torch.cat(rows))
 
     def _lexicon(self) -> Lexicon:
         assert self.recipe.data.lexicon is not None, "a recipe refuses lessons without a lexicon"
@@ -300,13 +300,13 @@ class Training:
                 records += pictures.records
         return Phrases.of(records) if records else None
 
-    def _towers(self, stage: str | None = None) -> Towers:
+    def _towers(self, stage: str | None = None) -> ClipTowers:
         """Open the towers of this stage; unless given, of the last one that trains them."""
         stage = stage or ("text" if self.recipe.text else "clip")
         folder = self.run.folder / stage
         if not folder.exists():
             raise ValueError(f"{folder} does not exist: train the {stage} stage first.")
-        return Towers.load(folder).to(self.run.accelerator.device)
+        return ClipTowers.load(folder).to(self.run.accelerator.device)
 
     def _sample(self) -> Iterator[Batch]:
         """Training pictures, with their captions' backgrounds, from which statistics are taken."""
@@ -317,7 +317,7 @@ class Training:
             yield pictures.batch(Randomness(self.recipe.seed, "statistics", step, size))
 
     @torch.no_grad()
-    def _embed(self, towers: Towers, batch: Batch) -> torch.Tensor:
+    def _embed(self, towers: ClipTowers, batch: Batch) -> torch.Tensor:
         return towers.embed_pictures(batch.pictures.to(self.run.accelerator.device)).float().cpu()
 
     def _finish(self, name: str, stages: list[TrainingStage]) -> None:

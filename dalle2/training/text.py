@@ -11,12 +11,12 @@ from dalle2.datasets.captions import complete
 from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.pictures import Batch, PicturesInMemory
 from dalle2.datasets.randomness import Randomness
-from dalle2.training.clip import Towers, contrast
+from dalle2.training.clip import ClipTowers, contrast
 from dalle2.training.recipe import TextRecipe
 from dalle2.training.stage import TrainingStage
 
 
-class Lessons(nn.Module):
+class LexiconTargets(nn.Module):
     """Texts of a lexicon in captions, each beside the mean picture of every concept in the caption's style.
 
     A sentence encoder's judgement is distilled by relation, not by feature: the tower keeps the space of its pictures.
@@ -41,7 +41,7 @@ class Lessons(nn.Module):
             self.register_buffer(name, rows, persistent=False)
 
     @classmethod
-    def of(cls, lexicon: Lexicon, pictures: PicturesInMemory, embeddings: torch.Tensor) -> "Lessons":
+    def of(cls, lexicon: Lexicon, pictures: PicturesInMemory, embeddings: torch.Tensor) -> "LexiconTargets":
         """Of an emoji set's pictures, whose `embeddings` are (n, dim)."""
         seen, number = F.normalize(embeddings.float(), dim=-1), len(pictures.members)
         sums = torch.zeros(number, len(pictures.styles) + 1, seen.shape[1])
@@ -101,7 +101,7 @@ class TextStage(TrainingStage):
 
     name = "text"
 
-    def __init__(self, plan: TextRecipe, towers: Towers, lessons: Lessons | None = None) -> None:
+    def __init__(self, plan: TextRecipe, towers: ClipTowers, lessons: LexiconTargets | None = None) -> None:
         super().__init__()
         self.plan, self.towers, self.lessons, self.per_concept = plan, towers, lessons, plan.per_concept
         self.log_scale = nn.Parameter(torch.tensor(plan.temperature).reciprocal().log())

@@ -9,7 +9,7 @@ from diffusers import UnCLIPScheduler, UNet2DModel
 from dalle2.datasets.pictures import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks.upsampler import enlarge, predict
-from dalle2.training.decoder import calm, shrink
+from dalle2.training.decoder import shrink, zero_residuals
 from dalle2.training.losses import edges, snr_weight
 from dalle2.training.recipe import UpsamplerRecipe
 from dalle2.training.stage import TrainingStage, grid
@@ -32,7 +32,7 @@ def network(plan: UpsamplerRecipe) -> UNet2DModel:
         resnet_time_scale_shift="scale_shift",
         add_attention=False,
     ).to(memory_format=torch.channels_last)
-    calm(unet)
+    zero_residuals(unet)
     return unet
 
 

@@ -9,7 +9,7 @@ import torch
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from dalle2.embeddings import principal_axes
-from dalle2.training.clip import Towers
+from dalle2.training.clip import ClipTowers
 from dalle2.training.tokenizer import merges_of
 
 TOKENS = "text_model.embeddings.token_embedding.weight"
@@ -17,7 +17,7 @@ WORD = re.compile(r"[a-z]{2,}</w>")  # a token that is a whole English word, the
 
 
 def widened(
-    towers: Towers, tokenizer: CLIPTokenizer, embed: Callable[[Sequence[str]], np.ndarray]
+    towers: ClipTowers, tokenizer: CLIPTokenizer, embed: Callable[[Sequence[str]], np.ndarray]
 ) -> CLIPTextModelWithProjection:
     """Return the text tower with this tokenizer's tokens; what it knew of its words it has to learn anew.
 

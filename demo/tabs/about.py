@@ -7,26 +7,28 @@ from urllib.parse import quote
 
 import gradio as gr
 
-from demo.desk import Desk
+from demo.tab_builder import TabBuilder
 
 TEMPLATE = Path(__file__).with_name("about.html").read_text(encoding="utf-8")
 RELATIVE_LINK = re.compile(r"(?<!!)\[([^]]+)]\((?!https?:|#)[^)]+\)")
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab; it has no endpoint."""
-    with desk.tab("about", "About", "关于"), gr.Column(elem_classes="about"):
+    with builder.tab("about", "About", "关于"), gr.Column(elem_classes="about"):
         space = os.environ.get("SPACE_ID", "")
         gr.HTML(
             "",
             html_template=TEMPLATE,
             js_on_load=None,
             elem_classes="at-home",
-            licences=[{"checkpoint": each, "name": desk.service.licence(each)} for each in desk.service.checkpoints],
+            licences=[
+                {"checkpoint": each, "name": builder.service.licence(each)} for each in builder.service.checkpoints
+            ],
             source=f"https://huggingface.co/spaces/{quote(space)}" if space else "",
         )
-        for checkpoint in desk.service.checkpoints:
+        for checkpoint in builder.service.checkpoints:
             # A card's relative links lead to files beside it, which the page does not serve.
-            card = RELATIVE_LINK.sub(r"\1", desk.service.card(checkpoint))
-            with gr.Accordion(desk.say(f"The card of {checkpoint}", f"{checkpoint} 的模型卡"), open=False):
+            card = RELATIVE_LINK.sub(r"\1", builder.service.card(checkpoint))
+            with gr.Accordion(builder.say(f"The card of {checkpoint}", f"{checkpoint} 的模型卡"), open=False):
                 gr.Markdown(card or f"# {checkpoint}\n\nThis checkpoint came without a card.", elem_classes="card")

@@ -19,14 +19,14 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.text_to_image import TextToImage
-from demo.blind import Pair, Side, contestant, keep, label, shuffled
-from demo.desk import HERE, Desk, Way
+from demo.blind_comparison import Pair, Side, contestant, keep, label, shuffled
 from demo.gradio_internals import cache_bytes, cache_of, cache_picture
 from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
 from demo.ranking import QUESTIONS, rank
 from demo.status import Status, progress, status
+from demo.tab_builder import HERE, Destination, TabBuilder
 from demo.understood import understand
 from demo.votes import Vote, Votes, usual_file
 
@@ -62,27 +62,27 @@ NO_VOTES = Both("No votes yet: yours can be the first.", "还没有投票：来�
 log = logging.getLogger(__name__)
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoints `/compare`, `/vote`, `/reveal` and `/standings`.
 
     The votes lie in `demo.votes.usual_file`.
     """
-    if not desk.service.can("text_to_image"):
+    if not builder.service.can("text_to_image"):
         return
-    say = desk.say
-    with desk.tab("compare", "Compare", "比较") as tab:
-        with desk.task():
-            with desk.asking():
+    say = builder.say
+    with builder.tab("compare", "Compare", "比较") as tab:
+        with builder.task():
+            with builder.asking():
                 prompt = gr.Textbox(
                     label=say("Prompt", "描述"),
                     placeholder=say("What should both draw?", "让双方画什么？"),
                     lines=2,
                     max_length=MAX_PROMPT_CHARACTERS,
                 )
-                bench = desk.bench("Draw both", "绘制双方")
+                controls = builder.controls("Draw both", "绘制双方")
             with gr.Column(elem_classes="results"):
                 with gr.Row(elem_classes="sides"):
-                    titles, boards = zip(*(_board(desk, letter) for letter in LETTERS), strict=True)
+                    titles, boards = zip(*(_board(builder, letter) for letter in LETTERS), strict=True)
                 answer = Status(status("idle", ""))
                 slider = gr.ImageSlider(
                     label=say("A at the left, B at the right: move the line", "左边是 A，右边是 B：拖动分界线"),
@@ -93,22 +93,22 @@ def build(desk: Desk) -> None:
                     elem_classes="slider",
                 )
                 with gr.Column(elem_classes="ballot"):
-                    questions = [_question(desk, question) for question in QUESTIONS]
+                    questions = [_question(builder, question) for question in QUESTIONS]
                     consent = gr.Checkbox(
                         False, label=say("My prompt may be kept with the vote", "允许将我的描述与投票一起保存")
                     )
                     with gr.Row():
                         vote_button = gr.Button(say("Vote, then show which is which", "投票并揭晓"), variant="primary")
                         reveal_button = gr.Button(say("Show without a vote", "不投票，直接揭晓"))
-            with desk.options():
+            with builder.options():
                 count = gr.Slider(
                     1, MAX_A_SIDE, value=1, step=1, label=say("Pictures per side", "每边图片数"), buttons=[]
                 )
-                seed, random_seed = desk.seed()
+                seed, random_seed = builder.seed()
                 with gr.Accordion(say(*FIRST)):
-                    settings = desk.choices()
+                    settings = builder.choices()
                 with gr.Accordion(say(*SECOND)):
-                    checkpoints = desk.service.checkpoints
+                    checkpoints = builder.service.checkpoints
                     other_checkpoint = gr.Dropdown(
                         list(checkpoints),
                         value=checkpoints[-1],
@@ -117,7 +117,7 @@ def build(desk: Desk) -> None:
                     )
                     # Two checkpoints are compared at equal settings, one at two of its own.
                     preset = "fast" if len(checkpoints) == 1 else "default"
-                    other_settings = desk.choices(preset, other_checkpoint)
+                    other_settings = builder.choices(preset, other_checkpoint)
         with gr.Column(elem_classes="standings"):
             table = gr.HTML()
             export = gr.DownloadButton(say("All votes as CSV", "下载全部投票 (CSV)"), size="sm")
@@ -125,10 +125,10 @@ def build(desk: Desk) -> None:
     votes = Votes(usual_file())
 
     inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint]
-    desk.draws(bench, _comparing(desk, cache_of(slider)), inputs, [*boards, slider, pair, seed])
+    builder.on_draw(controls, _comparing(builder, cache_of(slider)), inputs, [*boards, slider, pair, seed])
     # A new pair, new answers.
     fresh = json.dumps([None] * len(questions) + [_title(letter) for letter in LETTERS] + [status("idle", "")])
-    bench.draw.click(None, None, [*questions, *titles, answer], js=f"() => {fresh}", **HERE)
+    controls.draw.click(None, None, [*questions, *titles, answer], js=f"() => {fresh}", **HERE)
     shown = [*boards, *titles, pair, answer]
     voted = vote_button.click(
         described(_voting(votes)), [pair, *questions, consent], shown, api_name="vote", show_progress="hidden"
@@ -136,24 +136,24 @@ def build(desk: Desk) -> None:
     revealed = reveal_button.click(reveal, pair, shown, api_name="reveal", show_progress="hidden")
     for told in (voted, revealed):
         told.success(None, None, None, js=LOOK, **HERE)
-    count_up = _standings(votes, desk.service, cache_of(export))
+    count_up = _standings(votes, builder.service, cache_of(export))
     tab.select(count_up, None, [table, export], api_name="standings", show_progress="hidden")
     voted.success(count_up, None, [table, export], api_visibility="private", show_progress="hidden")
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    desk.takes(Way("compare", "compare", Both("Compare", "比较"), known, task="text_to_image"))
+    builder.add_destination(Destination("compare", "compare", Both("Compare", "比较"), known, task="text_to_image"))
 
 
-def _board(desk: Desk, letter: str) -> tuple[gr.HTML, Pictures]:
+def _board(builder: TabBuilder, letter: str) -> tuple[gr.HTML, Pictures]:
     with gr.Column(min_width=140, elem_classes="side"):
-        return gr.HTML(_title(letter)), desk.pictures()
+        return gr.HTML(_title(letter)), builder.pictures()
 
 
 def _title(text: str) -> str:
     return f"<h2>{escape(text)}</h2>"
 
 
-def _question(desk: Desk, question: str) -> gr.Radio:
-    label = desk.say(*asked(desk.service)[question])
+def _question(builder: TabBuilder, question: str) -> gr.Radio:
+    label = builder.say(*asked(builder.service)[question])
     return gr.Radio(ANSWERS, label=label, elem_classes=question.replace(" ", "-"))
 
 
@@ -166,8 +166,8 @@ def asked(service: Service) -> dict[str, Both]:
     return ASKED | {"photorealism": Both(f"Which looks more like real {en}?", f"哪边更像真正的{zh}？")}
 
 
-def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
-    service = desk.service
+def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]]:
+    service = builder.service
     default = service.checkpoints[0]
 
     def compare(
@@ -213,7 +213,7 @@ def _comparing(desk: Desk, cache: str) -> Callable[..., Iterator[tuple]]:
             drawn = shuffled(sides, wanted, start)
             sheets = (drawn.a.sheet(), drawn.b.sheet())
             slides = tuple(cache_picture(sheet, cache) for sheet in sheets)
-            desk.files.update(slides)  # Gradio would not delete what its slider keeps
+            builder.files.update(slides)  # Gradio would not delete what its slider keeps
             state = status("done", DRAWN.for_visitor(request))
             yield drawn.a.unsigned("A"), drawn.b.unsigned("B"), slides, drawn, start, state
         except Refusal as refusal:

@@ -10,28 +10,28 @@ from dalle2.serving.forms import check_enlarging
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import SIZES
 from dalle2.tasks.enhance import Enhance
-from demo.desk import Answer, Desk, Order, OwnPicture, Way
 from demo.hints import Hint
 from demo.language import Both
+from demo.tab_builder import Answer, Destination, Order, OwnPicture, TabBuilder
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoint `/enhance`."""
-    if not desk.service.can("enhance"):
+    if not builder.service.can("enhance"):
         return
-    say, first = desk.say, desk.service.checkpoints[0]
-    drawn = [desk.service.model(name).picture_size for name in desk.service.checkpoints]
-    with desk.tab("enhance", "Enhance", "放大"), desk.task():
-        with desk.asking():
+    say, first = builder.say, builder.service.checkpoints[0]
+    drawn = [builder.service.model(name).picture_size for name in builder.service.checkpoints]
+    with builder.tab("enhance", "Enhance", "放大"), builder.task():
+        with builder.asking():
             picture = OwnPicture(say("Picture", "图片"))
             en = f"Its shorter side may have up to {max(drawn)} pixels; the middle square is enlarged."
             Hint({"": Both(en, f"短边最多 {max(drawn)} 像素；放大正中的方形。")}, "")
-            bench = desk.bench("Enlarge", "放大")
-        pictures = desk.pictures(compared=True)
-        with desk.options():
+            controls = builder.controls("Enlarge", "放大")
+        pictures = builder.pictures(compared=True)
+        with builder.options():
             size = gr.Radio(list(SIZES), value=SIZES[0], label=say("Pixels a side", "边长（像素）"))
-            seed, random_seed = desk.seed()
-            settings = desk.choices(like=Enhance(ANY_PICTURE))
+            seed, random_seed = builder.seed()
+            settings = builder.choices(like=Enhance(ANY_PICTURE))
 
     def enhance(
         picture: str,
@@ -50,15 +50,15 @@ def build(desk: Desk) -> None:
 
         def ask() -> Enhance:
             small = open_picture(picture)
-            check_enlarging(desk.service.model(checkpoint), small, size)
+            check_enlarging(builder.service.model(checkpoint), small, size)
             return Enhance(small, size)
 
         order = Order(None if random_seed else seed, settings, checkpoint)
-        yield from desk.draw(ask, order, Both("Enlarged", "放大"), request)
+        yield from builder.draw(ask, order, Both("Enlarged", "放大"), request)
 
-    desk.draws(bench, enhance, [picture, size, seed, random_seed, settings], [pictures, seed])
+    builder.on_draw(controls, enhance, [picture, size, seed, random_seed, settings], [pictures, seed])
     known = [(picture, "sources.0"), (size, "record.size"), (seed, "record.seed"), (random_seed, False)]
-    desk.reuses("enhance", "enhance", [*known, (settings, "record.settings")])
+    builder.add_reuse("enhance", "enhance", [*known, (settings, "record.settings")])
     # What a checkpoint has drawn is as large as it can take it here, unless another one draws larger pictures.
     if max(drawn) > min(drawn):
-        desk.takes(Way("enhance", "enhance", Both("Enhance", "放大"), [(picture, "image")]))
+        builder.add_destination(Destination("enhance", "enhance", Both("Enhance", "放大"), [(picture, "image")]))

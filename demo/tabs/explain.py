@@ -14,9 +14,9 @@ from dalle2.tasks.attention import Attention
 from dalle2.tasks.caption import Caption
 from dalle2.tasks.dimensions import Dimensions
 from dalle2.tasks.steps import Steps
-from demo.desk import HERE, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both, refused
 from demo.status import STAGE, progress, status
+from demo.tab_builder import HERE, Answer, Destination, Order, OwnPicture, TabBuilder
 
 MAX_CAPTIONS = 20
 AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -32,30 +32,30 @@ FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
   : [wire.update({}), wire.update({})]"""
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoints `/explain` and `/caption`."""
-    able = [name for name in ASKED if desk.service.can("text_to_image") and desk.service.can(name)]
+    able = [name for name in ASKED if builder.service.can("text_to_image") and builder.service.can(name)]
     if not able:
         return
-    with desk.tab("explain", "Explain", "解释"):
-        if not desk.service.can("caption"):
-            _explain(desk, able)
+    with builder.tab("explain", "Explain", "解释"):
+        if not builder.service.can("caption"):
+            _explain(builder, able)
             return
         with gr.Tabs() as sides:
-            with gr.Tab(desk.say("Words to picture", "从文字到图片"), id=0):
-                _explain(desk, able, [(sides, _opened(0))])
-            with gr.Tab(desk.say("Picture to words", "从图片到文字"), id=1):
-                _caption(desk, [(sides, _opened(1))])
+            with gr.Tab(builder.say("Words to picture", "从文字到图片"), id=0):
+                _explain(builder, able, [(sides, _opened(0))])
+            with gr.Tab(builder.say("Picture to words", "从图片到文字"), id=1):
+                _caption(builder, [(sides, _opened(1))])
 
 
 def _opened(side: int) -> dict[str, Any]:
     return gr.update(selected=side)
 
 
-def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()) -> None:
-    say, first = desk.say, desk.service.checkpoints[0]
-    with desk.task():
-        with desk.asking():
+def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, Any]] = ()) -> None:
+    say, first = builder.say, builder.service.checkpoints[0]
+    with builder.task():
+        with builder.asking():
             question = gr.Radio(
                 [(say(*ASKED[name]), name) for name in able], value=able[0], label=say("Question", "问题")
             )
@@ -68,11 +68,11 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
             )
             picture = OwnPicture(say("Picture", "图片"))
             picture.visible = able[0] == "dimensions"
-            bench = desk.bench("Explain", "解释")
-        pictures = desk.pictures(film=True, captioned=True)
-        with desk.options():
-            seed, random_seed = desk.seed()
-            settings = desk.choices()
+            controls = builder.controls("Explain", "解释")
+        pictures = builder.pictures(film=True, captioned=True)
+        with builder.options():
+            seed, random_seed = builder.seed()
+            settings = builder.choices()
     question.change(None, question, [prompt, picture], js=FITTING, **HERE)
 
     def explain(
@@ -88,8 +88,8 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
         """Show how a picture comes about; answers as `/text_to_image`.
 
         "steps": what is predicted at each step of drawing the prompt. "attention": the prompt's picture, then for
-        each word the same picture lit where the word was read. "dimensions": the picture drawn from a growing number
-        of the principal axes of its embedding.
+        each word the same picture, highlighted where the word was read. "dimensions": the picture drawn from a growing
+        number of the principal axes of its embedding.
         """
 
         def ask() -> Request:
@@ -100,9 +100,9 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
             return EXPLAINING[question](words(prompt))
 
         order = Order(None if random_seed else seed, settings, checkpoint)
-        yield from desk.draw(ask, order, Both("Picture", "图片"), request, lambda record: _named(record, request))
+        yield from builder.draw(ask, order, Both("Picture", "图片"), request, lambda record: _named(record, request))
 
-    desk.draws(bench, explain, [question, prompt, picture, seed, random_seed, settings], [pictures, seed])
+    builder.on_draw(controls, explain, [question, prompt, picture, seed, random_seed, settings], [pictures, seed])
     known = [
         *opened,
         (prompt, "record.prompt"),
@@ -112,23 +112,23 @@ def _explain(desk: Desk, able: list[str], opened: Sequence[tuple[Any, Any]] = ()
     ]
     for name in able:
         if name != "dimensions":
-            desk.reuses(name, "explain", known)
+            builder.add_reuse(name, "explain", known)
     words_too = [*opened, (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
-    desk.takes(Way("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
+    builder.add_destination(Destination("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
 
 
-def _caption(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
+def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
     """Build the other way round, with the endpoint `/caption`."""
-    say, first = desk.say, desk.service.checkpoints[0]
-    with desk.task():
-        with desk.asking():
+    say, first = builder.say, builder.service.checkpoints[0]
+    with builder.task():
+        with builder.asking():
             picture = OwnPicture(say("Picture to describe", "要描述的图片"))
-            desk.photographs(
+            builder.photograph_hint(
                 "This checkpoint knows {} only: for a photograph it gives the nearest captions of those, which seldom "
                 "say what the photograph shows.",
                 "这个模型只认识{}：给它照片，得到的是最接近的这类描述，很少说得出照片里的内容。",
             )
-            bench = desk.bench("Describe", "描述图片")
+            controls = builder.controls("Describe", "描述图片")
         with gr.Column(elem_classes="results"):
             captions = gr.Dataframe(
                 headers=["Caption", "Cosine similarity"],
@@ -138,7 +138,7 @@ def _caption(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
                 wrap=True,
                 elem_classes="captions",
             )
-        with desk.options():
+        with builder.options():
             num = gr.Slider(1, MAX_CAPTIONS, value=5, step=1, label=say("Number of captions", "描述数量"), buttons=[])
 
     def caption(
@@ -149,7 +149,7 @@ def _caption(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
         Answers a table {headers, data}, the nearest first, and the progress line.
         """
         try:
-            for drawing in desk.service.caption(Caption([open_picture(picture)], num), checkpoint):
+            for drawing in builder.service.caption(Caption([open_picture(picture)], num), checkpoint):
                 found = [[text, round(score, 3)] for text, score in drawing.captions]
                 yield found if drawing.finished else gr.skip(), progress(drawing, request)
         except (Refusal, ValueError) as error:
@@ -157,8 +157,10 @@ def _caption(desk: Desk, opened: Sequence[tuple[Any, Any]]) -> None:
             yield gr.skip(), status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from error
 
-    desk.draws(bench, caption, [picture, num], [captions])
-    desk.takes(Way("caption", "explain", Both("Describe", "描述图片"), [*opened, (picture, "image")]))
+    builder.on_draw(controls, caption, [picture, num], [captions])
+    builder.add_destination(
+        Destination("caption", "explain", Both("Describe", "描述图片"), [*opened, (picture, "image")])
+    )
 
 
 def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:

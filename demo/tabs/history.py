@@ -4,16 +4,16 @@ from pathlib import Path
 
 import gradio as gr
 
-from demo.desk import Desk
+from demo.tab_builder import TabBuilder
 
 FOLDER = Path(__file__).parent
 TEMPLATE = (FOLDER / "history.html").read_text(encoding="utf-8")
 BEHAVIOUR = (FOLDER / "history.js").read_text(encoding="utf-8")
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab; it has no endpoint."""
-    with desk.tab("history", "History", "历史"):
+    with builder.tab("history", "History", "历史"):
         history = gr.HTML(
             "",
             html_template=TEMPLATE,
@@ -27,4 +27,4 @@ def build(desk: Desk) -> None:
             ways=[],
             elem_classes="history",
         )
-    desk.sends(history)
+    builder.add_sender(history)

@@ -11,8 +11,8 @@ from dalle2.serving.uploads import open_mask, open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.inpaint import Inpaint
 from demo.brush import Brush
-from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Answer, Destination, Order, OwnPicture, TabBuilder
 
 # The picture goes under the brush without the server, and takes the earlier mask away.
 UNDER = "picture => wire.update({value: null, props: {picture: picture?.url ?? null}})"
@@ -21,15 +21,15 @@ UNDER = "picture => wire.update({value: null, props: {picture: picture?.url ?? n
 ANY = Inpaint(ANY_PICTURE, ANY_PICTURE, prompt="a prompt")
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoint `/inpaint`."""
-    if not desk.service.can("inpaint"):
+    if not builder.service.can("inpaint"):
         return
-    say, first = desk.say, desk.service.checkpoints[0]
-    with desk.tab("inpaint", "Retouch", "修改"), desk.task():
-        with desk.asking():
+    say, first = builder.say, builder.service.checkpoints[0]
+    with builder.tab("inpaint", "Retouch", "修改"), builder.task():
+        with builder.asking():
             picture = OwnPicture(say("Picture: then mark what should change", "图片：然后标出要改变的部分"))
-            desk.photographs(
+            builder.photograph_hint(
                 "This checkpoint knows {} only: what it paints into a photograph looks drawn.",
                 "这个模型只认识{}：它画进照片里的部分看起来像图画。",
             )
@@ -40,12 +40,12 @@ def build(desk: Desk) -> None:
                 placeholder=say("Leave empty to follow the picture", "留空则按原图补画"),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
-            bench = desk.bench("Repaint", "重画")
-        pictures = desk.pictures(compared=True)
-        with desk.options():
-            count = desk.count()
-            seed, random_seed = desk.seed()
-            settings = desk.choices(like=ANY)
+            controls = builder.controls("Repaint", "重画")
+        pictures = builder.pictures(compared=True)
+        with builder.options():
+            count = builder.count()
+            seed, random_seed = builder.seed()
+            settings = builder.choices(like=ANY)
     picture.change(None, picture, brush, js=UNDER, **HERE)
 
     def inpaint(
@@ -70,10 +70,10 @@ def build(desk: Desk) -> None:
             return Inpaint(source, open_mask(mask, source), prompt=beside)
 
         order = Order(None if random_seed else seed, settings, checkpoint, count)
-        yield from desk.draw(ask, order, Both("Retouched", "修改"), request)
+        yield from builder.draw(ask, order, Both("Retouched", "修改"), request)
 
-    desk.draws(bench, inpaint, [picture, brush, prompt, seed, random_seed, count, settings], [pictures, seed])
+    builder.on_draw(controls, inpaint, [picture, brush, prompt, seed, random_seed, count, settings], [pictures, seed])
     known = [(picture, "sources.0"), (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
     known.append((settings, "record.settings"))
-    desk.reuses("inpaint", "inpaint", known)
-    desk.takes(Way("inpaint", "inpaint", Both("Retouch", "修改"), [(picture, "image")]))
+    builder.add_reuse("inpaint", "inpaint", known)
+    builder.add_destination(Destination("inpaint", "inpaint", Both("Retouch", "修改"), [(picture, "image")]))

@@ -15,18 +15,18 @@ from dalle2.serving.visitors import Files
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.interpolate import Interpolate
 from demo import film
-from demo.desk import Desk, Order, OwnPicture, Way
 from demo.gradio_internals import cache_file, cache_of
 from demo.language import Both
+from demo.tab_builder import Destination, Order, OwnPicture, TabBuilder
 
 DEFAULT_FRAMES = 8
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoint `/interpolate`."""
-    if not (desk.service.can("interpolate") and desk.service.can("variations")):
+    if not (builder.service.can("interpolate") and builder.service.can("variations")):
         return
-    say, first = desk.say, desk.service.checkpoints[0]
+    say, first = builder.say, builder.service.checkpoints[0]
     places: list[OwnPicture] = []
     prompts: list[gr.Textbox] = []
 
@@ -41,12 +41,12 @@ def build(desk: Desk) -> None:
                 )
             )
 
-    with desk.tab("interpolate", "Interpolate", "过渡"), desk.task():
-        with desk.asking():
+    with builder.tab("interpolate", "Interpolate", "过渡"), builder.task():
+        with builder.asking():
             with gr.Row(elem_classes="sources"):
                 end("A")
                 end("B")
-            desk.photographs(
+            builder.photograph_hint(
                 "This checkpoint knows {} only: a photograph counts as rough shapes in similar colours. Pictures drawn "
                 "here and prompts work best.",
                 "这个模型只认识{}：照片只被当作颜色相近的粗略形状。这里画的图片和文字描述效果最好。",
@@ -54,18 +54,18 @@ def build(desk: Desk) -> None:
             with gr.Accordion(say("Add C and D", "添加 C 和 D"), open=False), gr.Row(elem_classes="sources"):
                 end("C")
                 end("D")
-            bench = desk.bench()
+            controls = builder.controls()
         with gr.Column(elem_classes="results"):
-            pictures = desk.pictures(film=True)
+            pictures = builder.pictures(film=True)
             with gr.Row(elem_classes="films"):
                 gif = gr.DownloadButton("GIF", size="sm", visible=False)
                 mp4 = gr.DownloadButton("MP4", size="sm", visible=False)
-        with desk.options():
+        with builder.options():
             frames = gr.Slider(
                 2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of frames", "帧数"), buttons=[]
             )
-            seed, random_seed = desk.seed()
-            settings = desk.choices()
+            seed, random_seed = builder.seed()
+            settings = builder.choices()
 
     def interpolate(
         picture_a: str | None = None,
@@ -96,17 +96,26 @@ def build(desk: Desk) -> None:
             return Interpolate(ends, check_count(frames, MAX_FRAMES))
 
         order, hidden = Order(None if random_seed else seed, settings, checkpoint), gr.DownloadButton(visible=False)
-        for shown, first_seed, state in desk.draw(ask, order, Both("Frame", "帧"), request):
+        for shown, first_seed, state in builder.draw(ask, order, Both("Frame", "帧"), request):
             drawn = [picture for picture, _ in shown] if state["state"] == "done" else []
-            yield shown, first_seed, *(_films(drawn, cache_of(gif), desk.files) if drawn else (hidden, hidden)), state
+            yield (
+                shown,
+                first_seed,
+                *(_films(drawn, cache_of(gif), builder.files) if drawn else (hidden, hidden)),
+                state,
+            )
 
     inputs = [part for both in zip(places, prompts, strict=True) for part in both]
-    desk.draws(bench, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
+    builder.on_draw(controls, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(place, f"sources.{index}") for index, place in enumerate(places)]
-    desk.reuses("interpolate", "interpolate", known)
-    desk.takes(Way("end-a", "interpolate", Both("Interpolate from it", "从这张过渡"), [(places[0], "image")]))
-    desk.takes(Way("end-b", "interpolate", Both("Interpolate to it", "过渡到这张"), [(places[1], "image")]))
+    builder.add_reuse("interpolate", "interpolate", known)
+    builder.add_destination(
+        Destination("end-a", "interpolate", Both("Interpolate from it", "从这张过渡"), [(places[0], "image")])
+    )
+    builder.add_destination(
+        Destination("end-b", "interpolate", Both("Interpolate to it", "过渡到这张"), [(places[1], "image")])
+    )
 
 
 def _films(frames: list[Image.Image], cache: str, noted: Files) -> tuple[gr.DownloadButton, gr.DownloadButton]:

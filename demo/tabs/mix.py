@@ -10,21 +10,21 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.mix import Mix
-from demo.desk import DEFAULT_PICTURES, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
+from demo.tab_builder import DEFAULT_PICTURES, Answer, Destination, Order, OwnPicture, TabBuilder
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoint `/mix`."""
-    if not (desk.service.can("mix") and desk.service.can("variations")):
+    if not (builder.service.can("mix") and builder.service.can("variations")):
         return
-    say, first = desk.say, desk.service.checkpoints[0]
-    with desk.tab("mix", "Mix", "混合"), desk.task():
-        with desk.asking():
+    say, first = builder.say, builder.service.checkpoints[0]
+    with builder.tab("mix", "Mix", "混合"), builder.task():
+        with builder.asking():
             with gr.Row(elem_classes="sources"):
                 one = OwnPicture(say("First picture", "第一张"), height=160)
                 other = OwnPicture(say("Second picture", "第二张"), height=160)
-            desk.photographs(
+            builder.photograph_hint(
                 "This checkpoint knows {} only: a photograph counts as rough shapes in similar colours. Pictures drawn "
                 "here and prompts work best.",
                 "这个模型只认识{}：照片只被当作颜色相近的粗略形状。这里画的图片和文字描述效果最好。",
@@ -39,12 +39,12 @@ def build(desk: Desk) -> None:
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             prompt_weight = _weight(say("Weight of the prompt", "描述的权重"), 0.5)
-            bench = desk.bench("Mix", "混合")
-        pictures = desk.pictures()
-        with desk.options():
-            count = desk.count()
-            seed, random_seed = desk.seed()
-            settings = desk.choices()
+            controls = builder.controls("Mix", "混合")
+        pictures = builder.pictures()
+        with builder.options():
+            count = builder.count()
+            seed, random_seed = builder.seed()
+            settings = builder.choices()
 
     def mix(
         first_picture: str | None = None,
@@ -72,15 +72,19 @@ def build(desk: Desk) -> None:
             return Mix(parts)
 
         order = Order(None if random_seed else seed, settings, checkpoint, count)
-        yield from desk.draw(ask, order, Both("Mix", "混合"), request)
+        yield from builder.draw(ask, order, Both("Mix", "混合"), request)
 
     inputs = [one, one_weight, other, other_weight, prompt, prompt_weight, seed, random_seed, count, settings]
-    desk.draws(bench, mix, inputs, [pictures, seed])
+    builder.on_draw(controls, mix, inputs, [pictures, seed])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(one, "sources.0"), (other, "sources.1")]
-    desk.reuses("mix", "mix", known)
-    desk.takes(Way("mix-first", "mix", Both("Mix: first picture", "混合：第一张"), [(one, "image")]))
-    desk.takes(Way("mix-second", "mix", Both("Mix: second picture", "混合：第二张"), [(other, "image")]))
+    builder.add_reuse("mix", "mix", known)
+    builder.add_destination(
+        Destination("mix-first", "mix", Both("Mix: first picture", "混合：第一张"), [(one, "image")])
+    )
+    builder.add_destination(
+        Destination("mix-second", "mix", Both("Mix: second picture", "混合：第二张"), [(other, "image")])
+    )
 
 
 def _weight(label: Any, value: float) -> gr.Slider:

@@ -10,22 +10,22 @@ from dalle2.serving.limits import words
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.outpaint import Outpaint
-from demo.desk import DEFAULT_PICTURES, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
+from demo.tab_builder import DEFAULT_PICTURES, Answer, Destination, Order, OwnPicture, TabBuilder
 
 SHARE = 0.6
 ANY = Outpaint(ANY_PICTURE, prompt="a prompt")
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoint `/outpaint`."""
-    if not desk.service.can("outpaint"):
+    if not builder.service.can("outpaint"):
         return
-    say, first = desk.say, desk.service.checkpoints[0]
-    with desk.tab("outpaint", "Extend", "扩展"), desk.task():
-        with desk.asking():
+    say, first = builder.say, builder.service.checkpoints[0]
+    with builder.tab("outpaint", "Extend", "扩展"), builder.task():
+        with builder.asking():
             picture = OwnPicture(say("Picture", "图片"))
-            desk.photographs(
+            builder.photograph_hint(
                 "This checkpoint knows {} only, one at a time: it paints a larger one behind the picture, which stays "
                 "visible as a square. Name another one in the prompt, such as “a balloon”, to have that behind it. "
                 "Around a photograph it paints rough shapes.",
@@ -38,15 +38,15 @@ def build(desk: Desk) -> None:
                 placeholder=say("Leave empty to follow the picture", "留空则按原图补画"),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
-            bench = desk.bench("Extend", "扩展")
-        pictures = desk.pictures()
-        with desk.options():
+            controls = builder.controls("Extend", "扩展")
+        pictures = builder.pictures()
+        with builder.options():
             share = _part(say("Size of the picture in the new one", "原图在新图中的大小"), SHARE, 0.2, 0.9)
             across = _part(say("Horizontal position", "水平位置"), 0.5)
             down = _part(say("Vertical position", "垂直位置"), 0.5)
-            count = desk.count()
-            seed, random_seed = desk.seed()
-            settings = desk.choices(like=ANY)
+            count = builder.count()
+            seed, random_seed = builder.seed()
+            settings = builder.choices(like=ANY)
 
     def outpaint(
         picture: str,
@@ -72,14 +72,14 @@ def build(desk: Desk) -> None:
             return Outpaint(open_picture(picture), share, (across, down), prompt=beside)
 
         order = Order(None if random_seed else seed, settings, checkpoint, count)
-        yield from desk.draw(ask, order, Both("Extended", "扩展"), request)
+        yield from builder.draw(ask, order, Both("Extended", "扩展"), request)
 
     inputs = [picture, prompt, share, across, down, seed, random_seed, count, settings]
-    desk.draws(bench, outpaint, inputs, [pictures, seed])
+    builder.on_draw(controls, outpaint, inputs, [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(picture, "sources.0"), (share, "record.share"), (across, "record.anchor.0"), (down, "record.anchor.1")]
-    desk.reuses("outpaint", "outpaint", known)
-    desk.takes(Way("outpaint", "outpaint", Both("Extend", "扩展"), [(picture, "image")]))
+    builder.add_reuse("outpaint", "outpaint", known)
+    builder.add_destination(Destination("outpaint", "outpaint", Both("Extend", "扩展"), [(picture, "image")]))
 
 
 def _part(label: Any, value: float, least: float = 0, most: float = 1) -> gr.Slider:

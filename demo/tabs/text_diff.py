@@ -12,26 +12,26 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS, STRENGTHS
 from dalle2.tasks.text_diff import TextDiff
-from demo.desk import HERE, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
+from demo.tab_builder import HERE, Answer, Destination, Order, OwnPicture, TabBuilder
 
 DEFAULT_FRAMES = 6
 STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}
 LANDSCAPES = Both("a summer landscape", "夏天的风景"), Both("a winter landscape", "冬天的风景")
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoint `/text_diff`."""
-    if not desk.service.can("text_diff"):
+    if not builder.service.can("text_diff"):
         return
-    say, first = desk.say, desk.service.checkpoints[0]
-    usual = "prior" if "diffusion" in desk.service.model(first).priors else "slerp"
-    styles = desk.service.model(first).styles
+    say, first = builder.say, builder.service.checkpoints[0]
+    usual = "prior" if "diffusion" in builder.service.model(first).priors else "slerp"
+    styles = builder.service.model(first).styles
     before, after = [_in_style(style) for style in (styles[0], styles[-1])] if len(styles) > 1 else LANDSCAPES
-    with desk.tab("text_diff", "Restyle", "改写"), desk.task():
-        with desk.asking():
+    with builder.tab("text_diff", "Restyle", "改写"), builder.task():
+        with builder.asking():
             picture = OwnPicture(say("Picture", "图片"))
-            desk.photographs(
+            builder.photograph_hint(
                 "This checkpoint knows {} only: restyle a drawing. A photograph loses what it shows.",
                 "这个模型只认识{}：请改写图画。照片会失去原来的内容。",
             )
@@ -47,9 +47,9 @@ def build(desk: Desk) -> None:
                 placeholder=say(*before),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
-            bench = desk.bench("Restyle", "改写")
-        pictures = desk.pictures(film=True, captioned=True, compared=True)
-        with desk.options():
+            controls = builder.controls("Restyle", "改写")
+        pictures = builder.pictures(film=True, captioned=True, compared=True)
+        with builder.options():
             way = gr.Radio(
                 [
                     (say("Invert the prior, change the text", "反演先验，换成新文本"), "prior"),
@@ -64,8 +64,8 @@ def build(desk: Desk) -> None:
             count = gr.Slider(
                 2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of pictures", "图片数量"), buttons=[]
             )
-            seed, random_seed = desk.seed()
-            settings = desk.choices(like=TextDiff(ANY_PICTURE, "a prompt"))
+            seed, random_seed = builder.seed()
+            settings = builder.choices(like=TextDiff(ANY_PICTURE, "a prompt"))
 
     def text_diff(
         picture: str,
@@ -96,16 +96,16 @@ def build(desk: Desk) -> None:
 
         strength = Both("Strength", "强度")
         order = Order(None if random_seed else seed, settings, checkpoint)
-        yield from desk.draw(
+        yield from builder.draw(
             ask, order, strength, request, lambda record: f"{strength.for_visitor(request)} {record['strength']:.2g}"
         )
 
     way.input(None, way, strongest, js=f"way => ({json.dumps(STRONGEST)})[way]", **HERE)
     inputs = [picture, new, old, strongest, count, way, seed, random_seed, settings]
-    desk.draws(bench, text_diff, inputs, [pictures, seed])
+    builder.on_draw(controls, text_diff, inputs, [pictures, seed])
     known = [(new, "record.new"), (old, "record.old"), (way, "record.way"), (seed, "record.seed"), (random_seed, False)]
-    desk.reuses("text_diff", "text_diff", [*known, (picture, "sources.0"), (settings, "record.settings")])
-    desk.takes(Way("text_diff", "text_diff", Both("Restyle", "改写"), [(picture, "image")]))
+    builder.add_reuse("text_diff", "text_diff", [*known, (picture, "sources.0"), (settings, "record.settings")])
+    builder.add_destination(Destination("text_diff", "text_diff", Both("Restyle", "改写"), [(picture, "image")]))
 
 
 def _in_style(style: str) -> Both:

@@ -14,11 +14,11 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import Understanding
 from demo import samples, styles
-from demo.desk import DEFAULT_PICTURES, HERE, Answer, Bench, Desk, Order, Way, answers
 from demo.interface import described
 from demo.language import Both, refused
 from demo.picks import Picks
 from demo.suggestions import Suggestions, suggested, surprise
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Answer, Controls, Destination, Order, TabBuilder, answers
 from demo.understood import NotKnown, Understood, told, understand
 
 # How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.
@@ -57,33 +57,33 @@ DRAW_LINK = """() => {
 }"""
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoints `/text_to_image` and `/settings_of_picture`."""
-    if not desk.service.can("text_to_image"):
+    if not builder.service.can("text_to_image"):
         return
-    say, first = desk.say, desk.service.checkpoints[0]
-    with desk.tab("text_to_image", "Create", "创作"), desk.task():
-        with desk.asking():
-            prompt = _prompt(desk)
-            styled = any(len(desk.service.model(name).styles) > 1 for name in desk.service.checkpoints)
-            bench = desk.bench(sheet=styled)
-            _understood(desk, prompt, bench)
-            _surprise(desk, prompt)
-        pictures = desk.pictures(walls=samples.walls(desk.service))
-        with desk.options():
-            _examples(desk, prompt)
-            count = desk.count()
-            seed, random_seed = desk.seed()
+    say, first = builder.say, builder.service.checkpoints[0]
+    with builder.tab("text_to_image", "Create", "创作"), builder.task():
+        with builder.asking():
+            prompt = _prompt(builder)
+            styled = any(len(builder.service.model(name).styles) > 1 for name in builder.service.checkpoints)
+            controls = builder.controls(sheet=styled)
+            _understood(builder, prompt, controls)
+            _surprise(builder, prompt)
+        pictures = builder.pictures(walls=samples.walls(builder.service))
+        with builder.options():
+            _examples(builder, prompt)
+            count = builder.count()
+            seed, random_seed = builder.seed()
             literal = gr.Checkbox(
                 False,
                 label=say("Use my prompt exactly as written", "完全按我写的文字画"),
-                visible=desk.service.understands(),
+                visible=builder.service.understands(),
                 elem_id="literal",
             )
             # Of a record or link that is drawn again, until something else is asked for.
             weights = gr.Textbox("", visible="hidden", elem_id="weights")
             prompt.input(None, None, weights, js="() => ''", **HERE)
-            settings = desk.choices()
+            settings = builder.choices()
             upload = gr.UploadButton(
                 say("Load settings from a picture", "从图片读取设置"),
                 file_types=[".png", ".svg"],
@@ -110,34 +110,40 @@ def build(desk: Desk) -> None:
         record (prompt, seed, settings, checkpoint) in the text chunk "parameters".
         """
         order = Order(None if random_seed else seed, settings, checkpoint, count)
-        yield from _answers(desk, lambda found: TextToImage([found]), order, prompt, literal, request, weights=weights)
+        yield from _answers(
+            builder, lambda found: TextToImage([found]), order, prompt, literal, request, weights=weights
+        )
 
     asked = [prompt, seed, random_seed, count, settings, literal, weights]
     # The seed of a picture of the wall is for drawing that once.
-    bench.status.change(None, [bench.status, random_seed], random_seed, js=SEED_ONCE, **HERE)
-    desk.draws(bench, text_to_image, asked, [pictures, seed])
+    controls.status.change(None, [controls.status, random_seed], random_seed, js=SEED_ONCE, **HERE)
+    builder.on_draw(controls, text_to_image, asked, [pictures, seed])
     if styled:
-        in_all_styles = _in_all_styles(desk)
-        sheet = dataclasses.replace(bench, draw=bench.sheet)
-        desk.draws(sheet, in_all_styles, [prompt, seed, random_seed, settings, literal], [pictures, seed])
+        in_all_styles = _in_all_styles(builder)
+        sheet = dataclasses.replace(controls, draw=controls.sheet)
+        builder.on_draw(sheet, in_all_styles, [prompt, seed, random_seed, settings, literal], [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     # A record without what was asked is of the very words, as all were once.
     as_then = [*known, (literal, "!record.asked"), (weights, "record.checkpoint_hash")]
-    desk.reuses("text_to_image", "text_to_image", as_then)
+    builder.add_reuse("text_to_image", "text_to_image", as_then)
     # A picture of the wall is drawn as it is; "sample" is the task of no picture, so that no menu offers this way.
-    desk.takes(Way("sample", "text_to_image", Both("Draw it", "画出来"), known, task="sample", press="draw"))
+    builder.add_destination(
+        Destination("sample", "text_to_image", Both("Draw it", "画出来"), known, task="sample", press="draw")
+    )
     if styled:
         all_styles = Both("All styles", "全部风格")
-        desk.takes(Way("all-styles", "text_to_image", all_styles, as_then, "text_to_image", near=True, press="sheet"))
+        builder.add_destination(
+            Destination("all-styles", "text_to_image", all_styles, as_then, "text_to_image", near=True, press="sheet")
+        )
     loaded = [prompt, seed, random_seed, settings, literal, weights]
-    upload.upload(_settings_of_picture(desk), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
-    linked = [*loaded, desk.checkpoint, count]
-    filled = desk.page.load(None, linked, linked, js=FROM_LINK % MAX_PROMPT_CHARACTERS, **HERE)
+    upload.upload(_settings_of_picture(builder), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
+    linked = [*loaded, builder.checkpoint, count]
+    filled = builder.page.load(None, linked, linked, js=FROM_LINK % MAX_PROMPT_CHARACTERS, **HERE)
     filled.then(None, None, None, js=DRAW_LINK, **HERE)
 
 
-def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
-    first = desk.service.checkpoints[0]
+def _in_all_styles(builder: TabBuilder) -> Callable[..., Iterator[Answer]]:
+    first = builder.service.checkpoints[0]
 
     def in_all_styles(
         prompt: str,
@@ -154,24 +160,24 @@ def _in_all_styles(desk: Desk) -> Callable[..., Iterator[Answer]]:
         """
 
         def ask(_: Understanding) -> TextToImage:
-            said, offered = words(prompt), desk.service.model(checkpoint).styles
+            said, offered = words(prompt), builder.service.model(checkpoint).styles
             if not offered:
                 raise Refusal(f"The checkpoint {checkpoint} has no styles of its own: name one in the prompt.")
             prompts = [styles.restyled(said, style, offered) for style in offered]
-            found = [understand(desk.service, one, checkpoint, literal, request) for one in prompts]
+            found = [understand(builder.service, one, checkpoint, literal, request) for one in prompts]
             return TextToImage(found)
 
         def named(record: Mapping[str, Any]) -> str:
             return str(record["prompt"])
 
         order = Order(None if random_seed else seed, settings, checkpoint)
-        yield from _answers(desk, ask, order, prompt, literal, request, named=named)
+        yield from _answers(builder, ask, order, prompt, literal, request, named=named)
 
     return in_all_styles
 
 
 def _answers(
-    desk: Desk,
+    builder: TabBuilder,
     ask: Callable[[Understanding], TextToImage],
     order: Order,
     prompt: str,
@@ -181,7 +187,7 @@ def _answers(
     named: Callable[[Mapping[str, Any]], str] | None = None,
     weights: str = "",
 ) -> Iterator[Answer]:
-    """As `Desk.draw`; the progress says, as `understanding`, what the prompt was taken for (see `told`).
+    """As `TabBuilder.draw`; the progress says, as `understanding`, what the prompt was taken for (see `told`).
 
     And that the weights are others, if they are, than those of the hash, or its beginning, that is given.
     """
@@ -189,28 +195,28 @@ def _answers(
 
     def drawings() -> Iterator[Drawing]:
         try:
-            found = understand(desk.service, prompt, order.checkpoint, literal, request)
+            found = understand(builder.service, prompt, order.checkpoint, literal, request)
         except NotKnown as unknown:
             said.update(told(unknown.understanding))
             raise
-        others = weights and not desk.service.model(order.checkpoint).checkpoint_hash.startswith(weights)
+        others = weights and not builder.service.model(order.checkpoint).checkpoint_hash.startswith(weights)
         said.update(told(found, other_weights=bool(others)))
-        yield from desk.service.draw(ask(found), order.seed, order.count, order.settings, order.checkpoint)
+        yield from builder.service.draw(ask(found), order.seed, order.count, order.settings, order.checkpoint)
 
     caption = prompt.strip() if isinstance(prompt, str) else ""
     for pictures, seed, line in answers(drawings(), caption, request, named, "{}, {}"):
         yield pictures, seed, line | {"understanding": said}
 
 
-def _understood(desk: Desk, prompt: gr.Textbox, bench: Bench) -> None:
+def _understood(builder: TabBuilder, prompt: gr.Textbox, controls: Controls) -> None:
     """Show what the prompt was taken for, below the progress; a click on what else may have been meant draws that."""
     line = Understood()
-    bench.status.change(None, bench.status, line, js="now => ({...now.understanding, line: now.text})", **HERE)
+    controls.status.change(None, controls.status, line, js="now => ({...now.understanding, line: now.text})", **HERE)
     picked = line.pick(None, None, prompt, js="() => window.picked", **HERE)
     picked.then(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)
 
 
-def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any, bool, str]]:
+def _settings_of_picture(builder: TabBuilder) -> Callable[..., tuple[str, int, bool, Any, bool, str]]:
     def settings_of_picture(picture: str, request: gr.Request = None) -> tuple[str, int, bool, Any, bool, str]:
         """Read the record of a PNG that this program drew.
 
@@ -222,7 +228,7 @@ def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any,
             prompt, seed = record.get("prompt"), record.get("seed")
             if not isinstance(prompt, str) or not isinstance(seed, int):
                 raise Refusal("This picture's record has no prompt and seed: choose one that was drawn from a prompt.")
-            settings = desk.service.settings(record.get("settings", "default")).to_dict()
+            settings = builder.service.settings(record.get("settings", "default")).to_dict()
             return prompt, seed, False, settings, "asked" not in record, str(record.get("checkpoint_hash", ""))
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
@@ -230,12 +236,12 @@ def _settings_of_picture(desk: Desk) -> Callable[..., tuple[str, int, bool, Any,
     return described(settings_of_picture)
 
 
-def _prompt(desk: Desk) -> gr.Textbox:
+def _prompt(builder: TabBuilder) -> gr.Textbox:
     """Return the prompt's box with a counter, and below it the checkpoint's styles to pick from."""
     prompt = gr.Textbox(
         "",
-        label=desk.say("Prompt", "描述"),
-        placeholder=desk.say("What should the picture show?", "想画什么？"),
+        label=builder.say("Prompt", "描述"),
+        placeholder=builder.say("What should the picture show?", "想画什么？"),
         lines=2,
         max_lines=6,
         max_length=MAX_PROMPT_CHARACTERS,
@@ -243,20 +249,20 @@ def _prompt(desk: Desk) -> gr.Textbox:
     )
     counter = gr.HTML(f"0 / {MAX_PROMPT_CHARACTERS:,}", elem_id="counter")
     prompt.change(None, prompt, counter, js=COUNT, **HERE)
-    _suggestions(desk, prompt)
-    offered = samples.styles(desk.service)
-    picks = Picks(offered, desk.checkpoint.value, Both("Style", "风格"), True, "styles")
-    picks.follow(desk.checkpoint, HERE)
-    picks.pick(None, [prompt, desk.checkpoint], prompt, js=styles.toggle(offered), **HERE)
-    prompt.change(None, [prompt, desk.checkpoint], picks, js=styles.chosen(offered), **HERE)
+    _suggestions(builder, prompt)
+    offered = samples.styles(builder.service)
+    picks = Picks(offered, builder.checkpoint.value, Both("Style", "风格"), True, "styles")
+    picks.follow(builder.checkpoint, HERE)
+    picks.pick(None, [prompt, builder.checkpoint], prompt, js=styles.toggle(offered), **HERE)
+    prompt.change(None, [prompt, builder.checkpoint], picks, js=styles.chosen(offered), **HERE)
     return prompt
 
 
-def _suggestions(desk: Desk, prompt: gr.Textbox) -> None:
+def _suggestions(builder: TabBuilder, prompt: gr.Textbox) -> None:
     """Offer what is known and begins as the last words do, below the prompt while somebody types."""
-    if not desk.service.understands():
+    if not builder.service.understands():
         return
-    shown, first = Suggestions(), desk.service.checkpoints[0]
+    shown, first = Suggestions(), builder.service.checkpoints[0]
 
     def suggest(prompt: str, checkpoint: str = first, request: gr.Request = None) -> dict[str, Any]:
         """Suggest what a prompt that is being typed may mean, in the language of the accept-language header.
@@ -265,41 +271,41 @@ def _suggestions(desk: Desk, prompt: gr.Textbox) -> None:
         with, `trained` whether the checkpoint was ever shown the concept.
         """
         try:
-            return suggested(desk.service, prompt, checkpoint, request)
+            return suggested(builder.service, prompt, checkpoint, request)
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
     how = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
-    prompt.input(described(suggest), [prompt, desk.checkpoint], shown, api_name="suggest", **how)
+    prompt.input(described(suggest), [prompt, builder.checkpoint], shown, api_name="suggest", **how)
     picked = shown.pick(None, None, [prompt, shown], js="() => [window.picked, null]", **HERE)
     picked.then(None, prompt, None, js="prompt => sessionStorage.setItem('prompt', prompt)", **HERE)
 
 
-def _surprise(desk: Desk, prompt: gr.Textbox) -> None:
+def _surprise(builder: TabBuilder, prompt: gr.Textbox) -> None:
     """Lay out a button that draws something which comes out well."""
-    if not desk.service.understands():
+    if not builder.service.understands():
         return
-    first = desk.service.checkpoints[0]
+    first = builder.service.checkpoints[0]
 
     def surprise_me(checkpoint: str = first, request: gr.Request = None) -> str:
         """Name something by chance that the checkpoint draws well, as a prompt for `/text_to_image`."""
         try:
-            return surprise(desk.service, checkpoint, request)
+            return surprise(builder.service, checkpoint, request)
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
-    button = gr.Button(desk.say("Surprise me", "给我个惊喜"), size="sm", elem_id="surprise")
+    button = gr.Button(builder.say("Surprise me", "给我个惊喜"), size="sm", elem_id="surprise")
     how = {"queue": False, "show_progress": "hidden", "api_name": "surprise_me"}
-    named = button.click(described(surprise_me), desk.checkpoint, prompt, **how)
+    named = button.click(described(surprise_me), builder.checkpoint, prompt, **how)
     named.success(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)
 
 
-def _examples(desk: Desk, prompt: gr.Textbox) -> None:
+def _examples(builder: TabBuilder, prompt: gr.Textbox) -> None:
     """Prompts that this checkpoint can draw; a click draws one."""
     offered = {
-        name: [{"name": text} for text in desk.service.model(name).examples] for name in desk.service.checkpoints
+        name: [{"name": text} for text in builder.service.model(name).examples] for name in builder.service.checkpoints
     }
-    picks = Picks(offered, desk.checkpoint.value, Both("Try one of these", "试试这些"), elem_id="examples")
-    picks.follow(desk.checkpoint, HERE)
+    picks = Picks(offered, builder.checkpoint.value, Both("Try one of these", "试试这些"), elem_id="examples")
+    picks.follow(builder.checkpoint, HERE)
     picked = picks.pick(None, None, prompt, js="() => window.picked", **HERE)
     picked.then(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)

@@ -10,22 +10,22 @@ from dalle2.serving.limits import words
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.variations import Variations
-from demo.desk import DEFAULT_PICTURES, HERE, Answer, Desk, Order, OwnPicture, Way
 from demo.language import Both
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Answer, Destination, Order, OwnPicture, TabBuilder
 
 DEFAULT_ETA = 0.5
 FREE, KEPT = Variations(ANY_PICTURE), Variations(ANY_PICTURE, eta=DEFAULT_ETA)
 
 
-def build(desk: Desk) -> None:
+def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoint `/variations`."""
-    if not desk.service.can("variations"):
+    if not builder.service.can("variations"):
         return
-    say, first = desk.say, desk.service.checkpoints[0]
-    with desk.tab("variations", "Variations", "变体"), desk.task():
-        with desk.asking():
+    say, first = builder.say, builder.service.checkpoints[0]
+    with builder.tab("variations", "Variations", "变体"), builder.task():
+        with builder.asking():
             picture = OwnPicture(say("Picture", "图片"))
-            desk.photographs(
+            builder.photograph_hint(
                 "This checkpoint knows {} only: from a photograph it draws rough shapes in similar colours, and seldom "
                 "what the photograph shows.",
                 "这个模型只认识{}：给它照片，它只会画出颜色相近的粗略形状，很少像照片里的内容。",
@@ -36,13 +36,13 @@ def build(desk: Desk) -> None:
                 placeholder=say("What the picture shows", "图片里有什么"),
                 max_length=MAX_PROMPT_CHARACTERS,
             )
-            bench = desk.bench()
-        pictures = desk.pictures()
-        with desk.options():
-            count = desk.count()
-            seed, random_seed = desk.seed()
-            retraces = desk.service.can("reconstruct")
-            keep = gr.Checkbox(False, label=say("Keep the composition", "保持构图"), visible=retraces)
+            controls = builder.controls()
+        pictures = builder.pictures()
+        with builder.options():
+            count = builder.count()
+            seed, random_seed = builder.seed()
+            invertible = builder.service.can("reconstruct")
+            keep = gr.Checkbox(False, label=say("Keep the composition", "保持构图"), visible=invertible)
             eta = gr.Slider(
                 0,
                 1,
@@ -52,7 +52,7 @@ def build(desk: Desk) -> None:
                 buttons=[],
                 visible=False,
             )
-            settings = desk.choices(like=FREE, switch=keep, switched=KEPT)
+            settings = builder.choices(like=FREE, switch=keep, switched=KEPT)
 
     def variations(
         picture: str,
@@ -77,11 +77,15 @@ def build(desk: Desk) -> None:
             return Variations(open_picture(picture), beside, eta if keep_composition else None)
 
         order = Order(None if random_seed else seed, settings, checkpoint, count)
-        yield from desk.draw(ask, order, Both("Variation", "变体"), request)
+        yield from builder.draw(ask, order, Both("Variation", "变体"), request)
 
-    desk.draws(bench, variations, [picture, prompt, seed, random_seed, count, settings, keep, eta], [pictures, seed])
+    builder.on_draw(
+        controls, variations, [picture, prompt, seed, random_seed, count, settings, keep, eta], [pictures, seed]
+    )
     keep.change(None, keep, eta, js="on => wire.update({visible: on})", **HERE)
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(picture, "sources.0"), (keep, "record.inverted"), (eta, "record.settings.decoder.eta")]
-    desk.reuses("variations", "variations", known)
-    desk.takes(Way("vary", "variations", Both("Vary", "变体"), [(picture, "image")], near=True, press="draw"))
+    builder.add_reuse("variations", "variations", known)
+    builder.add_destination(
+        Destination("vary", "variations", Both("Vary", "变体"), [(picture, "image")], near=True, press="draw")
+    )

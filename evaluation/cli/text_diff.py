@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dalle2.settings import RETRACING_STEPS
+from dalle2.settings import INVERSION_STEPS
 from dalle2.settings import STRENGTHS as WAYS
 from evaluation.cli import command
 
@@ -37,7 +37,7 @@ class Options(command.CommandOptions):
         style: what they are moved toward.
         way: one of `dalle2.settings.STRENGTHS`.
         strengths: of the diff, each from 0 to 1, ascending.
-        steps: of the decoder, there and back; None for `RETRACING_STEPS`.
+        steps: of the decoder, there and back; None for `INVERSION_STEPS`.
         clip: folder, hub id, or "judge"; None for the embedded judge.
     """
 
@@ -69,7 +69,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     default = ",".join(f"{strength:g}" for strength in STRENGTHS)
     words = f"from 0 to 1, with commas; default {default}"
     parser.add_argument("--strengths", type=_strengths, default=STRENGTHS, help=words)
-    words = f"of the decoder, there and back; default {RETRACING_STEPS}"
+    words = f"of the decoder, there and back; default {INVERSION_STEPS}"
     parser.add_argument("--steps", type=command.positive, help=words)
     command.add_measuring(parser, "of the choice, of picture 0, of intervals", batch_size=None)
     command.add_clip(parser)

@@ -31,7 +31,7 @@ def redraw(
         raise ValueError("The upsampler alone leaves the decoder out: leave out --at decoder.")
     model = load(options.checkpoint or EMBEDDED, device)
     model.require(NEEDS[mode])
-    settings = model.settings.retracing(options.steps) if mode == "inversion" else model.settings
+    settings = model.settings.for_inversion(options.steps) if mode == "inversion" else model.settings
     facts: dict[str, Any] = {"checkpoint": model.checkpoint, "checkpoint_hash": model.checkpoint_hash}
     facts |= {"settings": settings.to_dict(), "at": options.at} | (
         {"refinements": options.refinements} if mode == "inversion" else {}

@@ -60,4 +60,4 @@ class Mover:
 def open_mover(options: Options) -> Mover:
     """Return the checkpoint that the options name; ValueError where it cannot be opened."""
     model, settings = open_drawer([options.checkpoint, "--device", str(options.device), "--dtype", options.dtype])
-    return Mover(model, settings.rewording(options.steps), options.way)
+    return Mover(model, settings.for_text_diff(options.steps), options.way)

@@ -20,7 +20,7 @@ from dalle2.families.karlo import layout
 from dalle2.families.karlo.attention import record_attention
 from dalle2.families.karlo.priors import draw_codes, expect
 from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
-from dalle2.families.priors import diffuse, nearest, reword
+from dalle2.families.priors import diffuse, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
@@ -113,7 +113,7 @@ class KarloModel(UnclipModel):
         return self.prompts.embed(prompts).float().cpu()
 
     @torch.no_grad()
-    def reword(
+    def edit_embedding(
         self,
         embedding: torch.Tensor,
         old: str,
@@ -123,14 +123,14 @@ class KarloModel(UnclipModel):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         self.require("text_diff")
-        chosen = self.rewording(settings)
-        assert chosen.prior is not None, "rewording needs one"
+        chosen = self.text_diff_settings(settings)
+        assert chosen.prior is not None, "text_diff_settings refuses settings without one"
         prior, scheduler = self.prior("diffusion"), self._prior_schedule
         before = self.prompts.read([old])
         after = self.prompts.read([new], chosen.prior.guided, chosen.negative_prompt)
         rows, embedding = [], embedding.to(self.device)
         for index, strength in enumerate(strengths):
-            rows.append(reword(prior, scheduler, embedding, before, after, strength, chosen.prior))
+            rows.append(edit_embedding(prior, scheduler, embedding, before, after, strength, chosen.prior))
             if on_step:
                 on_step(Step("prior", index + 1, len(strengths)))
         return torch.cat(rows).float().cpu()
@@ -207,7 +207,7 @@ class KarloModel(UnclipModel):
         refinements: int = 1,
     ) -> torch.Tensor:
         self.require("reconstruct")
-        chosen = self.retracing(settings)
+        chosen = self.inversion_settings(settings)
         self._check_rows(embeddings, pictures, prompts)
         stage = self._decoder(embeddings, prompts or [""] * len(pictures), chosen)
         small = images.to_tensor([images.square(images.to_rgb(picture), stage.shape[-1]) for picture in pictures])

@@ -20,7 +20,7 @@ def draw_codes(
     noise: list[torch.Generator],
     on_step: OnStep | None,
 ) -> torch.Tensor:
-    """Text, under guidance (2n, ...) with the blind half first -> image embeddings (n, dim)."""
+    """Text, under guidance (2n, ...) with the unconditional half first -> image embeddings (n, dim)."""
     components = prior.config.components
     uniforms = torch.stack([torch.rand(1 + components, generator=generator) for generator in noise])
     guided = sampling.guided_timesteps(torch.arange(components), settings.guidance_interval)

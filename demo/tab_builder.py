@@ -48,7 +48,7 @@ Answer = tuple[list[tuple[Image.Image, str]], int, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Way:
+class Destination:
     """Where a result can go: to a tab, into its widgets.
 
     `widgets` are pairs of a widget and where its new value lies in the parcel {image, caption, record}, as
@@ -104,7 +104,7 @@ class WholeNumber(gr.Number):
 
 
 @dataclass(frozen=True)
-class Bench:
+class Controls:
     """A task's buttons and progress line, and its options as they come in an endpoint's arguments."""
 
     draw: gr.Button
@@ -123,8 +123,8 @@ class Order:
     count: int = 1
 
 
-class Desk:
-    """One page's service, words and results; a tab's `build(desk)` lays itself out with it."""
+class TabBuilder:
+    """One page's service, words and results; a tab's `build(builder)` lays itself out with it."""
 
     def __init__(self, service: Service, page: Page) -> None:
         self.service = service
@@ -133,11 +133,11 @@ class Desk:
         self.tabs: gr.Tabs
         self.checkpoint: gr.Dropdown
         self.files = page.files  # what visitors uploaded and had drawn: Gradio deletes it when it is old enough
-        self._ways: list[Way] = []
+        self._ways: list[Destination] = []
         self._senders: list[gr.HTML] = []
 
     def tab(self, name: str, en: str, zh: str) -> AbstractContextManager:
-        """Return a tab to build in, as `with desk.tab("mix", "Mix", "混合"):`; its element's id is "tab-<name>"."""
+        """Return a tab to build in, as `with builder.tab("mix", "Mix", "混合"):`; its element's id is "tab-<name>"."""
         return gr.Tab(self.say(en, zh), id=name, elem_id=f"tab-{name}")
 
     def task(self) -> AbstractContextManager:
@@ -152,13 +152,13 @@ class Desk:
         """Return the column of what may stay as it is; on a phone it comes below the pictures."""
         return gr.Column(elem_classes="options")
 
-    def bench(self, en: str = "Draw", zh: str = "开始绘制", sheet: bool = False) -> Bench:
+    def controls(self, en: str = "Draw", zh: str = "开始绘制", sheet: bool = False) -> Controls:
         """Draw, Stop and the progress line, below what is asked for; with `sheet`, a button for all styles at once."""
         with gr.Row(elem_classes="buttons"):
             draw = gr.Button(self.say(en, zh), variant="primary", elem_classes="draw")
             all_styles = gr.Button(self.say("In all styles", "全部风格"), elem_classes="sheet") if sheet else None
             stop = gr.Button(self.say("Stop", "停止"), variant="stop", elem_classes="stop")
-        return Bench(draw, stop, Status(status("idle", HINT)), all_styles)
+        return Controls(draw, stop, Status(status("idle", HINT)), all_styles)
 
     def pictures(
         self,
@@ -186,10 +186,10 @@ class Desk:
         if walls:
             js = f"checkpoint => {update_props(pictures, 'checkpoint')}"
             self.checkpoint.change(None, self.checkpoint, pictures, js=js, **HERE)
-        self.sends(pictures)
+        self.add_sender(pictures)
         return pictures
 
-    def photographs(self, en: str, zh: str) -> None:
+    def photograph_hint(self, en: str, zh: str) -> None:
         """Say beforehand what becomes of a photograph, for checkpoints that draw one kind of thing, which is `{}`."""
         subjects = {name: self.service.model(name).subject for name in self.service.checkpoints}
         texts = {
@@ -246,15 +246,15 @@ class Desk:
         switch.input(None, choices, choices, js="now => typeof now === 'string' ? now : 'default'", **HERE)
         return choices
 
-    def takes(self, way: Way) -> None:
+    def add_destination(self, way: Destination) -> None:
         """Offer this way below every picture of every tab."""
         self._ways.append(way)
 
-    def reuses(self, task: str, tab: str, widgets: Sequence[tuple[gr.components.Component, Any]]) -> None:
+    def add_reuse(self, task: str, tab: str, widgets: Sequence[tuple[gr.components.Component, Any]]) -> None:
         """Offer, below the pictures of a task, to take their settings over."""
-        self.takes(Way(f"reuse-{task}", tab, Both("Reuse settings", "用这些设置"), widgets, task))
+        self.add_destination(Destination(f"reuse-{task}", tab, Both("Reuse settings", "用这些设置"), widgets, task))
 
-    def sends(self, component: gr.HTML) -> None:
+    def add_sender(self, component: gr.HTML) -> None:
         """Give the component its "send" buttons.
 
         It takes the ways as its prop `ways`, puts the result and the name of the chosen way into window.parcel, and
@@ -284,9 +284,9 @@ class Desk:
         """Yield what an endpoint yields that draws what `ask` makes (see `answers`), which may raise a Refusal."""
         yield from answers(_drawings(self.service, ask, order), caption.for_visitor(request), request, named)
 
-    def draws(
+    def on_draw(
         self,
-        bench: Bench,
+        controls: Controls,
         endpoint: Any,  # a function, whose name becomes the API's
         inputs: Sequence[gr.components.Component],
         outputs: Sequence[gr.components.Component],
@@ -297,23 +297,23 @@ class Desk:
         """
         own = [component for component in inputs if isinstance(component, OwnPicture)]
         for place in own:
-            place.upload(_checked, [place, bench.status], [place, bench.status], **HERE)
+            place.upload(_checked, [place, controls.status], [place, controls.status], **HERE)
         for board in (component for component in outputs if isinstance(component, Pictures)):
             js = f"(...own) => {{ (window.sources ??= {{}})[{json.dumps(board.board)}] = own; }}"
-            bench.draw.click(None, own, None, js=js, **HERE)
+            controls.draw.click(None, own, None, js=js, **HERE)
         like = next((choices.like for choices in inputs if isinstance(choices, Choices)), ANY_PROMPT)
-        begun = bench.draw.click(None, None, bench.status, js=f"() => ({BEGIN})", **HERE)
+        begun = controls.draw.click(None, None, controls.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(
             accelerated(described(endpoint), self.service, like),
             [*inputs, self.checkpoint],
-            [*outputs, bench.status],
+            [*outputs, controls.status],
             api_name=endpoint.__name__,
             concurrency_limit=None,  # the service's queue is the one that is bounded
             show_progress="minimal",
-            show_progress_on=bench.status,  # where the style sheet hides it: the progress line says more
+            show_progress_on=controls.status,  # where the style sheet hides it: the progress line says more
         )
-        drawn.failure(None, bench.status, bench.status, js=END, **HERE)
-        bench.stop.click(None, None, None, cancels=[drawn], **HERE)
+        drawn.failure(None, controls.status, controls.status, js=END, **HERE)
+        controls.stop.click(None, None, None, cancels=[drawn], **HERE)
 
 
 def _checked(path: str | None, line: dict[str, Any] | None, request: gr.Request) -> tuple[Any, Any]:
