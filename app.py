@@ -10,7 +10,9 @@ from importlib.util import find_spec
 def main() -> None:
     """Load the checkpoints, build the page, serve it until interrupted."""
     parser = argparse.ArgumentParser(description="Type a prompt in the browser, get a picture.")
-    source = "folder, hub id or id@revision; several times: visitors choose; default: the embedded checkpoint"
+    source = (
+        "folder, hub id or id@revision, or two as PRIOR+DECODER; several times: visitors choose; default: the embedded"
+    )
     parser.add_argument("--checkpoint", action="append", default=[], help=source)
     parser.add_argument("--host", help="address to listen on, such as 0.0.0.0; default: this machine only")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")

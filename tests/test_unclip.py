@@ -5,26 +5,31 @@ import errno
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 import tiny
 import torch
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dalle2 import families, images
 from dalle2.families import load
-from dalle2.families.checkpoint_folder import choose_weights, locate
 from dalle2.families.karlo import layout
 from dalle2.families.karlo.load import save
 from dalle2.families.karlo.model import KARLO_SETTINGS
+from dalle2.families.places import locate, public_name, split_name
+from dalle2.families.weights import choose_weights
 from dalle2.model import UnclipModel
 from dalle2.settings import (
     MAX_SEED,
@@ -201,7 +206,7 @@ def test_hub_ids_with_the_network_off(karlo_text: Path, tmp_path: Path) -> None:
 def test_a_hub_that_cannot_be_reached_is_asked_once(tmp_path: Path) -> None:
     code = """
 import time
-from dalle2.families.checkpoint_folder import locate
+from dalle2.families.places import locate
 begun = time.monotonic()
 try:
     locate("kakaobrain/karlo-v1-alpha", None)
@@ -221,7 +226,7 @@ except ValueError as error:
 
 
 def test_only_the_files_that_are_read_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, object] = {}
+    asked: dict[str, Any] = {}
     offered = ["model_index.json", "README.md", "karlo.ckpt", "decoder/config.json", "tokenizer/merges.txt"]
     stem = "decoder/diffusion_pytorch_model"
     offered += [f"{stem}{rest}" for rest in (".bin", ".safetensors", ".fp16.bin", ".fp16.safetensors")]
@@ -231,14 +236,75 @@ def test_only_the_files_that_are_read_are_fetched(tmp_path: Path, monkeypatch: p
         return str(tmp_path)
 
     siblings = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in offered])
-    monkeypatch.setattr("dalle2.families.checkpoint_folder.HfApi.model_info", lambda *_, **__: siblings)
-    monkeypatch.setattr("dalle2.families.checkpoint_folder.snapshot_download", snapshot)
+    monkeypatch.setattr("dalle2.families.places.HfApi.model_info", lambda *_, **__: siblings)
+    monkeypatch.setattr("dalle2.families.places.snapshot_download", snapshot)
     small = ["model_index.json", "decoder/config.json", "tokenizer/merges.txt"]
     assert locate("someone/tiny@v1.0", torch.float32) == tmp_path
     assert (asked["repo"], asked["revision"]) == ("someone/tiny", "v1.0")
-    assert asked["allow_patterns"] == [*small, f"{stem}.safetensors"]
+    assert set(asked["allow_patterns"]) == {*small, f"{stem}.safetensors"}
     locate("someone/tiny", torch.float16)
-    assert asked["revision"] is None and asked["allow_patterns"] == [*small, f"{stem}.fp16.safetensors"]
+    assert asked["revision"] is None and set(asked["allow_patterns"]) == {*small, f"{stem}.fp16.safetensors"}
+    locate("someone/tiny", torch.float32, ["tokenizer"])
+    assert asked["allow_patterns"] == ["model_index.json", "tokenizer/merges.txt"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (RepositoryNotFoundError, "has no such checkpoint, or it is private: check the name"),
+        (GatedRepoError, "agree to its terms: do so at https://huggingface.co/someone/tiny"),
+        (RevisionNotFoundError, "someone/tiny has no revision v9: name a branch"),
+        (HfHubHTTPError, "could not be downloaded from the Hugging Face hub: 503 Server Error"),
+        (lambda text, response: OSError(28, "No space left on device"), "No space left on device"),
+        (lambda text, response: ConnectionError("lost"), "cannot be reached"),
+    ],
+)
+def test_the_hub_s_refusals_are_told(
+    answer: Callable[..., Exception], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise answer("503 Server Error\nand more", response=httpx2.Response(503, request=httpx2.Request("GET", "x")))
+
+    monkeypatch.setattr("dalle2.families.places.HfApi.model_info", refuse)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        load("someone/tiny@v9")
+
+
+def test_a_name_may_be_of_a_prior_and_a_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "b+c"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert split_name("someone/tiny") == (None, "someone/tiny")
+    assert split_name("a+b") == ("a", "b")
+    assert split_name("b+c") == (None, "b+c")  # a folder
+    assert split_name("b+c+a") == ("b+c", "a") and split_name("a+b+c") == ("a", "b+c")
+    assert split_name("x/prior@v1.0+y/decoder@refs/pr/1") == ("x/prior@v1.0", "y/decoder@refs/pr/1")
+    for wrong, part in (("a+nowhere", "'nowhere'"), ("a+", "''"), ("+a", "''"), ("nowhere+a", "'nowhere'")):
+        with pytest.raises(ValueError, match=f"PRIOR\\+DECODER.* {part} is neither"):
+            load(wrong)
+    assert public_name(tmp_path / "a") == "a" and public_name("someone/tiny@v1") == "someone/tiny@v1"
+    assert public_name(f"{tmp_path / 'a'}+{tmp_path / 'b'}") == "a+b"
+
+
+def test_karlos_two_checkpoints_make_one(karlo_text: Path, karlo_variations: Path, quick: Settings) -> None:
+    both = load(f"{karlo_text}+{karlo_variations}")
+    text, variations = load(karlo_text), load(karlo_variations)
+    assert both.capabilities == text.capabilities | variations.capabilities
+    assert both.checkpoint == f"{karlo_text}+{karlo_variations}"
+    assert len({model.checkpoint_hash for model in (both, text, variations)}) == 3
+    (drawn,) = both.text_to_image(["a cat"], seeds=[3], settings=quick)
+    assert (levels([drawn]) == levels(text.text_to_image(["a cat"], seeds=[3], settings=quick))).all()
+    assert images.read_record(drawn)["checkpoint"] == both.checkpoint
+    with pytest.raises(ValueError, match=r"holds no prior: name the prior before the decoder, PRIOR\+DECODER"):
+        load(f"{karlo_variations}+{karlo_text}")
+
+
+def test_a_prior_alone_is_told(karlo_text: Path, tmp_path: Path) -> None:
+    shutil.copytree(karlo_text / "prior", tmp_path / "alone" / "prior")
+    with pytest.raises(ValueError, match=r"alone is a prior without a decoder: name both, PRIOR\+DECODER\.$"):
+        load(tmp_path / "alone")
+    with pytest.raises(ValueError, match=rf"PRIOR\+DECODER, as {tmp_path}/alone\+{karlo_text}\.$"):
+        load(f"{karlo_text}+{tmp_path / 'alone'}")
 
 
 # Bad checkpoints

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 Options = Any  # an argparse.Namespace, or a value with the same names, such as those of evaluation's commands
 # The setting of a stage -> the option that changes it.
 OPTIONS = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "scheduler": "--scheduler"}
+SOURCE = "folder, hub id or id@revision, or two as PRIOR+DECODER; default: the embedded checkpoint"
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Checkpoint, settings of the stages, device, dtype, compile; all None or False unless given."""
-    parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
+    parser.add_argument("--checkpoint", help=SOURCE)
     each = "one for all stages, or one for each with commas between them (prior, decoder, upsampler)"
     parser.add_argument("--draft", action="store_true", help="four network steps in all: fastest")
     parser.add_argument("--steps", help=f"denoising steps: {each}, such as 25,25,7")

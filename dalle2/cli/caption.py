@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.arguments import DTYPES
+from dalle2.cli.arguments import DTYPES, SOURCE
 from dalle2.cli.command import Command
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("contents", nargs="+", metavar="PICTURE")
     parser.add_argument("--num", type=kinds.whole, default=5, help="captions of each picture; default 5")
     parser.add_argument("--captioner", metavar="FOLDER_OR_ID", help="an image-to-text model, instead of the checkpoint")
-    parser.add_argument("--checkpoint", help="folder, hub id or id@revision; default: the embedded checkpoint")
+    parser.add_argument("--checkpoint", help=SOURCE)
     parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
     parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
     parser.set_defaults(compile=False)

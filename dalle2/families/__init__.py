@@ -1,10 +1,14 @@
 """Checkpoint folder or hub id -> `UnclipModel`. A family of checkpoints is a folder here; families are strangers."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from dalle2.model import UnclipModel
+
+if TYPE_CHECKING:
+    from dalle2.families.checkpoint_folder import CheckpointFolder
 
 EMBEDDED = Path(__file__).parent.parent / "checkpoints" / "emoji"
 
@@ -17,29 +21,42 @@ def load(
 ) -> UnclipModel:
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
 
-    The id may have a revision: id@revision. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles
-    the networks, which takes a minute and then draws faster. ValueError says what is wrong and what was expected.
+    The id may have a revision: id@revision. Where prior and decoder are published apart, or another prior is wanted,
+    both are named: PRIOR+DECODER. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the
+    networks, which takes a minute and then draws faster. ValueError says what is wrong and what was expected.
     """
-    from dalle2.families.checkpoint_folder import CheckpointFolder, locate
+    from dalle2.families.checkpoint_folder import CheckpointFolder
+    from dalle2.families.places import locate, split_name
 
     device = _check_device(device, dtype)
-    embedded = source == EMBEDDED.name or Path(source) == EMBEDDED
-    if embedded and not EMBEDDED.is_dir():
-        raise ValueError(
-            f"The embedded checkpoint is not there: {EMBEDDED} does not exist. "
-            "Train it with `python -m dalle2.training`, or name another checkpoint."
-        )
-    folder = CheckpointFolder(EMBEDDED if embedded else locate(source, dtype), dtype)
-    # A record names the embedded checkpoint by name, whose folder is elsewhere on another machine.
-    name = EMBEDDED.name if embedded else str(source)
+    if source == EMBEDDED.name or Path(source) == EMBEDDED:
+        if not EMBEDDED.is_dir():
+            raise ValueError(
+                f"The embedded checkpoint is not there: {EMBEDDED} does not exist. "
+                "Train it with `python -m dalle2.training`, or name another checkpoint."
+            )
+        # A record names the embedded checkpoint by name, whose folder is elsewhere on another machine.
+        prior, folder = None, CheckpointFolder(EMBEDDED, dtype, EMBEDDED.name)
+    else:
+        prior, place = split_name(source)
+        folder = CheckpointFolder(locate(place, dtype), dtype, place)
     match folder.parts():
         case {"decoder": _, "super_res_first": _, "super_res_last": _}:
             from dalle2.families.karlo import load as karlo
 
-            return karlo.load(folder, name, device, compile)
+            return karlo.load(folder, prior, device, compile)
+    raise ValueError(_unknown(folder, prior))
+
+
+def _unknown(folder: "CheckpointFolder", prior: str | None) -> str:
+    """Say what a folder is that no family opens."""
+    parts = folder.parts()
+    if "prior" in parts:
+        said = f"{folder.name} is a prior without a decoder: name both, PRIOR+DECODER"
+        return f"{said}, as {folder.name}+{prior}." if prior else f"{said}."
     said = f" Its model_index.json is that of a {folder.pipeline}." if folder.pipeline else ""
-    raise ValueError(
-        f"{source} is not a checkpoint of a known family: expected the folders decoder, text_proj, "
+    return (
+        f"{folder.name} is not a checkpoint of a known family: expected the folders decoder, text_proj, "
         f"text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout).{said}"
     )
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 import torch
 
 from dalle2.families import EMBEDDED, load
+from dalle2.families.places import public_name
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
 from dalle2.serving.limits import MAX_PICTURES, Choice, settings_of, words
@@ -45,7 +46,7 @@ class Catalogue:
 
     @classmethod
     def open(cls, *checkpoints: str) -> Self:
-        """Load checkpoints (folder, hub id or id@revision; none: the embedded one) onto the GPU if there is one.
+        """Load checkpoints (as `dalle2.families.load` names them; none: the embedded one) onto the GPU if there is one.
 
         ValueError says what is wrong with one.
         """
@@ -54,9 +55,9 @@ class Catalogue:
         for source in checkpoints or (EMBEDDED.name,):
             model = load(source, device)
             folder = EMBEDDED if model.checkpoint == EMBEDDED.name else Path(source).expanduser()
+            # Records and pages are public, and where the server keeps its files is nobody's business.
+            model.checkpoint = public_name(model.checkpoint)
             if folder.is_dir():
-                # Records and pages are public, and where the server keeps its files is nobody's business.
-                model.checkpoint = folder.resolve().name
                 folders[model.checkpoint] = folder
             cards[model.checkpoint] = _card(folder)
             models.append(model)

@@ -25,8 +25,8 @@ class Options(command.CommandOptions):
         seed: of picture 0; picture i has seed + i.
         turns: the name of a run in which several processes take turns; see `drawing.turns`.
         understand: draw what the checkpoint understands of each prompt.
-        checkpoint: folder, hub id or id@revision; None for the embedded one. It and what follows are as dalle2 reads
-            them from a command line.
+        checkpoint: folder, hub id or id@revision, or PRIOR+DECODER; None for the embedded one. It and what
+            follows are as dalle2 reads them from a command line.
     """
 
     prompts: str

@@ -30,8 +30,8 @@ class Options(command.CommandOptions):
         prompts: their source; `num`, `sampling`, `sampling_seed` and `protocol` choose among them.
         seed: of prompt 0; prompt i has seed + i.
         prior: the only kind that is measured; None for all that the checkpoint has.
-        checkpoint: folder, hub id or id@revision; None for the embedded one. It and what follows are as dalle2 reads
-            them from a command line.
+        checkpoint: folder, hub id or id@revision, or PRIOR+DECODER; None for the embedded one. It and what
+            follows are as dalle2 reads them from a command line.
     """
 
     prompts: str

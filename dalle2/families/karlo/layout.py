@@ -46,6 +46,7 @@ OTHERS = {
 # Folders of the priors by `PriorSettings.kind`. Stock diffusers knows the first, and ignores the others.
 PRIORS = {"diffusion": "prior", "autoregressive": "prior_autoregressive", "linear": "prior_linear"}
 OTHER_PRIORS = {"prior_autoregressive": AutoregressivePrior, "prior_linear": LinearPrior}
+PRIOR = ("prior", "prior_scheduler")
 # A checkpoint without a prior draws variations only; one without an image encoder cannot see pictures.
 OPTIONAL = {"prior": "prior_scheduler", "image_encoder": "feature_extractor"}
 
@@ -76,11 +77,20 @@ class Parts:
         return {name: part for name, part in parts.items() if part is not None}
 
 
-def read(folder: CheckpointFolder) -> Parts:
-    """All parts but OTHER_PRIORS; ValueError says which one is missing, damaged, or does not fit."""
+def read(folder: CheckpointFolder, priors: CheckpointFolder | None = None) -> Parts:
+    """All parts but OTHER_PRIORS, the diffusion prior of another folder where there is one.
+
+    ValueError says which part is missing, damaged, or does not fit.
+    """
+    priors = priors or folder
+    if priors is not folder and not priors.has("prior"):
+        raise ValueError(f"{priors.name} holds no prior: name the prior before the decoder, PRIOR+DECODER.")
     absent = {name for pair in OPTIONAL.items() if not folder.has(pair[0]) for name in pair}
-    parts = {name: folder.read_part(name, kind) for name, kind in OTHERS.items() if name not in absent}
-    parts |= {name: folder.read_network(name, kind) for name, kind in NETWORKS.items() if name not in absent}
+    if priors.has("prior"):
+        absent -= set(PRIOR)
+    places = {name: priors if name in PRIOR else folder for name in {**NETWORKS, **OTHERS} if name not in absent}
+    parts = {name: places[name].read_part(name, kind) for name, kind in OTHERS.items() if name in places}
+    parts |= {name: places[name].read_network(name, kind) for name, kind in NETWORKS.items() if name in places}
     _check_agreement(folder.path, parts)
     return Parts(**parts)
 

@@ -11,17 +11,26 @@ from dalle2.families.karlo import layout
 from dalle2.families.karlo.model import KARLO_SETTINGS, KarloModel
 
 
-def load(folder: CheckpointFolder, source: str, device: torch.device, compile: bool) -> KarloModel:
-    """Open a checkpoint folder and put it on the device; ValueError says what is wrong with it."""
-    parts = layout.read(folder)
-    names = [*parts.present(), *(name for name in layout.OTHER_PRIORS if folder.has(name))]
+def load(folder: CheckpointFolder, prior: str | None, device: torch.device, compile: bool) -> KarloModel:
+    """Open a checkpoint folder and put it on the device; ValueError says what is wrong with it.
+
+    `prior` is another folder or id of this family, whose prior is taken: Karlo is published in two, one with a prior
+    and one with an image encoder, and together they do all that either can.
+    """
+    priors = folder if prior is None else folder.other(prior, tuple(layout.PRIOR))
+    parts = layout.read(folder, priors)
+    names = (*parts.present(), *(name for name in layout.OTHER_PRIORS if folder.has(name)))
+    fingerprint = Fingerprint(folder, names)
+    if prior is not None:
+        own = tuple(name for name in names if name not in layout.PRIOR)
+        fingerprint = Fingerprint(folder, own, Fingerprint(priors, layout.PRIOR))
     description = Description.read(folder, KARLO_SETTINGS)
-    fingerprint = Fingerprint(folder, tuple(names))
-    model = KarloModel(parts, source, device, folder.dtype, fingerprint, description, Phrases.read(folder.path))
+    name = folder.name if prior is None else f"{prior}+{folder.name}"
+    model = KarloModel(parts, name, device, folder.dtype, fingerprint, description, Phrases.read(folder.path))
     if compile:
-        for name in ("prior", "decoder", "super_res_first", "super_res_last"):
-            if name in parts.present():
-                getattr(parts, name).compile()
+        for network in ("prior", "decoder", "super_res_first", "super_res_last"):
+            if network in parts.present():
+                getattr(parts, network).compile()
     return model
 
 

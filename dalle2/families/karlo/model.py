@@ -57,7 +57,8 @@ class KarloModel(UnclipModel):
         self.phrases = phrases
         self.picture_size = parts.super_res_last.config.sample_size
         self.upsampling = self.picture_size // parts.decoder.config.sample_size
-        self.priors = tuple(kind for kind, name in layout.PRIORS.items() if fingerprint.folder.has(name))
+        found = {name for name in layout.OTHER_PRIORS if fingerprint.folder.has(name)} | set(parts.present())
+        self.priors = tuple(kind for kind, name in layout.PRIORS.items() if name in found)
         sees = parts.image_encoder is not None
         self.capabilities = frozenset(
             ["enhance", "inpaint", "interpolate", "mix", "outpaint"]

@@ -1,0 +1,125 @@
+"""What a checkpoint is called, and where it lies: a folder, or what the Hugging Face hub gives for an id.
+
+A name is FOLDER_OR_ID, or PRIOR+DECODER where the two are published apart. An id may have a revision, id@revision.
+"""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from dalle2.families.weights import choose_weights
+
+HUB_SECONDS = 10  # that the hub has to answer; it is asked once
+HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+
+
+def split_name(name: str | Path) -> tuple[str | None, str]:
+    """Return the places that a checkpoint's name consists of: the prior's, None unless it is named, and the decoder's.
+
+    ValueError when neither half is a place. A folder whose own name has a "+" is one place.
+    """
+    name = str(name)
+    if "+" not in name or Path(name).expanduser().exists():
+        return None, name
+    parts = name.split("+")
+    halves = [("+".join(parts[:cut]), "+".join(parts[cut:])) for cut in range(1, len(parts))]
+    for prior, decoder in halves:
+        if _is_place(prior) and _is_place(decoder):
+            return prior, decoder
+    prior, decoder = halves[0]
+    wrong = decoder if _is_place(prior) else prior
+    raise ValueError(
+        f"{name} should name a prior and a decoder, PRIOR+DECODER, each a folder or the id of a checkpoint on the hub: "
+        f"{wrong!r} is neither."
+    )
+
+
+def public_name(name: str | Path) -> str:
+    """Return a checkpoint's name without the paths of this machine: of its folders the last part alone."""
+    prior, decoder = split_name(name)
+    places = [decoder] if prior is None else [prior, decoder]
+    paths = {place: Path(place).expanduser() for place in places}
+    return "+".join(path.resolve().name if path.is_dir() else place for place, path in paths.items())
+
+
+def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None = None) -> Path:
+    """Return the folder of a checkpoint: `place` itself, or what the hub gives for an id or id@revision.
+
+    Only the files that will be read are fetched, of these `parts` if they are given, and HF_HUB_OFFLINE is respected.
+    ValueError if there is none.
+    """
+    path = Path(place).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ValueError(f"{place} is a file: give the folder of a checkpoint, or the id of one on the hub.")
+    match = HUB_ID.fullmatch(str(place))
+    if not match:
+        raise ValueError(f"The checkpoint folder {place} does not exist.")
+    repo, revision = match["repo"], match["revision"]
+    wanted = ["model_index.json"]  # of a copy, about whose other files nothing is known; a family says what it lacks
+    try:
+        offered = HfApi().model_info(repo, revision=revision, timeout=HUB_SECONDS).siblings or []
+        wanted = _wanted([file.rfilename for file in offered], dtype, parts)
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+    except Exception as error:  # of a refusal, of no network, or of a disk
+        try:
+            return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
+        except Exception:
+            raise ValueError(_why(error, str(place), repo, revision)) from error
+
+
+def _why(error: Exception, place: str, repo: str, revision: str | None) -> str:
+    """Say why the hub gave nothing, where there is no copy on this machine either."""
+    match error:
+        case GatedRepoError():
+            return (
+                f"The owners of {repo} give it to those who agree to its terms: do so at "
+                f"https://huggingface.co/{repo}, then log in with `hf auth login`."
+            )
+        case RevisionNotFoundError():
+            return f"{repo} has no revision {revision}: name a branch, a tag or a commit of it, or leave it out."
+        case RepositoryNotFoundError():
+            return (
+                f"{place} is no folder on this machine, and the Hugging Face hub has no such checkpoint, or it is "
+                "private: check the name, or log in with `hf auth login`."
+            )
+        case HfHubHTTPError() | HFValidationError() | OSError(errno=int()):
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            return f"{place} could not be downloaded from the Hugging Face hub: {reason}"
+    return (
+        f"{place} is not on this machine, and the Hugging Face hub cannot be reached to download it: connect "
+        "to the network, or give the folder of a copy."
+    )
+
+
+def _is_place(text: str) -> bool:
+    return (bool(text) and Path(text).expanduser().is_dir()) or HUB_ID.fullmatch(text) is not None
+
+
+def _wanted(names: list[str], dtype: torch.dtype, parts: Collection[str] | None = None) -> list[str]:
+    """Of a repository's files: the configs, vocabularies, and one set of weights for each part.
+
+    Weights may also lie in the repository itself, as one network's do that is published alone.
+    """
+    files: dict[str, list[str]] = {}
+    for name in names:
+        part, _, file = name.rpartition("/")
+        if "/" not in part and (not part or parts is None or part in parts):
+            files.setdefault(part, []).append(file)
+    wanted = []
+    for part in sorted(files):
+        texts = [file for file in files[part] if file.endswith((".json", ".txt"))]
+        chosen = texts + choose_weights(files[part], dtype)
+        wanted += [f"{part}/{file}" if part else file for file in chosen]
+    return wanted

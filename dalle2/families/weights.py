@@ -1,0 +1,66 @@
+"""Files of weights: which of a folder's to load, and whether they are what they seem to be."""
+
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+NAME = re.compile(
+    r"(diffusion_pytorch_model|pytorch_model|model)(\.(?P<variant>\w+))?(-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
+)
+
+
+def choose_weights(names: Iterable[str], dtype: torch.dtype) -> list[str]:
+    """Of one part's file names, those of the weights to load, or [] when there are none.
+
+    safetensors before .bin, and the "fp16" variant first only where half precision is wanted.
+    """
+    groups: dict[tuple[str | None, str], list[str]] = {}
+    for name in names:
+        if match := NAME.fullmatch(name):
+            groups.setdefault((match["variant"], match["kind"]), []).append(name)
+    half_first = dtype == torch.float16
+    for variant in sorted([None, "fp16"], key=lambda variant: (variant == "fp16") != half_first):
+        for kind in ("safetensors", "bin"):
+            if (variant, kind) in groups:
+                return sorted(groups[variant, kind])
+    return []
+
+
+def variant_and_kind(name: str) -> tuple[str | None, bool]:
+    """Of a file that was chosen, its variant, such as "fp16", and whether it is a safetensors file."""
+    match = NAME.fullmatch(name)
+    assert match, name
+    return match["variant"], match["kind"] == "safetensors"
+
+
+def check_readable(file: Path) -> None:
+    """Tell a truncated, a placeholder or another file before a library says something obscure about it."""
+    with file.open("rb") as stream:
+        beginning = stream.read(40)
+    if beginning.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{file} is a Git LFS pointer, not the weights: run `git lfs pull`.")
+    if beginning.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        raise ValueError(f"{file} is a web page, not the weights: download it again, perhaps after a login.")
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt"):
+                return
+        weights = torch.load(file, map_location="meta", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # Its words, of many lines, advise to trust the file.
+        raise ValueError(
+            f"{file} does not hold weights alone, and what else there is could run as a program: give the weights as "
+            "safetensors."
+        ) from error
+    except Exception as error:  # what is damaged makes torch raise all kinds of exceptions
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(f"{file} is truncated or damaged ({reason}). Copy the checkpoint again.") from error
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"{file} holds a {type(weights).__name__}, not weights by name: save a state_dict there.")
+    for name, value in weights.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise ValueError(f"{file} must hold tensors by name alone, but {name!r} is a {type(value).__name__}.")
