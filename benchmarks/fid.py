@@ -18,16 +18,13 @@ import io
 import multiprocessing
 import os
 import resource
-import sys
 import tempfile
 import time
-import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,15 +34,26 @@ from rich.table import Table
 from torch import nn
 
 from benchmarks import peers
+from benchmarks.fid_peers import (
+    PICTURES,
+    REFERENCE,
+    WEIGHTS,
+    by_clean_fid,
+    by_pytorch_fid,
+    by_torch_fidelity,
+    fill_cache_of_torch_fidelity,
+    read_reference,
+    stand_in_for_torchvision,
+    write_torchscript,
+)
 from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.networks.features import extract
-from evaluation.networks.inception import BATCH_NORM_EPSILON, Inception, Trunk
+from evaluation.networks.inception import Inception
+from evaluation.networks.inception_trunk import BATCH_NORM_EPSILON, Trunk
 from evaluation.networks.resizing import SIDE
 from evaluation.pictures.image_folder import find_pictures
 
-PICTURES, REFERENCE = "drawn", "reference.npz"
 REFERENCES = 300  # pictures whose features the reference statistics are made of
-WEIGHTS, SCRIPT = "random.pth", "inception-2015-12-05.pt"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -151,67 +159,9 @@ def _ours(place: Path, options: argparse.Namespace, resize: str) -> float:
     network = Inception(place / WEIGHTS, resize)
     paths = find_pictures(place / PICTURES)
     features = extract(paths, network, None, options.batch_size, options.workers, progress=False)
-    mean, covariance = (torch.from_numpy(values) for values in _read_reference(place))
+    mean, covariance = (torch.from_numpy(values) for values in read_reference(place))
     reference = Moments(REFERENCES, mean, scatter=covariance * (REFERENCES - 1))
     return frechet_distance(Moments.of(features), reference)
-
-
-def _pytorch_fid(place: Path, options: argparse.Namespace) -> float:
-    from pytorch_fid import fid_score, inception
-
-    weights = torch.load(place / WEIGHTS, weights_only=True)
-    inception.load_state_dict_from_url = lambda *_, **__: weights
-    paths = [str(place / PICTURES), str(place / REFERENCE)]
-    return fid_score.calculate_fid_given_paths(paths, options.batch_size, "cpu", Inception.dim, options.workers)
-
-
-def _clean_fid(place: Path, options: argparse.Namespace) -> float:
-    """Its `fid_folder` step by step, for that reads statistics from the folder that it is installed in only."""
-    from cleanfid import fid
-    from cleanfid.inception_torchscript import InceptionV3W
-
-    network = InceptionV3W(str(place), download=False)
-    features = fid.get_folder_features(
-        str(place / PICTURES),
-        network,
-        options.workers,
-        batch_size=options.batch_size,
-        device=torch.device("cpu"),
-        mode="clean",
-        verbose=False,
-    )
-    return fid.frechet_distance(features.mean(0), np.cov(features, rowvar=False), *_read_reference(place))
-
-
-def _torch_fidelity(place: Path, options: argparse.Namespace) -> float:
-    """With its cache, in which the reference's statistics lie ready and nothing else."""
-    import torch_fidelity
-
-    result = torch_fidelity.calculate_metrics(
-        input1=str(place / PICTURES),
-        input2=str(place / "others"),
-        input2_cache_name="reference",
-        cache_root=str(place / "cache"),
-        fid=True,
-        cuda=False,
-        batch_size=options.batch_size,
-        feature_extractor_weights_path=str(place / WEIGHTS),
-        verbose=False,
-    )
-    return result[torch_fidelity.KEY_METRIC_FID]
-
-
-def _fill_cache_of_torch_fidelity(place: Path) -> None:
-    (place / "cache").mkdir(exist_ok=True)
-    mean, covariance = _read_reference(place)
-    # Its own mean has the features' precision, and it refuses to mix.
-    statistics = {"mu": mean.astype(np.float32), "sigma": covariance}
-    torch.save(statistics, place / "cache" / "reference-inception-v3-compat-stat-fid-2048.pt")
-
-
-def _read_reference(place: Path) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(place / REFERENCE) as file:
-        return file["mu"], file["sigma"]
 
 
 Result = tuple[float, float, float]  # seconds, distance, peak memory in MB
@@ -228,10 +178,10 @@ class Contestant:
 
 
 PEERS = (
-    Contestant("pytorch-fid", "legacy-torch", _pytorch_fid, ("pytorch_fid", "torch_fidelity")),
+    Contestant("pytorch-fid", "legacy-torch", by_pytorch_fid, ("pytorch_fid", "torch_fidelity")),
     # torch-fidelity also gives the blocks of the TorchScript that clean-fid opens.
-    Contestant("clean-fid", "clean", _clean_fid, ("cleanfid", "torch_fidelity")),
-    Contestant("torch-fidelity", "legacy-tf", _torch_fidelity, ("torch_fidelity",)),
+    Contestant("clean-fid", "clean", by_clean_fid, ("cleanfid", "torch_fidelity")),
+    Contestant("torch-fidelity", "legacy-tf", by_torch_fidelity, ("torch_fidelity",)),
 )
 OURS = tuple(Contestant("ours", peer.resize, partial(_ours, resize=peer.resize)) for peer in PEERS)
 
@@ -266,11 +216,11 @@ def _serve(contestant: Contestant, place: Path, options: argparse.Namespace, pip
     if contestant in PEERS:
         peers.enter()
         if importlib.util.find_spec("torchvision") is None:
-            _stand_in_for_torchvision(place)
-        if contestant.measure is _clean_fid:
-            _write_torchscript(place)
-        if contestant.measure is _torch_fidelity:
-            _fill_cache_of_torch_fidelity(place)
+            stand_in_for_torchvision(place)
+        if contestant.measure is by_clean_fid:
+            write_torchscript(place)
+        if contestant.measure is by_torch_fidelity:
+            fill_cache_of_torch_fidelity(place)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             start = time.perf_counter()
@@ -280,84 +230,6 @@ def _serve(contestant: Contestant, place: Path, options: argparse.Namespace, pip
         pipe.send(f"{type(error).__name__}: {error}")
     else:
         pipe.send((seconds, float(distance), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
-
-
-def _stand_in_for_torchvision(place: Path) -> None:
-    """Offer the names of torchvision that the peers touch for FID, as modules that `import` finds."""
-    modules: dict[str, Any] = {
-        name: types.ModuleType(name)
-        for name in (
-            "torchvision",
-            "torchvision.transforms",
-            "torchvision.transforms.functional",
-            "torchvision.datasets",
-            "torchvision.models",
-            "torchvision.models.inception",
-        )
-    }
-    for name, module in modules.items():
-        parent, _, child = name.rpartition(".")
-        if parent:
-            setattr(modules[parent], child, module)
-        sys.modules[name] = module
-    modules["torchvision"].__version__ = "0.20"
-    for dataset in ("CIFAR10", "CIFAR100", "STL10"):
-        setattr(modules["torchvision.datasets"], dataset, type(dataset, (), {}))
-    functional = modules["torchvision.transforms.functional"]
-    functional.pil_to_tensor = lambda picture: torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-    modules["torchvision.transforms"].ToTensor = _ToTensor
-    modules["torchvision.transforms"].Compose = _Compose
-    from torch_fidelity import feature_extractor_inceptionv3 as blocks
-
-    inception = modules["torchvision.models.inception"]
-    for letter in "ABCD":
-        setattr(inception, f"Inception{letter}", getattr(blocks, f"Inception{letter}"))
-    inception.InceptionE = blocks.InceptionE_1
-    inception.BasicConv2d = blocks.BasicConv2d
-    modules["torchvision.models"].inception_v3 = lambda **_: _network_of_torch_fidelity(place)
-
-
-class _Compose:
-    """torchvision's: one step after another."""
-
-    def __init__(self, steps: Sequence[Callable[[object], object]]) -> None:
-        self.steps = steps
-
-    def __call__(self, value: object) -> object:
-        for step in self.steps:
-            value = step(value)
-        return value
-
-
-class _ToTensor:
-    """torchvision's: (height, width, 3) -> (3, height, width), levels of 8 bits brought to 0..1."""
-
-    def __call__(self, picture: Image.Image | np.ndarray) -> torch.Tensor:
-        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
-        return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
-
-
-def _network_of_torch_fidelity(place: Path) -> nn.Module:
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    return FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(place / WEIGHTS))
-
-
-class _Script(nn.Module):
-    """NVIDIA's form: `layers` gives the features, `output` the classes."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*(part for part in network.children() if part is not self.output))
-        self.output = network.get_submodule("fc")
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.output(self.layers(pixels).flatten(1))
-
-
-def _write_torchscript(place: Path) -> None:
-    script = _Script(_network_of_torch_fidelity(place))
-    torch.jit.trace(script, torch.zeros(2, 3, SIDE, SIDE)).save(str(place / SCRIPT))
 
 
 def _report(results: dict[Contestant, Result], options: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import re
-import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +15,10 @@ from xml.sax.saxutils import unescape
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from dalle2 import atomic, png
+from dalle2.orientation import upright
 
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535  # as of a JPEG; Pillow takes seconds for millions of short rows
@@ -42,15 +42,6 @@ _LONGEST_RECORD = 1_000_000  # bytes at the beginning of an SVG in which its rec
 # AVIF says how it is turned outside of its EXIF, which Pillow rewrites, and fails at any part that is odd: its table of
 # entries is emptied.
 _EXIF = re.compile(rb"(II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08)..", re.DOTALL)
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def open_picture(source: str | Path | bytes | BinaryIO, more: Sequence[str] = ()) -> Image.Image:
@@ -124,7 +115,7 @@ def _decoded(file: BinaryIO, *keywords: str, more: Sequence[str] = ()) -> Image.
                     _check_end(file)
                 elif picture.format == "PNG":
                     png.check_pixels(file)
-                return _upright(picture)
+                return upright(picture)
             except MemoryError:
                 raise
             except Exception as error:  # Pillow's decoders raise all kinds of exceptions
@@ -165,33 +156,6 @@ def _check_end(file: BinaryIO) -> None:
         place += 2 + int.from_bytes(data[place + 2 : place + 4])
     if data.find(b"\xff\xd9", place) < 0:
         raise OSError("image file is truncated")
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """Return a turned copy. Pillow's exif_transpose reads and writes all of the EXIF, and fails at any odd part."""
-    turn = _TURNS.get(_orientation(picture.info.get("exif", b"")))
-    if turn is None:
-        try:  # not in EXIF, but perhaps in XMP
-            turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
-        except Exception:  # whatever a camera or program left there, the pixels are whole
-            turn = None
-    return picture.copy() if turn is None else picture.transpose(turn)
-
-
-def _orientation(exif: bytes) -> int | None:
-    """Return the orientation, 1 to 8, that EXIF states; None where there is none. Nothing else in it is looked at."""
-    tiff = exif.removeprefix(b"Exif\0\0")
-    order = "<" if tiff.startswith(b"II") else ">"
-    try:
-        (place,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, place)
-        for entry in range(place + 2, place + 2 + 12 * count, 12):
-            tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
-            if tag == ExifTags.Base.Orientation:
-                return struct.unpack_from(order + {1: "B", 4: "I"}.get(kind, "H"), tiff, entry + 8)[0]
-    except struct.error:
-        pass
-    return None
 
 
 def to_rgb(picture: Image.Image, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:

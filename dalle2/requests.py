@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Self
 from PIL import Image
 
 from dalle2 import images
-from dalle2.settings import OnStep, Settings, StageSettings, Step, check_prompt
+from dalle2.settings import OnStep, Settings, Step, check_prompt
+from dalle2.stage_settings import StageSettings
 from dalle2.verbs import Verbs
 
 # Stands for any picture, where only the kind of a request matters.

@@ -1,23 +1,27 @@
 """What a visitor may choose and what progress tells: `Settings`, `Step`, and the checks of prompts and seeds.
 
-Defaults belong to the checkpoint (`model.settings`); limits are written once, here.
+Defaults belong to the checkpoint (`model.settings`); limits are written once, here and in `stage_settings.py`.
 """
 
-import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from PIL import Image
+
+from dalle2.stage_settings import (
+    STAGE_KINDS,
+    DecoderSettings,
+    PriorSettings,
+    StageSettings,
+    UpsamplerSettings,
+    check_keys,
+)
 
 MAX_PROMPT_CHARACTERS = 1000
 MAX_SEED = 2**32 - 1
 MAX_PICTURES = 16
-MAX_STEPS = 1000
-MAX_GUIDANCE_SCALE = 100.0
-MAX_CANDIDATES = 64
 MAX_FRAMES = 240
-MAX_RESAMPLINGS = 50
 SIZES = (512, 1024)  # pixels a side to which finished pictures can be enlarged
 INVERSION_STEPS = 50
 TEXT_DIFF_STEPS = 20
@@ -27,166 +31,6 @@ DRAFT_DECODER_STEPS = 2
 DRAFT_PRIOR_GUIDANCE = 2.0
 # Of the ways of a text diff, the strengths that show them well.
 STRENGTHS = {"prior": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "slerp": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)}
-SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
-# Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
-SINGLE_STEP = ("unclip", "ddpm", "ddim")
-PRIORS = ("diffusion", "autoregressive", "linear")
-# What only some stages have, although the records of version 0.1 name it for all of them.
-FORMER = ("guidance_scale", "guidance_interval", "candidates", "kind")
-
-
-@dataclass(frozen=True)
-class StageSettings:
-    """How the denoising loop of a stage runs; ValueError when a value is out of range.
-
-    Attributes:
-        num_inference_steps: 1..MAX_STEPS.
-        scheduler: one of SCHEDULERS.
-        eta: how much fresh noise the ddim scheduler adds, from 0 (none) to 1.
-        times: how often each step is taken, 1..MAX_RESAMPLINGS (see `sampling.sample`).
-    """
-
-    num_inference_steps: int
-    _: KW_ONLY
-    scheduler: str = "unclip"
-    eta: float = 0.0
-    times: int = 1
-
-    def __post_init__(self) -> None:
-        _check_count("num_inference_steps", self.num_inference_steps, MAX_STEPS)
-        _check_count("times", self.times, MAX_RESAMPLINGS)
-        if self.scheduler not in SCHEDULERS:
-            raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {self.scheduler!r}.")
-        if not _is_number(self.eta) or not 0 <= self.eta <= 1:
-            raise ValueError(f"eta must be a number from 0 to 1, not {self.eta!r}.")
-        if self.eta and self.scheduler != "ddim":
-            raise ValueError(f"eta belongs to the scheduler ddim: leave it at 0 with {self.scheduler}.")
-        if self.times > 1 and self.scheduler not in SINGLE_STEP:
-            raise ValueError(
-                f"times must be 1 with {self.scheduler}, which cannot take a step again: use {', '.join(SINGLE_STEP)}."
-            )
-
-    @property
-    def guided(self) -> bool:
-        """Whether what is predicted without the prompt counts too, and with it a negative prompt."""
-        return False
-
-    @property
-    def evaluations(self) -> int:
-        """How often the network is asked for one picture; under guidance it answers twice each time."""
-        return self.num_inference_steps * self.times
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the inverse of `to_dict`; ValueError for an unknown or a missing key."""
-        _check_keys(values, cls, required={"num_inference_steps"}, more=FORMER)
-        own = {entry.name for entry in fields(cls)}
-        if "guidance_scale" not in own and values.get("guidance_scale", 1) != 1:
-            raise ValueError("The upsampler is never guided: leave its guidance_scale at 1.")
-        if "candidates" not in own and values.get("candidates", 1) != 1:
-            raise ValueError("Only the prior draws candidates: leave those of the decoder and upsampler at 1.")
-        if "kind" not in own and values.get("kind", "diffusion") != "diffusion":
-            raise ValueError(
-                "Only the prior can be of another kind than diffusion: leave out that of the other stages."
-            )
-        return cls(**{name: value for name, value in values.items() if name in own})
-
-
-@dataclass(frozen=True)
-class GuidedSettings(StageSettings):
-    """A stage with classifier-free guidance.
-
-    Attributes:
-        guidance_scale: 0..MAX_GUIDANCE_SCALE, 1 being no guidance.
-        guidance_interval: the share of the steps, first to last in 0..1, that are guided.
-    """
-
-    guidance_scale: float = 1.0
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not _is_number(self.guidance_scale) or not 0 <= self.guidance_scale <= MAX_GUIDANCE_SCALE:
-            raise ValueError(
-                f"guidance_scale must be a number from 0 to {MAX_GUIDANCE_SCALE:g}, not {self.guidance_scale!r}."
-            )
-        interval = self.guidance_interval
-        if (
-            not isinstance(interval, tuple | list)
-            or len(interval) != 2
-            or not all(_is_number(end) for end in interval)
-            or not 0 <= interval[0] <= interval[1] <= 1
-        ):
-            raise ValueError(f"guidance_interval must be two rising numbers from 0 to 1, not {interval!r}.")
-        object.__setattr__(self, "guidance_interval", (float(interval[0]), float(interval[1])))
-
-    @property
-    def guided(self) -> bool:
-        return self.guidance_scale != 1
-
-    @property
-    def invertible(self) -> bool:
-        """Whether the stage can be walked backwards, which it is without guidance: a diffusion's plain DDIM."""
-        return self == self.plain_ddim(self.num_inference_steps, self.guidance_scale)
-
-    def plain_ddim(self, steps: int, guidance_scale: float) -> Self:
-        """Return the same by DDIM at eta 0, each step taken once, and guided throughout."""
-        plain = {"guidance_interval": (0.0, 1.0), "scheduler": "ddim", "eta": 0.0, "times": 1}
-        return replace(self, num_inference_steps=steps, guidance_scale=guidance_scale, **plain)
-
-
-@dataclass(frozen=True)
-class PriorSettings(GuidedSettings):
-    """The prior's: text to image embedding.
-
-    Attributes:
-        candidates: how many embeddings are drawn for each picture, 1..MAX_CANDIDATES, of which the one nearest to the
-            text is kept (paper, section 2.2).
-        kind: one of PRIORS. An autoregressive prior has as many steps as the checkpoint says, and a linear one just
-            one, which is never guided; neither has a scheduler.
-    """
-
-    candidates: int = 1
-    kind: str = "diffusion"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_count("candidates", self.candidates, MAX_CANDIDATES)
-        if self.kind not in PRIORS:
-            raise ValueError(f"kind must be one of {', '.join(PRIORS)}, not {self.kind!r}.")
-
-    @property
-    def guided(self) -> bool:
-        return super().guided and self.kind != "linear"
-
-    @property
-    def evaluations(self) -> int:
-        return super().evaluations * self.candidates
-
-    def plain_ddim(self, steps: int, guidance_scale: float) -> Self:
-        return replace(super().plain_ddim(steps, guidance_scale), candidates=1, kind="diffusion")
-
-
-@dataclass(frozen=True)
-class DecoderSettings(GuidedSettings):
-    """The decoder's: image embedding and text to a picture, or to the latents of one."""
-
-
-@dataclass(frozen=True)
-class UpsamplerSettings(StageSettings):
-    """The upsampler's: a small picture to a large one, without a word and so without guidance."""
-
-
-# The stages that a checkpoint may have, in the order in which they run, and the kind of settings that each takes.
-STAGE_KINDS: Mapping[str, type[StageSettings]] = {
-    "prior": PriorSettings,
-    "decoder": DecoderSettings,
-    "upsampler": UpsamplerSettings,
-}
 
 
 @dataclass(frozen=True)
@@ -284,7 +128,7 @@ class Settings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
         """Return the inverse of `to_dict`; ValueError names an unknown or a missing key."""
-        _check_keys(values, cls, required={"decoder"})
+        check_keys(values, cls, required={"decoder"})
         rows = {name: kind.from_dict(values[name]) for name, kind in STAGE_KINDS.items() if name in values}
         stages: dict[str, Any] = {"prior": None} | rows
         return cls(**stages, negative_prompt=values.get("negative_prompt"))
@@ -335,23 +179,3 @@ def check_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         raise ValueError(f"A seed must be a whole number from 0 to {MAX_SEED}, not {seed!r}.")
     return seed
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_count(name: str, count: object, most: int) -> None:
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= most:
-        raise ValueError(f"{name} must be a whole number from 1 to {most}, not {count!r}.")
-
-
-def _check_keys(values: object, owner: type[Any], required: set[str], more: Collection[str] = ()) -> None:
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{owner.__name__} must be given as a table of names and values, not {values!r}.")
-    known = [entry.name for entry in fields(owner)]
-    for key in values:
-        if key not in known and key not in more:
-            raise ValueError(f"{owner.__name__} has no {key!r}: it knows {', '.join(known)}.")
-    for key in sorted(required - set(values)):
-        raise ValueError(f"{owner.__name__} lacks {key!r}.")

@@ -54,7 +54,7 @@ class Verbs(ABC):
     """A checkpoint's abilities. What it lacks is not in its `capabilities`, and is refused with a sentence."""
 
     capabilities: frozenset[str]
-    priors: tuple[str, ...]  # of settings.PRIORS, what `settings.prior.kind` can be
+    priors: tuple[str, ...]  # of stage_settings.PRIORS, what `settings.prior.kind` can be
     settings: Settings  # the checkpoint's own defaults
     checkpoint: str  # what `load` was given
     styles: tuple[str, ...]

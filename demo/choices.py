@@ -11,7 +11,8 @@ import gradio as gr
 from dalle2.requests import Request
 from dalle2.serving.limits import MAX_CANDIDATES, MAX_GUIDANCE, MAX_STEPS, PRESETS
 from dalle2.serving.service import Service
-from dalle2.settings import MAX_PROMPT_CHARACTERS, SCHEDULERS
+from dalle2.settings import MAX_PROMPT_CHARACTERS
+from dalle2.stage_settings import SCHEDULERS
 from dalle2.tasks.text_to_image import ANY_PROMPT
 
 TEMPLATE = Path(__file__).with_name("choices.html").read_text(encoding="utf-8")

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from dalle2.requests import Request
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import MAX_PICTURES, Choice
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
-from dalle2.serving.uploads import open_picture, read_record
+from dalle2.serving.uploads import open_picture
 from dalle2.tasks.text_to_image import ANY_PROMPT
+from demo.answers import Answer, answers
 from demo.choices import Choices, presets
-from demo.gradio_internals import Page, drawn_by_parent, set_prop, update_props
+from demo.gradio_internals import Page, set_prop, update_props
 from demo.hints import Hint
+from demo.inputs import OwnPicture, WholeNumber
 from demo.interface import described
 from demo.language import Both, Words, refused
 from demo.pictures import Pictures
-from demo.status import HINT, STOPPED, Status, progress, status
+from demo.status import HINT, STOPPED, Status, status
 from demo.zero import accelerated
 
 DEFAULT_PICTURES = 4
@@ -43,8 +44,6 @@ DELIVER = """() => {
     ...ways.flatMap(other => other.widgets.map((_, i) => other === way ? now[i] : wire.update({}))),
   ];
 }"""
-
-Answer = tuple[list[tuple[Image.Image, str]], int, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -70,37 +69,6 @@ class Destination:
         widgets = [{"from": place} if isinstance(place, str) else {"is": place} for _, place in self.widgets]
         here = {name: getattr(self, name) for name in ("name", "tab", "task", "near", "press")} | {"widgets": widgets}
         return here | self.words._asdict()
-
-
-@drawn_by_parent
-class OwnPicture(gr.Image):
-    """A place for a visitor's own picture: choose, drop, paste, or sent from a result. Its value is the file's path.
-
-    The file is not decoded before the service has checked it, as gr.Image would.
-    """
-
-    def __init__(self, label: Any, height: int = 220, render: bool = True) -> None:
-        super().__init__(
-            label=label,
-            type="filepath",
-            format="png",
-            sources=["upload", "clipboard"],
-            buttons=["fullscreen"],
-            height=height,
-            elem_classes="own-picture",
-            render=render,
-        )
-
-    def preprocess(self, payload: Any) -> str | None:
-        return payload.path if payload else None
-
-
-@drawn_by_parent
-class WholeNumber(gr.Number):
-    """A number that a broken one reaches the service as, which refuses it; gr.Number would round it in silence."""
-
-    def preprocess(self, payload: float | None) -> float | int | None:
-        return int(payload) if isinstance(payload, float) and payload.is_integer() else payload
 
 
 @dataclass(frozen=True)
@@ -328,49 +296,3 @@ def _checked(path: str | None, line: dict[str, Any] | None, request: gr.Request)
 def _drawings(service: Service, ask: Callable[[], Request], order: Order) -> Iterator[Drawing]:
     """Nothing is asked before the first event is wanted, so that what is refused is refused there."""
     yield from service.draw(ask(), order.seed, order.count, order.settings, order.checkpoint)
-
-
-def answers(
-    drawings: Iterator[Drawing],
-    caption: str,
-    request: gr.Request | None,
-    named: Callable[[Mapping[str, Any]], str] | None = None,
-    numbered: str = "{} {}",
-) -> Iterator[Answer]:
-    """Yield what an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
-
-    Of several pictures each has the caption `numbered`; `named` finds a finished one's own in its record, and until
-    then it has no number, which would be taken for what `named` tells. A Refusal, or what a request itself refuses,
-    ends it with its sentence in the progress line, and as the API's error.
-    """
-    shown: Sequence[Image.Image] = ()
-    try:
-        for drawing in drawings:
-            # Pictures that the page has already are not sent again.
-            fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption, named, numbered)
-            shown = drawing.pictures
-            yield fresh, drawing.seeds[0], progress(drawing, request)
-    except (Refusal, ValueError) as error:
-        sentence = refused(error, request)
-        yield gr.skip(), gr.skip(), status("refused", sentence)
-        # The page shows the sentence in its progress line; this one is for the API.
-        raise gr.Error(sentence, visible=False, print_exception=False) from error
-
-
-def _captioned(
-    drawing: Drawing, caption: str, named: Callable[[Mapping[str, Any]], str] | None, numbered: str
-) -> list[tuple[Image.Image, str]]:
-    pictures = drawing.pictures if drawing.finished else [_unsigned(picture) for picture in drawing.pictures]
-    if named:
-        return [(picture, named(read_record(picture)) if drawing.finished else f"{caption} …") for picture in pictures]
-    return [
-        (picture, numbered.format(caption, index + 1) if len(pictures) > 1 else caption)
-        for index, picture in enumerate(pictures)
-    ]
-
-
-def _unsigned(preview: Image.Image) -> Image.Image:
-    """Return a copy that stays without a record: the task may sign the frames that it has shown before we show them."""
-    copy = preview.copy()
-    copy.info = {}
-    return copy

@@ -13,7 +13,8 @@ from dalle2.datasets.phrases import Phrases
 from dalle2.families import load
 from dalle2.families.karlo import layout
 from dalle2.model import UnclipModel
-from dalle2.settings import DecoderSettings, PriorSettings, Settings, UpsamplerSettings
+from dalle2.settings import Settings
+from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
 
 pytest_plugins = ["visitor"]
 

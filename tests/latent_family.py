@@ -15,7 +15,8 @@ from PIL import Image
 from dalle2 import images, sampling
 from dalle2.families.diffusion import DiffusionStage
 from dalle2.model import UnclipModel
-from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings, Step
+from dalle2.settings import OnStep, Settings, Step
+from dalle2.stage_settings import DecoderSettings, PriorSettings
 from dalle2.verbs import Kept, Seed, generators
 
 DIM, SIZE, FACTOR = 16, 8, 4

@@ -11,8 +11,9 @@ import pytest
 import torch
 from test_training import RECIPE, ROOT, command, completed, environment, source  # noqa: F401 (a fixture)
 
-from dalle2.datasets.pictures import PicturesInMemory, load_pictures
+from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
+from dalle2.datasets.sources import load_pictures
 from dalle2.training.batches import drawn_ahead
 from dalle2.training.pace import TimePace, scheduled
 from dalle2.training.recipe import AutoregressivePriorRecipe, Fit, LinearPriorRecipe, Recipe, TextRecipe, read_recipe

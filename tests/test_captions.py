@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from dalle2.datasets import captions
-from dalle2.datasets.captions import BACKGROUNDS, STYLE_PHRASES, Caption, canonical_caption, draw_caption
+from dalle2.datasets.caption_words import BACKGROUNDS, STYLE_PHRASES
+from dalle2.datasets.captions import Caption, canonical_caption, draw_caption
 
 DRAWS = 8000
 RECORD = {

@@ -15,7 +15,8 @@ from dalle2.__main__ import main
 from dalle2.cli import parsers
 from dalle2.cli.output import Destination
 from dalle2.families import load
-from dalle2.settings import MAX_SEED, PriorSettings, UpsamplerSettings
+from dalle2.settings import MAX_SEED
+from dalle2.stage_settings import PriorSettings, UpsamplerSettings
 
 ROOT = Path(__file__).parent.parent
 Capture = pytest.CaptureFixture[str]

@@ -18,7 +18,7 @@ from visitor import launched
 from dalle2.model import UnclipModel
 from dalle2.requests import ANY_PICTURE
 from dalle2.serving.service import Service
-from dalle2.settings import STAGE_KINDS
+from dalle2.stage_settings import STAGE_KINDS
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.tasks.variations import Variations
 from demo import votes, zero

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from dalle2.datasets import concepts, emoji, icons
-from dalle2.datasets.captions import STYLE_PHRASES
+from dalle2.datasets.caption_words import STYLE_PHRASES
 from dalle2.datasets.packages import BuildError, Package
 
 CAT, HEART, PIZZA, ARROW = "1f431", "2764", "1f355", "27a1"

@@ -16,8 +16,8 @@ from dalle2 import images
 from dalle2.serving.visitors import visitor
 from demo import gradio_internals as internals
 from demo.downloads import Downloads, Ready
+from demo.inputs import OwnPicture, WholeNumber
 from demo.pictures import Album, Pictures
-from demo.tab_builder import OwnPicture, WholeNumber
 
 ASSETS = Path(gr.__file__).parent / "templates" / "frontend"
 

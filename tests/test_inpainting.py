@@ -12,7 +12,8 @@ from PIL import Image
 from dalle2 import images, sampling
 from dalle2.families import load
 from dalle2.model import UnclipModel
-from dalle2.settings import SCHEDULERS, SINGLE_STEP, DecoderSettings, Settings
+from dalle2.settings import Settings
+from dalle2.stage_settings import SCHEDULERS, SINGLE_STEP, DecoderSettings
 
 SIDE = 32
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8))

@@ -13,7 +13,8 @@ from dalle2 import images, sampling
 from dalle2.ddim import invert
 from dalle2.families import EMBEDDED, load
 from dalle2.model import UnclipModel
-from dalle2.settings import DecoderSettings, Settings, Step
+from dalle2.settings import Settings, Step
+from dalle2.stage_settings import DecoderSettings
 
 CONFIG = UnCLIPScheduler(prediction_type="sample").config
 SIGNALS = UnCLIPScheduler().alphas_cumprod

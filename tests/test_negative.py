@@ -18,7 +18,8 @@ from dalle2.families import load
 from dalle2.model import UnclipModel
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
-from dalle2.settings import PRIORS, Settings
+from dalle2.settings import Settings
+from dalle2.stage_settings import PRIORS
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import literal
 

@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
 from dalle2.families.karlo.stages import decoder_stage, upsampler_stage

@@ -21,8 +21,8 @@ from dalle2.tasks.inpaint import Inpaint
 from dalle2.tasks.outpaint import Outpaint
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.tasks.variations import Variations
+from demo.answers import answers
 from demo.pictures import Pictures
-from demo.tab_builder import answers
 
 # Few steps, also where the task would take fifty.
 SHORT = {"decoder": {"num_inference_steps": 2}, "upsampler": {"num_inference_steps": 2}}

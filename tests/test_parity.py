@@ -19,7 +19,8 @@ from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
 from dalle2.families.karlo.model import KARLO_SETTINGS
 from dalle2.model import UnclipModel, generators
-from dalle2.settings import DecoderSettings, Settings, StageSettings
+from dalle2.settings import Settings
+from dalle2.stage_settings import DecoderSettings, StageSettings
 
 TOLERANCE = 1e-4
 SEEDS = [7, 2**32 - 1, 0]

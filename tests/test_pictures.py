@@ -8,8 +8,10 @@ from datasets import Dataset
 from datasets import Image as ImageColumn
 from PIL import Image
 
-from dalle2.datasets.pictures import PicturesInMemory, composite, load_pictures
+from dalle2.datasets.batch import composite
+from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
+from dalle2.datasets.sources import load_pictures
 
 STYLES = ("twemoji", "noto", "openmoji")
 

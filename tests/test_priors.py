@@ -14,7 +14,7 @@ from test_training import RECIPE, source  # noqa: F401, a fixture
 
 from dalle2 import images
 from dalle2.__main__ import main
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.families import load
 from dalle2.families.karlo import layout
@@ -23,7 +23,8 @@ from dalle2.model import UnclipModel
 from dalle2.networks.autoregressive_prior import AutoregressivePrior, Codebook, draw
 from dalle2.networks.linear_prior import LinearPrior, features
 from dalle2.networks.text_encoder import EncodedText
-from dalle2.settings import PRIORS, DecoderSettings, PriorSettings, Settings, Step
+from dalle2.settings import Settings, Step
+from dalle2.stage_settings import PRIORS, DecoderSettings, PriorSettings
 from dalle2.training.autoregressive_prior import fit_codebook, inner_edges
 from dalle2.training.clip import ClipTowers
 from dalle2.training.linear_prior import LinearPriorStage, NormalEquations

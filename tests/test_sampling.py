@@ -6,7 +6,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UnCLIPScheduler
 
 from dalle2 import sampling
-from dalle2.settings import SCHEDULERS
+from dalle2.stage_settings import SCHEDULERS
 
 CONFIG = UnCLIPScheduler(prediction_type="sample").config
 NOISY = UnCLIPScheduler(prediction_type="epsilon").config

@@ -13,8 +13,9 @@ from datasets import Image as ImageColumn
 from PIL import Image
 
 from dalle2.datasets import scenes
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.captions import Caption
-from dalle2.datasets.pictures import Batch, PicturesInMemory
+from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.scenes import Scene, countable, draw_scene, paint, plural
 from dalle2.training.loop import Run

@@ -5,16 +5,8 @@ import json
 
 import pytest
 
-from dalle2.settings import (
-    MAX_SEED,
-    GuidedSettings,
-    PriorSettings,
-    Settings,
-    Step,
-    UpsamplerSettings,
-    check_prompt,
-    check_seed,
-)
+from dalle2.settings import MAX_SEED, Settings, Step, check_prompt, check_seed
+from dalle2.stage_settings import GuidedSettings, PriorSettings, UpsamplerSettings
 
 
 def test_settings_travel_through_json(quick: Settings) -> None:

@@ -16,7 +16,8 @@ from dalle2.cli import parsers
 from dalle2.families import load
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
-from dalle2.settings import MAX_FRAMES, STRENGTHS, DecoderSettings, Settings, Step
+from dalle2.settings import MAX_FRAMES, STRENGTHS, Settings, Step
+from dalle2.stage_settings import DecoderSettings
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
 OTHER = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8))

@@ -18,8 +18,9 @@ from PIL import Image as Pictures
 from PIL import ImageDraw
 
 from dalle2.datasets.phrases import Phrases
-from dalle2.datasets.pictures import PicturesInMemory, load_pictures
+from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
+from dalle2.datasets.sources import load_pictures
 from dalle2.families import load
 from dalle2.training.augmentation import moved
 from dalle2.training.batches import ahead

@@ -12,8 +12,9 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from dalle2.datasets.pictures import PicturesInMemory, load_pictures
+from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
+from dalle2.datasets.sources import load_pictures
 
 COUNT = 6
 

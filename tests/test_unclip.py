@@ -31,15 +31,8 @@ from dalle2.families.karlo.model import KARLO_SETTINGS
 from dalle2.families.places import locate, public_name, split_name
 from dalle2.families.weights import choose_weights
 from dalle2.model import UnclipModel
-from dalle2.settings import (
-    MAX_SEED,
-    SCHEDULERS,
-    DecoderSettings,
-    PriorSettings,
-    Settings,
-    Step,
-    UpsamplerSettings,
-)
+from dalle2.settings import MAX_SEED, Settings, Step
+from dalle2.stage_settings import SCHEDULERS, DecoderSettings, PriorSettings, UpsamplerSettings
 
 ROOT = Path(__file__).parent.parent
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))

@@ -5,7 +5,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dalle2.settings import PRIORS, SCHEDULERS, GuidedSettings, Settings
+from dalle2.settings import Settings
+from dalle2.stage_settings import PRIORS, SCHEDULERS, GuidedSettings
 
 if TYPE_CHECKING:
     from dalle2.model import UnclipModel

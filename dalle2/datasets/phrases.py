@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow.parquet
 
 from dalle2 import atomic
-from dalle2.datasets.captions import BACKGROUNDS, canonical_caption, phrasing
+from dalle2.datasets.caption_words import BACKGROUNDS, phrasing
+from dalle2.datasets.captions import canonical_caption
 
 NAME = "phrases.json"
 UNSAID = "white"  # the background of a caption that names none

@@ -1,7 +1,8 @@
 """What a picture column may hold: pictures as `datasets`, pandas, pyarrow and img2dataset write them."""
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import fsspec
@@ -55,3 +56,9 @@ def _read(name: str, folder: Path) -> bytes:
     if not path.is_file():
         raise ValueError(f"there is no such file: paths start from {folder.absolute()}.")
     return path.read_bytes()
+
+
+def fingerprint_of(digests: Sequence[bytes], words: Sequence[object]) -> str:
+    """Return the SHA-256 over all pictures, as their files are, and what is said of them, in the source's order."""
+    text = json.dumps(words, ensure_ascii=True, sort_keys=True, default=str)
+    return hashlib.sha256(b"".join(digests) + text.encode()).hexdigest()

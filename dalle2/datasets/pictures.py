@@ -1,73 +1,24 @@
-"""Captioned pictures as training batches: the emoji set, or any other `datasets` source with captions."""
+"""Captioned pictures held in memory as training batches: the emoji set, or another source with captions."""
 
 import copy
-import hashlib
-import itertools
 import json
-import os
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
 import torch.nn.functional as F
-from datasets.exceptions import DatasetNotFoundError
-from PIL import Image
 
-from dalle2.datasets.caption_columns import captions_of
+from dalle2.datasets.batch import WHITE, Batch, Drawn, composite, pack
 from dalle2.datasets.captions import draw_caption
 from dalle2.datasets.lexicon import Lexicon
-from dalle2.datasets.picture_columns import described, open_cell
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.scenes import Scene, caption, countable, draw_scene, paint
 
-WHITE = (255, 255, 255)
-_SHUFFLE_BUFFER = 2000
-_FIRST_ROWS = 32  # by which a stream is known again
 _ROWS = 256  # at a time
 _MEMORY_SHARE = 0.25  # of what is free on a device, that a set may take
-
-
-class NoSuchSplit(ValueError):
-    """The source has no such split, or nothing in it."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures with one caption each.
-
-    Attributes:
-        pictures: (n, 3, size, size) in [-1, 1].
-        captions: n texts.
-        facts: (n, 5) integers: concept, style, background of the picture, then the style and the background
-            that its caption names (-1: names none), on the CPU. They decide which caption is true of which picture.
-            A scene is a concept of its own.
-    """
-
-    pictures: torch.Tensor
-    captions: list[str]
-    facts: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What a batch shows and says, before it is made of pixels: small enough to come from another process.
-
-    Attributes:
-        indices: rows, or what a scene stands in for. scenes: what each row shows in place of its picture.
-        grounds: RGB. captions, facts: as in `Batch`.
-    """
-
-    indices: list[int]
-    scenes: list[Scene | None]
-    grounds: list[tuple[int, int, int]]
-    captions: list[str]
-    facts: list[tuple[int, ...]]
 
 
 class PicturesInMemory:
@@ -205,7 +156,7 @@ class PicturesInMemory:
             if self.image_captions is not None:
                 captions.append(draw.choice(self.image_captions[index]))
                 grounds.append(WHITE)
-                facts.append((concept, style, _pack(WHITE), -1, -1))
+                facts.append((concept, style, pack(WHITE), -1, -1))
                 continue
             if scene is not None:
                 concept = self._number(scene)
@@ -213,8 +164,8 @@ class PicturesInMemory:
             ground = said.background or WHITE
             captions.append(said.text)
             grounds.append(ground)
-            named_ground = -1 if said.background is None else _pack(ground)
-            facts.append((concept, style, _pack(ground), style if said.style_named else -1, named_ground))
+            named_ground = -1 if said.background is None else pack(ground)
+            facts.append((concept, style, pack(ground), style if said.style_named else -1, named_ground))
         return Drawn(list(indices), list(scenes), grounds, captions, facts)
 
     def _scenes(self, indices: Sequence[int], draws: Sequence[random.Random]) -> list[Scene | None]:
@@ -272,181 +223,9 @@ class PicturesInMemory:
         return chosen
 
 
-class PicturesInStream:
-    """An endless stream of a source too large for memory, shuffled through a buffer."""
-
-    def __init__(
-        self, rows: datasets.IterableDataset, size: int, columns: tuple[str, str], seed: int, where: str, folder: Path
-    ) -> None:
-        self.rows, self.size, self.columns, self.seed = rows, size, columns, seed
-        self.where, self.folder = where, folder
-        self.styles: list[str] = []
-        self._iterator: Iterator[Mapping[str, Any]] | None = None
-        self._position = 0
-
-    @property
-    def fingerprint(self) -> str:
-        """As of `PicturesInMemory`, but of the stream's first rows alone."""
-        image_column, caption_column = self.columns
-        rows = list(itertools.islice(self.rows, _FIRST_ROWS))
-        digests = [open_cell(row[image_column], self.where, self.folder)[1] for row in rows]
-        return _fingerprint(digests, [row[caption_column] for row in rows])
-
-    def batch(self, randomness: Randomness, per_concept: int = 1) -> Batch:
-        """Return the step's rows of the stream; a step out of turn (a resumed run) reads up to its place first."""
-        first = randomness.step * randomness.batch_size
-        if self._iterator is None or first != self._position:
-            self._iterator, self._position = self._endless(first), first
-        rows = list(itertools.islice(self._iterator, randomness.batch_size))
-        self._position += randomness.batch_size
-        image_column, caption_column = self.columns
-        pictures, captions, facts = [], [], []
-        for slot in range(randomness.batch_size)[randomness.slots]:
-            cell, said = rows[slot][image_column], rows[slot][caption_column]
-            # A shuffled stream does not number its rows.
-            name = described(cell)
-            where, named = (self.where, f" ({name})") if name else (f"{self.where}, the row of {said!r}", "")
-            captions.append(randomness.text(slot).choice(captions_of(said, f"{where}{named}")))
-            pictures.append(_square(open_cell(cell, where, self.folder)[0], self.size))
-            facts.append((first + slot, 0, _pack(WHITE), -1, -1))
-        whites = torch.tensor([WHITE] * len(pictures))
-        return Batch(composite(torch.stack(pictures), whites), captions, torch.tensor(facts))
-
-    def _endless(self, skip: int) -> Iterator[Mapping[str, Any]]:
-        for epoch in itertools.count():
-            seen = 0
-            for row in self.rows.shuffle(seed=self.seed + epoch, buffer_size=_SHUFFLE_BUFFER):
-                seen += 1
-                if skip:
-                    skip -= 1
-                    continue
-                yield row
-            if not seen:
-                raise ValueError("The streamed source holds no rows.")
-
-
-def load_pictures(
-    source: str,
-    split: str,
-    size: int,
-    columns: tuple[str, str] = ("image", "caption"),
-    streaming: bool = False,
-    seed: int = 0,
-    subgroups: Sequence[str] = (),
-) -> PicturesInMemory | PicturesInStream:
-    """Open a captioned source at `size` pixels a side.
-
-    Args:
-        source: what `python -m dalle2.datasets.emoji` wrote, another folder that `datasets` can read
-            (parquet, or pictures with a metadata file), or a hub id.
-        columns: names of the picture and the caption column; a caption may be a text or a list of texts.
-        split: its name, or several as "train+test". subgroups: keep only these subgroups of the emoji set; empty
-            keeps all.
-
-    Raises:
-        NoSuchSplit: the source or the split is missing.
-        ValueError: a column is missing, or a row is broken.
-    """
-    rows = _open(source, split, streaming)
-    names = rows.column_names or list(next(iter(rows)))
-    if subgroups:
-        rows = rows.filter(lambda subgroup: subgroup in subgroups, input_columns="subgroup")
-        if isinstance(rows, datasets.Dataset) and not len(rows):
-            raise NoSuchSplit(
-                f"The split {split!r} of {source} has no picture of the subgroups {', '.join(subgroups)}."
-            )
-    if isinstance((rows.features or {}).get(columns[0]), datasets.Image):
-        rows = rows.cast_column(columns[0], datasets.Image(decode=False))  # opened here, as everywhere
-    where, folder = f"{source}, split {split!r}", Path(source)
-    if {"concept", "style", "captions", columns[0]} <= set(names):
-        records = [dict(row) for row in rows.remove_columns(columns[0])]
-        pictures, digests = _opened(rows.select_columns(columns[0]), columns[0], size, where, folder)
-        fingerprint = _fingerprint(digests, records)
-        records, pictures = _by_neighbourhood(records, pictures)
-        return PicturesInMemory(records, pictures, None, fingerprint)
-    if missing := [column for column in columns if column not in names]:
-        raise ValueError(f"The source {source} has no column {missing[0]!r}: it has {', '.join(names)}.")
-    if isinstance(rows, datasets.IterableDataset):
-        return PicturesInStream(rows, size, columns, seed, where, folder)
-    said = enumerate(rows.select_columns(columns[1]))
-    captions = [captions_of(row[columns[1]], f"{where}, row {number}") for number, row in said]
-    pictures, digests = _opened(rows.select_columns(columns[0]), columns[0], size, where, folder)
-    return PicturesInMemory([{} for _ in captions], pictures, captions, _fingerprint(digests, captions))
-
-
 def _smaller(rgba: torch.Tensor, size: int) -> torch.Tensor:
     small = rgba.float()
     small[:, :3] *= small[:, 3:] / 255
     small = F.interpolate(small, (size, size), mode="area")
     small[:, :3] *= 255 / small[:, 3:].clamp(min=1)
     return small.round().clamp(0, 255).byte()
-
-
-def composite(rgba: torch.Tensor, grounds: torch.Tensor) -> torch.Tensor:
-    """Pictures with alpha, uint8 (n, 4, h, w), over plain grounds (n, 3) in 0..255 -> (n, 3, h, w) in [-1, 1]."""
-    alpha = rgba[:, 3:].float() / 255
-    ground = grounds.to(alpha)[:, :, None, None]
-    return (rgba[:, :3].float() * alpha + ground * (1 - alpha)) / 127.5 - 1
-
-
-def _open(source: str, split: str, streaming: bool) -> datasets.Dataset | datasets.IterableDataset:
-    folder = Path(source)
-    try:
-        files = {part: sorted(map(str, folder.glob(f"data/{part}-*.parquet"))) for part in split.split("+")}
-        if all(files.values()) or folder.is_dir():
-            if all(files.values()):
-                return datasets.load_dataset("parquet", data_files=files, split=split, streaming=streaming)
-            return datasets.load_dataset(source, split=split, streaming=streaming)
-        return datasets.load_dataset(source, split=split, streaming=streaming)
-    except (OSError, ValueError, DatasetNotFoundError) as error:
-        raise NoSuchSplit(
-            f"Cannot open the split {split!r} of {source}: {error} "
-            "(the emoji set is built with `python -m dalle2.datasets.emoji --out data/emoji`)."
-        ) from error
-
-
-def _by_neighbourhood(
-    records: list[dict[str, Any]], pictures: torch.Tensor
-) -> tuple[list[dict[str, Any]], torch.Tensor]:
-    """Rows in the order of groups, so that concepts with neighbouring numbers look alike."""
-    order = sorted(
-        range(len(records)), key=lambda i: [records[i][k] for k in ("group", "subgroup", "concept", "style")]
-    )
-    return [records[index] for index in order], pictures[torch.tensor(order)]
-
-
-def _opened(
-    rows: Iterable[Mapping[str, Any]], column: str, size: int, where: str, folder: Path
-) -> tuple[torch.Tensor, list[bytes]]:
-    """Return the pictures of all rows, uint8 (n, 4, size, size), and a digest of each."""
-
-    def opened(number: int, row: Mapping[str, Any]) -> tuple[torch.Tensor, bytes]:
-        picture, digest = open_cell(row[column], f"{where}, row {number}", folder)
-        return _square(picture, size), digest
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoding a picture leaves Python's lock alone
-        found = list(threads.map(opened, itertools.count(), rows))
-    if not found:
-        raise ValueError(f"{where} holds no rows.")
-    return torch.stack([picture for picture, _ in found]), [digest for _, digest in found]
-
-
-def _fingerprint(digests: Sequence[bytes], words: Sequence[object]) -> str:
-    """SHA-256 over all pictures, as their files are, and what is said of them, in the source's order."""
-    text = json.dumps(words, ensure_ascii=True, sort_keys=True, default=str)
-    return hashlib.sha256(b"".join(digests) + text.encode()).hexdigest()
-
-
-def _square(picture: Image.Image, size: int) -> torch.Tensor:
-    """Return an RGBA picture, its middle square scaled to `size` by area averaging -> uint8 (4, size, size)."""
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    square = picture.crop((left, top, left + side, top + side))
-    if side != size:
-        resampling = Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC
-        square = square.resize((size, size), resampling)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
-
-
-def _pack(colour: tuple[int, int, int]) -> int:
-    return (colour[0] << 16) | (colour[1] << 8) | colour[2]

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from dalle2.datasets.captions import CHINESE, Caption, article, canonical_caption, complete
+from dalle2.datasets.caption_words import CHINESE, article
+from dalle2.datasets.captions import Caption, canonical_caption, complete
 
 COUNTS = (2, 3, 4)
 COUNT_SHARE = 0.4

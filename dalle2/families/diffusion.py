@@ -10,7 +10,8 @@ from PIL import Image
 from dalle2 import sampling
 from dalle2.ddim import DDIM, invert
 from dalle2.finiteness import check_finite
-from dalle2.settings import GuidedSettings, OnStep, StageSettings, Step
+from dalle2.settings import OnStep, Step
+from dalle2.stage_settings import GuidedSettings, StageSettings
 
 Preview = Callable[[torch.Tensor], list[Image.Image]]
 

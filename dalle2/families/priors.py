@@ -14,7 +14,8 @@ from dalle2.finiteness import check_finite
 from dalle2.networks import diffusion_prior
 from dalle2.networks.diffusion_prior import denormalise, normalise
 from dalle2.networks.text_encoder import EncodedText
-from dalle2.settings import OnStep, PriorSettings
+from dalle2.settings import OnStep
+from dalle2.stage_settings import PriorSettings
 
 
 def prior_stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: EncodedText) -> DiffusionStage:

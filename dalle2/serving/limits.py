@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from dalle2.requests import Request
 from dalle2.serving.refusal import Refusal
-from dalle2.settings import MAX_SEED, GuidedSettings, PriorSettings, Settings, check_prompt, check_seed
+from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
+from dalle2.stage_settings import GuidedSettings, PriorSettings
 
 MAX_PICTURES = 8
 MAX_FRAMES = 24

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.embeddings import principal_axes
 from dalle2.networks.autoregressive_prior import AutoregressivePrior, Codebook

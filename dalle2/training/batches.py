@@ -11,7 +11,9 @@ from typing import TypeVar
 
 import torch
 
-from dalle2.datasets.pictures import Batch, Drawn, PicturesInMemory, PicturesInStream
+from dalle2.datasets.batch import Batch, Drawn
+from dalle2.datasets.picture_stream import PicturesInStream
+from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 
 Pictures = PicturesInMemory | PicturesInStream

@@ -17,7 +17,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks.text_encoder import EncodedText, PromptTokenizer, encode
 from dalle2.training.losses import contrastive, true_pairs

@@ -8,7 +8,7 @@ from diffusers import UnCLIPScheduler, UNet2DConditionModel
 from torch import nn
 
 from dalle2 import sampling
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks import decoder
 from dalle2.networks.text_projection import TextProjection

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks.linear_prior import LinearPrior, features
 from dalle2.training.batches import Pictures

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from diffusers import PriorTransformer, UnCLIPScheduler
 
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks import diffusion_prior
 from dalle2.training.clip import ClipTowers

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
+from diffusers import PriorTransformer, UNet2DConditionModel
 from tqdm.auto import tqdm
 
 from dalle2 import atomic
+from dalle2.datasets.batch import WHITE, Batch, composite
 from dalle2.datasets.captions import all_texts
 from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.paraphrases import embed
 from dalle2.datasets.phrases import NAME, Phrases
-from dalle2.datasets.pictures import WHITE, Batch, NoSuchSplit, PicturesInMemory, composite, load_pictures
+from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.scenes import scene_texts
+from dalle2.datasets.sources import NoSuchSplit, load_pictures
 from dalle2.families.karlo import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
@@ -34,7 +36,7 @@ from dalle2.training.schedule import Schedule
 from dalle2.training.stage import TrainingStage
 from dalle2.training.text import LexiconTargets, TextStage
 from dalle2.training.tokenizer import train_tokenizer
-from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage
+from dalle2.training.upsampler import FirstUpsamplerStage, LastUpsamplerStage, read_weights
 from dalle2.training.words import widened
 
 _STATISTICS_PICTURES = 20_000
@@ -252,11 +254,11 @@ class Training:
         torch.manual_seed(self.recipe.seed)
         first = FirstUpsamplerStage(plan, small)
         if plan.start_from:
-            first.network.load_state_dict(_upsampler_weights(plan.start_from, "super_res_first"))
+            first.network.load_state_dict(read_weights(plan.start_from, "super_res_first"))
         first = self._fit(first, plan, middle)
         last = LastUpsamplerStage(plan, small, first.network)
         if plan.start_from:
-            last.network.load_state_dict(_upsampler_weights(plan.start_from, "super_res_last"))
+            last.network.load_state_dict(read_weights(plan.start_from, "super_res_last"))
         last = self._fit(last, plan.model_copy(update={"steps": plan.last_steps}), until)
         first.network.requires_grad_(True)
         self._finish("upsampler", [first, last])
@@ -334,10 +336,6 @@ class Training:
             for stage in stages:
                 resuming.drop_snapshot(self.run.folder / "snapshots" / f"{stage.name}.pt")
         accelerator.wait_for_everyone()
-
-
-def _upsampler_weights(checkpoint: str, part: str) -> dict[str, torch.Tensor]:
-    return UNet2DModel.from_pretrained(checkpoint, subfolder=part, torch_dtype=torch.float32).state_dict()
 
 
 def _texts(pictures: Pictures) -> Iterable[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 
 

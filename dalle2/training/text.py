@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.captions import complete
 from dalle2.datasets.lexicon import Lexicon
-from dalle2.datasets.pictures import Batch, PicturesInMemory
+from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.training.clip import ClipTowers, contrast
 from dalle2.training.recipe import TextRecipe

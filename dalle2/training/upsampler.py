@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import UnCLIPScheduler, UNet2DModel
 
-from dalle2.datasets.pictures import Batch
+from dalle2.datasets.batch import Batch
 from dalle2.datasets.randomness import Randomness
 from dalle2.networks.upsampler import enlarge, predict
 from dalle2.training.decoder import shrink, zero_residuals
@@ -174,3 +174,8 @@ def _blur(small: torch.Tensor, sigma: float = 0.6) -> torch.Tensor:
     kernel = torch.softmax(-0.5 / sigma**2 * offsets**2, 0)
     kernel = (kernel[:, None] * kernel[None]).expand(3, 1, 3, 3)
     return F.conv2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
+
+
+def read_weights(checkpoint: str, part: str) -> dict[str, torch.Tensor]:
+    """Return the float32 weights of one of a checkpoint's upsamplers."""
+    return UNet2DModel.from_pretrained(checkpoint, subfolder=part, torch_dtype=torch.float32).state_dict()

@@ -7,7 +7,7 @@ from functools import cache
 
 from PIL import ImageColor
 
-from dalle2.datasets.captions import BACKGROUNDS, CHINESE_BACKGROUNDS, STYLE_PHRASES, style_phrases
+from dalle2.datasets.caption_words import BACKGROUNDS, CHINESE_BACKGROUNDS, STYLE_PHRASES, style_phrases
 from dalle2.understanding.answer import Note
 
 ARTICLES = ("a", "an", "the", "some", "my", "your", "one", "this", "that")

@@ -197,13 +197,7 @@ def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]
             yield [], [], None, None, gr.skip(), status("working", "…")
             start, sides = None if random_seed else seed, []
             for which, name, way, one in zip((FIRST, SECOND), names, ways, found, strict=True):
-                drawings = service.draw(
-                    TextToImage([one]),
-                    start,
-                    count,
-                    *way,
-                    most=MAX_A_SIDE,
-                )
+                drawings = service.draw(TextToImage([one]), start, count, *way, most=MAX_A_SIDE)
                 with closing(drawings):
                     for drawing in drawings:
                         yield *[gr.skip()] * 5, _of_one(which, drawing, request)

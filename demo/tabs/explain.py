@@ -14,9 +14,12 @@ from dalle2.tasks.attention import Attention
 from dalle2.tasks.caption import Caption
 from dalle2.tasks.dimensions import Dimensions
 from dalle2.tasks.steps import Steps
+from demo.answers import Answer
+from demo.choices import Choices
+from demo.inputs import OwnPicture
 from demo.language import Both, refused
 from demo.status import STAGE, progress, status
-from demo.tab_builder import HERE, Answer, Destination, Order, OwnPicture, TabBuilder
+from demo.tab_builder import HERE, Destination, Order, TabBuilder
 
 MAX_CAPTIONS = 20
 AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -103,6 +106,19 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
         yield from builder.draw(ask, order, Both("Picture", "图片"), request, lambda record: _named(record, request))
 
     builder.on_draw(controls, explain, [question, prompt, picture, seed, random_seed, settings], [pictures, seed])
+    _connect(builder, able, opened, prompt, seed, random_seed, settings)
+
+
+def _connect(
+    builder: TabBuilder,
+    able: list[str],
+    opened: Sequence[tuple[Any, Any]],
+    prompt: gr.Textbox,
+    seed: gr.Number,
+    random_seed: gr.Checkbox,
+    settings: Choices,
+) -> None:
+    """Let results come back here: those of the same questions with their settings, others with their words."""
     known = [
         *opened,
         (prompt, "record.prompt"),

@@ -10,9 +10,11 @@ from dalle2.serving.limits import words
 from dalle2.serving.uploads import open_mask, open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.inpaint import Inpaint
+from demo.answers import Answer
 from demo.brush import Brush
+from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import DEFAULT_PICTURES, HERE, Answer, Destination, Order, OwnPicture, TabBuilder
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, Order, TabBuilder
 
 # The picture goes under the brush without the server, and takes the earlier mask away.
 UNDER = "picture => wire.update({value: null, props: {picture: picture?.url ?? null}})"

@@ -16,8 +16,9 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.interpolate import Interpolate
 from demo import film
 from demo.gradio_internals import cache_file, cache_of
+from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import Destination, Order, OwnPicture, TabBuilder
+from demo.tab_builder import Destination, Order, TabBuilder
 
 DEFAULT_FRAMES = 8
 

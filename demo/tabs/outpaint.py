@@ -10,8 +10,10 @@ from dalle2.serving.limits import words
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.outpaint import Outpaint
+from demo.answers import Answer
+from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import DEFAULT_PICTURES, Answer, Destination, Order, OwnPicture, TabBuilder
+from demo.tab_builder import DEFAULT_PICTURES, Destination, Order, TabBuilder
 
 SHARE = 0.6
 ANY = Outpaint(ANY_PICTURE, prompt="a prompt")

@@ -12,8 +12,10 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS, STRENGTHS
 from dalle2.tasks.text_diff import TextDiff
+from demo.answers import Answer
+from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import HERE, Answer, Destination, Order, OwnPicture, TabBuilder
+from demo.tab_builder import HERE, Destination, Order, TabBuilder
 
 DEFAULT_FRAMES = 6
 STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}

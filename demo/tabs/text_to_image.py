@@ -14,11 +14,12 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import Understanding
 from demo import samples, styles
+from demo.answers import Answer, answers
 from demo.interface import described
 from demo.language import Both, refused
 from demo.picks import Picks
 from demo.suggestions import Suggestions, suggested, surprise
-from demo.tab_builder import DEFAULT_PICTURES, HERE, Answer, Controls, Destination, Order, TabBuilder, answers
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Controls, Destination, Order, TabBuilder
 from demo.understood import NotKnown, Understood, told, understand
 
 # How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.

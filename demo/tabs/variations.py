@@ -10,8 +10,10 @@ from dalle2.serving.limits import words
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.variations import Variations
+from demo.answers import Answer
+from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import DEFAULT_PICTURES, HERE, Answer, Destination, Order, OwnPicture, TabBuilder
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, Order, TabBuilder
 
 DEFAULT_ETA = 0.5
 FREE, KEPT = Variations(ANY_PICTURE), Variations(ANY_PICTURE, eta=DEFAULT_ETA)

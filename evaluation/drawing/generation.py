@@ -26,7 +26,8 @@ from tqdm import tqdm
 from dalle2 import atomic, images
 from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
-from dalle2.settings import MAX_SEED, GuidedSettings, Settings, check_prompt, check_seed
+from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
+from dalle2.stage_settings import GuidedSettings
 from evaluation.cli.generation import BATCH_SIZE, Options
 from evaluation.drawing.cost import COST, Cost, Stopwatch, write_cost
 from evaluation.drawing.turns import END, READY

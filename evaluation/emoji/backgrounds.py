@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from dalle2.datasets.captions import BACKGROUNDS
+from dalle2.datasets.caption_words import BACKGROUNDS
 from dalle2.datasets.phrases import on_background
 
 __all__ = ["ASKED", "BACKGROUNDS", "border_colour", "nearest_name", "on_background"]

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow.parquet
 from PIL import Image
 
-from dalle2.datasets.captions import canonical_caption, phrasing, style_phrases
+from dalle2.datasets.caption_words import phrasing, style_phrases
+from dalle2.datasets.captions import canonical_caption
 from dalle2.images import to_rgb
 from evaluation.networks.embedded import checkpoint_folder
 from evaluation.networks.network import Network

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 from dalle2 import images
-from dalle2.datasets.captions import BACKGROUNDS
-from dalle2.datasets.pictures import WHITE, composite
+from dalle2.datasets.batch import WHITE, composite
+from dalle2.datasets.caption_words import BACKGROUNDS
 from dalle2.datasets.scenes import COUNTS, OPPOSITE, Scene, beside, canonical_scene, countable, paint, several
 from evaluation.emoji.emoji_set import Pair
 

@@ -24,7 +24,8 @@ from dalle2.families.priors import diffuse, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings, Step, UpsamplerSettings
+from dalle2.settings import OnStep, Settings, Step
+from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
 from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import AttentionMaps, Kept, Seed, generators
 

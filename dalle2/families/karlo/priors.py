@@ -10,7 +10,8 @@ from dalle2.finiteness import check_finite
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.linear_prior import LinearPrior
 from dalle2.networks.text_encoder import EncodedText
-from dalle2.settings import OnStep, PriorSettings, Step
+from dalle2.settings import OnStep, Step
+from dalle2.stage_settings import PriorSettings
 
 
 def draw_codes(

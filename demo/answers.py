@@ -1,0 +1,61 @@
+"""What an endpoint that draws yields: pictures with captions, the first one's seed, and the progress line."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.uploads import read_record
+from demo.language import refused
+from demo.status import progress, status
+
+Answer = tuple[list[tuple[Image.Image, str]], int, dict[str, Any]]
+
+
+def answers(
+    drawings: Iterator[Drawing],
+    caption: str,
+    request: gr.Request | None,
+    named: Callable[[Mapping[str, Any]], str] | None = None,
+    numbered: str = "{} {}",
+) -> Iterator[Answer]:
+    """Yield what an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
+
+    Of several pictures each has the caption `numbered`; `named` finds a finished one's own in its record, and until
+    then it has no number, which would be taken for what `named` tells. A Refusal, or what a request itself refuses,
+    ends it with its sentence in the progress line, and as the API's error.
+    """
+    shown: Sequence[Image.Image] = ()
+    try:
+        for drawing in drawings:
+            # Pictures that the page has already are not sent again.
+            fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption, named, numbered)
+            shown = drawing.pictures
+            yield fresh, drawing.seeds[0], progress(drawing, request)
+    except (Refusal, ValueError) as error:
+        sentence = refused(error, request)
+        yield gr.skip(), gr.skip(), status("refused", sentence)
+        # The page shows the sentence in its progress line; this one is for the API.
+        raise gr.Error(sentence, visible=False, print_exception=False) from error
+
+
+def _captioned(
+    drawing: Drawing, caption: str, named: Callable[[Mapping[str, Any]], str] | None, numbered: str
+) -> list[tuple[Image.Image, str]]:
+    pictures = drawing.pictures if drawing.finished else [_unsigned(picture) for picture in drawing.pictures]
+    if named:
+        return [(picture, named(read_record(picture)) if drawing.finished else f"{caption} …") for picture in pictures]
+    return [
+        (picture, numbered.format(caption, index + 1) if len(pictures) > 1 else caption)
+        for index, picture in enumerate(pictures)
+    ]
+
+
+def _unsigned(preview: Image.Image) -> Image.Image:
+    """Return a copy that stays without a record: the task may sign the frames that it has shown before we show them."""
+    copy = preview.copy()
+    copy.info = {}
+    return copy
