@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from dalle2.datasets import captions
+from dalle2.datasets import caption_words, captions
 from dalle2.datasets.caption_words import BACKGROUNDS, STYLE_PHRASES
 from dalle2.datasets.captions import Caption, canonical_caption, draw_caption
 
@@ -84,7 +84,7 @@ PARAPHRASES = ["mouser", "true cat", LONG, "tabby"]
 def test_paraphrases_stand_for_a_quarter_of_the_english_subjects() -> None:
     drawn = draw(RECORD | {"paraphrases": PARAPHRASES})
     plain = {"cat face", *RECORD["captions"][1]["tags"], *RECORD["captions"][2]["tags"]}
-    english = [caption for caption in drawn if caption.language in captions.ENGLISH]
+    english = [caption for caption in drawn if caption.language in caption_words.ENGLISH]
     other = [caption for caption in english if not any(word in caption.text.lower() for word in plain)]
     assert len(other) / len(english) == pytest.approx(captions.PARAPHRASE_SHARE, abs=0.02)
     assert any("a mouser" in caption.text for caption in other)
@@ -92,7 +92,7 @@ def test_paraphrases_stand_for_a_quarter_of_the_english_subjects() -> None:
     said = [sum(word in caption.text.lower() for caption in other) for word in ("mouser", "true cat", "tabby")]
     assert said == sorted(said, reverse=True)
     assert said[0] > 2 * said[2] > 0
-    assert not any("mouser" in caption.text for caption in drawn if caption.language not in captions.ENGLISH)
+    assert not any("mouser" in caption.text for caption in drawn if caption.language not in caption_words.ENGLISH)
 
 
 def test_a_long_paraphrase_is_cut_to_a_run_of_its_words() -> None:
@@ -115,7 +115,8 @@ def test_without_paraphrases_nothing_changes() -> None:
 
 @pytest.mark.parametrize("style", STYLE_PHRASES)
 def test_a_caption_names_its_style_when_it_says_so_and_no_other(style: str) -> None:
-    own = {name.lower() for language in ("en", "zh", "zh-hant") for name in captions.style_phrases(style, language)}
+    languages = ("en", "zh", "zh-hant")
+    own = {name.lower() for language in languages for name in caption_words.style_phrases(style, language)}
     others = {name for other in STYLE_PHRASES if other != style for name in STYLE_PHRASES[other]}
     # "noto" is a part of "noto v1": what is left once the own names are gone must name no style
     drawn = draw(RECORD | {"style": style}, count=1500)
@@ -141,8 +142,8 @@ def test_a_named_background_is_the_colour_that_the_picture_gets(drawn: list[Capt
             assert all(0 <= channel <= 255 for channel in caption.background)
             name = nearest_colour(caption.background)
             seen[name, caption.language] += 1
-            said = captions.background_name(name, caption.language)
-            around = [f"{said}背景"] if caption.language in captions.CHINESE else [f"{said} background"]
+            said = caption_words.background_name(name, caption.language)
+            around = [f"{said}背景"] if caption.language in caption_words.CHINESE else [f"{said} background"]
             assert any(part in caption.text.lower() for part in around), caption
             if name == "blue":
                 assert "light blue" not in caption.text.lower()
@@ -206,7 +207,7 @@ def test_no_caption_and_an_unknown_style_are_refused() -> None:
     with pytest.raises(ValueError, match="'1f431' has no caption in any language"):
         draw_caption(RECORD | {"captions": []}, random.Random(0))
     with pytest.raises(ValueError, match="unknown style 'cubism'; the styles are: twemoji, noto"):
-        captions.style_phrases("cubism")
+        caption_words.style_phrases("cubism")
 
 
 def test_the_canonical_caption_is_fixed() -> None:
@@ -215,10 +216,10 @@ def test_the_canonical_caption_is_fixed() -> None:
 
 def test_style_phrases_belong_to_one_style_and_start_with_its_name() -> None:
     for language in ("en", "zh", "zh-hant", "fr"):
-        names = [name for style in STYLE_PHRASES for name in captions.style_phrases(style, language)]
+        names = [name for style in STYLE_PHRASES for name in caption_words.style_phrases(style, language)]
         assert len(names) == len(set(names))
-        assert all(captions.style_phrases(style, language)[0] == style for style in STYLE_PHRASES)
-    assert all(set(names) == set(BACKGROUNDS) for names in captions.CHINESE_BACKGROUNDS.values())
+        assert all(caption_words.style_phrases(style, language)[0] == style for style in STYLE_PHRASES)
+    assert all(set(names) == set(BACKGROUNDS) for names in caption_words.CHINESE_BACKGROUNDS.values())
 
 
 def test_all_texts_hold_every_word_once(drawn: list[Caption]) -> None:
