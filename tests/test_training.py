@@ -265,13 +265,24 @@ def test_ctrl_c_is_a_sentence_and_the_snapshot_stays(recipe_file: Path, tmp_path
     out = tmp_path / "stopped"
     recipe_file.write_text(recipe_file.read_text().replace("steps = 6", "steps = 6000"))
     arguments = command(recipe_file, "--out", out, "--stages", "clip")
-    process = subprocess.Popen(arguments, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
+    # Who runs the tests in the background has Ctrl-C ignored, which a child inherits.
+    process = subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     snapshot = out / "snapshots" / "clip.pt"
     deadline = time.monotonic() + 120
-    while not snapshot.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    try:
+        while not snapshot.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()  # nothing that trains outlives a failure
     assert process.returncode == 130
     assert said.splitlines()[-1] == f"Stopped. Finished stages and snapshots stay in {out}: --resume continues."
     assert "Traceback" not in said

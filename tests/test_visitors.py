@@ -144,6 +144,8 @@ def test_who_closes_the_page_frees_the_turn_within_a_step(
         button(page, "draw").click()
         gated.allowed.release(2)
         wait_until(lambda: gated.steps == steps + 2)
+        # A browser asks first, and listens then: who is gone before that has left nothing to be noticed by.
+        page.wait_for_function("[...document.querySelectorAll('.stage progress')].some(bar => bar.value > 0)")
     assert service.left.wait(SECONDS), "the server has not noticed"
     gated.allowed.release(1)
     wait_until(lambda: not service.queue.tickets)
