@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def start(browser: Browser, checkpoint: str | None = None) -> tuple[float, float, float, float]:
-    """Seconds as in STAGES, of one start; the last one is of that picture alone."""
+    """Return the seconds of one start, as in STAGES; the last one is of that picture alone."""
     begun = time.monotonic()
     with served(checkpoint) as (address, _):
         answers = time.monotonic() - begun

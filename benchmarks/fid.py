@@ -57,7 +57,7 @@ REFERENCES = 300  # pictures whose features the reference statistics are made of
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draws the folder, runs every contestant in a process of its own, and prints each, then a table of all."""
+    """Draw the folder, run every contestant in a process of its own, and print each, then a table of all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fid", description=__doc__.split("\n")[0])
     parser.add_argument("--pictures", type=int, default=5000, help="in the folder that is measured (default 5000)")
     parser.add_argument("--size", type=int, default=256, help="pixels a side of the pictures (default 256)")
@@ -133,7 +133,7 @@ def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:
 
 
 def draw(folder: Path, count: int, size: int, seed: int) -> None:
-    """`count` PNGs of soft colours with grain on them; another seed has another contrast."""
+    """Write `count` PNGs of soft colours with grain on them; another seed has another contrast."""
     folder.mkdir()
     rng = np.random.default_rng(seed)
     for index in range(count):
@@ -146,7 +146,7 @@ def draw(folder: Path, count: int, size: int, seed: int) -> None:
 
 
 def make_reference(folder: Path, weights: Path, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (d,) and covariance (d, d) of the folder's features, of full rank as those of a large data set are.
+    """Return mean (d,) and covariance (d, d) of the folder's features, of full rank like those of a large data set.
 
     A hundredth of the mean variance is added to every variance, which is where the few pictures leave it singular.
     """

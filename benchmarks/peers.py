@@ -20,7 +20,7 @@ SCIPY = "scipy==1.17.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Install them; exits with pip's own code where that fails."""
+    """Install them; exit with pip's own code where that fails."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.split("\n")[0].split(": ")[1])
     parser.add_argument("--folder", type=Path, default=FOLDER, help="default: runs/peers of this project")
     folder = parser.parse_args(arguments).folder
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def missing(packages: Sequence[str], folder: Path = FOLDER) -> list[str]:
-    """Those of the packages, by the names that are imported, that are not in the folder."""
+    """Return those of the packages, by the names that are imported, that are not in the folder."""
     return [package for package in packages if not (folder / package).is_dir()]
 
 

@@ -25,7 +25,7 @@ _COLUMNS, _SIDE, _MARGIN, _LINE, _LETTERS = 3, 112, 10, 15, 58
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draws them all, says how many were told beforehand to be beyond it, and writes the sheet."""
+    """Draw them all, say how many were known to be beyond it, and write the sheet."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.popular_prompts", description=__doc__.split("\n")[0])
     parser.add_argument(
         "--checkpoint", default=EMBEDDED, help="folder, hub id or id@revision; default: the embedded one"

@@ -62,7 +62,7 @@ class Run:
     memory: Sequence[tuple[float, float]]
 
     def failures(self) -> list[str]:
-        """Return what went wrong, a sentence each."""
+        """Return what went wrong, one sentence each."""
         drawn = [visit for visit in self.visits if visit.outcome in ("own", "foreign")]
         foreign = sum(visit.outcome == "foreign" for visit in drawn)
         silent = sum(visit.silence > SILENT_SECONDS or (visit.waited and not visit.told) for visit in self.visits)
@@ -138,7 +138,7 @@ def served(checkpoint: str | None = None, source: Path = ROOT) -> Generator[tupl
 
 
 def let_in(address: str, visitors: int, seconds: float, server: psutil.Process | None = None) -> Run:
-    """All visitors at once, for so many seconds; RuntimeError when one of their processes dies."""
+    """Let in all visitors at once, for so many seconds; RuntimeError when one of their processes dies."""
     context = multiprocessing.get_context("spawn")
     together, results = context.Barrier(visitors + 1), context.Queue()
     processes = [
@@ -213,7 +213,7 @@ def _outcome(job: Job, prompt: str, seed: int) -> str:
 
 
 def owns(file: str | Path, prompt: str, seed: int) -> bool:
-    """Whether the PNG's record holds this prompt and seed."""
+    """Return whether the PNG's record holds this prompt and seed."""
     with Image.open(file) as picture:
         picture.load()
         record = json.loads(picture.info["parameters"])

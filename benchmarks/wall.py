@@ -66,7 +66,7 @@ class Wanted:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draws the samples, and then writes them all at once."""
+    """Draw the samples, then write them all at once."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wall", description=__doc__.split("\n")[0])
     parser.add_argument("checkpoint", nargs="?", type=Path, default=EMBEDDED, help="folder; default: the embedded one")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"seeds to choose from; default: {SEEDS}")

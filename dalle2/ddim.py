@@ -32,7 +32,7 @@ class DDIM:
         prev_timestep: torch.Tensor | None,
         generator: list[torch.Generator],
     ) -> SimpleNamespace:
-        """From `t` to `prev_timestep`, or to the clean picture where that is None; see formula (12)."""
+        """Step from `t` to `prev_timestep`, or to the clean picture where that is None; see formula (12)."""
         if prev_timestep is None:
             return SimpleNamespace(prev_sample=clean)
         here, there = self.alphas_cumprod[t], self.alphas_cumprod[prev_timestep]

@@ -14,7 +14,7 @@ SMALL_ANGLE = 1e-3
 
 
 def slerp(start: torch.Tensor, end: torch.Tensor, weight: float) -> torch.Tensor:
-    """Spherical interpolation of rows (..., dim), `weight` 0..1 from `start` to `end` (paper, section 3.2).
+    """Interpolate rows (..., dim) spherically, `weight` 0..1 from `start` to `end` (paper, section 3.2).
 
     The angle comes from the dot product of the unit vectors. Where there is none to speak of, the rows are blended
     straight; where they are opposite, and every way between them is as short, one of the ways is taken.
@@ -43,7 +43,7 @@ def _upright(rows: torch.Tensor) -> torch.Tensor:
 
 
 def path(ends: torch.Tensor, positions: Sequence[float]) -> torch.Tensor:
-    """Points (len(positions), dim) on the way through the rows of `ends` (2 or more, dim).
+    """Return points (len(positions), dim) on the way through the rows of `ends` (2 or more, dim).
 
     A position is 0 at the first end and 1 at the last; each leg from one end to the next takes as much of it.
     """

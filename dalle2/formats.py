@@ -92,7 +92,7 @@ def save_svg(picture: Image.Image, path: Path, overwrite: bool = True) -> Path:
 
 
 def contact_sheet(pictures: Sequence[Image.Image]) -> Image.Image:
-    """All pictures in one, in rows, as square as it goes; its record holds theirs, in order."""
+    """Lay all pictures in rows, as square as it goes; the record of the sheet holds theirs, in order."""
     columns = next(count for count in range(1, len(pictures) + 1) if count**2 >= len(pictures))
     rows = -(-len(pictures) // columns)
     side = max(max(picture.size) for picture in pictures)
@@ -169,7 +169,7 @@ def _numbered(name: str) -> Sequence[str]:
 
 
 def is_transparent(file: Path) -> bool:
-    """Whether the file is a picture as `transparent` makes it; an SVG is none."""
+    """Return whether the file is a picture as `transparent` makes it; an SVG is none."""
     try:
         with Image.open(file) as picture:
             return picture.mode == "RGBA"

@@ -55,12 +55,12 @@ def open_picture(source: str | Path | bytes | BinaryIO, more: Sequence[str] = ()
 
 
 def open_rgba(source: str | Path | bytes | BinaryIO) -> Image.Image:
-    """As `open_picture`, but RGBA with straight alpha."""
+    """Open a picture as `open_picture` does, but as RGBA with straight alpha."""
     return to_rgba(_open(source))
 
 
 def open_with_record(source: str | Path) -> Image.Image:
-    """As `open_picture`, but a PNG that carries a record keeps it."""
+    """Open a picture as `open_picture` does; a PNG that carries a record keeps it."""
     picture = open_picture(source)
     with contextlib.suppress(ValueError):  # it may not be one of ours
         write_record(picture, read_record(source))
@@ -240,7 +240,7 @@ def highlight(picture: Image.Image, heat: np.ndarray) -> Image.Image:
 
 
 def strip(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures of one height side by side, with the record of the first and, as "strip", how many they are."""
+    """Lay pictures of one height side by side, with the record of the first and, as "strip", how many they are."""
     whole = Image.new("RGB", (sum(picture.width for picture in pictures), pictures[0].height))
     left = 0
     for picture in pictures:

@@ -46,7 +46,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """One picture for each prompt and its seed.
+        """Draw a picture for each prompt and its seed.
 
         A checkpoint with a vocabulary is asked what it understands of a prompt (see `Verbs.understand`), unless
         `literal`. NotUnderstood, a ValueError, says what is nearest to a prompt that it does not know.
@@ -68,7 +68,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Pictures with the content of another one: `Variations`."""
+        """Draw pictures with the content of another one: `Variations`."""
         return Variations(picture, prompt, eta).draw(self, seeds, settings, on_step)
 
     def reconstruct(
@@ -80,7 +80,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Pictures through their embeddings and their noise, and back: `Reconstruct`."""
+        """Send pictures through their embeddings and their noise, and back: `Reconstruct`."""
         return Reconstruct(pictures, refinements).draw(self, seeds, settings, on_step)
 
     def interpolate(
@@ -94,7 +94,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Frames on the way through two or more pictures or prompts: `Interpolate`."""
+        """Draw frames on the way through two or more pictures or prompts: `Interpolate`."""
         return Interpolate(ends, frames, noise, loop).draw(self, [seed], settings, on_step)
 
     def mix(
@@ -105,7 +105,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Several pictures or prompts at once, by weight: `Mix`."""
+        """Draw several pictures or prompts in one, by weight: `Mix`."""
         return Mix(parts).draw(self, seeds, settings, on_step)
 
     def text_diff(
@@ -158,7 +158,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Small pictures as large as the checkpoint draws them, one seed for each: `Enhance`."""
+        """Enlarge small pictures to what the checkpoint draws, one seed for each: `Enhance`."""
         if len(pictures) != len(seeds):
             raise ValueError("enhance takes as many seeds as pictures, one for each.")
         pairs = zip(pictures, seeds, strict=True)

@@ -40,7 +40,7 @@ def pixels_only(file: BinaryIO, *keywords: bytes) -> io.BytesIO:
 
 
 def check_pixels(file: BinaryIO) -> None:
-    """ValueError, as the end of a sentence, when a PNG that Pillow has read holds fewer pixels than its size says.
+    """Raise ValueError, as the end of a sentence, when a PNG holds fewer pixels than its size says.
 
     Pillow takes a last row that is missing for black.
     """

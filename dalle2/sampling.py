@@ -111,7 +111,7 @@ def _threshold(predicted: torch.Tensor, ratio: float, most: float) -> torch.Tens
 
 
 def guide(network: Network, conditions: Mapping[str, torch.Tensor], scale: float, guided: Collection[int]) -> Denoise:
-    """Classifier-free guidance: unconditional + scale * (conditional - unconditional), at the timesteps `guided` only.
+    """Apply classifier-free guidance at the timesteps `guided`: unconditional + scale * (conditional - unconditional).
 
     With a scale other than 1 each condition is (2n, ...), the unconditional half first; with 1 it is (n, ...). The
     learned variance, if any, is that of the conditional half.
@@ -152,7 +152,7 @@ def guided_timesteps(timesteps: torch.Tensor, interval: tuple[float, float]) -> 
 
 
 def draw_noise(shape: tuple[int, ...], generators: Sequence[torch.Generator], device: torch.device) -> torch.Tensor:
-    """Noise (len(generators), *shape), float32: each row from its own CPU generator."""
+    """Draw noise (len(generators), *shape), float32: each row from its own CPU generator."""
     return torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).to(device)
 
 

@@ -27,7 +27,7 @@ class SentenceEncoder:
     """Texts -> unit vectors; the nearer two texts are in meaning, the greater is the product of their vectors."""
 
     def __init__(self, folder: Path) -> None:
-        """Of a folder in the layout of transformers' BERT.
+        """Open a folder in the layout of transformers' BERT.
 
         Raises:
             ValueError: the folder's files are damaged. OSError: they are not there.
@@ -65,7 +65,7 @@ class SentenceEncoder:
             raise ValueError(f"The sentence encoder cannot be read ({error}): {INSTALL}") from error
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """(texts, WIDTH) float32 of length one."""
+        """Embed texts -> (texts, WIDTH) float32, L2-normalised."""
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         order = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
         embeddings = np.empty((len(texts), WIDTH), np.float32)
@@ -86,5 +86,5 @@ class SentenceEncoder:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """The words that it knows as a whole, in small letters."""
+        """Return the words that it knows as a whole, in small letters."""
         return frozenset(word for word in self._tokenizer.get_vocab() if word.isalnum())

@@ -53,7 +53,7 @@ class Settings:
 
     @property
     def stages(self) -> dict[str, StageSettings]:
-        """The stages that there are, by name, in the order in which they run."""
+        """Return the stages that there are, by name, in the order in which they run."""
         stages = {name: getattr(self, name) for name in STAGE_KINDS}
         return {name: stage for name, stage in stages.items() if stage is not None}
 
@@ -69,7 +69,7 @@ class Settings:
         return replace(self, decoder=self.decoder.plain_ddim(steps or INVERSION_STEPS, 1.0))
 
     def for_text_diff(self, steps: int | None = None) -> "Settings":
-        """Plain DDIM for a text diff: the decoder's as in `for_inversion`, and a diffusion prior's.
+        """Return the same by plain DDIM for a text diff: the decoder's as in `for_inversion`, and a diffusion prior's.
 
         Both keep their guidance, for the way forth only.
         """
@@ -121,7 +121,7 @@ class Settings:
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON: a table for each stage, and the negative prompt where there is one."""
+        """Return plain values, ready for JSON: a table for each stage, and the negative prompt where there is one."""
         stages = {name: stage.to_dict() for name, stage in self.stages.items()}
         return stages | ({} if self.negative_prompt is None else {"negative_prompt": self.negative_prompt})
 

@@ -53,16 +53,16 @@ class StageSettings:
 
     @property
     def guided(self) -> bool:
-        """Whether what is predicted without the prompt counts too, and with it a negative prompt."""
+        """Return whether what is predicted without the prompt counts too, and with it a negative prompt."""
         return False
 
     @property
     def evaluations(self) -> int:
-        """How often the network is asked for one picture; under guidance it answers twice each time."""
+        """Return how often the network is asked for one picture; under guidance it answers twice each time."""
         return self.num_inference_steps * self.times
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
@@ -115,7 +115,7 @@ class GuidedSettings(StageSettings):
 
     @property
     def invertible(self) -> bool:
-        """Whether the stage can be walked backwards, which it is without guidance: a diffusion's plain DDIM."""
+        """Return whether the stage can be walked backwards, which it is without guidance: a diffusion's plain DDIM."""
         return self == self.plain_ddim(self.num_inference_steps, self.guidance_scale)
 
     def plain_ddim(self, steps: int, guidance_scale: float) -> Self:
@@ -184,7 +184,7 @@ def _check_count(name: str, count: object, most: int) -> None:
 
 
 def check_keys(values: object, owner: type[Any], required: set[str], more: Collection[str] = ()) -> None:
-    """ValueError unless the values are a table with all `required` names, and others of the owner's or `more` only."""
+    """Raise ValueError unless the values are a table with the `required` names, and of others the owner's or `more`."""
     if not isinstance(values, Mapping):
         raise ValueError(f"{owner.__name__} must be given as a table of names and values, not {values!r}.")
     known = [entry.name for entry in fields(owner)]

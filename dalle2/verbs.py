@@ -69,7 +69,7 @@ class Verbs(ABC):
     @property
     @abstractmethod
     def checkpoint_hash(self) -> str:
-        """SHA-256 over the checkpoint's files, hexadecimal."""
+        """Return the SHA-256 over the checkpoint's files, hexadecimal."""
 
     @abstractmethod
     def embed_prompt(
@@ -207,7 +207,7 @@ class Verbs(ABC):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that it draws with, as in its settings, in the order in which they run."""
+        """Return the stages that it draws with, as in its settings, in the order in which they run."""
         return tuple(self.settings.stages)
 
     def adopt(self, settings: Settings | None) -> Settings:
@@ -246,7 +246,7 @@ class Verbs(ABC):
 
     @property
     def interpreter(self) -> Interpreter | None:
-        """What prompts are understood with; None where the checkpoint has no vocabulary."""
+        """Return what prompts are understood with; None where the checkpoint has no vocabulary."""
         return None
 
     def understand(self, prompt: str) -> Understanding:
@@ -290,7 +290,7 @@ class Verbs(ABC):
 
 
 def generators(seeds: Sequence[Seed]) -> list[torch.Generator]:
-    """One CPU generator a picture, so that it depends on its own seed only; ValueError without seeds."""
+    """Return one CPU generator a picture, so that it depends on its own seed only; ValueError without seeds."""
     if not seeds:
         raise ValueError("Give at least one seed: each seed is one picture.")
     return [

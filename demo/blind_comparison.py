@@ -50,7 +50,7 @@ class Side:
         return [(picture, f"{title} {i + 1}" if many else title) for i, picture in enumerate(self.pictures)]
 
     def sheet(self) -> Image.Image:
-        """All pictures in one, two in a row, without a record."""
+        """Lay all pictures in one, two in a row, without a record."""
         width, height = self.pictures[0].size
         columns = min(len(self.pictures), 2)
         rows = -(-len(self.pictures) // columns)

@@ -68,7 +68,7 @@ class Choices(gr.HTML):
 
 
 def presets(service: Service, like: Request) -> dict[str, dict[str, Any]]:
-    """Checkpoint -> preset -> its table of settings."""
+    """Return checkpoint -> preset -> its table of settings."""
     return {
         each: {name: service.settings(name, each, like).to_dict() for name in PRESETS} for each in service.checkpoints
     }

@@ -88,7 +88,7 @@ def _downloading(builder: TabBuilder, cache: str) -> Any:
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[tuple[dict[str, Any], str | None]]:
-        """One file made of pictures that were drawn here.
+        """Return one file made of pictures that were drawn here.
 
         `form` is "png", "512" or "1024" (pixels a side, by the checkpoint's upsampler), "transparent", "svg", "zip",
         "sheet", "strip", "gif" or "mp4". Answers with the progress and, at the end, the file.

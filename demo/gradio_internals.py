@@ -57,7 +57,7 @@ class Page(gr.Blocks):
 
 
 def drawn_by_parent(component: Any) -> Any:
-    """Class decorator: the component's parent is what draws it in the browser."""
+    """Decorate a class: the component's parent is what draws it in the browser."""
     (parent,) = component.__bases__
     component.get_block_name = lambda self: parent.__name__.lower()
     component.get_config = lambda self, cls=None: parent.get_config(self, parent)
@@ -70,7 +70,7 @@ def set_prop(component: gr.HTML, name: str, value: Any) -> None:
 
 
 def update_props(component: gr.HTML, changes: str) -> str:
-    """JavaScript: an update that changes some of the component's properties, as "checkpoint, open: true".
+    """Return JavaScript: an update that changes some of the component's properties, as "checkpoint, open: true".
 
     An update's `props` take the place of all of them.
     """

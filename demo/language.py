@@ -34,17 +34,17 @@ class Both(NamedTuple):
     zh: str
 
     def for_visitor(self, request: gr.Request | None) -> str:
-        """In the language that the visitor's browser asks for first; English for callers of the API."""
+        """Return it in the language that the visitor's browser asks for first; in English for callers of the API."""
         return self.zh if _reads_chinese(request) else self.en
 
 
 def refused(sentence: object, request: gr.Request | None) -> str:
-    """A refusal's sentence in the visitor's language; in English where nobody has translated it."""
+    """Return a refusal's sentence in the visitor's language; in English where nobody has translated it."""
     return in_chinese(str(sentence)) if _reads_chinese(request) else str(sentence)
 
 
 def in_chinese(sentence: str) -> str:
-    """The translation, with that of each part that has one; the sentence itself where there is none."""
+    """Return the translation, with that of each part that has one; the sentence itself where there is none."""
     if len(sentence) > LONGEST:
         return sentence
     for pattern, chinese in PATTERNS:
@@ -54,7 +54,7 @@ def in_chinese(sentence: str) -> str:
 
 
 def language_of(request: gr.Request | None) -> str:
-    """What the visitor's browser asks for first, as "de-at"; "en" for callers of the API."""
+    """Return what the visitor's browser asks for first, as "de-at"; "en" for callers of the API."""
     asked = request.headers.get("accept-language", "") if request else ""
     return re.split("[,;]", asked.lower())[0].strip() or "en"
 
@@ -70,10 +70,10 @@ class Words:
         self._chinese: dict[str, str] = {}
 
     def __call__(self, en: str, zh: str) -> Any:
-        """The sentence as a value for a label, placeholder, description, title or button."""
+        """Return the sentence as a value for a label, placeholder, description, title or button."""
         self._chinese[en] = zh
         return translatable(en)
 
     def translations(self) -> gr.I18n:
-        """What `launch(i18n=...)` takes."""
+        """Return what `launch(i18n=...)` takes."""
         return gr.I18n(en={en: en for en in self._chinese}, zh=self._chinese, **{"zh-CN": self._chinese})

@@ -47,7 +47,7 @@ class Place:
     votes: int
 
     def cells(self) -> tuple[str, str, str, str, str, str]:
-        """As a row of a table: name, rating, its interval, win rate, its interval, votes."""
+        """Return a row of a table: name, rating, its interval, win rate, its interval, votes."""
         low, high = self.rating_interval
         worst, best = self.win_interval
         rating = (f"{self.rating:.0f}", f"{low:.0f} to {high:.0f}")

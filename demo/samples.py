@@ -15,7 +15,7 @@ from dalle2.serving.service import Service
 
 
 def walls(service: Service) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Checkpoint -> language -> [{url, record}]; without those that have no samples."""
+    """Return checkpoint -> language -> [{url, record}], without those that have no samples."""
     return {
         checkpoint: {
             language: [_shown(place, index, sample) for sample in wall] for language, wall in index["wall"].items()
@@ -25,7 +25,7 @@ def walls(service: Service) -> dict[str, dict[str, list[dict[str, Any]]]]:
 
 
 def styles(service: Service) -> dict[str, list[dict[str, str]]]:
-    """Checkpoint -> [{name, url, prompt}] of its styles; url and prompt are "" where there is no sample."""
+    """Return checkpoint -> [{name, url, prompt}] of its styles; url and prompt are "" where there is no sample."""
     offered = {
         name: [{"name": style, "url": "", "prompt": ""} for style in service.model(name).styles]
         for name in service.checkpoints
@@ -38,7 +38,7 @@ def styles(service: Service) -> dict[str, list[dict[str, str]]]:
 
 
 def routes(service: Service) -> list[Mount]:
-    """Return what serves the pictures, at addresses that do not tell where the server keeps them."""
+    """Return the routes that serve the pictures, at addresses that do not tell where the server keeps them."""
     return [Mount(f"/{place}", StaticFiles(directory=folder)) for _, place, folder, _ in _found(service)]
 
 

@@ -66,7 +66,7 @@ def status(state: str, text: str | Both, stages: Sequence[tuple[str, int, int]] 
 
 
 def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, Any]:
-    """Return what the line says of a drawing, in the visitor's language."""
+    """Return the progress line of a drawing, in the visitor's language."""
 
     def say(sentence: Both) -> str:
         return sentence.for_visitor(request)

@@ -25,12 +25,12 @@ CHOSEN = """(prompt, offered) => {
 
 
 def toggle(offered: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
-    """JavaScript: (prompt, checkpoint) -> the prompt with the picked style put on or taken off."""
+    """Return JavaScript: (prompt, checkpoint) -> the prompt with the picked style put on or taken off."""
     return f"(prompt, checkpoint) => ({TOGGLE})(prompt || '', window.picked, {json.dumps(offered)}[checkpoint])"
 
 
 def chosen(offered: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
-    """JavaScript: (prompt, checkpoint) -> the style that the prompt names at its end, or an empty text."""
+    """Return JavaScript: (prompt, checkpoint) -> the style that the prompt names at its end, or an empty text."""
     return f"(prompt, checkpoint) => ({CHOSEN})(prompt, {json.dumps(offered)}[checkpoint])"
 
 

@@ -65,7 +65,7 @@ class Destination:
     press: str = ""
 
     def to_page(self) -> dict[str, Any]:
-        """For the templates and scripts."""
+        """Return it as the templates and scripts take it."""
         widgets = [{"from": place} if isinstance(place, str) else {"is": place} for _, place in self.widgets]
         here = {name: getattr(self, name) for name in ("name", "tab", "task", "near", "press")} | {"widgets": widgets}
         return here | self.words._asdict()
@@ -171,7 +171,7 @@ class TabBuilder:
             self.checkpoint.change(None, self.checkpoint, hint, js=js, **HERE)
 
     def count(self, value: int = DEFAULT_PICTURES) -> gr.Slider:
-        """How many pictures."""
+        """Return how many pictures it is about."""
         return gr.Slider(
             1,
             MAX_PICTURES,
@@ -197,7 +197,7 @@ class TabBuilder:
         switch: gr.Checkbox | None = None,
         switched: Request = ANY_PROMPT,
     ) -> Choices:
-        """Presets and the advanced settings of each stage, for the checkpoint of this picker or the page's.
+        """Add presets and the advanced settings of each stage, for the checkpoint of this picker or the page's.
 
         It offers what a request that is `like` this one leaves open; while `switch` is checked, one like `switched`.
         """
@@ -215,7 +215,7 @@ class TabBuilder:
         return choices
 
     def add_destination(self, way: Destination) -> None:
-        """Offer this way below every picture of every tab."""
+        """Offer this destination below every picture of every tab."""
         self._ways.append(way)
 
     def add_reuse(self, task: str, tab: str, widgets: Sequence[tuple[gr.components.Component, Any]]) -> None:
@@ -231,7 +231,7 @@ class TabBuilder:
         self._senders.append(component)
 
     def connect(self) -> None:
-        """After all tabs are built: each result can go each way."""
+        """Let each result go to each destination, once all tabs are built."""
         # What goes for results of one task comes first: it is about the picture itself.
         ways = sorted(self._ways, key=lambda way: way.task is None)
         offered = [way.to_page() for way in ways]

@@ -27,7 +27,7 @@ class Understood(gr.HTML):
 
 
 def told(understanding: Understanding, other_weights: bool = False) -> dict[str, Any]:
-    """Return what API and page are told of an understanding; {} where the words were taken as they are.
+    """Return an understanding as API and page show it; {} where the words were taken as they are.
 
     `offers` are what else may have been meant, each with the prompt to draw it by.
     """

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS votes (
 
 
 def usual_file() -> Path:
-    """Where the page keeps votes: in what VOTES_FILE names, else on a Space in its bucket, else in this folder."""
+    """Return where votes are kept: in what VOTES_FILE names, else on a Space in its bucket, else in this folder."""
     if named := os.environ.get("VOTES_FILE"):
         return Path(named)
     mounted = "SPACE_ID" in os.environ and BUCKET.is_dir() and os.access(BUCKET, os.W_OK)
@@ -91,7 +91,7 @@ class Votes:
             )
 
     def read(self) -> list[Vote]:
-        """All votes, the oldest first; [] before the first one."""
+        """Return all votes, the oldest first; [] before the first one."""
         if not self.file.exists():
             return []
         with self._open() as connection:

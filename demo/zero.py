@@ -51,7 +51,7 @@ def accelerated(
 
 
 def duration(endpoint: Callable[..., Any], service: Service, like: Request) -> Callable[..., int]:
-    """Return what tells from an endpoint's own arguments for how many seconds it needs a GPU, by pictures and steps."""
+    """Return a function of an endpoint's arguments: the seconds it needs a GPU, by pictures and steps."""
     signature = inspect.signature(endpoint)
 
     def seconds(*arguments: Any, **named: Any) -> int:

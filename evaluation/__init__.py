@@ -24,7 +24,7 @@ __all__ = ["compare_contestants", "compute_clip_score", "compute_fid", "compute_
 
 
 def compute_fid(images: str | Path, reference: str | Path, *, network: str = "inception", **options: Any) -> "Report":
-    """FID, KID, precision, recall, density, coverage and Inception score of a folder; `python -m evaluation.fid`.
+    """Compute FID, KID, precision, recall, density, coverage and Inception score; `python -m evaluation.fid`.
 
     `reference` is a folder of real pictures, or an .npz of their statistics; `network` "inception", "judge" or
     "clip:SOURCE". ValueError says what is wrong or missing.
@@ -37,7 +37,7 @@ def compute_fid(images: str | Path, reference: str | Path, *, network: str = "in
 def compute_clip_score(
     images: str | Path, prompts: str | None = None, *, clip: str = "judge", **options: Any
 ) -> "Report":
-    """How well the pictures of a folder fit their captions; `python -m evaluation.clip_score`.
+    """Measure how well the pictures of a folder fit their captions; `python -m evaluation.clip_score`.
 
     `prompts` is the source of the captions, None for the folder's manifest. ValueError says what is wrong or missing.
     """
@@ -47,7 +47,7 @@ def compute_clip_score(
 
 
 def compute_ssim_psnr(images: str | Path | None, reference: str | Path, **options: Any) -> "Report":
-    """SSIM, MS-SSIM, PSNR and LPIPS of pairs; `python -m evaluation.ssim_psnr`.
+    """Compute SSIM, MS-SSIM, PSNR and LPIPS of pairs; `python -m evaluation.ssim_psnr`.
 
     Without `images` a checkpoint draws the reference again. ValueError says what is wrong or missing.
     """
@@ -58,14 +58,14 @@ def compute_ssim_psnr(images: str | Path | None, reference: str | Path, **option
 
 
 def compute_prior(prompts: str, *, checkpoint: str | None = None, **options: Any) -> "Report":
-    """How near a checkpoint's priors come to the embeddings of real pictures; `python -m evaluation.prior`."""
+    """Measure how near a checkpoint's priors come to the embeddings of real pictures; `python -m evaluation.prior`."""
     from evaluation import prior
 
     return prior.run(prior.Options(prompts, checkpoint=checkpoint, **options))
 
 
 def compare_contestants(*contestants: str, out: str | Path, **options: Any) -> "Comparison":
-    """Checkpoints or drawn folders side by side, and what of the difference is chance; `python -m evaluation.compare`.
+    """Compare checkpoints or drawn folders, and tell what of a difference is chance; `python -m evaluation.compare`.
 
     What is drawn lies in `out`; reports are the caller's: see `evaluation.comparing.output`.
     """

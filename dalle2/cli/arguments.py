@@ -19,7 +19,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Checkpoint, settings of the stages, device, dtype, compile; all None or False unless given."""
+    """Add checkpoint, settings of the stages, device, dtype and compile; all are None or False unless given."""
     parser.add_argument("--checkpoint", help=SOURCE)
     each = "one for all stages, or one for each with commas between them (prior, decoder, upsampler)"
     parser.add_argument("--draft", action="store_true", help="four network steps in all: fastest")
@@ -54,7 +54,7 @@ def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipMod
 
 
 def chosen_settings(options: Options, model: "UnclipModel", default: Settings | None = None) -> Settings:
-    """`default`, or the checkpoint's own settings, with what the arguments change; ValueError if out of range."""
+    """Return `default`, or the checkpoint's own settings, with what the arguments change; ValueError out of range."""
     default = default or model.settings
     if options.draft:
         default = default.for_draft()
@@ -64,7 +64,7 @@ def chosen_settings(options: Options, model: "UnclipModel", default: Settings | 
 
 
 def check_stage_values(options: Options) -> None:
-    """Before there is a checkpoint, whose stages are known: ValueError for a value out of any stage's range."""
+    """Raise ValueError for a value that no stage takes, before there is a checkpoint whose stages are known."""
     for key, values in _given(options).items():
         for value in values:
             try:

@@ -15,7 +15,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def request(options: argparse.Namespace) -> "Attention":
-    """Return what the options ask for, its files opened."""
+    """Return the request that the options describe, with its files opened."""
     from dalle2.tasks.attention import Attention
 
     return Attention(options.contents[0])

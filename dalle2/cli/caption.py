@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Pictures, how many captions, and what finds them: it draws nothing, and has no other option."""
+    """Add pictures, how many captions, and what finds them: it draws nothing, and has no other option."""
     parser.add_argument("contents", nargs="+", metavar="PICTURE")
     parser.add_argument("--num", type=kinds.whole, default=5, help="captions of each picture; default 5")
     parser.add_argument("--captioner", metavar="FOLDER_OR_ID", help="an image-to-text model, instead of the checkpoint")
@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """ValueError unless all pictures are there, and for options of a checkpoint beside another captioner."""
+    """Raise ValueError unless all pictures are there, and for options of a checkpoint beside another captioner."""
     for name in options.contents:
         kinds.picture(name)
     if options.captioner and (options.checkpoint or options.dtype):
@@ -31,7 +31,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def request(options: argparse.Namespace) -> "Caption":
-    """Return what the options ask for, its files opened."""
+    """Return the request that the options describe, with its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.caption import Caption
 

@@ -49,7 +49,7 @@ def add_picture(parser: argparse.ArgumentParser) -> None:
 
 
 def check_picture(options: argparse.Namespace) -> None:
-    """ValueError unless it is there, and can go with the prompt beside it."""
+    """Raise ValueError unless it is there, and can go with the prompt beside it."""
     options.contents = [kinds.picture(options.contents[0])]
     if getattr(options, "prompt", None) is not None:
         options.prompt = check_prompt(options.prompt)
@@ -61,12 +61,12 @@ def add_words(parser: argparse.ArgumentParser) -> None:
 
 
 def check_words(options: argparse.Namespace) -> None:
-    """ValueError unless they are a prompt."""
+    """Raise ValueError unless they are a prompt."""
     options.contents = [check_prompt(" ".join(options.contents))]
 
 
 def add_count(parser: argparse.ArgumentParser) -> None:
-    """How many pictures, where each seed is one."""
+    """Add how many pictures to draw, where each seed is one."""
     parser.add_argument("-n", type=kinds.whole, metavar="N", help="how many pictures (seeds count up); default 1")
 
 

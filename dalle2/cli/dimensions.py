@@ -21,14 +21,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """ValueError unless the picture is there, and the folder if one is named."""
+    """Raise ValueError unless the picture is there, and the folder if one is named."""
     check_picture(options)
     if options.pictures and not Path(options.pictures).expanduser().is_dir():
         raise ValueError(f"There is no folder {options.pictures}.")
 
 
 def request(options: argparse.Namespace) -> "Dimensions":
-    """Return what the options ask for, its files opened."""
+    """Return the request that the options describe, with its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.dimensions import Dimensions
 

@@ -15,7 +15,7 @@ COMMANDS = ("dalle2", "evaluation", "demo", "benchmarks")
 
 
 def is_command() -> bool:
-    """Whether Python was started as `python -m` one of `COMMANDS`, or as `python app.py`."""
+    """Return whether Python was started as `python -m` one of `COMMANDS`, or as `python app.py`."""
     words = sys.orig_argv
     module = words[words.index("-m") + 1] if "-m" in words[:-1] else ""
     script = words[1:2] and words[1].replace("\\", "/").rpartition("/")[2]

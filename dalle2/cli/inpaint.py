@@ -20,13 +20,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """ValueError unless the picture is there, and the mask if there is one."""
+    """Raise ValueError unless the picture is there, and the mask if there is one."""
     check_picture(options)
     options.mask = None if options.mask is None else kinds.picture(options.mask)
 
 
 def request(options: argparse.Namespace) -> "Inpaint":
-    """Return what the options ask for, its files opened."""
+    """Return the request that the options describe, with its files opened."""
     from dalle2.images import open_mask, open_picture
     from dalle2.tasks.inpaint import Inpaint
 

@@ -19,14 +19,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """ValueError unless there are two ends or more, each a file that is there or a prompt."""
+    """Raise ValueError unless there are two ends or more, each a file that is there or a prompt."""
     options.contents = [kinds.content(text) for text in options.contents]
     if len(options.contents) < 2:
         raise ValueError("An interpolation needs at least two ends, pictures or prompts.")
 
 
 def request(options: argparse.Namespace) -> "Interpolate":
-    """Return what the options ask for, its files opened."""
+    """Return the request that the options describe, with its files opened."""
     from dalle2.tasks.interpolate import Interpolate
 
     ends = [open_content(content) for content in options.contents]

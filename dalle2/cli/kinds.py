@@ -12,7 +12,7 @@ WEIGHTED = re.compile(r"(?P<content>.+)=(?P<weight>[-+0-9.eE]+)", re.DOTALL)
 
 
 def whole(text: str) -> int:
-    """For argparse: a whole number."""
+    """Return a whole number, as argparse's `type` does."""
     try:
         return int(text)
     except ValueError:
@@ -20,7 +20,7 @@ def whole(text: str) -> int:
 
 
 def numbers(kind: type) -> Callable[[str], list]:
-    """For argparse: numbers of this kind with commas between them."""
+    """Return the `type`, for argparse, of numbers with commas between them."""
 
     def read(text: str) -> list:
         try:

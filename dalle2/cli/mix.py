@@ -17,12 +17,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """ValueError unless each part is a file that is there or a prompt."""
+    """Raise ValueError unless each part is a file that is there or a prompt."""
     options.contents = [kinds.part(text) for text in options.contents]
 
 
 def request(options: argparse.Namespace) -> "Mix":
-    """Return what the options ask for, its files opened."""
+    """Return the request that the options describe, with its files opened."""
     from dalle2.tasks.mix import Mix
 
     return Mix([(open_content(content), weight) for content, weight in options.contents])

@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def request(options: argparse.Namespace) -> "Outpaint":
-    """Return what the options ask for, its files opened."""
+    """Return the request that the options describe, with its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.outpaint import Outpaint
 

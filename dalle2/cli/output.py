@@ -25,7 +25,7 @@ class Destination:
     """
 
     def __init__(self, out: str, overwrite: bool = False, films: Sequence[str] = (), form: str | None = None) -> None:
-        """`films` are the endings of a name that is a film's and no picture's; `form` is one of FORMS.
+        """Look at the name: `films` are the endings that are a film's and no picture's; `form` is one of FORMS.
 
         Without a form the name's ending decides: .svg or .png.
         """
@@ -70,7 +70,7 @@ class Destination:
         raise AssertionError("there is always a next name")
 
     def refuse_overwriting(self, numbers: Sequence[int] | None) -> None:
-        """ValueError where one of the named files exists; None stands for any number of pictures of any number."""
+        """Raise ValueError where a named file exists; None stands for any number of pictures."""
         if self.folder or self.overwrite:
             return
         if self.film or (numbers is not None and len(numbers) == 1):
@@ -101,12 +101,12 @@ class Progress:
         self._bar.close()
 
     def advance(self, step: Step) -> None:
-        """To be told as `on_step`."""
+        """Move the bar by a step; this is the `on_step` of a task."""
         self._bar.set_description(step.stage, refresh=False)
         self._bar.update()
 
     def expect(self, steps: int) -> None:
-        """So many steps more than was told at the beginning."""
+        """Raise the bar's total by so many steps."""
         if self._bar.total is not None:
             self._bar.total += steps
 

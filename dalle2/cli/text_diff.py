@@ -25,14 +25,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """ValueError unless the picture is there, and the texts are texts."""
+    """Raise ValueError unless the picture is there, and the texts are texts."""
     check_picture(options)
     options.to = check_prompt(options.to)
     options.old = None if options.old is None else check_prompt(options.old)
 
 
 def request(options: argparse.Namespace) -> "TextDiff":
-    """Return what the options ask for, its files opened."""
+    """Return the request that the options describe, with its files opened."""
     from dalle2.images import open_picture
     from dalle2.tasks.text_diff import TextDiff
 

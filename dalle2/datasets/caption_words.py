@@ -148,7 +148,7 @@ FOREIGN_PHRASING = Phrasing(
 
 
 def phrasing(language: str) -> Phrasing:
-    """How captions of this language are put together."""
+    """Return how captions of this language are put together."""
     return ENGLISH_PHRASING if language in ENGLISH else PHRASINGS.get(language, FOREIGN_PHRASING)
 
 

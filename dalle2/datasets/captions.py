@@ -45,7 +45,7 @@ class Caption:
 
 
 def draw_caption(record: Mapping[str, Any], rng: random.Random) -> Caption:
-    """One caption that is true of the picture; the same ``rng`` state draws the same caption.
+    """Return one caption that is true of the picture; the same ``rng`` state draws the same caption.
 
     Args:
         record: a row of the emoji set; ``style``, ``captions`` and, where it has them, ``paraphrases`` are read.
@@ -86,7 +86,7 @@ def canonical_caption(record: Mapping[str, Any]) -> str:
 
 
 def all_texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Every label, tag, paraphrase and template that captions can hold, each once, to train a tokenizer on.
+    """Return every label, tag, paraphrase and template that captions can hold, each once, to train a tokenizer on.
 
     Templates come filled: with the names of each style of the records and of each colour, and the word "emoji" as
     their subject.

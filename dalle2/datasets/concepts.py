@@ -49,7 +49,7 @@ def read_concepts(files: Mapping[str, bytes]) -> dict[str, Concept]:
 
 
 def read_paraphrases(table: Path) -> tuple[dict[str, list[str]], str]:
-    """Concept -> paraphrases, the nearest first; and the licence, which are the remarks at the table's head."""
+    """Return concept -> paraphrases, the nearest first, and the licence, which stands at the table's head."""
     lines = table.read_text(encoding="utf-8").splitlines()
     rows = [line.split("\t") for line in lines if not line.startswith("#")]
     licence = "\n".join(line.lstrip("#").strip() for line in lines if line.startswith("#"))

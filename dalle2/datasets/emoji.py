@@ -212,7 +212,7 @@ def build(
 
 
 def draw_rows(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept], size: int) -> list[dict[str, Any]]:
-    """One row a picture, all columns of the data set but ``paraphrases`` and ``held_out``."""
+    """Return one row a picture, all columns of the data set but ``paraphrases`` and ``held_out``."""
     joined = list(join(icon_sets, concepts))
     drawings = rasterise_all([icon_set.svg(name) for icon_set, _, name in joined], size)
     dropped = copies(drawings)
@@ -264,7 +264,7 @@ def write(folder: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def licences(icon_sets: Sequence[IconSet], words: Package, word_files: Mapping[str, bytes], wordnet: str) -> str:
-    """LICENCES.md: who drew what under which terms, as the packages themselves state it."""
+    """Return LICENCES.md: who drew what under which terms, as the packages themselves state it."""
     parts = [
         "# Licences\n\nThe pictures are drawings of others, rasterised and otherwise unchanged. Each style\n"
         "keeps its own licence; CC BY-SA asks that what is made from its pictures be shared alike.\n"
@@ -282,7 +282,7 @@ def licences(icon_sets: Sequence[IconSet], words: Package, word_files: Mapping[s
 
 
 def card(icon_sets: Sequence[IconSet], concepts: Mapping[str, Concept], counts: Mapping[str, int], size: int) -> str:
-    """README.md: the data set card, with the front matter by which ``datasets`` finds the splits."""
+    """Return README.md: the data set card, with the front matter by which ``datasets`` finds the splits."""
     languages = sorted({caption["language"] for concept in concepts.values() for caption in concept.captions})
     styles = ", ".join(f"{icon_set.style} ({icon_set.licence})" for icon_set in icon_sets)
     return f"""---

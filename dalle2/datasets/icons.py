@@ -30,11 +30,11 @@ class IconSet:
 
     @property
     def licence(self) -> str:
-        """The set's SPDX licence name."""
+        """Return the set's SPDX licence name."""
         return self.info["license"]["spdx"]
 
     def families(self) -> dict[str, list[str]]:
-        """Each distinct drawing's name with all its names, its own first; a mirrored alias is a drawing."""
+        """Return each distinct drawing's name with all its names, its own first; a mirrored alias is a drawing."""
         aliases = self.icons.get("aliases", {})
         families = {name: [name] for name in self.icons["icons"]}
         families |= {name: [name] for name, alias in aliases.items() if _turns(alias)}
@@ -153,7 +153,7 @@ def rasterise(svg: str, size: int) -> Drawing:
 
 
 def rasterise_all(svgs: Sequence[str], size: int) -> list[Drawing]:
-    """``rasterise`` on all cores, with a progress bar."""
+    """Run ``rasterise`` on all cores, with a progress bar."""
     if importlib.util.find_spec("resvg_py") is None:
         raise BuildError("resvg-py is missing; install it with: pip install -r requirements-train.txt")
     # spawn: a forked child would inherit the locks of whatever threads the caller runs
@@ -173,7 +173,7 @@ def rasterise_all(svgs: Sequence[str], size: int) -> list[Drawing]:
 
 
 def copies(drawings: Sequence[Drawing]) -> set[int]:
-    """Which drawings are empty or look like an earlier one.
+    """Return which drawings are empty or look like an earlier one.
 
     Some sets have one drawing for two concepts (new moon and black circle), and a copy in the test split
     would be no test. The limit on the mean squared difference, 1e-5 on [0, 1], forgives rounding only.

@@ -63,7 +63,7 @@ class Lexicon:
         return cls(table["text"].to_pylist(), *columns)
 
     def write(self, file: Path) -> None:
-        """As a parquet table; it appears whole or not at all."""
+        """Write a parquet table; it appears whole or not at all."""
         table = {"text": self.texts, "concepts": self.concepts.tolist(), "shares": self.shares.tolist()}
         with atomic.file(file) as partial:
             pyarrow.parquet.write_table(pyarrow.table(table), partial)

@@ -38,12 +38,12 @@ class Package:
 
     @property
     def tarball(self) -> str:
-        """File name that ``npm pack`` gives the package."""
+        """Return the file name that ``npm pack`` gives the package."""
         return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
     @property
     def address(self) -> str:
-        """Path of the tarball below the registry."""
+        """Return the path of the tarball below the registry."""
         return f"{self.name}/-/{self.name.rpartition('/')[2]}-{self.version}.tgz"
 
 

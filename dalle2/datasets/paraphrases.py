@@ -53,7 +53,7 @@ FIELDS = {
 
 
 def choose(concepts: Sequence[Concept], senses: Sequence[Sense], likeness: np.ndarray) -> dict[str, list[str]]:
-    """Concept -> paraphrases, the likeliest senses first: of each its words, then its gloss.
+    """Return concept -> paraphrases, the likeliest senses first: of each its words, then its gloss.
 
     A concept that WordNet names takes the best sense of its name, and then only others of that sense's field: the
     car has no car factory. What is another concept's label is no paraphrase; nor is a sense that WordNet calls
@@ -108,7 +108,7 @@ def known_words(concept: Concept) -> tuple[str, set[str]]:
 
 
 def words_of(sense: Sense) -> list[str]:
-    """Its first words, without Latin names."""
+    """Return the first words of a sense, without Latin names."""
     return [word for word in sense.words if not _is_latin(word)][:WORDS]
 
 
@@ -124,19 +124,19 @@ def _is_latin(word: str) -> bool:
 
 
 def likeness_of(concepts: Sequence[Concept], senses: Sequence[Sense]) -> np.ndarray:
-    """(concepts, senses) cosines by the encoder."""
+    """Return (concepts, senses) cosines by the encoder."""
     return about(concepts) @ embed([f"{', '.join(sense.words)}: {sense.gloss}" for sense in senses]).T
 
 
 def about(concepts: Sequence[Concept]) -> np.ndarray:
-    """(concepts, 384): what the encoder makes of each, halfway between its label and its label with tags."""
+    """Return (concepts, 384): what the encoder makes of each, halfway between its label and its label with tags."""
     labels = [known_words(concept)[0] for concept in concepts]
     with_tags = [f"{label}: {', '.join(sorted(known_words(c)[1]))}" for label, c in zip(labels, concepts, strict=True)]
     return (embed(labels) + embed(with_tags)) / 2
 
 
 def embed(texts: Sequence[str]) -> np.ndarray:
-    """(texts, 384) embeddings of length one by the sentence encoder.
+    """Return (texts, 384) embeddings of length one by the sentence encoder.
 
     Raises:
         BuildError: it is not installed, or damaged.

@@ -41,7 +41,7 @@ class Phrases:
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Any]]) -> "Phrases":
-        """Of the rows of an emoji set; the concepts stand in the order of their code points."""
+        """Make the list of an emoji set's rows; its concepts stand in the order of their code points."""
         records = list(records)
         labels = {record["concept"]: record["label"] for record in records}
         concepts = dict.fromkeys(label for _, label in sorted(labels.items()))
@@ -60,7 +60,7 @@ class Phrases:
             raise ValueError(f"{file} is damaged ({error}): write it again, or remove it.") from error
 
     def write(self, folder: Path) -> Path:
-        """Into a checkpoint's folder, a word a line; the file appears whole or not at all."""
+        """Write the list into a checkpoint's folder, a word a line; the file appears whole or not at all."""
         with atomic.file(folder / NAME) as partial:
             partial.write_text(json.dumps(asdict(self), indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
         return folder / NAME

@@ -31,7 +31,7 @@ class PicturesInStream:
 
     @property
     def fingerprint(self) -> str:
-        """As of `PicturesInMemory`, but of the stream's first rows alone."""
+        """Return the same as `PicturesInMemory` does, but of the stream's first rows alone."""
         image_column, caption_column = self.columns
         rows = list(itertools.islice(self.rows, _FIRST_ROWS))
         digests = [open_cell(row[image_column], self.where, self.folder)[1] for row in rows]

@@ -52,7 +52,7 @@ class PicturesInMemory:
         self.partners: dict[int, list[int]] = {}
 
     def compose(self, share: float) -> None:
-        """From now on this share of the pictures of countable things becomes scenes with others of their style.
+        """Turn this share of the pictures of countable things into scenes with others of their style, from now on.
 
         Raises:
             ValueError: the source is no emoji set, or holds nothing that can be counted.
@@ -68,7 +68,7 @@ class PicturesInMemory:
         self.scenes = share
 
     def learn(self, lexicon: Lexicon) -> None:
-        """From now on captions say the lexicon's texts of their concept too, as paraphrases.
+        """Let captions say the lexicon's texts of their concept too, as paraphrases, from now on.
 
         Raises:
             ValueError: the source is no emoji set.
@@ -88,12 +88,12 @@ class PicturesInMemory:
         return len(self.records)
 
     def resize(self, size: int) -> None:
-        """From now on at `size` pixels a side, by area averaging; colours weigh as much as they cover."""
+        """Shrink all pictures to `size` pixels a side, by area averaging; colours weigh as much as they cover."""
         if size < self.rgba.shape[-1]:
             self.rgba = torch.cat([_smaller(rows, size) for rows in self.rgba.split(_ROWS)])
 
     def write(self, folder: Path) -> None:
-        """For `read`, which costs no decoding, and no memory that another process has spent already."""
+        """Write the pictures for `read`, which decodes nothing, and shares the memory of other processes."""
         folder.mkdir(parents=True)
         np.save(folder / "rgba.npy", self.rgba.cpu().numpy())
         words = {"records": self.records, "image_captions": self.image_captions, "fingerprint": self.fingerprint}
@@ -107,7 +107,7 @@ class PicturesInMemory:
         return cls(words["records"], pictures, words["image_captions"], words["fingerprint"])
 
     def move(self, device: torch.device) -> None:
-        """To the device that trains, if it has room: moving each batch there would cost more than the training."""
+        """Move the pictures to the device that trains, if it has room: batch by batch costs more than the training."""
         if device.type == "cuda" and self.rgba.nbytes < _MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]:
             self.rgba = self.rgba.to(device)
 
@@ -116,7 +116,7 @@ class PicturesInMemory:
         return self.render(self.draw(randomness, per_concept))
 
     def draw(self, randomness: Randomness, per_concept: int = 1) -> Drawn:
-        """Return what `batch` shows; needs no pictures."""
+        """Draw what `batch` shows, without its pixels."""
         indices = self._grouped(randomness, per_concept) if per_concept > 1 else self._shuffled(randomness)
         draws = [randomness.text(slot) for slot in range(randomness.batch_size)]
         scenes = self._scenes(indices, draws)

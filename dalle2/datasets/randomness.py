@@ -34,7 +34,7 @@ class Randomness:
 
     @property
     def key(self) -> tuple[int, str, int, int, slice]:
-        """What another process needs to make the same draws."""
+        """Return what another process needs to make the same draws."""
         return self.seed, self.stage, self.step, self.batch_size, self.slots
 
     def seed_dropout(self) -> None:
@@ -46,19 +46,19 @@ class Randomness:
         return torch.randn(self.batch_size, *shape, generator=self.generator, device=self.device)[self.slots]
 
     def uniform(self, *shape: int) -> torch.Tensor:
-        """Uniform numbers in [0, 1), (own slots, *shape)."""
+        """Return uniform numbers in [0, 1), (own slots, *shape)."""
         return torch.rand(self.batch_size, *shape, generator=self.generator, device=self.device)[self.slots]
 
     def integers(self, high: int) -> torch.Tensor:
-        """Uniform integers in [0, high), (own slots,)."""
+        """Return uniform integers in [0, high), (own slots,)."""
         return torch.randint(high, (self.batch_size,), generator=self.generator, device=self.device)[self.slots]
 
     def coins(self) -> torch.Tensor:
-        """Uniform numbers in [0, 1), (own slots,), on the CPU: for what decides over texts."""
+        """Return uniform numbers in [0, 1), (own slots,), on the CPU: for what decides over texts."""
         return torch.rand(self.batch_size, generator=self.host)[self.slots]
 
     def shared(self) -> float:
-        """One uniform number in [0, 1), the same for all slots and processes."""
+        """Return one uniform number in [0, 1), the same for all slots and processes."""
         return float(torch.rand((), generator=self.host))
 
     def text(self, slot: int) -> random.Random:

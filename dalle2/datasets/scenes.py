@@ -91,7 +91,7 @@ class Scene:
     corners: tuple[tuple[float, float], ...]
 
     def number(self, concepts: Sequence[int], total: int) -> int:
-        """Of the scene as a concept of its own: no single concept has it, nor any scene that looks otherwise.
+        """Return the number of the scene as a concept of its own: no concept has it, nor a scene that looks otherwise.
 
         "A cat left of a dog" and "a dog right of a cat" are one scene.
 
@@ -107,7 +107,7 @@ class Scene:
 
 
 def countable(record: Mapping[str, Any]) -> bool:
-    """Whether a row shows a thing of which there can be two, and its label is a plain English noun."""
+    """Return whether a row shows a thing of which there can be two, and its label is a plain English noun."""
     label = record["label"]
     plain = label.islower() and label.replace(" ", "").replace("-", "").isalpha() and not label.endswith("s")
     return (
@@ -120,7 +120,7 @@ def countable(record: Mapping[str, Any]) -> bool:
 
 
 def plural(label: str) -> str:
-    """Of an English label, whose last word is the noun."""
+    """Return the plural of an English label, whose last word is the noun."""
     before, space, noun = label.rpartition(" ")
     if noun in PLURALS:
         return before + space + PLURALS[noun]
@@ -192,7 +192,7 @@ def canonical_scene(scene: Scene, records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def scene_texts() -> Iterator[str]:
-    """Every template of a scene's subject, to train a tokenizer on; the word "emoji" stands for its things."""
+    """Return every template of a scene's subject, to train a tokenizer on; the word "emoji" stands for its things."""
     for language, phrases in WHERE.items():
         yield from (template.format(a="emoji", b="emoji") for templates in phrases.values() for template in templates)
         for number in NUMBERS[language]:

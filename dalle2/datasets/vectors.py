@@ -47,7 +47,7 @@ def pack(
 
 
 def unpack(file: Path, out: Path, size: int = 256) -> int:
-    """Draws a packed set into the folder `out`, which appears whole or not at all, and counts its pictures."""
+    """Draw a packed set into the folder `out`, which appears whole or not at all, and count its pictures."""
     rows = pyarrow.parquet.read_table(file).to_pylist()
     drawings = rasterise_all([row.pop("svg") for row in rows], size)
     for row, drawing in zip(rows, drawings, strict=True):

@@ -35,13 +35,13 @@ class Sense:
 
     @property
     def meaning(self) -> str:
-        """The gloss without remarks in brackets, quotes of the lexicographers' kind and "any of several"."""
+        """Return the gloss without remarks in brackets, quotes of the lexicographers' kind and "any of several"."""
         plain = _REMARK.sub("", self.gloss).replace("`", "").strip(" :,'")
         return _ANY.sub("", plain)
 
     @property
     def offends(self) -> bool:
-        """Whether the lexicographers warn of the word, speak of such words, or of what is not for an emoji."""
+        """Return whether the lexicographers warn of the word, speak of such words, or of what is not for an emoji."""
         return any(_OFFENCE.search(text) for text in (self.gloss, *self.words, *self.examples))
 
 

@@ -160,7 +160,7 @@ class AutoregressivePrior(ModelMixin, ConfigMixin):
 
 
 def draw(logits: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
-    """One bucket a row from logits (n, buckets), where its uniform number (n,) falls in the cumulated chances."""
+    """Draw a bucket a row from logits (n, buckets): where its uniform number (n,) falls in the cumulated chances."""
     chances = logits.double().softmax(dim=-1).cumsum(dim=-1)
     found = torch.searchsorted(chances, uniforms.to(chances)[:, None], right=True)[:, 0]
     return found.clamp(max=logits.shape[-1] - 1)  # rounding may leave the last sum below 1

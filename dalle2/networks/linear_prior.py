@@ -22,6 +22,6 @@ class LinearPrior(ModelMixin, ConfigMixin):
 
 
 def features(text: EncodedText) -> torch.Tensor:
-    """Return what the matrix reads, (n, 2 * dim): the text embedding, and the mean of the live tokens' states."""
+    """Return the inputs of the matrix, (n, 2 * dim): the text embedding, and the mean of the live tokens' states."""
     live = text.mask[..., None].to(text.tokens)
     return torch.cat([text.embeddings, (text.tokens * live).sum(1) / live.sum(1)], dim=1)

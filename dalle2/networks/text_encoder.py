@@ -22,7 +22,7 @@ class EncodedText(NamedTuple):
     mask: torch.Tensor
 
     def repeated(self, times: int) -> "EncodedText":
-        """Each row `times` times."""
+        """Return each row `times` times."""
         return EncodedText(*(rows.repeat_interleave(times, dim=0) for rows in self))
 
 
@@ -36,7 +36,7 @@ class PromptTokenizer:
         self._plain = _plain(tokenizer)
 
     def tokenize(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Each prompt's ids between the start and the end token, cut so that both fit into the context."""
+        """Return each prompt's ids between the start and the end token, cut so that both fit into the context."""
         start, end = self._tokenizer.bos_token_id, self._tokenizer.eos_token_id
         encodings = self._plain.encode_batch(list(prompts), add_special_tokens=False)
         return [[start, *encoding.ids[: self.context - 2], end] for encoding in encodings]

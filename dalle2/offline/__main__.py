@@ -17,7 +17,7 @@ _DRAWINGS = "drawings.parquet"
 
 
 def main() -> int:
-    """Packs the file; errors that a user can mend are one sentence and exit code 1."""
+    """Pack the file; errors that a user can mend are one sentence and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m dalle2.offline", description=__doc__)
     parser.add_argument("recipe", type=Path, help="TOML file, such as dalle2/training/recipes/emoji.toml")
     parser.add_argument("--out", required=True, type=Path, help="the file to make, such as run.tar")

@@ -64,7 +64,7 @@ def draw_sixteen(checkpoint: Path, file: Path) -> None:
 
 
 def prompts(checkpoint: Path, examples: tuple[str, ...]) -> list[str]:
-    """Sixteen: concepts at equal distances in its words, each in the next style; its examples where it has no words."""
+    """Return sixteen: concepts at equal distances in its words, each in the next style; else its examples."""
     phrases = Phrases.read(checkpoint)
     if phrases is None:
         return [(examples or ("a picture",))[index % max(1, len(examples))] for index in range(COUNT)]

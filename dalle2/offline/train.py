@@ -16,7 +16,7 @@ RESULTS_SECONDS = 40  # of the minutes, for the sixteen pictures and the pieces
 
 
 def main() -> int:
-    """Everything in turn; the exit code of the training."""
+    """Do everything in turn; return the exit code of the training."""
     began = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, required=True, help="when all has to be done")

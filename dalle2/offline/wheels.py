@@ -38,7 +38,7 @@ def lacking(listing: Path) -> list[str]:
 
 
 def download(packages: list[str], folder: Path, python: str) -> list[Path]:
-    """Their wheels for a Linux machine with this Python ("3.12"); ValueError when one has none."""
+    """Download their wheels for a Linux machine with this Python ("3.12"); ValueError when one has none."""
     platforms = [part for platform in _PLATFORMS for part in ("--platform", platform)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder]
     command += ["--implementation", "cp", "--python-version", python, *platforms, *packages]

@@ -61,7 +61,7 @@ class Call:
 
     @property
     def rows(self) -> int:
-        """How many pictures."""
+        """Return how many pictures it is about."""
         first = self.columns[0]
         assert first is not None, "what a verb is about comes first"
         return len(first)
@@ -82,7 +82,7 @@ class Batches:
     """The one place where the networks of a machine are used: one call, or calls that agree, after another."""
 
     def __init__(self, most: int = MAX_PICTURES) -> None:
-        """`most` pictures are computed at once, so that memory does not grow with the visitors."""
+        """Compute at most `most` pictures at once, so that memory does not grow with the visitors."""
         self.most = most
         self._changed = threading.Condition()
         self._waiting: list[Call] = []
@@ -91,7 +91,7 @@ class Batches:
 
     @contextmanager
     def during(self, visit: Visit) -> Generator[None]:
-        """While this thread works for the visit, its calls are expected."""
+        """Expect calls of this thread while it works for the visit."""
         token = current.set(visit)
         with self._changed:
             self._visits += 1

@@ -67,30 +67,30 @@ class Catalogue:
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
-        """The names that `checkpoint` takes; the first one is the default."""
+        """Return the names that `checkpoint` takes; the first one is the default."""
         return tuple(self._models)
 
     def model(self, checkpoint: str | None = None) -> UnclipModel:
-        """The model of this name, for its styles, examples and capabilities; Refusal when it is not open."""
+        """Return the model of this name, for its styles, examples and capabilities; Refusal when it is not open."""
         name = self.checkpoints[0] if checkpoint is None else checkpoint
         if not isinstance(name, str) or name not in self._models:
             raise Refusal(f"There is no checkpoint {name!r} here: choose one of {', '.join(self.checkpoints)}.")
         return self._models[name]
 
     def can(self, task: str) -> bool:
-        """Whether any of the checkpoints is able to do it."""
+        """Return whether any of the checkpoints is able to do it."""
         return any(task in model.capabilities for model in self._models.values())
 
     def card(self, checkpoint: str) -> str:
-        """The checkpoint's model card, Markdown without its front matter; "" when it has none."""
+        """Return the checkpoint's model card, Markdown without its front matter; "" when it has none."""
         return self._cards.get(checkpoint, Card()).text
 
     def licence(self, checkpoint: str) -> str:
-        """Of what it draws, as "CC BY-SA 4.0"; "" when its card names none."""
+        """Return the licence of what it draws, as "CC BY-SA 4.0"; "" when its card names none."""
         return self._cards.get(checkpoint, Card()).licence
 
     def samples(self, checkpoint: str) -> tuple[Path, Mapping[str, Any]] | None:
-        """The checkpoint's folder of samples with its index; None without one, or when other weights drew it."""
+        """Return the checkpoint's folder of samples with its index; None without one, or when other weights drew it."""
         index = self._folders.get(checkpoint, Path()) / "samples" / "index.json"
         if checkpoint not in self._folders or not index.is_file():
             return None
@@ -102,11 +102,11 @@ class Catalogue:
         return None
 
     def understands(self) -> bool:
-        """Whether any of the checkpoints looks for the meaning of prompts."""
+        """Return whether any of the checkpoints looks for the meaning of prompts."""
         return any(model.interpreter is not None for model in self._models.values())
 
     def understand(self, prompt: str, checkpoint: str | None = None, very_words: bool = False) -> Understanding:
-        """What the checkpoint takes a prompt for; Refusal when it is none."""
+        """Return what the checkpoint takes a prompt for; Refusal when it is none."""
         said, model = words(prompt), self.model(checkpoint)
         try:
             return literal(said) if very_words else model.understand(said)
@@ -114,14 +114,14 @@ class Catalogue:
             raise Refusal(str(error)) from error
 
     def suggest(self, prompt: str, language: str, checkpoint: str | None = None) -> list[Suggestion]:
-        """What a prompt that is being typed may mean, at most six; none from a checkpoint without a vocabulary."""
+        """Return what a prompt that is being typed may mean, at most six; none without a vocabulary."""
         interpreter = self.model(checkpoint).interpreter
         if not isinstance(prompt, str) or interpreter is None:
             return []
         return interpreter.suggest(prompt[-MAX_PROMPT_CHARACTERS:], language)
 
     def surprise(self, checkpoint: str | None = None) -> Near:
-        """A concept that comes out well, by chance; Refusal where the checkpoint has no vocabulary."""
+        """Return a concept that comes out well, by chance; Refusal where the checkpoint has no vocabulary."""
         model = self.model(checkpoint)
         if model.interpreter is None:
             raise Refusal(f"The checkpoint {model.checkpoint} has no vocabulary: there is nothing to choose from.")
@@ -130,14 +130,14 @@ class Catalogue:
     def settings(
         self, chosen: Choice = "default", checkpoint: str | None = None, like: Request = ANY_PROMPT
     ) -> Settings:
-        """A preset's settings, or the checkpoint's own with what `chosen` changes, in the shape of a record.
+        """Return a preset's settings, or the checkpoint's own with what `chosen` changes, in the shape of a record.
 
         Both as a request that is `like` this one needs them. Refusal when a value is out of range.
         """
         return settings_of(chosen, self.model(checkpoint).settings, like)
 
     def steps(self, chosen: Choice, count: int, checkpoint: str | None = None, like: Request = ANY_PROMPT) -> int:
-        """How many network steps so many pictures take with these settings; Refusal when there is no such thing."""
+        """Return how many network steps so many pictures take with these settings; Refusal for unknown ones."""
         settings = self.settings(chosen, checkpoint, like)
         if isinstance(count, bool) or not isinstance(count, int):
             raise Refusal(f"Ask for 1 to {MAX_PICTURES} pictures, not {count!r}.")
@@ -145,7 +145,7 @@ class Catalogue:
 
 
 def _card(folder: Path) -> Card:
-    """The folder's README.md without the front matter, which names the licence, and its LICENCES.md below."""
+    """Return the folder's README.md without its front matter, which names the licence, and its LICENCES.md below."""
     files = [folder / name for name in ("README.md", "LICENCES.md")]
     texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
     front = ""

@@ -39,7 +39,7 @@ def in_form(named: Sequence[tuple[str, Image.Image]], form: str) -> tuple[str, b
 
 
 def check_enlarging(model: UnclipModel, picture: Image.Image, side: int) -> None:
-    """Refusal unless the checkpoint can make the picture larger, to `side` pixels."""
+    """Raise a Refusal unless the checkpoint can make the picture larger, to `side` pixels."""
     try:
         check_side(side, min(picture.size), model.picture_size)
     except ValueError as error:

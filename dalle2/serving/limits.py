@@ -59,7 +59,7 @@ def settings_of(chosen: Choice, own: Settings, like: Request) -> Settings:
 
 
 def seeds_of(first: int | None, count: int, most: int) -> tuple[int, ...]:
-    """`count` seeds that count up from the first, or from a random one; ValueError unless 1..most, all in range."""
+    """Return `count` seeds from the first on, or from a random one; ValueError unless 1..most, all in range."""
     check_count(count, most)
     if first is None:
         first = random.randint(0, MAX_SEED - count + 1)

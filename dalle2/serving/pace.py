@@ -35,7 +35,7 @@ class Pace:
         known[job.pictures] = (1 - SMOOTHING) * old + SMOOTHING * seconds
 
     def seconds(self, job: Job, done: Mapping[str, int]) -> float | None:
-        """Return what is to come of a job of which so many steps of each stage are done; None without experience."""
+        """Return the seconds that a job still takes after so many steps of each stage; None without experience."""
         total = self._of(job, REST) or 0.0
         if not job.stages and self._of(job, REST) is None:
             return None
@@ -81,17 +81,17 @@ class Turn:
 
     @property
     def begun(self) -> bool:
-        """Whether something of it has been computed, or is being computed."""
+        """Return whether something of it has been computed, or is being computed."""
         return self._begun is not None
 
     def begin(self, together: int = 0) -> None:
-        """Its first stage, or another after a pause, begins now, in a batch of so many pictures: by default its own."""
+        """Begin its first stage, or another after a pause, in a batch of so many pictures: by default its own."""
         self._last = self.pace.clock()
         self._begun = self._last if self._begun is None else self._begun
         self._together = together or self.job.pictures
 
     def step(self, stage: str, index: int) -> None:
-        """Step `index`, counted from 1, of this stage is done; steps of several stages may alternate."""
+        """Count step `index`, from 1 on, of this stage as done; steps of several stages may alternate."""
         now = self.pace.clock()
         self._spent[stage] = self._spent.get(stage, 0.0) + now - self._last
         self._last = now
@@ -106,7 +106,7 @@ class Turn:
         self.pace.learn(self.job, REST, self.pace.clock() - self._last)
 
     def left(self) -> float | None:
-        """Seconds to the end, by experience and by how fast this turn has been so far; None without experience."""
+        """Return the seconds to the end, by experience and by how fast this turn has been; None without experience."""
         job = replace(self.job, pictures=self._together or self.job.pictures)
         whole, rest = self.pace.seconds(job, {}), self.pace.seconds(job, self._done)
         if whole is None or rest is None or self._begun is None:

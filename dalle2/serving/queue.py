@@ -33,19 +33,19 @@ class Ticket:
         self._queue, self.turn = queue, turn
 
     def ahead(self) -> int:
-        """How many came before this one and are still there; 0 once something of it is drawn, or it has left."""
+        """Return how many came before this one and are still there; 0 once something of it is drawn, or it has left."""
         with self._queue.changed:
             return 0 if self.turn.begun else len(self._before())
 
     def admitted(self) -> bool:
-        """Whether the turn has come."""
+        """Return whether the turn has come."""
         with self._queue.changed:
             before = self._before()
             pictures = sum(ticket.turn.job.pictures for ticket in (*before, self))
             return not before or pictures <= self._queue.together
 
     def seconds_left(self) -> float | None:
-        """Until one's own pictures are there: all turns before, and one's own; None without experience of one."""
+        """Return the seconds until one's own pictures are there, all turns before included; None without experience."""
         with self._queue.changed:
             turns = [ticket.turn for ticket in (*self._before(), self)]
         if self.turn.begun:

@@ -16,7 +16,7 @@ class Cancelled(Exception):
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """Any error as a sentence; one that is a fault of ours goes to the log as well."""
+    """Return any error as a sentence; one that is a fault of ours goes to the log as well."""
     match error:
         case Refusal():
             return error

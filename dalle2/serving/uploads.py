@@ -32,7 +32,7 @@ def open_picture(upload: Upload | None) -> Image.Image:
 
 
 def open_mask(upload: Upload | None, picture: Image.Image) -> Image.Image:
-    """Where this picture is to be repainted: a mask of the same size, or a square for the picture's middle square.
+    """Open where a picture is repainted: a mask of its size, or a square for its middle square.
 
     White is repainted, or what is transparent in a mask that is transparent in places. A square of any size is fitted.
     Refusal says what is wrong with it.
@@ -57,7 +57,7 @@ def open_mask(upload: Upload | None, picture: Image.Image) -> Image.Image:
 
 
 def open_own(upload: Upload) -> Image.Image:
-    """As `open_picture`, but a picture that was drawn here keeps its record."""
+    """Open a picture as `open_picture` does; one that was drawn here keeps its record."""
     picture = open_picture(upload)
     with contextlib.suppress(Refusal):
         images.write_record(picture, read_record(upload))

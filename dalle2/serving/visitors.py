@@ -30,7 +30,7 @@ class Files(MutableSet):
         self._owners.setdefault(value, set()).add(visitor.get())
 
     def update(self, values: Any) -> None:
-        """`add` for each of the values."""
+        """Add each of the values."""
         for value in values:
             self.add(value)
 
@@ -38,7 +38,7 @@ class Files(MutableSet):
         self._owners.pop(value, None)
 
     def opens(self, path: str, asking: str) -> bool:
-        """Whether this visitor may have the file."""
+        """Return whether this visitor may have the file."""
         owners = self._owners.get(path, ())
         return NOBODY in owners or (asking != NOBODY and asking in owners)
 

@@ -25,7 +25,7 @@ _AHEAD = 3  # batches of each of them
 def batches(
     pictures: Pictures, steps: Iterable[Randomness], per_concept: int, device: torch.device
 ) -> Iterator[tuple[Randomness, Batch]]:
-    """Each step's draws and batch, the same on every device.
+    """Yield each step's draws and batch, the same on every device.
 
     Cores that train make their batches themselves; a GPU must not wait for them.
     """
@@ -40,7 +40,7 @@ def batches(
 def drawn_ahead(
     pictures: PicturesInMemory, steps: Iterable[Randomness], per_concept: int, workers: int
 ) -> Iterator[tuple[Randomness, Batch]]:
-    """Each step's draws and batch: what it shows and says is drawn in other processes, its pixels are made here."""
+    """Yield each step's draws and batch: other processes draw what it shows and says, its pixels are made here."""
     spawn = multiprocessing.get_context("spawn")  # a forked child would inherit the GPU and the locks of threads
     pool = ProcessPoolExecutor(workers, spawn, _remember, (pictures.words(),))
     steps, waiting = iter(steps), deque()
@@ -80,7 +80,7 @@ def _remember(words: PicturesInMemory) -> None:
 
 
 def end_with_parent() -> None:
-    """From now on this process ends when the one that started it does, even by a kill."""
+    """End this process when the one that started it ends, even by a kill."""
     threading.Thread(target=_follow, daemon=True).start()
 
 

@@ -48,14 +48,14 @@ class ClipTowers(nn.Module):
 
     @property
     def picture_size(self) -> int:
-        """Pixels a side of what the picture tower sees."""
+        """Return pixels a side of what the picture tower sees."""
         size = self.picture.config.image_size
         assert isinstance(size, int), "CLIP's pictures are square"
         return size
 
     @classmethod
     def build(cls, plan: ClipRecipe, tokenizer: CLIPTokenizer) -> "ClipTowers":
-        """ClipTowers of a recipe's size with fresh weights."""
+        """Return towers of a recipe's size with fresh weights."""
         ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
         text = CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -81,7 +81,7 @@ class ClipTowers(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> "ClipTowers":
-        """Frozen towers from a folder that `save` or a whole checkpoint wrote."""
+        """Return frozen towers from a folder that `save` or a whole checkpoint wrote."""
         towers = cls(
             CLIPTextModelWithProjection.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32),
             CLIPVisionModelWithProjection.from_pretrained(folder, subfolder="image_encoder", dtype=torch.float32),
@@ -129,7 +129,7 @@ class ClipTowers(nn.Module):
         return torch.cat(read)[order.argsort().to(self.mean.device, non_blocking=True)]
 
     def read(self, texts: list[str]) -> EncodedText:
-        """Texts, in one batch, as prior and decoder read them."""
+        """Encode texts, in one batch, as prior and decoder read them."""
         return encode(self.text, self.prompts, texts, self.mean.device)
 
 

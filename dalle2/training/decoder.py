@@ -150,7 +150,7 @@ class DecoderStage(TrainingStage):
 
 
 def shrink(pictures: torch.Tensor, size: int) -> torch.Tensor:
-    """Pictures to `size` pixels a side by area averaging: the one operator that makes low resolution here."""
+    """Shrink pictures to `size` pixels a side by area averaging: the one operator that makes low resolution here."""
     return pictures if pictures.shape[-1] == size else F.interpolate(pictures, (size, size), mode="area")
 
 

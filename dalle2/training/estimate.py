@@ -51,7 +51,7 @@ def estimate(recipe: Recipe, accelerator: Accelerator) -> None:
 
 
 def rehearse(recipe: Recipe, stage: str, accelerator: Accelerator) -> None:
-    """One step of a stage of the recipe, on invented pictures: what it compiles is then compiled.
+    """Run one step of a stage of the recipe, on invented pictures: what it compiles is then compiled.
 
     A network's code does not depend on its weights: the stage itself, made afterwards, finds the code.
     """
@@ -63,7 +63,7 @@ def rehearse(recipe: Recipe, stage: str, accelerator: Accelerator) -> None:
 
 
 def invented_stages(recipe: Recipe) -> list[tuple[TrainingStage, Fit | LinearPriorRecipe]]:
-    """All stages of a recipe with fresh weights and invented words and statistics, each with its plan."""
+    """Return all stages of a recipe with fresh weights and invented words and statistics, each with its plan."""
     alphabet = ["".join(letters) for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=2)]
     tokenizer = train_tokenizer(alphabet, recipe.clip.vocabulary, recipe.clip.context_length)
     towers = ClipTowers.build(recipe.clip, tokenizer)

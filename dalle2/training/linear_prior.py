@@ -32,12 +32,12 @@ class NormalEquations:
         self.sums = torch.zeros(1 + inputs + outputs, 1 + inputs + outputs, dtype=torch.float64)
 
     def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        """Rows x (n, inputs) and what they should give, y (n, outputs)."""
+        """Add rows x (n, inputs) and what they should give, y (n, outputs)."""
         rows = torch.cat([torch.ones(len(x), 1).to(x), x, y], dim=1).cpu().double()
         self.sums += rows.T @ rows
 
     def solve(self, ridge: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight (outputs, inputs) and bias (outputs,) with the least mean squared error plus penalty.
+        """Return the weight (outputs, inputs) and bias (outputs,) with the least mean squared error plus penalty.
 
         The penalty is ridge * sum of (weight * deviation of its input) ** 2, as if inputs had been standardised.
         """
@@ -52,7 +52,7 @@ class NormalEquations:
         return weight, means[self.inputs :] - weight @ means[: self.inputs]
 
     def errors(self, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """Mean squared error (outputs,) of y = weight x + bias on the rows of this table."""
+        """Return mean squared error (outputs,) of y = weight x + bias on the rows of this table."""
         outputs = len(bias)
         residual = torch.cat([-bias[:, None], -weight, torch.eye(outputs, dtype=torch.float64)], dim=1)
         return ((residual @ self.sums) * residual).sum(1) / self.sums[0, 0]
@@ -95,7 +95,7 @@ class LinearPriorStage(TrainingStage):
     def fit(
         self, pictures: Pictures, held_out: Pictures | None, run: Run, until: float | None = None
     ) -> "LinearPriorStage":
-        """Solves for the weights; the ridge is the one with the least held-out error.
+        """Solve for the weights; the ridge is the one with the least held-out error.
 
         Without held-out pictures it is the smallest one. A killed run resumes from the sums of its last snapshot.
         Against the clock (`until`, as in `loop.fit`) it takes as many batches as there is time for, at least one.

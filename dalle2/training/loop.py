@@ -52,7 +52,7 @@ class Run:
 def fit(
     stage: TrainingStage, pictures: Pictures, held_out: Pictures | None, plan: Fit, run: Run, until: float | None = None
 ) -> TrainingStage:
-    """Trains a stage and returns it with the weights of its moving average.
+    """Train a stage and return it with the weights of its moving average.
 
     Each step is a function of the weights before it, the seed and its number, so a run that was killed and
     resumed from its last snapshot ends with exactly the weights of an unbroken one.
@@ -88,7 +88,7 @@ class _Fitting:
         self.writer = SummaryWriter(str(run.folder / "logs")) if run.accelerator.is_main_process else None
 
     def train(self, pictures: Pictures) -> TrainingStage:
-        """All steps that are left."""
+        """Train all steps that are left."""
         accelerator, done, ending = self.run.accelerator, self.first, False
         if self.plan.compile:
             self.stage.compiled()
@@ -264,6 +264,6 @@ def _log(writer: SummaryWriter | None, stage: str, kind: str, losses: dict[str, 
 
 
 def read_reports(folder: Path) -> dict[str, dict[str, Any]]:
-    """Stage -> the steps, pictures and held-out losses of a run against the clock, in the folder of the run."""
+    """Read stage -> the steps, pictures and held-out losses of a run against the clock, in its folder."""
     files = sorted((folder / "reports").glob("*.json"))
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}

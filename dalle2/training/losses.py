@@ -6,7 +6,7 @@ from diffusers import UnCLIPScheduler
 
 
 def contrastive(pictures: torch.Tensor, texts: torch.Tensor, true: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Softmax contrast in both directions with several true pairs a row (UniCL, arXiv 2204.03610).
+    """Return the softmax contrast in both directions with several true pairs a row (UniCL, arXiv 2204.03610).
 
     Args:
         pictures, texts: unit vectors (n, dim). true: (n, n) booleans, caption j is true of picture i; each row
@@ -21,7 +21,7 @@ def contrastive(pictures: torch.Tensor, texts: torch.Tensor, true: torch.Tensor,
 
 
 def true_pairs(facts: torch.Tensor) -> torch.Tensor:
-    """Which caption is true of which picture, (n, n), from the (n, 5) facts of a batch.
+    """Return which caption is true of which picture, (n, n), from the (n, 5) facts of a batch.
 
     Caption j is true of picture i when they share the concept and picture i has the style and the background
     that caption j names, if it names any.
@@ -34,7 +34,7 @@ def true_pairs(facts: torch.Tensor) -> torch.Tensor:
 
 
 def snr_weight(alphas_cumprod: torch.Tensor, timesteps: torch.Tensor, ceiling: float = 5.0) -> torch.Tensor:
-    """Weight of the squared x0 error, clamp(SNR, 1, ceiling) scaled to mean 1 over the timesteps, (n,).
+    """Return the weight of the squared x0 error, clamp(SNR, 1, ceiling) scaled to mean 1 over the timesteps, (n,).
 
     The ceiling is Min-SNR's (arXiv 2303.09556), the floor the truncated SNR of progressive distillation
     (arXiv 2202.00512): without it the noisy steps, which decide layout and colour, are never trained.
@@ -108,7 +108,7 @@ def _log_likelihood_of_bytes(x: torch.Tensor, mean: torch.Tensor, log_std: torch
 
 
 def edges(predicted: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Mean absolute error of the pictures and, half as heavy, of their neighbouring differences."""
+    """Return mean absolute error of the pictures and, half as heavy, of their neighbouring differences."""
     loss = F.l1_loss(predicted, clean)
     for axis in (-1, -2):
         loss = loss + 0.5 * F.l1_loss(predicted.diff(dim=axis), clean.diff(dim=axis))

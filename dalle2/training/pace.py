@@ -21,26 +21,26 @@ class Pace(ABC):
 
     @abstractmethod
     def learning_rate(self, step: int) -> float:
-        """For the step with this number, from 0 on."""
+        """Return the learning rate of the step with this number, from 0 on."""
 
     @abstractmethod
     def over(self, done: int) -> bool:
-        """Whether no step comes after `done` steps."""
+        """Return whether no step comes after `done` steps."""
 
     @abstractmethod
     def evaluates(self, done: int) -> bool:
-        """Whether held-out pictures are due after `done` steps, of which the last is not the stage's last."""
+        """Return whether held-out pictures are due after `done` steps, of which the last is not the stage's last."""
 
     @abstractmethod
     def keeps(self, done: int) -> bool:
-        """Whether a snapshot is due after `done` steps."""
+        """Return whether a snapshot is due after `done` steps."""
 
     @abstractmethod
     def progress(self, done: int) -> float:
         """Return the share of the stage that is behind it after `done` steps."""
 
     def passed(self, what: Literal["step", "evaluation", "snapshot"], seconds: float) -> None:  # noqa: B027
-        """Something has ended that took so long."""
+        """Note that something has ended that took so long."""
 
 
 class StepPace(Pace):
@@ -125,7 +125,7 @@ class TimePace(Pace):
 
 
 def learning_rate(plan: Fit, step: int) -> float:
-    """Linear warm-up, then cosine to zero, by steps."""
+    """Return the rate of a linear warm-up, then cosine to zero, by steps."""
     warmup = max(1, round(plan.warmup * plan.steps))
     if step < warmup:
         return plan.learning_rate * (step + 1) / warmup

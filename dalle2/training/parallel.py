@@ -60,7 +60,7 @@ class Attempt:
         told.close()
 
     def listen(self) -> int | None:
-        """Hears what the process has told; its exit code once it has ended."""
+        """Hear what the process has told; return its exit code once it has ended."""
         code = self.process.exitcode
         try:
             while self._heard.poll():
@@ -95,7 +95,7 @@ class Parallel:
         self._hurried: set[str] = set()
 
     def train(self, stages: Sequence[str]) -> Path | None:
-        """As `Training.train`; ValueError or OSError when a stage could not be trained, its snapshots stay."""
+        """Do as `Training.train`; ValueError or OSError when a stage could not be trained, its snapshots stay."""
         wanted = [stage for stage in stages if not (self.folder / stage).exists()]
         self._check_needs(wanted)
         resuming.check(self.folder, self.recipe)

@@ -74,7 +74,7 @@ class PriorStage(TrainingStage):
 
 @torch.no_grad()
 def embedding_statistics(embeddings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of embeddings (n, dim), each (dim,).
+    """Return mean and standard deviation of embeddings (n, dim), each (dim,).
 
     A dimension that hardly varies would explode when it is normalised: the deviation is kept above a
     thousandth of the median one.

@@ -270,7 +270,7 @@ class Recipe(_Strict):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Of STAGES, those that the recipe has."""
+        """Return those of STAGES that the recipe has."""
         return tuple(name for name in STAGES if getattr(self, name) is not None)
 
     def continued(self, checkpoint: str) -> "Recipe":

@@ -105,7 +105,7 @@ def drop_snapshot(path: Path) -> None:
 
 
 def check_shapes(path: Path, found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
-    """ValueError where a snapshot's tensors are not those that are trained: it is of another recipe."""
+    """Raise ValueError where a snapshot's tensors are not those that are trained: it is of another recipe."""
     for name in sorted({*found, *expected}):
         shapes = [tuple(values[name].shape) if name in values else None for values in (found, expected)]
         if shapes[0] != shapes[1]:

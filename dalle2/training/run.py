@@ -54,7 +54,7 @@ class Training:
         self._pictures: dict[str, Pictures | None] = {}
 
     def train(self, stages: Iterable[str] | None = None) -> Path | None:
-        """Trains what is not finished; returns the checkpoint's folder once all stages are.
+        """Train what is not finished; return the checkpoint's folder once all stages are.
 
         `stages` are some of the recipe's, all unless given; each needs the towers' folder. ValueError when the folder
         holds stages of another recipe or of other data.
@@ -66,7 +66,7 @@ class Training:
         return self.checkpoint()
 
     def train_stage(self, name: str) -> None:
-        """One stage, which needs the folders of those before it; ValueError as `train`."""
+        """Train one stage, which needs the folders of those before it; ValueError as `train`."""
         self._begin(name)
         getattr(self, f"_{name}")()
 
@@ -115,7 +115,7 @@ class Training:
 
     @property
     def training_pictures(self) -> Pictures:
-        """The split that trains; NoSuchSplit where it is missing."""
+        """Return the split that trains; NoSuchSplit where it is missing."""
         pictures = self.pictures(self.recipe.data.split)
         assert pictures is not None, "`pictures` lets only the held-out split be missing"
         return pictures
@@ -133,7 +133,7 @@ class Training:
 
     @property
     def shared(self) -> Path:
-        """Where the processes of a run against the clock find the pictures, once they are there."""
+        """Return where the processes of a run against the clock find the pictures, once they are there."""
         return self.run.folder / "pictures"
 
     def share_pictures(self) -> None:
@@ -146,7 +146,7 @@ class Training:
                     pictures.write(partial / split)
 
     def shrink_pictures(self, stage: str) -> None:
-        """To the size that this stage looks at: a GPU then moves a sixteenth of the bytes in each step."""
+        """Shrink to the size that this stage looks at: a GPU then moves a sixteenth of the bytes in each step."""
         recipe = self.recipe
         sizes = {"upsampler": recipe.upsampler.picture_size, "decoder": recipe.decoder.picture_size}
         for split in (recipe.data.split, recipe.data.held_out_split):

@@ -11,7 +11,7 @@ from dalle2.training.resuming import read_snapshot
 
 
 def check_minutes(minutes: float, recipe: Recipe) -> None:
-    """ValueError with the least that works unless a budget is at least that."""
+    """Raise ValueError, with the least that works, for a smaller budget."""
     if not recipe.least_minutes <= minutes < math.inf:
         raise ValueError(
             f"--minutes {minutes:g} is no budget: this recipe needs at least {recipe.least_minutes:g} (its "
@@ -20,7 +20,7 @@ def check_minutes(minutes: float, recipe: Recipe) -> None:
 
 
 def needs(recipe: Recipe) -> dict[str, tuple[str, ...]]:
-    """Stage -> the stages whose weights it reads."""
+    """Return stage -> the stages whose weights it reads."""
     towers = "text" if recipe.text else "clip"
     needs: dict[str, tuple[str, ...]] = dict.fromkeys(recipe.stages, (towers,))
     needs |= {"clip": (), "text": ("clip",), "upsampler": ()}
@@ -61,7 +61,7 @@ class Schedule:
 
     @classmethod
     def of(cls, recipe: Recipe, folder: Path, now: float, end: float) -> "Schedule":
-        """For the stages that have no folder yet, from now on; those that were begun go on."""
+        """Plan the stages that have no folder yet, from now on; those that were begun are resumed."""
         left = {}
         for stage in recipe.stages:
             plan = getattr(recipe, stage)
@@ -73,7 +73,7 @@ class Schedule:
         return replace(schedule, unit=(end - now) / max(longest, 1e-9))
 
     def until(self, stage: str, part: str | None = None, now: float | None = None) -> float:
-        """When this stage, or a part of it, has to be done, if the stage starts now."""
+        """Return when this stage, or a part of it, has to be done, if the stage starts now."""
         now, left = time.monotonic() if now is None else now, self.left[stage]
         upto = list(left)[: len(left) if part is None else list(left).index(part) + 1]
         scale = min(self.unit, max(0.0, self.end - now) / max(self._chain(stage), 1e-9))

@@ -43,7 +43,7 @@ class LexiconTargets(nn.Module):
 
     @classmethod
     def of(cls, lexicon: Lexicon, pictures: PicturesInMemory, embeddings: torch.Tensor) -> "LexiconTargets":
-        """Of an emoji set's pictures, whose `embeddings` are (n, dim)."""
+        """Return the targets of an emoji set's pictures, whose `embeddings` are (n, dim)."""
         seen, number = F.normalize(embeddings.float(), dim=-1), len(pictures.members)
         sums = torch.zeros(number, len(pictures.styles) + 1, seen.shape[1])
         places = torch.tensor(pictures.concepts), torch.tensor(pictures.style_numbers)
@@ -55,7 +55,7 @@ class LexiconTargets(nn.Module):
         return cls(list(lexicon.texts), pictures.styles, F.normalize(sums, dim=-1), torch.tensor(concepts), shares)
 
     def draw(self, randomness: Randomness, each: int) -> tuple[list[str], torch.Tensor, torch.Tensor]:
-        """Captions, the numbers of their texts and of the styles that they name: `each` for every own slot."""
+        """Draw captions, the numbers of their texts and of the styles that they name: `each` for every own slot."""
         captions, texts, styles = [], [], []
         for slot in range(randomness.batch_size)[randomness.slots]:
             draw = randomness.text(randomness.batch_size + slot)  # the pictures' captions have the numbers below
@@ -75,7 +75,7 @@ class LexiconTargets(nn.Module):
     def loss(
         self, said: torch.Tensor, texts: torch.Tensor, styles: torch.Tensor, scale: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Cross entropy of the encoder's shares to the tower's, over all concepts; how often both agree on the first.
+        """Return the cross entropy of the encoder's shares to the tower's, and how often both agree on the first.
 
         Args:
             said: (n, dim) unit vectors of the captions. texts, styles: (n,) as drawn. scale: inverse temperature.

@@ -8,7 +8,7 @@ from transformers import CLIPTokenizer
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, context_length: int) -> CLIPTokenizer:
-    """Trains CLIP's tokenizer on `texts`.
+    """Train CLIP's tokenizer on `texts`.
 
     Bytes come first, so that any script can be written, then the merges, then the start and the end token
     as the two highest ids, as in CLIP's own vocabulary. Padding is the end token.

@@ -108,7 +108,7 @@ class LastUpsamplerStage(TrainingStage):
 
     @torch.no_grad()
     def samples(self, batch: Batch) -> torch.Tensor:
-        """Rows: real pictures, their small versions enlarged, upsampled in two steps."""
+        """Draw rows: real pictures, their small versions enlarged, upsampled in two steps."""
         real = batch.pictures[:8].to(self.network.device)
         low = enlarge(shrink(real, self.small_size), self.plan.picture_size)
         noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(0)).to(real)
@@ -126,7 +126,7 @@ class LastUpsamplerStage(TrainingStage):
 
 
 def border(clean: torch.Tensor, plan: UpsamplerRecipe) -> torch.Tensor:
-    """How heavy each pixel weighs, (h, w): `plan.border_weight` along the edge of a whole picture, 1 elsewhere.
+    """Return how heavy each pixel weighs, (h, w): `plan.border_weight` along the edge of a whole picture, 1 elsewhere.
 
     Zero padding makes corners a case of their own, of a few pixels in thousands: a plain mean hardly corrects them.
     """
@@ -140,7 +140,7 @@ def border(clean: torch.Tensor, plan: UpsamplerRecipe) -> torch.Tensor:
 def pair(
     pictures: torch.Tensor, small_size: int, plan: UpsamplerRecipe, randomness: Randomness
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clean pictures or crops of them, and the enlarged, corrupted small versions: (n, 3, h, h) each.
+    """Return clean pictures or crops of them, and the enlarged, corrupted small versions: (n, 3, h, h) each.
 
     Without corruption an upsampler trusts its input too much and magnifies the decoder's faults (cascaded
     diffusion, arXiv 2106.15282). The enlargement is made of the whole picture and cropped afterwards.

@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
     """Argparse's, whose errors are one sentence on one line."""
 
     def parse_args(self, *given: Any) -> argparse.Namespace:  # ty: ignore[incompatible-method-override]  (has overloads)
-        """As argparse's; a path that the system refuses even to look at, as one too long, is such an error too."""
+        """Parse as argparse does; a path that the system refuses even to look at, as one too long, is an error too."""
         try:
             return super().parse_args(*given)
         except OSError as error:
@@ -84,7 +84,7 @@ def parsed(parser: argparse.ArgumentParser, options: type[Options], argv: Sequen
 def add_measuring(
     parser: argparse.ArgumentParser, seed: str, batch_size: int | None = 32, workers: bool = True
 ) -> None:
-    """--seed ("of what" being told), --batch-size, --workers and --device, as all that measure have them."""
+    """Add --seed ("of what" being told), --batch-size, --workers and --device, as all that measure have them."""
     parser.add_argument("--seed", type=whole, default=0, help=f"{seed}; default 0")
     if batch_size is not None:
         parser.add_argument("--batch-size", type=positive, default=batch_size, help=f"default {batch_size}")
@@ -94,7 +94,7 @@ def add_measuring(
 
 
 def add_prompts(parser: argparse.ArgumentParser) -> None:
-    """--prompts, --num, --sampling, --sampling-seed and --protocol: which prompts, for `prompt_sets.read_chosen`."""
+    """Add --prompts, --num, --sampling, --sampling-seed and --protocol, for `prompt_sets.read_chosen`."""
     parser.add_argument("--prompts", metavar="SOURCE", required=True, help=KINDS)
     parser.add_argument("--num", type=int, metavar="N", help="how many prompts; default: all")
     meanings = "; ".join(f"{name}: {meaning}" for name, meaning in SAMPLINGS.items())
@@ -105,13 +105,13 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
 
 
 def add_clip(parser: argparse.ArgumentParser) -> None:
-    """--clip, or --network as evaluation.fid calls it: the CLIP that judges, in the spellings of both."""
+    """Add --clip, or --network as evaluation.fid calls it: the CLIP that judges, in the spellings of both."""
     words = f"the CLIP that judges: folder, hub id, id@revision, clip:SOURCE, or judge: the embedded {default_judge()}"
     parser.add_argument("--clip", "--network", dest="clip", metavar="CLIP", help=f"{words} (default)")
 
 
 def add_reporting(parser: argparse.ArgumentParser, suffixes: Sequence[str] = REPORTS, required: bool = False) -> None:
-    """--report, as often as wanted."""
+    """Add --report, as often as wanted."""
     words = f"{' '.join(suffixes)}; repeatable; an older report of that name is replaced"
     parser.add_argument(
         "--report",
@@ -164,7 +164,7 @@ def device(text: str) -> str:
 
 
 def report_file(text: str, suffixes: Sequence[str] = REPORTS) -> Path:
-    """Where a report can be written: a suffix that is known, a folder that takes it, nobody else's file."""
+    """Return the path if a report can be written there: a known suffix, a folder that takes it, nobody else's file."""
     path = Path(text).expanduser()
     if path.suffix.lower() not in suffixes:
         raise Refused(f"A report is written as {', '.join(suffixes)}: give {path.name!r} one of these endings.")
@@ -172,7 +172,7 @@ def report_file(text: str, suffixes: Sequence[str] = REPORTS) -> Path:
 
 
 def statistics_file(text: str) -> Path:
-    """Where statistics can be saved."""
+    """Return the path if statistics can be saved there."""
     path = Path(text).expanduser()
     if path.suffix != ".npz":
         raise Refused(f"Statistics are saved as .npz: let {path.name!r} end so.")
@@ -189,7 +189,7 @@ def out_folder(text: str) -> Path:
 
 
 def keep(outputs: Iterable[Path], inputs: Iterable[object]) -> None:
-    """ValueError when a command would write over what it reads; `inputs` that are no files are passed over."""
+    """Raise ValueError when a command would write over what it reads; `inputs` that are no files are passed over."""
     for path in filter(Path.exists, outputs):
         for given in filter(None, inputs):
             source = Path(str(given).partition("#")[0]).expanduser()
@@ -211,7 +211,7 @@ def sentences(prog: str, resumes: bool = False) -> Generator[None]:
 def exit_code(
     prog: str, work: Callable[[], None], *, resumes: bool = False, tells: bool = True, tells_stop: bool = True
 ) -> int:
-    """As `sentences`, for a command of several processes, of which not all tell; 0 when `work` was done."""
+    """Do as `sentences` for a command of several processes, of which not all tell; return 0 when `work` was done."""
     try:
         work()
     except (ValueError, OSError, KeyboardInterrupt) as error:

@@ -59,7 +59,7 @@ class Contest:
 
     @property
     def verdict(self) -> str:
-        """The name of the better one, or that there is no difference."""
+        """Return the name of the better one, or that there is no difference."""
         if self.found.mean == 0 and not self.found.wins and not self.found.losses:
             return "no difference"
         low, high = self.found.interval
@@ -69,7 +69,7 @@ class Contest:
 
     @property
     def score(self) -> str:
-        """Prompts in which a was ahead, and b; of times, batches."""
+        """Return the prompts in which a was ahead, and b; of times, batches."""
         wins, losses = self.found.wins, self.found.losses
         if self.better == "lower":
             wins, losses = losses, wins
@@ -139,7 +139,7 @@ class Comparison:
 
     @property
     def summary(self) -> list[str]:
-        """A sentence for each pair of contestants."""
+        """Return a sentence for each pair of contestants."""
         told = []
         for a, b in combinations([measured.contestant.name for measured in self.contestants], 2):
             contests = [contest for contest in self.contests if (contest.a, contest.b) == (a, b)]
@@ -155,7 +155,7 @@ class Comparison:
         return told
 
     def measure_rows(self) -> Iterator[tuple[Measure, list[Measure | None]]]:
-        """For each key the first measure of it, and the contestants' own, None where one has none."""
+        """Return for each key its first measure, and the contestants' own, None where one has none."""
         firsts: dict[str, Measure] = {}
         for measured in self.contestants:
             for measure in measured.measures:
@@ -164,7 +164,7 @@ class Comparison:
             yield first, [measured.measure(key) for measured in self.contestants]
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         return {
             "title": self.title,
             "summary": self.summary,
@@ -205,7 +205,7 @@ class Comparison:
 
 
 def contests_of(contestants: Sequence[Measured], seed: int) -> tuple[Contest, ...]:
-    """Every pair of contestants in every measure that can be tested; p-values corrected over all of them."""
+    """Return every pair of contestants in every measure that can be tested; p-values corrected over all of them."""
     found = []
     for a, b in combinations(contestants, 2):
         for one in a.measures:
@@ -223,14 +223,14 @@ def contests_of(contestants: Sequence[Measured], seed: int) -> tuple[Contest, ..
 
 
 def speed_difference(a: Cost | None, b: Cost | None, seed: int) -> Difference | None:
-    """Seconds a picture of a - b, batch by batch; None unless they took turns in one run, often enough to tell."""
+    """Return the seconds a picture of a - b, batch by batch; None unless they took turns often enough in one run."""
     if a is None or b is None or not a.turns or a.turns != b.turns or len(a.batches) != len(b.batches):
         return None
     return paired_medians(a.batches, b.batches, seed)
 
 
 def speed_notes(contestants: Sequence[Measured]) -> list[str]:
-    """Why no faster one is named, where none is."""
+    """Say why no faster one is named, where none is."""
     costs = [measured.contestant.cost for measured in contestants]
     if not any(costs) or all(speed_difference(a, b, 0) is not None for a, b in combinations(costs, 2)):
         return []

@@ -28,12 +28,12 @@ class Contestant:
 
     @property
     def files(self) -> list[Path]:
-        """The pictures, in the order of the prompts."""
+        """Return the pictures, in the order of the prompts."""
         return [self.folder / row.file for row in self.manifest.rows]
 
 
 def open_contestant(name: str, out: Path, arguments: Sequence[str], with_prompts: bool) -> Contestant:
-    """One contestant: see `open_contestants`."""
+    """Open one contestant: see `open_contestants`."""
     return open_contestants({name: name}, out, arguments, with_prompts)[0]
 
 

@@ -98,7 +98,7 @@ def compare(options: Options) -> Comparison:
 
 
 def check_pairing(contestants: Sequence[Contestant]) -> None:
-    """ValueError unless all were drawn from the same prompts and seeds, in the same order."""
+    """Raise ValueError unless all were drawn from the same prompts and seeds, in the same order."""
     first = contestants[0]
     expected = [(row.caption, row.seed) for row in first.manifest.rows]
     for other in contestants[1:]:
@@ -110,7 +110,7 @@ def check_pairing(contestants: Sequence[Contestant]) -> None:
 
 
 def measure(contestant: Contestant, ruler: Ruler) -> Measured:
-    """All measures of a contestant, with the values from which differences are tested."""
+    """Return all measures of a contestant, with the values from which differences are tested."""
     rows, progress = contestant.manifest.rows, sys.stderr.isatty()
     pairs = [Pair(file, row.caption, row.reference_path) for file, row in zip(contestant.files, rows, strict=True)]
     scores = clip_score.score(pairs, ruler.clip, ruler.batch_size, ruler.workers, ruler.seed, progress)
@@ -127,7 +127,7 @@ def measure(contestant: Contestant, ruler: Ruler) -> Measured:
 
 
 def likeness(a: Contestant, b: Contestant) -> Likeness:
-    """Mean SSIM and PSNR over the pictures of the same prompt and seed, at the smaller one's size."""
+    """Return mean SSIM and PSNR over the pictures of the same prompt and seed, at the smaller one's size."""
     size = min(a.manifest.picture_size, b.manifest.picture_size)
     found = [
         similarity.compare(canonical(open_picture(left), size), canonical(open_picture(right), size))

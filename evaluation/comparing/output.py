@@ -49,7 +49,7 @@ def log(result: Comparison, tracker: str, out: Path) -> None:
 
 
 def require_tracker(tracker: str) -> None:
-    """ValueError where it is not installed."""
+    """Raise ValueError where it is not installed."""
     from accelerate.tracking import get_available_trackers  # only where a tracker is asked for
 
     if tracker not in map(str, get_available_trackers()):

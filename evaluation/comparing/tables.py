@@ -14,7 +14,7 @@ ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 
 def tables(comparison: Comparison) -> Iterator[Table]:
-    """All tables that are not empty."""
+    """Return all tables that are not empty."""
     names = tuple(measured.contestant.name for measured in comparison.contestants)
     rows = [
         (first.label + ARROWS[first.better], *map(interval_text, found)) for first, found in comparison.measure_rows()
@@ -33,7 +33,7 @@ def tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """Verdicts, tables, warnings and provenance, without the pictures."""
+    """Return verdicts, tables, warnings and provenance, without the pictures."""
     lines = [f"# {comparison.title}", "", *(f"- {sentence}" for sentence in comparison.summary), ""]
     for table in tables(comparison):
         lines += [f"## {table.heading}", "", *markdown_table(table.columns, table.rows), ""]

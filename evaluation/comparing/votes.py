@@ -26,7 +26,7 @@ class VoteCount:
 
 
 def read_votes(path: Path) -> tuple[VoteCount, ...]:
-    """Votes as the page exports them, counted; ValueError names the first row that is none."""
+    """Read and count votes as the page exports them; ValueError names the first row that is not one."""
     rows = read_csv(path)
     if not rows:
         raise ValueError(f"{path} holds no votes: leave out --votes.")
@@ -39,7 +39,7 @@ def read_votes(path: Path) -> tuple[VoteCount, ...]:
 
 
 def count_votes(rows: Sequence[Mapping[str, str]]) -> tuple[VoteCount, ...]:
-    """Rows of question, a, b and winner ("a", "b" or "tie"), in any order of the two, to a line a question and pair."""
+    """Count rows of question, a, b (in any order) and winner ("a", "b" or "tie"): a line for each question and pair."""
     counts: dict[tuple[str, str, str], list[int]] = {}  # won by the first of the two, by the second, by none
     for row in rows:
         first, second = sorted((row["a"], row["b"]))

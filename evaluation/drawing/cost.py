@@ -57,7 +57,7 @@ class Stopwatch:
 
 
 def measures(cost: Cost | None, pictures: int, batch_size: int) -> list[Measure]:
-    """Return what is known of it, over the pictures that were timed, or all where older versions did not say."""
+    """Return the measures of a cost over the pictures that were timed, or over all where older versions did not say."""
     if cost is None:
         return []
     found = []
@@ -71,7 +71,7 @@ def measures(cost: Cost | None, pictures: int, batch_size: int) -> list[Measure]
 
 
 def read_cost(folder: Path) -> Cost | None:
-    """Return what drawing the folder took; None where nobody measured it from its beginning to its end."""
+    """Return the cost of drawing the folder; None where nobody measured it from beginning to end."""
     file = folder / COST
     try:
         return Cost.model_validate_json(file.read_bytes()) if file.is_file() else None

@@ -47,7 +47,7 @@ def enlarged(
 def psnr_and_bicubic(
     model: UnclipModel, pictures: Sequence[Image.Image], settings: Settings | None = None, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """PSNR in dB (n,) of the model's enlargements and of the bicubic filter's; picture i has the seed `seed` + i."""
+    """Return the PSNR in dB (n,) of the model's enlargements and of the bicubic filter's; picture i has `seed` + i."""
     model.require("enhance")
     ours, bicubic = [], []
     for start in range(0, len(pictures), MANY):

@@ -320,7 +320,7 @@ def _cost(watch: Stopwatch, turns: str) -> Cost:
 
 
 def guidance_of(manifest: Manifest) -> str:
-    """Return what published tables state beside a number."""
+    """Return the guidance as published tables state it beside a number."""
     stages = Settings.from_dict(manifest.settings).stages.items()
     scales = [f"{name} {stage.guidance_scale:g}" for name, stage in stages if isinstance(stage, GuidedSettings)]
     return f"{manifest.picture_size} pixels a side, guidance scale {', '.join(scales)}"

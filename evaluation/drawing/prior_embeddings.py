@@ -27,7 +27,7 @@ class Priors:
 
     @property
     def facts(self) -> dict[str, object]:
-        """What decides their embeddings."""
+        """Return what decides their embeddings."""
         prior = self.settings.to_dict()["prior"] | {"kind": ", ".join(self.kinds)}
         model = self.model
         return {"checkpoint": model.checkpoint, "checkpoint_hash": model.checkpoint_hash, "settings": {"prior": prior}}
@@ -57,13 +57,13 @@ def open_priors(options: Options) -> Priors:
 
 
 def check_seeds(seed: int, count: int = 1) -> None:
-    """ValueError unless `seed` and the `count` - 1 after it are seeds."""
+    """Raise ValueError unless `seed` and the `count` - 1 after it are seeds."""
     check_seed(seed)
     check_seed(seed + count - 1)
 
 
 def embed(priors: Priors, prompts: PromptSet, seed: int, batch_size: int) -> Embedded:
-    """All embeddings of these prompts, prompt i drawn with the seed `seed` + i.
+    """Return all embeddings of these prompts, prompt i drawn with the seed `seed` + i.
 
     ValueError unless each prompt has a real picture.
     """

@@ -49,7 +49,7 @@ def measure(
 
 
 def recognised(pictures: np.ndarray, captions: np.ndarray, own: int) -> np.ndarray:
-    """(pictures,) probability that a picture's own caption is nearer to it than `OTHERS` drawn by chance are.
+    """Return (pictures,) probability that a picture's own caption is nearer to it than `OTHERS` drawn by chance are.
 
     Args:
         pictures: (pictures, dim) of length one. captions: (captions, dim). own: the row of the right caption.
@@ -96,7 +96,7 @@ def _parsed(line: str) -> object:
 
 
 def told(found: Recognition) -> str:
-    """How many concepts come out well, and how many badly."""
+    """Return how many concepts come out well, and how many badly."""
     scores = np.array(list(found.rates.values()))
     return (
         f"{len(scores):,} concepts, {found.pictures} pictures each: recognised among {OTHERS + 1} in "

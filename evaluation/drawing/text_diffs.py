@@ -25,12 +25,12 @@ class Mover:
 
     @property
     def picture_size(self) -> int:
-        """Pixels a side."""
+        """Return pixels a side."""
         return self.model.picture_size
 
     @property
     def facts(self) -> dict[str, object]:
-        """What decides the pictures beside their texts and strengths."""
+        """Return what decides the pictures beside their texts and strengths."""
         model = self.model
         names = {"checkpoint": model.checkpoint, "checkpoint_hash": model.checkpoint_hash}
         return {**names, "settings": self.settings.to_dict()}

@@ -44,7 +44,7 @@ class Process:
             raise
 
     def draw(self) -> None:
-        """One batch."""
+        """Draw one batch."""
         self._say("")
         self._listen()
 

@@ -36,30 +36,30 @@ class EmbeddedSet:
 
     @property
     def size(self) -> int:
-        """Pixels a side of the drawn pictures, to which real ones are brought before they are judged."""
+        """Return pixels a side of the drawn pictures, to which real ones are brought before they are judged."""
         return next(iter(self.drawn.values())).manifest.picture_size
 
     def pairs(self, what: str) -> list[Pair]:
-        """Return what the drawn pictures should show, in their order."""
+        """Return the pairs that the drawn pictures should show, in their order."""
         return [self.emoji.by_id[row.id] for row in self.drawn[what].manifest.rows]
 
     def features(self, what: str) -> np.ndarray:
-        """Of the drawn pictures."""
+        """Return the features of the drawn pictures."""
         if what not in self._kept:
             files = self.drawn[what].files
             self._kept[what] = extract(files, self.network, None, 64, self.workers, self.progress)
         return self._kept[what]
 
     def real_features(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Of the pairs' real pictures."""
+        """Return the features of the pairs' real pictures."""
         return self._real[self.places(pairs)]
 
     def pictures(self, what: str) -> np.ndarray:
-        """Of the drawn pictures, length 1."""
+        """Return the embeddings of the drawn pictures, L2-normalised."""
         return _unit(self.features(what))
 
     def real(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Of the pairs' real pictures, length 1."""
+        """Return the embeddings of the pairs' real pictures, L2-normalised."""
         return _unit(self.real_features(pairs))
 
     def places(self, pairs: Sequence[Pair]) -> np.ndarray:
@@ -76,14 +76,14 @@ class EmbeddedSet:
         return np.array([number[pair.label] for pair in pairs])
 
     def kinds(self, what: str) -> np.ndarray:
-        """Of each drawn picture whether its pair was trained on, or at least its concept."""
+        """Return of each drawn picture whether its pair was trained on, or at least its concept."""
         seen, known = {pair.id for pair in self.trained}, {pair.concept for pair in self.trained}
         return np.array(
             [SEEN if p.id in seen else PAIR if p.concept in known else CONCEPT for p in self.pairs(what)], dtype=object
         )
 
     def recognised(self, what: str) -> tuple[np.ndarray, np.ndarray]:
-        """Of each drawn picture, and of the real one of its pair, whether the pair's caption is found among 100."""
+        """Return of each drawn picture, and of its pair's real one, whether the pair's caption is found among 100."""
         pairs = self.pairs(what)
         places = self.places(pairs)
         sides = (self.pictures(what), self.real(pairs))
@@ -92,7 +92,7 @@ class EmbeddedSet:
 
     @cached_property
     def caption_table(self) -> np.ndarray:
-        """Every label in every style, (concepts, styles, dim), whether such a picture exists or not."""
+        """Return every label in every style, (concepts, styles, dim), whether such a picture exists or not."""
         captions = [f"{label}, {style} style" for label in self.emoji.labels for style in self.emoji.styles]
         table = self.clip.embed_captions(captions, 256)
         return table.reshape(len(self.emoji.labels), len(self.emoji.styles), -1)

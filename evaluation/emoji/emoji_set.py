@@ -40,17 +40,17 @@ class Pair:
 
     @property
     def id(self) -> str:
-        """The same as the prompt source `emoji` gives it."""
+        """Return the id that the prompt source `emoji` gives it."""
         return f"{self.concept}-{self.style.replace(' ', '-')}"
 
     @property
     def caption(self) -> str:
-        """The prompt: "LABEL, STYLE style"."""
+        """Return the prompt: "LABEL, STYLE style"."""
         return canonical_caption({"label": self.label, "style": self.style})
 
     @property
     def chinese_caption(self) -> str:
-        """The same in simplified Chinese; ValueError where the set has no Chinese label."""
+        """Return the same in simplified Chinese; ValueError where the set has no Chinese label."""
         if "zh" not in self.words:
             raise ValueError(f"The data set has no Chinese words for {self.label!r}: leave out the Chinese prompts.")
         style = style_phrases(self.style, "zh")[0]
@@ -87,12 +87,12 @@ class EmojiSet:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """One a concept, in the set's order; no two are the same."""
+        """Return a label a concept, in the set's order; no two are the same."""
         return tuple(dict.fromkeys(pair.label for pair in self.pairs))
 
 
 def read_emoji_set(folder: Path) -> EmojiSet:
-    """Return what `python -m dalle2.datasets.emoji --out folder` wrote; ValueError when that is not there."""
+    """Read the folder that `python -m dalle2.datasets.emoji --out folder` wrote; ValueError when that is not there."""
     words: dict[str, Mapping[str, Mapping[str, Any]]] = {}
     splits = []
     for name in ("train", "test"):

@@ -22,7 +22,7 @@ class Nearest:
 
     @property
     def first(self) -> np.ndarray:
-        """(n,) cosines of the nearest."""
+        """Return (n,) cosines of the nearest."""
         return self.cosines[:, 0]
 
 

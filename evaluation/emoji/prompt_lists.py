@@ -39,7 +39,7 @@ class Assignment:
 
     @property
     def arguments(self) -> list[str]:
-        """Of generation's command line."""
+        """Return the arguments of generation's command line."""
         pairs = {"prompts": self.list, "num": self.num, "batch-size": self.batch_size}
         return [word for name, value in pairs.items() for word in (f"--{name}", str(value))]
 

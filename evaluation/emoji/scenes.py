@@ -38,7 +38,7 @@ class Asked:
 
     @property
     def caption(self) -> str:
-        """The prompt: "two cats, STYLE style" or "a cat left of a dog, STYLE style"."""
+        """Return the prompt: "two cats, STYLE style" or "a cat left of a dog, STYLE style"."""
         return canonical_scene(self._scene(self.answer, random.Random(0)), [_record(thing) for thing in self.things])
 
     def picture(self, way: str, size: int, draw: random.Random) -> Image.Image:
@@ -52,7 +52,7 @@ class Asked:
 
 
 def questions(pairs: Sequence[Pair]) -> dict[str, Asked]:
-    """By id: for each thing that can be counted a number, and a place beside another thing of its style."""
+    """Return by id, for each thing that can be counted, a number, and a place beside another thing of its style."""
     things = [pair for pair in pairs if countable(_record(pair))]
     found = []
     for thing in things:
@@ -65,7 +65,7 @@ def questions(pairs: Sequence[Pair]) -> dict[str, Asked]:
 
 
 def ways(asked: Asked, size: int) -> list[Image.Image]:
-    """`LAYOUTS` pictures of each way in turn, the same at each call."""
+    """Return `LAYOUTS` pictures of each way in turn, the same at each call."""
     draw = random.Random(asked.id)
     return [asked.picture(way, size, draw) for way in asked.ways for _ in range(LAYOUTS)]
 
@@ -76,7 +76,7 @@ def seen(picture: np.ndarray, pictures: np.ndarray, names: Sequence[str]) -> str
 
 
 def families(labels: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """Label -> the labels that say the same but for a colour, itself among them, where there are at least `FAMILY`."""
+    """Return label -> the labels that differ in a colour only, itself among them, where there are at least `FAMILY`."""
     found: dict[tuple[str, str], list[str]] = {}
     for label in labels:
         for colour in COLOURS:

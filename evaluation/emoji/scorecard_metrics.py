@@ -35,7 +35,7 @@ HOW_CAPTION = (
 
 
 def recognised(data: EmbeddedSet) -> list[Score]:
-    """R@1 of unseen pairs, unseen concepts and seen pairs."""
+    """Measure R@1 of unseen pairs, unseen concepts and seen pairs."""
     found = []
     for what in ("unseen", "seen"):
         drawn, real = data.recognised(what)
@@ -75,7 +75,7 @@ def style_and_concept(data: EmbeddedSet) -> list[Score]:
 
 
 def distances(data: EmbeddedSet) -> list[Score]:
-    """Fréchet and kernel distance to the real test pictures, beside those of as many real training pictures."""
+    """Measure Fréchet and kernel distance to the real test pictures, beside those of as many real training pictures."""
     features = data.features("unseen")
     rng = np.random.default_rng(data.seed)
     places = rng.permutation(len(data.emoji.train))[: len(features)]
@@ -93,7 +93,7 @@ def distances(data: EmbeddedSet) -> list[Score]:
 
 
 def copied(data: EmbeddedSet) -> list[Score]:
-    """How near to training pictures the pictures of unseen pairs and concepts lie."""
+    """Measure how near to training pictures the pictures of unseen pairs and concepts lie."""
     training, test = data.real(data.trained), data.real(data.emoji.test)
     drawn = memorization.nearest(data.pictures("unseen"), training)
     real = memorization.nearest(data.real(data.pairs("unseen")), training)
@@ -130,7 +130,7 @@ def copied(data: EmbeddedSet) -> list[Score]:
 
 
 def chinese(data: EmbeddedSet) -> list[Score]:
-    """R@1 of unseen pairs drawn from Chinese captions, and as a share of English."""
+    """Measure R@1 of unseen pairs drawn from Chinese captions, and its share of English's."""
     return _chinese(data, "chinese", data.recognised("chinese"))
 
 
@@ -149,7 +149,7 @@ def _chinese(data: EmbeddedSet, what: str, recognised: tuple[np.ndarray, np.ndar
 
 
 def paraphrased(data: EmbeddedSet) -> list[Score]:
-    """R@1 of pictures drawn from everyday paraphrases."""
+    """Measure R@1 of pictures drawn from everyday paraphrases."""
     name = "recall_at_1_paraphrases", "R@1, English paraphrases"
     return [of_values(*name, *data.recognised("paraphrases"), data.seed, how=HOW_PARAPHRASES)]
 
@@ -175,7 +175,7 @@ def _understood(data: EmbeddedSet, what: str) -> tuple[np.ndarray, np.ndarray, i
 
 
 def on_backgrounds(data: EmbeddedSet) -> list[Score]:
-    """How often the border has the colour that the caption names."""
+    """Measure how often the border has the colour that the caption names."""
     contestant, pairs = data.drawn["backgrounds"], data.pairs("backgrounds")
     asked = [colours(data.trained)[pair.id] for pair in pairs]
     drawn = [backgrounds.border_colour(open_picture(file)) for file in contestant.files]
@@ -193,7 +193,7 @@ def on_backgrounds(data: EmbeddedSet) -> list[Score]:
 
 
 def in_scenes(data: EmbeddedSet) -> list[Score]:
-    """How often a scene has as many things as asked for, and in the asked place."""
+    """Measure how often a scene has as many things as asked for, and in the asked place."""
     contestant, asked = data.drawn["scenes"], scenes.questions(data.trained)
     rows = [asked[row.id] for row in contestant.manifest.rows]
     drawn = data.pictures("scenes")
@@ -219,7 +219,7 @@ def in_scenes(data: EmbeddedSet) -> list[Score]:
 
 
 def coloured(data: EmbeddedSet) -> list[Score]:
-    """How often a thing that comes in several colours has the asked one."""
+    """Measure how often a thing that comes in several colours has the asked one."""
     pairs, families = data.pairs("colours"), scenes.families(data.emoji.labels)
     sides, labels = (data.pictures("colours"), data.real(pairs)), list(data.emoji.labels)
     right = []
@@ -236,7 +236,7 @@ def coloured(data: EmbeddedSet) -> list[Score]:
 
 
 def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> list[Score]:
-    """PSNR of the upsampler over the bicubic filter, on real test pictures."""
+    """Measure the PSNR of the upsampler over the bicubic filter, on real test pictures."""
     model, settings = open_drawer([*shlex.split(name), "--device", device])
     order = np.random.default_rng(seed).permutation(len(emoji.test))[: min(num, ENLARGED)]
     pictures = [emoji.test[place].picture(model.picture_size) for place in order]
@@ -248,7 +248,7 @@ def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> li
 
 
 def speed(drawn: Sequence[Contestant]) -> tuple[list[Score], list[str]]:
-    """Median seconds a picture and peak memory; notes on what was not drawn in one go, whose speed nobody knows."""
+    """Measure median seconds a picture and peak memory; note what was not drawn in one go, whose speed nobody knows."""
     found, notes = [], []
     how = "median of warm batches on the processor below, which must be free of other work"
     for contestant in drawn:

@@ -32,13 +32,13 @@ class Score:
     how: str = ""
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         sides = {"drawn": self.drawn, "real": self.real, "share": self.share}
         measures = {name: None if one is None else one.to_dict() for name, one in sides.items()}
         return {**measures, "unit": self.unit, "how": self.how}
 
     def row(self) -> tuple[str, ...]:
-        """As `COLUMNS` have it."""
+        """Return a row under `COLUMNS`."""
         name = f"{self.drawn.label} {ARROWS[self.drawn.better]}".strip()
         cells = (written(self.drawn, self.unit), written(self.real, self.unit), written(self.share, "%"))
         return (name, *cells, f"{self.drawn.n:,}")
@@ -55,7 +55,7 @@ class Scorecard:
     grid: tuple[str, ...] = ()  # the captions of grid.png, row by row
 
     def to_json(self) -> str:
-        """Plain values; ValueError for anything that JSON does not know."""
+        """Return plain values; ValueError for anything that JSON does not know."""
         values = {
             "contestant": self.contestant,
             "scores": [score.to_dict() for score in self.scores],
@@ -115,7 +115,7 @@ def of_values(
 
 
 def ratio(key: str, label: str, drawn: np.ndarray, other: np.ndarray, seed: int = 0) -> Measure | None:
-    """mean(drawn) / mean(other) of the same captions in the same order; None where the other mean is zero."""
+    """Return mean(drawn) / mean(other) of the same captions in the same order; None where the other mean is zero."""
     if np.mean(other) == 0:
         return None
     interval = ratio_interval(drawn, other, seed) if len(drawn) > 1 else None

@@ -44,7 +44,7 @@ class Judge:
     seed: int
 
     def restyled(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
-        """Whether each picture is seen in the wanted style, by both ways of telling."""
+        """Return whether each picture is seen in the wanted style, by both ways of telling."""
         return {
             "captions of its label in each style": retrieval.style_by_caption(pictures, self.styled) == self.wanted,
             "mean of real training pictures": retrieval.style_by_mean(pictures, self.training, self.training_styles)
@@ -52,14 +52,14 @@ class Judge:
         }
 
     def kept(self, pictures: np.ndarray) -> np.ndarray:
-        """Whether each picture's concept is found among 100."""
+        """Return whether each picture's concept is found among 100."""
         return retrieval.found_caption(pictures, self.names, self.own, self.seed)
 
 
 def scores(
     judge: Judge, real: np.ndarray, untouched: np.ndarray, drawn: Mapping[float, np.ndarray], style: str
 ) -> tuple[list[Score], float]:
-    """Both shares of each strength's pictures, beside those of `real` pictures in the wanted style; the best strength.
+    """Return both shares of each strength's pictures beside those of `real` ones in that style, and the best strength.
 
     The style is told in the way that is right more often: wanted on `real` and not on `untouched` pictures.
     """
@@ -90,7 +90,7 @@ def scores(
 
 
 def verdict(found: Sequence[Score], best: float) -> str:
-    """Whether the best strength passes both bars, in a sentence."""
+    """Return whether the best strength passes both bars, in a sentence."""
     values = {score.drawn.key: score.drawn.value for score in found}
     style, concept = values[f"style_recognised_{_at(best)}"], values[f"concept_kept_{_at(best)}"]
     passed = "both bars are" if style >= STYLE_BAR and concept >= CONCEPT_BAR else "not both bars are"
@@ -106,7 +106,7 @@ def _at(strength: float | None) -> str:
 
 
 def measure_text_diffs(options: Options) -> Scorecard:
-    """Both shares at each strength, and the verdict; ValueError says what is wrong or missing."""
+    """Measure both shares at each strength, and give the verdict; ValueError says what is wrong or missing."""
     device = command.chosen_device(options.device)
     options = replace(options, device=device)
     strengths = options.strengths

@@ -45,7 +45,7 @@ class Answered:
     faults: tuple[tuple[str, str], ...]
 
     def row(self) -> tuple[str, ...]:
-        """For a table."""
+        """Return a row of a table."""
         shares = (self.right, self.another, self.offered, self.offered_right, self.pretended)
         return (f"{self.threshold:.2f}", *(f"{share:.1%}" for share in shares))
 
@@ -60,7 +60,7 @@ def read_list(part: str, file: Path = LIST) -> list[Asked]:
 
 
 def answer(interpreter: Interpreter, asked: Sequence[Asked]) -> Answered:
-    """Return what becomes of the prompts."""
+    """Return how the checkpoint understands the prompts."""
     right = another = offered = offered_right = pretended = 0
     faults = []
     for one in asked:
@@ -93,7 +93,7 @@ class Understanding:
 
     @property
     def title(self) -> str:
-        """What a table of them is called."""
+        """Return what a table of them is called."""
         return f"{self.part}: {self.known} prompts that can be drawn, {self.unknown} that cannot"
 
 
@@ -121,5 +121,5 @@ class _Remembering:
         self._embed = cache(lambda text: encoder.embed([text])[0])
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """As the encoder does."""
+        """Embed texts as the encoder does."""
         return np.stack([self._embed(text) for text in texts])

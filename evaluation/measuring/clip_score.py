@@ -14,7 +14,7 @@ from evaluation.reporting.report import Report
 
 
 def score_folder(options: Options) -> Report:
-    """How well the pictures of a folder fit their captions; ValueError says what is wrong or missing."""
+    """Measure how well the pictures of a folder fit their captions; ValueError says what is wrong or missing."""
     images, device = Path(options.images), command.chosen_device(options.device)
     command.keep(options.report, (options.prompts,))
     found = read_pairs(images, options.prompts, options.num, options.seed, options.sampling)

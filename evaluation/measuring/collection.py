@@ -41,7 +41,7 @@ class Collection:
 
     @cached_property
     def shared(self) -> Mapping[str, str]:
-        """The facts that are the same in all parts."""
+        """Return the facts that are the same in all parts."""
         first, *others = (dict(flat(part.report.provenance)) for part in self.parts)
         return {name: value for name, value in first.items() if all(facts.get(name) == value for facts in others)}
 
@@ -50,12 +50,12 @@ class Collection:
         return [fact for fact in flat(part.report.provenance) if fact[0] not in self.shared]
 
     def to_json(self) -> str:
-        """Every part in full; the pictures are left out."""
+        """Return every part in full, without the pictures."""
         values = {"title": self.title, "words": self.words, "parts": [part.report.to_dict() for part in self.parts]}
         return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_markdown(self) -> str:
-        """Commands, tables, warnings and provenance, without the pictures."""
+        """Return commands, tables, warnings and provenance, without the pictures."""
         lines = [f"# {self.title}", "", self.words, ""]
         for part in self.parts:
             lines += [f"## {part.report.title}", "", "```", part.command, "```", ""]
@@ -66,7 +66,7 @@ class Collection:
         return "\n".join(lines)
 
     def to_html(self) -> str:
-        """One self-contained page."""
+        """Return one self-contained page."""
         sections = [
             webpage.section(
                 part.report.title,

@@ -41,7 +41,7 @@ class Plan:
 
     @property
     def left_out(self) -> list[str]:
-        """What is not measured, as sentences."""
+        """Return what is not measured, as sentences."""
         return self.found.notes + ([] if self.real is None else self.real.notes)
 
 

@@ -23,7 +23,7 @@ LABELS = {NONE: "the text embedding, no prior"}
 
 
 def measure_priors(options: Options) -> Report:
-    """Every prior that is asked for, beside no prior at all; ValueError says what is wrong or missing."""
+    """Measure every prior that is asked for, beside no prior at all; ValueError says what is wrong or missing."""
     command.keep(options.report, (options.prompts,))
     check_seeds(options.seed)
     prompts = read_chosen(options.prompts, options.num, options.sampling_seed, options.sampling, options.protocol)
@@ -46,7 +46,7 @@ def measure_priors(options: Options) -> Report:
 
 
 def measure(priors: Priors, prompts: PromptSet, seed: int, batch_size: int) -> list[Measure]:
-    """All measures of these priors, prompt i drawn with the seed `seed` + i.
+    """Measure these priors in every way, prompt i drawn with the seed `seed` + i.
 
     ValueError unless there are two prompts, and each has a real picture.
     """

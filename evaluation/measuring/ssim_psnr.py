@@ -32,7 +32,7 @@ Pair = tuple[Image.Image, Image.Image]  # what is measured, what it should be
 
 
 def measure_pairs(options: Options) -> Report:
-    """SSIM, PSNR and LPIPS of two folders, or of pictures that are drawn again; ValueError says what is wrong."""
+    """Measure SSIM, PSNR and LPIPS of two folders, or of pictures drawn again; ValueError says what is wrong."""
     device = command.chosen_device(options.device)
     mode = options.mode or ("pairs" if options.images else "reconstruction")
     if (mode == "pairs") != (options.images is not None):
@@ -94,7 +94,7 @@ def _by_name(found: Found) -> dict[str, Path]:
 
 
 def measure(pairs: Iterator[Pair], total: int, lpips: Lpips | None = None, seed: int = 0) -> list[Measure]:
-    """All measures over the pairs, each with its anchors; ValueError for fewer than two pairs."""
+    """Return all measures over the pairs, each with its anchors; ValueError for fewer than two pairs."""
     if total < 2:
         raise ValueError(f"A comparison needs at least two pairs, not {total}.")
     found: dict[str, list[Likeness]] = {key: [] for key in SIDES}

@@ -122,7 +122,7 @@ def sign_test(wins: int, losses: int) -> tuple[float, tuple[float, float], float
 
 
 def holm(p_values: Values) -> list[float]:
-    """Each p-value corrected for having looked at all of them (Holm 1979), in the order given."""
+    """Correct each p-value for having looked at all of them (Holm 1979), in the order given."""
     corrected = [0.0] * len(p_values)
     largest = 0.0
     for rank, index in enumerate(np.argsort(p_values, kind="stable")):

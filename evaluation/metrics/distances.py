@@ -26,7 +26,7 @@ SUBSET = 1000
 def measure(
     pictures: Statistics, reference: Statistics, network: Network, seed: int = 0, groups: int = GROUPS
 ) -> list[Measure]:
-    """All measures that the network and the number of pictures allow; ValueError for features of different spaces.
+    """Return all measures that the network and the number of pictures allow; ValueError for unlike spaces.
 
     `groups` is how many a jackknife of the Fréchet distance leaves out in turn, 0 for no interval.
     """

@@ -25,7 +25,7 @@ class Moments:
 
     @classmethod
     def of(cls, features: np.ndarray) -> "Moments":
-        """Of features (n, d); ValueError unless they are finite and at least one."""
+        """Return the moments of features (n, d); ValueError unless they are finite and at least one."""
         n, dim = features.shape
         if n < 1:
             raise ValueError("There are no features: measure at least two pictures.")
@@ -40,7 +40,7 @@ class Moments:
         return total
 
     def merge(self, other: "Moments") -> "Moments":
-        """Of both sets together, as if they had been measured as one (Chan, Golub and LeVeque 1979)."""
+        """Return the moments of both sets together, as if measured as one (Chan, Golub and LeVeque 1979)."""
         n = self.n + other.n
         shift = other.mean - self.mean
         mean = self.mean + shift * (other.n / n)
@@ -59,19 +59,19 @@ class Moments:
 
     @cached_property
     def covariance(self) -> torch.Tensor:
-        """(d, d), divided by n - 1; ValueError for a single picture."""
+        """Return the covariance (d, d), divided by n - 1; ValueError for a single picture."""
         return self._scatter / self._freedom
 
     @property
     def trace(self) -> torch.Tensor:
-        """Of the covariance."""
+        """Return the trace of the covariance."""
         if self.rows is not None:
             return (self.rows - self.mean).square().sum() / self._freedom
         return self.covariance.trace()
 
     @cached_property
     def factor(self) -> torch.Tensor:
-        """(r, d) whose transposed product with itself is the covariance; kept, for the next distance needs it again."""
+        """Return F (r, d) whose F^T F is the covariance; it is kept, because the next distance needs it again."""
         if self.rows is not None:
             return (self.rows - self.mean) / self._freedom**0.5
         lower, failed = torch.linalg.cholesky_ex(self.covariance)
@@ -96,7 +96,7 @@ class Moments:
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """Squared Fréchet distance of two Gaussians (Dowson and Landau 1982), what FID is in Inception's features.
+    """Return the squared Fréchet distance of two Gaussians (Dowson and Landau 1982): FID, in Inception's features.
 
     Symmetric. Of two large sets `b` is the one whose factor is taken: let it be the one that stays the same.
     """

@@ -34,7 +34,7 @@ class KernelDistance:
 def kid(
     pictures: np.ndarray, reference: np.ndarray, *, subset_size: int | None = None, seed: int = 0
 ) -> KernelDistance:
-    """Kernel inception distance over all pairs, (n, d) and (m, d) -> the unbiased estimate, slightly negative at times.
+    """Estimate the kernel inception distance over all pairs, (n, d) and (m, d): unbiased, slightly negative at times.
 
     The published mean over random subsets estimates the same number, with more noise; with a `subset_size` it comes out
     of the same pass, as `kid_of_subsets` gives it.
@@ -61,13 +61,13 @@ def kid(
 def kid_of_subsets(
     pictures: np.ndarray, reference: np.ndarray, subsets: int = SUBSETS, size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Mean and standard deviation over random subsets of `size` pictures of each side, as published tables have it."""
+    """Return mean and standard deviation over random subsets of `size` pictures a side, as published tables have it."""
     chosen = _subsets(len(pictures), len(reference), subsets, size, seed)
     return _over_subsets(_sums(pictures, reference, _cubic, chosen), size)
 
 
 def cmmd(pictures: np.ndarray, reference: np.ndarray) -> float:
-    """CLIP maximum mean discrepancy of CLIP embeddings (n, d), (m, d), which are brought to length 1 here.
+    """Return the CLIP maximum mean discrepancy of CLIP embeddings (n, d), (m, d), L2-normalised here.
 
     Gaussian kernel of width 10, times 1000, each picture paired with itself too: as in the authors' code.
     """

@@ -23,7 +23,7 @@ class Manifold:
 
 
 def measure(pictures: np.ndarray, reference: np.ndarray, reference_radii: np.ndarray | None = None) -> Manifold:
-    """Features (n, d) of the pictures and (m, d) of the reference; ValueError for too few of them.
+    """Measure features (n, d) of the pictures against (m, d) of the reference; ValueError for too few of them.
 
     `reference_radii` are `radii` of the reference, where they are known already.
 
@@ -51,7 +51,7 @@ def measure(pictures: np.ndarray, reference: np.ndarray, reference_radii: np.nda
 
 
 def radii(features: np.ndarray) -> np.ndarray:
-    """(2, n): every row's squared distance to its nearest other row but two, and but four: what balls reach to."""
+    """Return (2, n): every row's squared distance to its third and to its fifth nearest other row."""
     found = []
     for i in range(0, len(features), BLOCK):
         rows = features[i : i + BLOCK]

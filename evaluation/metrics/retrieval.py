@@ -11,7 +11,7 @@ AMONG = 100  # captions, the right one among them
 
 
 def ranks(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, among: int, seed: int) -> np.ndarray:
-    """How many of `among` - 1 other captions, drawn for each picture, fit it as well as its own, or better.
+    """Return how many of `among` - 1 other captions, drawn for each picture, fit it as well as its own, or better.
 
     An equal one counts as better, so that a CLIP which sees no difference has no success.
     """
@@ -27,7 +27,7 @@ def ranks(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, among: int, 
 
 
 def found_caption(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Whether the caption `own` (n,) of each picture (n, d) fits better than 99 others of `texts` (m, d).
+    """Return whether the caption `own` (n,) of each picture (n, d) fits better than 99 others of `texts` (m, d).
 
     The others are drawn for each picture, without replacement, from all the texts but its own. Which ones, the seed,
     the picture's place and `own` decide, so that drawn and real pictures of the same captions face the same others.

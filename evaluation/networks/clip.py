@@ -63,22 +63,22 @@ class Clip:
 
     @cached_property
     def sha256(self) -> str:
-        """Over the vision tower's weights: what features of pictures depend on."""
+        """Return the hash of the vision tower's weights, which features of pictures depend on."""
         return weights_hash(self._vision)
 
     @cached_property
     def text_sha256(self) -> str:
-        """Over the text tower's weights."""
+        """Return the hash of the text tower's weights."""
         return weights_hash(self._text)
 
     @property
     def dim(self) -> int:
-        """Numbers in an embedding."""
+        """Return how many numbers an embedding has."""
         return self._vision.config.projection_dim
 
     @property
     def context(self) -> int:
-        """Tokens of a caption that are read, start and end among them."""
+        """Return how many tokens of a caption are read, start and end among them."""
         return self._text.config.max_position_embeddings
 
     def preprocess(self, picture: Image.Image) -> torch.Tensor:
@@ -124,7 +124,7 @@ class Clip:
         return np.concatenate(rows)
 
     def count_cut(self, captions: Sequence[str]) -> int:
-        """How many captions are longer than the text encoder reads."""
+        """Return how many captions are longer than the text encoder reads."""
         return sum(len(ids) > self.context for ids in self._tokenizer(list(captions)).input_ids)
 
     @cached_property
@@ -171,7 +171,7 @@ def open_network(source: str, given: Given) -> ClipFeatures:
 
 
 def weights_hash(network: torch.nn.Module) -> str:
-    """SHA-256 over names and weights rounded to float16, so that a half precision copy is known as the same."""
+    """Return the SHA-256 over names and weights rounded to float16, so that a half precision copy counts as same."""
     digest = hashlib.sha256()
     for name, weight in sorted(network.state_dict().items()):
         digest.update(name.encode())
@@ -180,7 +180,7 @@ def weights_hash(network: torch.nn.Module) -> str:
 
 
 def conditioned(judge: Clip, checkpoint: str) -> list[str] | None:
-    """Which of the judge's parts ("image_encoder", "text_encoder") condition `checkpoint`: the weights are equal.
+    """Return which of the judge's parts ("image_encoder", "text_encoder") condition `checkpoint`, by equal weights.
 
     None when the checkpoint is not on this machine, so that nobody knows.
     """

@@ -25,6 +25,6 @@ def clip_source(given: str | None) -> str:
 
 
 def checkpoint_folder(checkpoint: str) -> Path:
-    """Where a checkpoint lies that is named as an embedded one, or by its folder."""
+    """Return where a checkpoint lies that is named as an embedded one, or by its folder."""
     embedded = CHECKPOINTS / checkpoint
     return embedded if embedded.is_dir() else Path(checkpoint).expanduser()

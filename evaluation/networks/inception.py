@@ -87,7 +87,7 @@ class Inception:
 
     @property
     def naming(self) -> Naming:
-        """FID and KID for the published weights only."""
+        """Return the names: FID and KID for the published weights only."""
         return PUBLISHED_NAMING if self.published else OTHER_NAMING
 
     @property

@@ -28,7 +28,7 @@ class Naming(NamedTuple):
 
     @classmethod
     def of_no_table(cls, prefix: str, mark: str) -> "Naming":
-        """Of features whose distances compare with nothing published."""
+        """Return the names for features whose distances compare with nothing published."""
         frechet = f"{prefix}frechet_distance", f"Fréchet distance{mark}"
         kernel = f"{prefix}kernel_distance", f"kernel distance{mark}"
         return cls(frechet, kernel, prefix, mark)
@@ -39,7 +39,7 @@ class Encoder(Protocol):
 
     @property
     def name(self) -> str:
-        """As reports have it."""
+        """Return the name that reports give it."""
         ...
 
     @property
@@ -119,7 +119,7 @@ class FeatureSpace:
     size: int = 0
 
     def require(self, other: "FeatureSpace", what: str) -> None:
-        """ValueError unless both are the same: distances between two spaces mean nothing.
+        """Raise ValueError unless both are the same: distances between two spaces mean nothing.
 
         The network is known by its weights; what it is called, or where it lies, may differ.
         """

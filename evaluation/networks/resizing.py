@@ -15,13 +15,13 @@ SIDE = 299
 
 
 def clean(picture: Image.Image) -> torch.Tensor:
-    """Pillow's bicubic filter on floats, clipped, not rounded (Parmar et al., arXiv 2104.11222; clean-fid)."""
+    """Resize by Pillow's bicubic filter on floats, clipped, not rounded (arXiv 2104.11222; clean-fid)."""
     bands = [band.convert("F").resize((SIDE, SIDE), Image.Resampling.BICUBIC) for band in picture.split()]
     return torch.from_numpy(np.stack([np.asarray(band) for band in bands]).clip(0, 255))
 
 
 def legacy_tf(picture: Image.Image) -> torch.Tensor:
-    """TensorFlow 1's bilinear interpolation, not antialiased and half a pixel off (TTUR, torch-fidelity)."""
+    """Resize by TensorFlow 1's bilinear interpolation, not antialiased and half a pixel off (TTUR, torch-fidelity)."""
     pixels = np.asarray(picture, dtype=np.float32)
     return torch.from_numpy(_interpolated(_interpolated(pixels, axis=1), axis=0).transpose(2, 0, 1).copy())
 

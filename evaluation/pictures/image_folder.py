@@ -30,7 +30,7 @@ class Found:
 
     @property
     def notes(self) -> list[str]:
-        """What is left out, as a sentence; none where nothing is."""
+        """Return what is left out, as a sentence; none where nothing is."""
         if not self.left_out:
             return []
         kinds = [f"{why}: {len(names):,} (as {_shown(names[0])})" for why, names in self.left_out.items()]
@@ -64,7 +64,7 @@ def measured_pictures(folder: str | Path) -> Found:
 
 
 def look_into(folder: str | Path) -> Found:
-    """Return what is in and below `folder`. Links to folders are entered, each folder once, and never one around it.
+    """List what is in and below `folder`. Links to folders are entered, each folder once, and never one around it.
 
     Hidden files and folders are left out, hence also files still being written. ValueError when nothing is found.
     """

@@ -33,7 +33,7 @@ class Row(_Strict):
 
     @property
     def reference_path(self) -> Path | None:
-        """The real picture, None where there is none, or where it is not on this machine."""
+        """Return the real picture, None where there is none, or where it is not on this machine."""
         path = as_path(self.reference)
         return path if path is not None and path.is_file() else None
 
@@ -73,12 +73,12 @@ class Manifest(_Strict):
 
     @property
     def groups(self) -> list[tuple[Row, ...]]:
-        """The pictures that are drawn together."""
+        """Return the pictures that are drawn together."""
         return [self.rows[first : first + self.batch_size] for first in range(0, len(self.rows), self.batch_size)]
 
     @property
     def left_behind(self) -> str:
-        """What must be said where real pictures of these prompts are not on this machine; "" where none is missing."""
+        """Return what to say where real pictures of these prompts are not on this machine; "" where none is missing."""
         named = {row.reference: row for row in self.rows if row.reference}
         absent = [text for text, row in named.items() if row.reference_path is None]
         if not absent:
@@ -147,7 +147,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def is_whole(picture: Path) -> bool:
-    """Whether a PNG is there from its beginning to its end: a full disk or a torn copy leaves less, or nothing."""
+    """Return whether a PNG is there from beginning to end: a full disk or a torn copy leaves less, or nothing."""
     try:
         with picture.open("rb") as file:
             begins = file.read(len(SIGNATURE)) == SIGNATURE

@@ -39,7 +39,7 @@ class Pairs:
 
 
 def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sampling: Sampling) -> Pairs:
-    """Pictures and captions: by the folder's manifest, else by a prompt set; `num` of them, chosen by the seed.
+    """Read pictures and captions by the folder's manifest, else by a prompt set; `num` of them, chosen by the seed.
 
     ValueError when a prompt has no picture, or more than one that may be its own.
     """

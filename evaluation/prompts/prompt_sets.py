@@ -25,14 +25,14 @@ class PromptSet:
 
     @property
     def sha256(self) -> str:
-        """Over ids and captions in order, hexadecimal: the same wherever the pictures lie."""
+        """Return the hash of ids and captions in order, hexadecimal: the same wherever the pictures lie."""
         digest = hashlib.sha256()
         for prompt in self.prompts:
             digest.update(json.dumps([prompt.id, prompt.caption]).encode() + b"\n")
         return digest.hexdigest()
 
     def repeated(self, times: int) -> "PromptSet":
-        """Every prompt `times` times in a row, as for the diversity of the pictures of one prompt."""
+        """Return every prompt `times` times in a row, as for the diversity of the pictures of one prompt."""
         if times < 1:
             raise ValueError(f"Each prompt is drawn at least once, not {times} times.")
         if times == 1:
@@ -42,7 +42,7 @@ class PromptSet:
 
 
 def read_prompts(source: str, num: int | None = None, seed: int = 0, sampling: Sampling = "captions") -> PromptSet:
-    """All prompts of a source, or `num` of them: see `sources.read_source` and `SAMPLINGS`.
+    """Read all prompts of a source, or `num` of them: see `sources.read_source` and `SAMPLINGS`.
 
     The sample is a function of the seed and the ids alone, and a smaller one is the beginning of a larger one.
     ValueError when the source is malformed or has too few prompts.
@@ -65,7 +65,7 @@ def read_prompts(source: str, num: int | None = None, seed: int = 0, sampling: S
 
 
 def read_chosen(source: str, num: int | None, seed: int, sampling: Sampling, protocol: str | None) -> PromptSet:
-    """As `read_prompts`, with the number and the seed of a protocol, if any; ValueError for others beside it."""
+    """Read as `read_prompts`, with the number and seed of a protocol, if any; ValueError for others beside it."""
     if protocol is None:
         return read_prompts(source, num, seed, sampling)
     fixed = protocol_named(protocol).pictures

@@ -55,7 +55,7 @@ PROTOCOLS = {
 
 
 def protocol_named(name: str) -> Protocol:
-    """ValueError for a name that is not among `PROTOCOLS`."""
+    """Raise ValueError for a name that is not among `PROTOCOLS`."""
     if name not in PROTOCOLS:
         raise ValueError(f"There is no protocol {name!r}: there is {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]

@@ -51,7 +51,7 @@ def read_table(file: Path, columns: Callable[[list[str]], Iterable[str]] = list)
 
 
 def read_csv(file: Path) -> Rows:
-    """As `read_table`, whatever the file's ending."""
+    """Read as `read_table`, whatever the file's ending."""
     return _with_header(file, _csv_lines(file), "a value with commas stands in quotes")
 
 
@@ -74,7 +74,7 @@ def read_text(file: Path) -> str:
 
 
 def read_json(file: Path) -> Any:
-    """Return what the file holds; ValueError when that is not JSON."""
+    """Read a JSON file; ValueError when it is not JSON."""
     if not file.is_file():
         raise ValueError(f"There is no file {file}.")
     return _parsed(read_text(file), f"{file} is not JSON, perhaps because a download broke off")

@@ -54,7 +54,7 @@ class Measure:
         return cls(**values)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, ready for JSON, without those of single pictures."""
+        """Return plain values, ready for JSON, without those of single pictures."""
         return {
             "key": self.key,
             "label": self.label,
@@ -67,7 +67,7 @@ class Measure:
 
 
 def as_json(value: Any) -> object:
-    """Return what JSON does not know by itself: numpy's numbers as numbers, other objects as text."""
+    """Convert what JSON does not know by itself: numpy's numbers to numbers, other objects to text."""
     if isinstance(value, str | int | float | bool | list | tuple | dict | None):
         return value
     return value.item() if hasattr(value, "item") else str(value)

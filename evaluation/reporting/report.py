@@ -48,7 +48,7 @@ class Report:
             raise ValueError(f"this is no report of evaluation's ({type(error).__name__}: {error}).") from error
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, ready for JSON."""
+        """Return plain values, ready for JSON."""
         return {
             "title": self.title,
             "measures": [measure.to_dict() for measure in self.measures],
@@ -76,14 +76,14 @@ class Report:
         return text.getvalue()
 
     def to_markdown(self) -> str:
-        """Title, table, warnings, provenance."""
+        """Return title, table, warnings and provenance."""
         lines = [f"# {_cell(self.title)}", "", *markdown_table(COLUMNS, self.rows()), ""]
         lines += markdown_notes(self.warnings)
         lines += ["## Provenance", "", *markdown_table(("fact", "value"), list(flat(self.provenance)))]
         return "\n".join(lines) + "\n"
 
     def to_html(self) -> str:
-        """One self-contained page."""
+        """Return one self-contained page."""
         return webpage.page(
             self.title,
             webpage.table(COLUMNS, self.rows(), numbers=(1, 2, 3)),
@@ -109,7 +109,7 @@ COLUMNS = ("measure", "value", "95% interval", "n", "details")
 
 
 def provenance(**facts: object) -> dict[str, object]:
-    """`facts`, and what every report must say: versions, git commit if any, command, date, device (default cpu)."""
+    """Return `facts` and what every report must say: versions, git commit if any, command, date, device."""
     found = {"device": "cpu", **facts, "processor": processor(), "command": _command()}
     found["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     if commit := _commit():
@@ -167,7 +167,7 @@ def print_table(console: Console, title: str, names: Sequence[str], rows: Iterab
 
 
 def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested tables as ("outer.inner", value) pairs of text."""
+    """Return nested tables as ("outer.inner", value) pairs of text."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")
@@ -177,7 +177,7 @@ def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def digits(value: float) -> str:
-    """Five significant digits, without an exponent where a reader can do without."""
+    """Return five significant digits, without an exponent where a reader can do without."""
     return f"{value:,.1f}" if abs(value) >= 10_000 else f"{value:.5g}"
 
 
@@ -188,7 +188,7 @@ def markdown_table(names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> l
 
 
 def markdown_notes(warnings: Iterable[str]) -> list[str]:
-    """Return what a reader must be warned of, as quotations."""
+    """Return the warnings as quotations."""
     return [f"> **Note** {_cell(warning)}\n" for warning in warnings]
 
 

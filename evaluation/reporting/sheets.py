@@ -11,7 +11,7 @@ GROUPS = 2  # side by side
 
 
 def grid(pictures: Sequence[Image.Image], columns: int = COLUMNS) -> Image.Image:
-    """Pictures of one size, row by row, on white."""
+    """Lay pictures of one size row by row, on white."""
     width, height = pictures[0].size
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (min(columns, len(pictures)) * width, rows * height), "white")
@@ -21,7 +21,7 @@ def grid(pictures: Sequence[Image.Image], columns: int = COLUMNS) -> Image.Image
 
 
 def neighbours(rows: Sequence[tuple[Image.Image, Sequence[Image.Image], Sequence[float]]]) -> Image.Image:
-    """Each picture, then its neighbours with their cosines underneath; `GROUPS` such rows side by side."""
+    """Lay out each picture, then its neighbours with their cosines underneath; `GROUPS` such rows side by side."""
     return grid([_group(*row) for row in rows], GROUPS)
 
 

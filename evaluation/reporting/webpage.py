@@ -54,17 +54,17 @@ def table(
 
 
 def notes(warnings: Iterable[str]) -> list[str]:
-    """Return what a reader must be warned of, one box each."""
+    """Return the warnings, one box each."""
     return [f'<p class="note">{escape(warning)}</p>' for warning in warnings]
 
 
 def command(line: str) -> str:
-    """Return what to type."""
+    """Return the command that a reader can type."""
     return f"<pre><code>{escape(line)}</code></pre>"
 
 
 def gallery(pictures: Iterable[tuple[Image.Image, str]], side: int) -> str:
-    """Pictures of at most `side` pixels, each with its caption."""
+    """Lay out pictures of at most `side` pixels, each with its caption."""
     figures = (
         f"<figure>{picture(image, caption, side)}<figcaption>{escape(caption)}</figcaption></figure>"
         for image, caption in pictures
@@ -73,7 +73,7 @@ def gallery(pictures: Iterable[tuple[Image.Image, str]], side: int) -> str:
 
 
 def provenance(facts: Iterable[tuple[str, str]], summary: str = "Provenance") -> str:
-    """Names and values, folded away until they are asked for."""
+    """Return names and values, folded away until they are asked for."""
     rows = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     return f"<details><summary>{escape(summary)}</summary>\n<dl>\n{rows}\n</dl>\n</details>"
 

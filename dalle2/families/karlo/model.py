@@ -143,7 +143,7 @@ class KarloModel(UnclipModel):
         return self.parts.prior_scheduler.config
 
     def prior(self, kind: str) -> Any:
-        """The prior of this kind, read when it is first asked for; ValueError when the checkpoint has none."""
+        """Return the prior of this kind, read when it is first asked for; ValueError when the checkpoint has none."""
         self._require_prior(kind)
         name = layout.PRIORS[kind]
         if getattr(self.parts, name) is None:
@@ -246,7 +246,7 @@ class KarloModel(UnclipModel):
             raise ValueError("decode takes embeddings of finite numbers only.")
 
     def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: Settings) -> DiffusionStage:
-        """The decoder for these pictures; its unconditional half reads of text the negative prompt at most."""
+        """Return the decoder for these pictures; its unconditional half reads of text the negative prompt at most."""
         text = self.prompts.read(prompts, settings.decoder.guided, settings.negative_prompt)
         return decoder_stage(self.parts, embeddings.to(self.device, self.dtype), text)
 
