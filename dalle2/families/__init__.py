@@ -45,6 +45,10 @@ def load(
             from dalle2.families.karlo import load as karlo
 
             return karlo.load(folder, prior, device, compile)
+        case {"unet": _, "movq": _}:
+            from dalle2.families.kandinsky import load as kandinsky
+
+            return kandinsky.load(folder, prior, device, compile)
     raise ValueError(_unknown(folder, prior))
 
 

@@ -105,3 +105,14 @@ def reporter(
             on_step(Step(stage, index, total, list if preview is None else lambda: preview(clean)))
 
     return report
+
+
+def check_embeddings(embeddings: torch.Tensor, rows: int, dim: int) -> None:
+    """ValueError unless these are so many embeddings (rows, dim) of finite numbers."""
+    if embeddings.shape != (rows, dim):
+        raise ValueError(
+            f"decode takes embeddings of the shape ({rows}, {dim}), one row for each seed, "
+            f"not {tuple(embeddings.shape)}."
+        )
+    if not torch.isfinite(embeddings).all():
+        raise ValueError("decode takes embeddings of finite numbers only.")

@@ -3,8 +3,6 @@
 What the parts do together is `model`'s business.
 """
 
-import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,6 +21,7 @@ from transformers import (
 from dalle2 import atomic
 from dalle2.datasets.phrases import Phrases
 from dalle2.families.checkpoint_folder import CheckpointFolder
+from dalle2.families.saving import rename, save_part, write_json
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.linear_prior import LinearPrior
 from dalle2.networks.text_projection import TextProjection
@@ -111,7 +110,7 @@ def write_prior(prior: torch.nn.Module, folder: Path, name: str, dtype: torch.dt
     """Add one of OTHER_PRIORS to a checkpoint; its folder appears whole or not at all. OSError when that fails."""
     try:
         with atomic.folder(folder / name) as partial:
-            _save(prior, partial, dtype)
+            save_part(prior, partial, dtype)
     except Exception as error:
         raise OSError(f"{folder / name} could not be written: {error}") from error
 
@@ -135,30 +134,17 @@ def write(
     try:
         with atomic.folder(folder) as partial:
             for name, part in parts.present().items():
-                _save(part, partial / name, dtype)
+                save_part(part, partial / name, dtype)
             # transformers 5 leaves these out, and earlier versions need them.
             parts.tokenizer.backend_tokenizer.model.save(str(partial / "tokenizer"))
             _speak_as_stock(partial)
-            _write_json(partial / "dalle2.json", description)
-            _write_json(partial / "model_index.json", _model_index(parts))
+            write_json(partial / "dalle2.json", description)
+            write_json(partial / "model_index.json", _model_index(parts))
             if phrases is not None:
                 phrases.write(partial)
     except Exception as error:  # the libraries that write have exceptions of their own
         raise OSError(f"{folder} could not be written: {error}") from error
     return folder
-
-
-def _save(part: Any, folder: Path, dtype: torch.dtype | None) -> None:
-    if dtype is not None and isinstance(part, torch.nn.Module):
-        part = copy.deepcopy(part).to(dtype)
-    part.save_pretrained(folder)
-    config = folder / "config.json"
-    if config.exists():
-        values = json.loads(config.read_text(encoding="utf-8"))
-        if values.pop("_name_or_path", None):  # where on the owner's machine the part lay before
-            _write_json(config, values)
-    for file in folder.glob("*.safetensors"):  # written for the owner's eyes only
-        file.chmod(next(folder.glob("*.json")).stat().st_mode)
 
 
 def _model_index(parts: Parts) -> dict[str, Any]:
@@ -185,11 +171,7 @@ def _speak_as_stock(folder: Path) -> None:
     }
     for name, (key, value) in renamed.items():
         if (folder / name).exists():
-            _write_json(folder / name, {**json.loads((folder / name).read_text(encoding="utf-8")), key: value})
-
-
-def _write_json(file: Path, values: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            rename(folder / name, key, value)
 
 
 def _check_agreement(folder: Path, parts: Mapping[str, Any]) -> None:

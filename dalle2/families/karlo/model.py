@@ -15,7 +15,7 @@ from dalle2.datasets.phrases import Phrases
 from dalle2.ddim import Denoise
 from dalle2.families.checkpoint_folder import Fingerprint
 from dalle2.families.description import Description
-from dalle2.families.diffusion import DiffusionStage
+from dalle2.families.diffusion import DiffusionStage, check_embeddings
 from dalle2.families.karlo import layout
 from dalle2.families.karlo.attention import record_attention
 from dalle2.families.karlo.priors import draw_codes, expect
@@ -234,16 +234,9 @@ class KarloModel(UnclipModel):
 
     def _check_rows(self, embeddings: torch.Tensor, seeds: Sequence[object], prompts: Sequence[str] | None) -> None:
         """ValueError unless there are as many embeddings, and prompts if any, as pictures."""
-        dim = self.parts.text_proj.config.clip_embeddings_dim
         if prompts is not None and len(prompts) != len(seeds):
             raise ValueError(f"decode takes as many prompts as seeds, not {len(prompts)} and {len(seeds)}.")
-        if embeddings.ndim != 2 or embeddings.shape[1] != dim or len(embeddings) != len(seeds):
-            raise ValueError(
-                f"decode takes embeddings of the shape ({len(seeds)}, {dim}), one row for each seed, "
-                f"not {tuple(embeddings.shape)}."
-            )
-        if not torch.isfinite(embeddings).all():
-            raise ValueError("decode takes embeddings of finite numbers only.")
+        check_embeddings(embeddings, len(seeds), self.parts.text_proj.config.clip_embeddings_dim)
 
     def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: Settings) -> DiffusionStage:
         """Return the decoder for these pictures; its unconditional half reads of text the negative prompt at most."""

@@ -1,0 +1,191 @@
+"""Kandinsky's layouts on disk: the parts of a prior and of a decoder, read and checked, and written for all readers.
+
+They are published in two repositories, and diffusers' combined pipelines save both in one, the prior's parts with
+"prior_" before their names. What the parts do together is `model`'s business.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    PriorTransformer,
+    UnCLIPScheduler,
+    UNet2DConditionModel,
+    VQModel,
+)
+from transformers import (
+    CLIPImageProcessor,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+)
+
+from dalle2 import atomic
+from dalle2.families.checkpoint_folder import CheckpointFolder
+from dalle2.families.saving import rename, save_part, write_json
+
+PREFIX = "prior_"
+NETWORKS = {
+    "unet": UNet2DConditionModel,
+    "movq": VQModel,
+    "prior_prior": PriorTransformer,
+    "prior_image_encoder": CLIPVisionModelWithProjection,
+    "prior_text_encoder": CLIPTextModelWithProjection,
+}
+OTHERS = {
+    "prior_tokenizer": CLIPTokenizer,
+    "prior_scheduler": UnCLIPScheduler,
+    "prior_image_processor": CLIPImageProcessor,
+}
+# Of the decoder's scheduler, by the name that its folder says.
+SCHEDULERS = {"DDPMScheduler": DDPMScheduler, "DDIMScheduler": DDIMScheduler}
+PRIOR_PARTS = tuple(name.removeprefix(PREFIX) for name in (*NETWORKS, *OTHERS) if name.startswith(PREFIX))
+DECODER_PARTS = ("unet", "movq", "scheduler")
+
+
+@dataclass
+class Parts:
+    """The parts of a checkpoint, named as the folders of diffusers' combined pipelines."""
+
+    unet: UNet2DConditionModel
+    movq: VQModel
+    scheduler: DDPMScheduler | DDIMScheduler
+    prior_image_encoder: CLIPVisionModelWithProjection
+    prior_image_processor: CLIPImageProcessor
+    prior_text_encoder: CLIPTextModelWithProjection
+    prior_tokenizer: CLIPTokenizer
+    prior_prior: PriorTransformer
+    prior_scheduler: UnCLIPScheduler
+
+    def present(self) -> dict[str, Any]:
+        """Return the parts that this checkpoint has, by name."""
+        parts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def repaints(self) -> bool:
+        """Whether the decoder was trained to paint a part of a picture: it sees the rest, and which part it is."""
+        return self.unet.config.in_channels == 2 * self.movq.config.latent_channels + 1
+
+    @property
+    def factor(self) -> int:
+        """How many pixels a side a latent stands for."""
+        return 2 ** (len(self.movq.config.block_out_channels) - 1)
+
+
+def is_combined(folder: CheckpointFolder) -> bool:
+    """Whether it holds the prior's parts beside the decoder's."""
+    return folder.has("prior_text_encoder")
+
+
+def read(decoder: CheckpointFolder, prior: CheckpointFolder) -> Parts:
+    """All parts, of two folders or of a combined one, which then is given twice.
+
+    ValueError says which part is missing, damaged, or does not fit.
+    """
+    _check_prior(decoder, prior)
+
+    def place(name: str) -> tuple[CheckpointFolder, str]:
+        if not name.startswith(PREFIX):
+            return decoder, name
+        return prior, name if prior is decoder else name.removeprefix(PREFIX)
+
+    parts: dict[str, Any] = {"scheduler": _read_scheduler(decoder)}
+    for name, kind in OTHERS.items():
+        folder, part = place(name)
+        parts[name] = folder.read_part(part, kind)
+    for name, kind in NETWORKS.items():
+        folder, part = place(name)
+        parts[name] = folder.read_network(part, kind)
+    _check_tokenizer(*place("prior_tokenizer"), parts)
+    _check_agreement(decoder, prior, parts)
+    return Parts(**parts)
+
+
+def _check_prior(decoder: CheckpointFolder, prior: CheckpointFolder) -> None:
+    if prior is decoder or prior.has("prior"):
+        return
+    said = " It holds a decoder." if prior.has("unet") else ""
+    raise ValueError(
+        f"{prior.name} is no prior of Kandinsky: expected the folders {', '.join(sorted(PRIOR_PARTS))}.{said}"
+    )
+
+
+def _read_scheduler(folder: CheckpointFolder) -> DDPMScheduler | DDIMScheduler:
+    said = folder.read_json("scheduler/scheduler_config.json")
+    kind = SCHEDULERS.get(str(said.get("_class_name")), DDPMScheduler)
+    scheduler = folder.read_part("scheduler", kind)
+    if scheduler.config.prediction_type not in ("epsilon", "sample", "v_prediction"):
+        raise ValueError(f"{folder.path / 'scheduler'} says that {scheduler.config.prediction_type} is predicted.")
+    return scheduler
+
+
+def _check_tokenizer(folder: CheckpointFolder, part: str, parts: Mapping[str, Any]) -> None:
+    where = folder.path / part
+    if not any((where / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise ValueError(f"{where} holds no vocabulary: expected vocab.json and merges.txt.")
+    tokenizer, text = parts["prior_tokenizer"], parts["prior_text_encoder"].config
+    if max(tokenizer.bos_token_id, tokenizer.eos_token_id, len(tokenizer) - 1) >= text.vocab_size:
+        raise ValueError(f"{where} has {len(tokenizer)} tokens, but the text encoder knows {text.vocab_size}.")
+
+
+def _check_agreement(decoder: CheckpointFolder, prior: CheckpointFolder, parts: Mapping[str, Any]) -> None:
+    """Check that the parts are made for one another: tell here what would fail far away, or silently."""
+    unet, movq = parts["unet"].config, parts["movq"].config
+    latents = movq.latent_channels
+    if unet.in_channels not in (latents, 2 * latents + 1):
+        raise ValueError(
+            f"{decoder.path / 'unet'} reads {unet.in_channels} channels: expected {latents}, or {2 * latents + 1} of a "
+            "decoder for inpainting."
+        )
+    dims = {
+        "text encoder": parts["prior_text_encoder"].config.projection_dim,
+        "image encoder": parts["prior_image_encoder"].config.projection_dim,
+        "prior": parts["prior_prior"].config.embedding_dim,
+        "decoder": parts["unet"].config.encoder_hid_dim,
+    }
+    if len(set(dims.values())) > 1:
+        listed = ", ".join(f"{name} {dim}" for name, dim in dims.items())
+        raise ValueError(
+            f"{prior.name} and {decoder.name} are not made for one another: they disagree on the size of an embedding "
+            f"({listed})."
+        )
+
+
+def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtype: torch.dtype | None = None) -> Path:
+    """Write a combined folder, which `read` and diffusers' combined pipelines open; it appears whole or not at all.
+
+    `description` becomes dalle2.json; `dtype` is that of the weights. ValueError when the folder exists already,
+    OSError when the disk refuses.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise ValueError(f"{folder} exists already: choose another name, or remove it first.")
+    try:
+        with atomic.folder(folder) as partial:
+            for name, part in parts.present().items():
+                save_part(part, partial / name, dtype)
+            # transformers 5 leaves these out, and earlier versions need them.
+            parts.prior_tokenizer.backend_tokenizer.model.save(str(partial / "prior_tokenizer"))
+            processor = partial / "prior_image_processor" / "preprocessor_config.json"
+            rename(processor, "image_processor_type", "CLIPImageProcessor")
+            write_json(partial / "dalle2.json", description)
+            write_json(partial / "model_index.json", _model_index(parts))
+    except Exception as error:  # the libraries that write have exceptions of their own
+        raise OSError(f"{folder} could not be written: {error}") from error
+    return folder
+
+
+def _model_index(parts: Parts) -> dict[str, Any]:
+    """Return the index by which diffusers opens the folder."""
+    pipeline = "KandinskyV22InpaintCombinedPipeline" if parts.repaints else "KandinskyV22CombinedPipeline"
+    kinds = {**NETWORKS, **OTHERS, "scheduler": type(parts.scheduler)}
+    index = {name: [kind.__module__.split(".")[0], kind.__name__] for name, kind in sorted(kinds.items())}
+    index["prior_image_processor"] = ["transformers", "CLIPImageProcessor"]
+    return {"_class_name": pipeline, "_diffusers_version": diffusers.__version__, **index}

@@ -1,0 +1,213 @@
+"""The verbs on Kandinsky's parts: a diffusion prior, and a decoder of latents that sees the embedding alone.
+
+The decoder's unconditional half sees the embedding of a picture without content, all zeros before CLIP's image
+encoder, or where there is a negative prompt, even an empty one, what the prior makes of it.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from PIL import Image
+
+from dalle2 import images
+from dalle2.families.checkpoint_folder import Fingerprint
+from dalle2.families.description import Description
+from dalle2.families.diffusion import DiffusionStage, Preview, check_embeddings
+from dalle2.families.kandinsky import movq
+from dalle2.families.kandinsky.layout import Parts
+from dalle2.families.kandinsky.stages import Canvas, decoder_stage
+from dalle2.families.priors import diffuse, edit_embedding, nearest
+from dalle2.finiteness import check_finite
+from dalle2.model import UnclipModel
+from dalle2.networks.text_encoder import PromptEncoder
+from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings, Step
+from dalle2.verbs import Kept, Seed, generators
+
+# Those of the pipelines' authors (ai-forever/Kandinsky-2, kandinsky2/kandinsky2_2_model.py); diffusers takes 100 steps.
+KANDINSKY22_SETTINGS = Settings(
+    prior=PriorSettings(num_inference_steps=25, guidance_scale=4.0),
+    decoder=DecoderSettings(num_inference_steps=50, guidance_scale=4.0, scheduler="ddpm"),
+)
+
+
+class KandinskyModel(UnclipModel):
+    """The verbs on Kandinsky's parts."""
+
+    upsampling = 1
+    phrases = None
+
+    def __init__(
+        self,
+        parts: Parts,
+        checkpoint: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        fingerprint: Fingerprint,
+        description: Description,
+    ) -> None:
+        self.parts = parts
+        self.checkpoint = checkpoint
+        self.device = device
+        self.dtype = dtype
+        self.settings, self.styles = description.settings, description.styles
+        self.examples, self.subject = description.examples, description.subject
+        self.priors = ("diffusion",)
+        self.picture_size = parts.unet.config.sample_size * parts.factor
+        self.capabilities = frozenset(
+            ["text_to_image", "steps", "variations", "interpolate", "mix", "reconstruct", "text_diff", "dimensions"]
+            + (["inpaint", "outpaint"] if parts.repaints else [])
+        )
+        self._fingerprint = fingerprint
+        self.prompts = PromptEncoder(parts.prior_tokenizer, parts.prior_text_encoder)
+        for part in parts.present().values():
+            if isinstance(part, torch.nn.Module):
+                part.to(device)
+        parts.unet.to(memory_format=torch.channels_last)
+
+    @property
+    def checkpoint_hash(self) -> str:
+        return self._fingerprint.value
+
+    @torch.no_grad()
+    def embed_prompt(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[Seed],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        settings = self.adopt(settings)
+        chosen = settings.prior
+        assert chosen is not None, "this family has a prior"
+        self._require_prior(chosen.kind)
+        many = chosen.candidates
+        noise = [generator for generator in generators(seeds) for _ in range(many)]
+        text = self.prompts.read(prompts, chosen.guided, settings.negative_prompt)
+        prior, schedule = self.parts.prior_prior, self.parts.prior_scheduler.config
+        embeddings = diffuse(prior, schedule, text.repeated(many), chosen, noise, on_step)
+        candidates = embeddings.unflatten(0, (-1, many))
+        return nearest(candidates, text.embeddings[-len(prompts) :]).float().cpu()
+
+    @torch.no_grad()
+    def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
+        return self.prompts.embed(prompts).float().cpu()
+
+    @torch.no_grad()
+    def edit_embedding(
+        self,
+        embedding: torch.Tensor,
+        old: str,
+        new: str,
+        strengths: Sequence[float],
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> torch.Tensor:
+        chosen = self.text_diff_settings(settings)
+        assert chosen.prior is not None, "text_diff_settings refuses settings without one"
+        self._require_prior("diffusion")
+        prior, schedule = self.parts.prior_prior, self.parts.prior_scheduler.config
+        before = self.prompts.read([old])
+        after = self.prompts.read([new], chosen.prior.guided, chosen.negative_prompt)
+        rows, embedding = [], embedding.to(self.device)
+        for index, strength in enumerate(strengths):
+            rows.append(edit_embedding(prior, schedule, embedding, before, after, strength, chosen.prior))
+            if on_step:
+                on_step(Step("prior", index + 1, len(strengths)))
+        return torch.cat(rows).float().cpu()
+
+    @torch.no_grad()
+    def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        pictures = [images.to_rgb(picture) for picture in pictures]
+        pixels = self.parts.prior_image_processor(images=pictures, return_tensors="pt").pixel_values
+        return self._see(pixels).cpu()
+
+    @torch.no_grad()
+    def decode_pixels(
+        self,
+        embeddings: torch.Tensor,
+        seeds: Sequence[Seed],
+        prompts: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        noise: torch.Tensor | None = None,
+        kept: Kept | None = None,
+    ) -> torch.Tensor:
+        chosen, generator = self.adopt(settings), generators(seeds)
+        check_embeddings(embeddings, len(seeds), self._dim)
+        start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
+        canvas = hold = None
+        if kept is not None:
+            self.require("inpaint")
+            canvas = Canvas.of(movq.encode(self.parts.movq, kept.pixels), kept.repaint.to(self.device))
+            hold = canvas.hold
+        stage = self._decoder(embeddings, generator, chosen, on_step, canvas)
+        latents = stage.draw(chosen.decoder, generator, self.device, on_step, start, hold=hold)
+        return movq.decode(self.parts.movq, latents).cpu()
+
+    @torch.no_grad()
+    def invert(
+        self,
+        pictures: Sequence[Image.Image],
+        embeddings: torch.Tensor,
+        prompts: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+        refinements: int = 1,
+    ) -> torch.Tensor:
+        chosen = self.inversion_settings(settings)
+        check_embeddings(embeddings, len(pictures), self._dim)
+        stage = self._decoder(embeddings, [], chosen, on_step)
+        pixels = images.to_tensor([images.square(images.to_rgb(one), self.picture_size) for one in pictures])
+        latents = movq.encode(self.parts.movq, pixels)
+        return stage.invert(chosen.decoder, latents, on_step, refinements).cpu()
+
+    def _decoder(
+        self,
+        embeddings: torch.Tensor,
+        noise: Sequence[torch.Generator],
+        settings: Settings,
+        on_step: OnStep | None,
+        canvas: Canvas | None = None,
+    ) -> DiffusionStage:
+        """Return the decoder for these embeddings; `noise` is the pictures', for what a negative prompt looks like."""
+        rows = embeddings.to(self.device)
+        if settings.decoder.guided:
+            rows = torch.cat([self._opposite(noise, settings, on_step).to(self.device), rows])
+        side = self.picture_size // self.parts.factor
+        shape = (self.parts.movq.config.latent_channels, side, side)
+        if self.parts.repaints and canvas is None:
+            canvas = Canvas.empty(shape, self.device)
+        return decoder_stage(self.parts, {"image_embeds": rows.to(self.dtype)}, shape, canvas, lambda: self._preview)
+
+    def _opposite(self, noise: Sequence[torch.Generator], settings: Settings, on_step: OnStep | None) -> torch.Tensor:
+        """Return the embeddings (n, dim) from which guidance leads away.
+
+        That of a negative prompt starts from the same noise as the picture's own: of the picture's seed, wherever its
+        generator has come to.
+        """
+        if settings.negative_prompt is None:
+            return self._nothing.expand(len(noise), -1)
+        assert settings.prior is not None, "this family has a prior"
+        # Guided by itself, a prompt is only itself.
+        alone = settings.changed({"prior": {"guidance_scale": 1.0, "candidates": 1}})
+        fresh = [torch.Generator().manual_seed(one.initial_seed()) for one in noise]
+        return self.embed_prompt([settings.negative_prompt] * len(noise), fresh, alone, on_step)
+
+    @cached_property
+    def _nothing(self) -> torch.Tensor:
+        """The embedding (1, dim) of a picture without content: zeros where CLIP sees pixels normalised."""
+        side = self.parts.prior_image_encoder.config.image_size
+        return self._see(torch.zeros(1, 3, side, side))
+
+    @property
+    def _dim(self) -> int:
+        return self.parts.prior_image_encoder.config.projection_dim
+
+    @cached_property
+    def _preview(self) -> Preview:
+        return movq.previewer(self.parts.movq)
+
+    def _see(self, pixels: torch.Tensor) -> torch.Tensor:
+        embeddings = self.parts.prior_image_encoder(pixels.to(self.device, self.dtype)).image_embeds
+        return check_finite(embeddings, "image encoder").float()

@@ -1,0 +1,91 @@
+"""Pixels <-> MoVQ latents (arXiv 2209.09002), on diffusers' network; nothing is quantised, as Kandinsky draws."""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from diffusers import VQModel
+from PIL import Image
+
+from dalle2 import images
+from dalle2.finiteness import check_finite
+
+# Latents a side of a tile, and by how many two tiles overlap: 512 and 128 pixels.
+TILE, OVERLAP = 64, 16
+SAMPLES, SAMPLE_SIDE = 8, 64  # of the pictures by which previews are calibrated
+
+
+def encode(movq: VQModel, pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels (n, 3, h, w) in [-1, 1] -> latents (n, 4, h / 8, w / 8), float32 on the network's device."""
+    latents = movq.encode(pixels.to(movq.device, movq.dtype)).latents
+    return check_finite(latents, "MoVQ encoder").float()
+
+
+def decode(movq: VQModel, latents: torch.Tensor) -> torch.Tensor:
+    """Latents (n, 4, h, w) -> pixels (n, 3, 8 h, 8 w) in about [-1, 1], float32, one picture after another.
+
+    Where the memory of a GPU does not suffice, a picture is decoded in tiles, which a warning says: the network looks
+    at the whole picture, and tiles come out a little different.
+    """
+    latents = latents.to(movq.device, movq.dtype)
+    try:
+        pixels = [_decode(movq, row) for row in latents.split(1)]
+    except torch.OutOfMemoryError:
+        warnings.warn("The memory does not suffice for a whole picture: it is decoded in tiles.", stacklevel=2)
+        pixels = [decode_in_tiles(movq, row) for row in latents.split(1)]
+    return check_finite(torch.cat(pixels), "MoVQ decoder")
+
+
+def decode_in_tiles(movq: VQModel, latents: torch.Tensor, tile: int = TILE, overlap: int = OVERLAP) -> torch.Tensor:
+    """As `decode`, but from square tiles of latents, which fade into one another where they overlap."""
+    height, width = latents.shape[-2:]
+    factor = 2 ** (len(movq.config.block_out_channels) - 1)
+    total = torch.zeros(len(latents), 3, height * factor, width * factor, device=latents.device)
+    weight = torch.zeros(1, 1, height * factor, width * factor, device=latents.device)
+    for top in _starts(height, tile, overlap):
+        for left in _starts(width, tile, overlap):
+            pixels = _decode(movq, latents[:, :, top : top + tile, left : left + tile])
+            rows, columns = (_fade(side, overlap * factor, latents.device) for side in pixels.shape[-2:])
+            fade = rows[:, None] * columns
+            place = (..., slice(top * factor, None), slice(left * factor, None))
+            total[place][..., : len(rows), : len(columns)] += pixels * fade
+            weight[place][..., : len(rows), : len(columns)] += fade
+    return total / weight
+
+
+def previewer(movq: VQModel) -> Callable[[torch.Tensor], list[Image.Image]]:
+    """Return what makes small pictures of latents by a linear map, a pixel of each latent: quick, and about right.
+
+    The map is the one that fits smooth colours best, as the network itself encodes them.
+    """
+    generator = torch.Generator().manual_seed(0)
+    colours = torch.rand((SAMPLES, 3, 4, 4), generator=generator) * 2 - 1
+    pixels = torch.nn.functional.interpolate(colours, size=SAMPLE_SIDE, mode="bilinear")
+    latents = encode(movq, pixels).cpu()
+    small = torch.nn.functional.adaptive_avg_pool2d(pixels, latents.shape[-1])
+    latents = _with_ones(latents)
+    matrix = torch.linalg.lstsq(latents.movedim(1, -1).flatten(0, 2), small.movedim(1, -1).flatten(0, 2)).solution
+
+    def preview(latents: torch.Tensor) -> list[Image.Image]:
+        return images.to_pictures(torch.einsum("lc,nlhw->nchw", matrix, _with_ones(latents.float().cpu())))
+
+    return preview
+
+
+def _with_ones(latents: torch.Tensor) -> torch.Tensor:
+    return torch.cat([latents, torch.ones_like(latents[:, :1])], dim=1)
+
+
+def _decode(movq: VQModel, latents: torch.Tensor) -> torch.Tensor:
+    return movq.decode(latents, force_not_quantize=True).sample.float()
+
+
+def _starts(length: int, tile: int, overlap: int) -> list[int]:
+    """Return where the tiles begin, the last of them so that it ends with the picture."""
+    return sorted({*range(0, max(length - tile, 0), tile - overlap), max(length - tile, 0)})
+
+
+def _fade(length: int, overlap: int, device: torch.device) -> torch.Tensor:
+    """Return weights (length,) that rise from either end, as far as tiles overlap."""
+    place = torch.arange(length, device=device, dtype=torch.float32)
+    return torch.minimum(place + 1, length - place).clamp(max=overlap) / overlap
