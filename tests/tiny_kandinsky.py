@@ -19,19 +19,18 @@ from dalle2.families.kandinsky import layout
 PICTURE_SIZE = 32
 
 
-def parts(inpainting: bool = False, seed: int = 0, **schedule: object) -> layout.Parts:
-    """All parts of Kandinsky 2.2, random; `schedule` changes the decoder's scheduler."""
+def parts(inpainting: bool = False, seed: int = 0) -> layout.Parts:
+    """All parts of Kandinsky 2.2, random."""
     clip = tiny.parts("epsilon", seed=seed)
     torch.manual_seed(seed)
     unet, movq = decoder(9 if inpainting else 4), autoencoder()
     with torch.no_grad():  # as `tiny.parts` does, and for the same reason
         unet.conv_out.weight *= tiny.CALM
         movq.decoder.conv_out.weight *= tiny.CALM
-    levels = {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012, "variance_type": "learned_range"}
     return layout.Parts(
         unet=unet.eval(),
         movq=movq.eval(),
-        scheduler=DDPMScheduler(**{**levels, "clip_sample": False, **schedule}),
+        scheduler=scheduler(),
         prior_image_encoder=clip.image_encoder,
         prior_image_processor=clip.feature_extractor,
         prior_text_encoder=clip.text_encoder,
@@ -39,6 +38,11 @@ def parts(inpainting: bool = False, seed: int = 0, **schedule: object) -> layout
         prior_prior=clip.prior,
         prior_scheduler=tiny.scheduler("sample", clip=10.0),
     )
+
+
+def scheduler(**changes: object) -> DDPMScheduler:
+    levels = {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012, "variance_type": "learned_range"}
+    return DDPMScheduler(**{**levels, "clip_sample": False, **changes})
 
 
 def decoder(in_channels: int) -> UNet2DConditionModel:

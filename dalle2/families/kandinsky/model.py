@@ -21,7 +21,8 @@ from dalle2.families.priors import diffuse, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings, Step
+from dalle2.settings import OnStep, Settings, Step
+from dalle2.stage_settings import DecoderSettings, PriorSettings
 from dalle2.verbs import Kept, Seed, generators
 
 # Those of the pipelines' authors (ai-forever/Kandinsky-2, kandinsky2/kandinsky2_2_model.py); diffusers takes 100 steps.
@@ -198,6 +199,7 @@ class KandinskyModel(UnclipModel):
     def _nothing(self) -> torch.Tensor:
         """The embedding (1, dim) of a picture without content: zeros where CLIP sees pixels normalised."""
         side = self.parts.prior_image_encoder.config.image_size
+        assert isinstance(side, int), "CLIP sees squares"
         return self._see(torch.zeros(1, 3, side, side))
 
     @property
