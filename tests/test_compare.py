@@ -16,7 +16,7 @@ from dalle2 import images
 from evaluation import compare
 from evaluation.comparing import comparison_page, measuring, output
 from evaluation.comparing.comparison import Comparison, Point, pareto
-from evaluation.comparing.contestants import Contestant, open_contestant, open_contestants
+from evaluation.comparing.contestants import Contestant, open_contestants
 from evaluation.comparing.votes import count_votes, read_votes
 from evaluation.drawing.cost import COST
 from evaluation.metrics.clip_score import SCORE
@@ -238,14 +238,14 @@ def test_a_checkpoint_is_drawn_and_gone_on_with(tiny_checkpoint: Path, tmp_path:
     prompts.write_text("id,caption\n" + "".join(f"{index},a cat {index}\n" for index in range(4)))
     arguments = ["--prompts", str(prompts), "--seed", "3", "--batch-size", "2", "--device", "cpu"]
     name = f"{tiny_checkpoint} --steps 2"
-    first = open_contestant(name, tmp_path / "out", arguments, True)
+    (first,) = open_contestants({name: name}, tmp_path / "out", arguments, True)
     assert [row.seed for row in first.manifest.rows] == [3, 4, 5, 6]
     assert first.manifest.settings["decoder"]["num_inference_steps"] == 2
     assert first.cost.seconds_a_picture > 0
     assert first.cost.peak_megabytes > 50
     before = {path.name: path.read_bytes() for path in first.folder.glob("*.png")}
     first.files[1].unlink()
-    again = open_contestant(name, tmp_path / "out", arguments, True)
+    (again,) = open_contestants({name: name}, tmp_path / "out", arguments, True)
     assert again.cost == first.cost
     assert {path.name: path.read_bytes() for path in again.folder.glob("*.png")} == before
 

@@ -32,11 +32,6 @@ class Contestant:
         return [self.folder / row.file for row in self.manifest.rows]
 
 
-def open_contestant(name: str, out: Path, arguments: Sequence[str], with_prompts: bool) -> Contestant:
-    """Open one contestant: see `open_contestants`."""
-    return open_contestants({name: name}, out, arguments, with_prompts)[0]
-
-
 def open_contestants(
     ways: Mapping[str, str], out: Path, arguments: Sequence[str], with_prompts: bool, one_at_a_time: bool = False
 ) -> list[Contestant]:

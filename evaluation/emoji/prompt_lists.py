@@ -13,7 +13,7 @@ from evaluation.emoji.emoji_set import EmojiSet, Pair
 from evaluation.emoji.paraphrases import read_paraphrases
 from evaluation.reporting.report import write_text
 
-UNDERSTOOD = " understood"
+UNDERSTOOD = "_understood"  # ends the names of lists that are drawn after understanding
 SINGLE = 9  # pictures drawn one at a time, the first of which is not timed
 MEANINGS = {
     "unseen": "pairs of the test split: NUM of them",
@@ -24,8 +24,8 @@ MEANINGS = {
     "scenes": "several of a thing, or one beside another, in a style that each was trained in: NUM / 4 of them",
     "colours": "seen pairs of things that come in several colours: NUM / 8 of them",
     "single": "unseen pairs, one at a time",
-    "chinese understood": "the same as chinese, after understanding",
-    "paraphrases understood": "the same as paraphrases, after understanding",
+    "chinese_understood": "the same as chinese, after understanding",
+    "paraphrases_understood": "the same as paraphrases, after understanding",
 }
 
 
@@ -68,7 +68,7 @@ def assign(
     shares |= {f"{name}{UNDERSTOOD}": share for name, share in shares.items()}
     lines = [json.dumps({"id": id, "caption": caption}, ensure_ascii=False) for id, caption in prompts.items()]
     count = min(len(prompts), max(1, shares.get(what, num)), len(emoji.test) if what == "seen" else len(prompts))
-    path = write_text(folder / f"{what.replace(' ', '-')}.jsonl", "\n".join(lines) + "\n")
+    path = write_text(folder / f"{what.replace('_', '-')}.jsonl", "\n".join(lines) + "\n")
     return Assignment(path, count, 1 if what == "single" else batch_size)
 
 

@@ -129,7 +129,7 @@ def _draw(
 ) -> list[Contestant]:
     task = assign(what, emoji, trained, options.num, options.out / "prompts", options.batch_size, interpreter)
     arguments = [*task.arguments, "--seed", str(options.seed), "--device", str(options.device)]
-    folder = options.out / "pictures" / what.replace(" ", "-")
+    folder = options.out / "pictures" / what.replace("_", "-")
     return open_contestants({name: name for name in names}, folder, arguments, True)
 
 
