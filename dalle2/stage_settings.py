@@ -15,7 +15,9 @@ MAX_RESAMPLINGS = 50
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
 # Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
 SINGLE_STEP = ("unclip", "ddpm", "ddim")
-PRIORS = ("diffusion", "autoregressive", "linear")
+PRIORS = ("diffusion", "autoregressive", "linear", "eclipse")
+# Of one forward pass, which has nothing to be guided by.
+SINGLE_PASS = ("linear", "eclipse")
 # What only some stages have, although the records of version 0.1 name it for all of them.
 FORMER = ("guidance_scale", "guidance_interval", "candidates", "kind")
 
@@ -132,7 +134,7 @@ class PriorSettings(GuidedSettings):
         candidates: how many embeddings are drawn for each picture, 1..MAX_CANDIDATES, of which the one nearest to the
             text is kept (paper, section 2.2).
         kind: one of PRIORS. An autoregressive prior has as many steps as the checkpoint says, and a linear one just
-            one, which is never guided; neither has a scheduler.
+            one, as an ECLIPSE prior has, which are never guided; none of them has a scheduler.
     """
 
     candidates: int = 1
@@ -146,7 +148,7 @@ class PriorSettings(GuidedSettings):
 
     @property
     def guided(self) -> bool:
-        return super().guided and self.kind != "linear"
+        return super().guided and self.kind not in SINGLE_PASS
 
     @property
     def evaluations(self) -> int:

@@ -289,7 +289,7 @@ def test_a_published_decoder_finds_its_prior(
     prior, decoder = folders
     model = load(decoder)
     assert model.checkpoint == kandinsky.checkpoint == f"{prior}+{decoder}"
-    assert f"with the prior {prior}" in caplog.text
+    assert f"draws with what was published beside it, {prior}" in caplog.text
     assert model.checkpoint_hash == kandinsky.checkpoint_hash
     shutil.copytree(decoder, tmp_path / "mine")
     with pytest.raises(ValueError, match=r"mine is a decoder without a prior: name both, PRIOR\+"):

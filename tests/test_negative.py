@@ -9,7 +9,7 @@ import torch
 from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import Page, expect
-from test_priors import folder, made, three, with_prior  # noqa: F401, fixtures
+from test_priors import TRAINED, folder, made, three, with_prior  # noqa: F401, fixtures
 from visitor import draw, launched, needs_chromium, send
 
 from dalle2 import images
@@ -19,7 +19,6 @@ from dalle2.model import UnclipModel
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import Settings
-from dalle2.stage_settings import PRIORS
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import literal
 
@@ -46,7 +45,7 @@ def test_no_negative_prompt_is_what_it_was(model: UnclipModel, quick: Settings, 
     assert set(images.read_record(plain)["settings"]) == {"prior", "decoder", "upsampler"}
 
 
-@pytest.mark.parametrize("kind", PRIORS)
+@pytest.mark.parametrize("kind", TRAINED)
 def test_it_acts_in_every_prior_that_is_guided_and_in_the_decoder(
     kind: str,
     three: UnclipModel,  # noqa: F811

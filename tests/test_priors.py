@@ -24,7 +24,7 @@ from dalle2.networks.autoregressive_prior import AutoregressivePrior, Codebook, 
 from dalle2.networks.linear_prior import LinearPrior, features
 from dalle2.networks.text_encoder import EncodedText
 from dalle2.settings import Settings, Step
-from dalle2.stage_settings import PRIORS, DecoderSettings, PriorSettings
+from dalle2.stage_settings import DecoderSettings, PriorSettings
 from dalle2.training.autoregressive_prior import fit_codebook, inner_edges
 from dalle2.training.clip import ClipTowers
 from dalle2.training.linear_prior import LinearPriorStage, NormalEquations
@@ -35,6 +35,7 @@ from evaluation import compare, generation
 from evaluation import prior as prior_quality
 from evaluation.drawing import turns
 
+TRAINED = ("diffusion", "autoregressive", "linear")  # the kinds that a recipe trains
 DIM, COMPONENTS, BUCKETS, DOTS = 32, 6, 8, 4
 
 
@@ -356,11 +357,11 @@ def test_the_autoregressive_prior_learns_eight_pictures(trained: Path, batch: Ba
 
 def test_they_come_into_a_checkpoint_that_was_there(trained: Path) -> None:
     model = load(trained / "checkpoint")
-    assert model.priors == PRIORS
+    assert model.priors == TRAINED
     stored = model.prior("linear").linear.weight
     exact = LinearPrior.from_pretrained(trained / "prior_linear", subfolder="prior_linear").linear.weight
     torch.testing.assert_close(stored, exact.half().float(), rtol=0, atol=0)
-    for kind in PRIORS:
+    for kind in TRAINED:
         settings = dataclasses.replace(model.settings, prior=PriorSettings(2, 2.0, kind=kind))
         assert model.text_to_image(["a red square"], seeds=[1], settings=settings)[0].size == (16, 16)
 
@@ -455,7 +456,7 @@ def with_prior(settings: Settings, kind: str, **changes: object) -> Settings:
 
 def test_other_priors_are_read_when_asked_for(folder: Path, made: layout.Parts, model: UnclipModel) -> None:
     fresh = load(folder)
-    assert fresh.priors == PRIORS and model.priors == ("diffusion",)
+    assert fresh.priors == TRAINED and model.priors == ("diffusion",)
     assert fresh.parts.prior_autoregressive is None and fresh.parts.prior_linear is None
     for kind in ("autoregressive", "linear"):
         read, theirs = fresh.prior(kind), getattr(made, f"prior_{kind}").state_dict()
@@ -464,7 +465,7 @@ def test_other_priors_are_read_when_asked_for(folder: Path, made: layout.Parts, 
 
 
 def test_each_prior_embeds_its_own_way(three: UnclipModel, quick: Settings) -> None:
-    drawn = {kind: three.embed_prompt(["a cat", "a dog"], [1, 2], with_prior(quick, kind)) for kind in PRIORS}
+    drawn = {kind: three.embed_prompt(["a cat", "a dog"], [1, 2], with_prior(quick, kind)) for kind in TRAINED}
     for rows in drawn.values():
         assert rows.shape == (2, DIM) and rows.dtype == torch.float32 and (rows[0] != rows[1]).any()
     assert (drawn["autoregressive"] != drawn["linear"]).any() and (drawn["linear"] != drawn["diffusion"]).any()
@@ -489,7 +490,7 @@ def test_the_priors_are_measured_one_under_another(folder: Path, tmp_path: Path)
     )
     for what in ("R@1 of", "Fréchet distance", "cosine to the true", "milliseconds"):
         kinds = [name.split("(")[1] for name in every if name.startswith(what)]
-        assert kinds[:3] == [f"{kind})" for kind in PRIORS] and len(kinds) == 3 + (what != "milliseconds")
+        assert kinds[:3] == [f"{kind})" for kind in TRAINED] and len(kinds) == 3 + (what != "milliseconds")
         assert next(name for name in one if name.startswith(what)).endswith("(linear)")
 
 
@@ -571,7 +572,7 @@ def test_stock_diffusers_ignores_them_and_the_hash_does_not(
     assert index["_class_name"] == "UnCLIPPipeline" and not {"prior_linear", "prior_autoregressive"} & set(index)
     assert three.checkpoint_hash != model.checkpoint_hash
     saved = load(save(load(folder), tmp_path / "saved", torch.float16))
-    assert saved.priors == PRIORS
+    assert saved.priors == TRAINED
     for kind in ("autoregressive", "linear"):
         stored = saved.prior(kind).state_dict()
         assert all(torch.equal(value.half().float(), value) for value in stored.values())
@@ -609,16 +610,16 @@ def test_the_command_chooses_a_prior(
 
 def test_priors_are_compared_as_contestants(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def draw(tasks: dict[str, list[str]]) -> None:  # without processes of their own
-        assert [generation.main(arguments) for arguments in tasks.values()] == [0] * len(PRIORS)
+        assert [generation.main(arguments) for arguments in tasks.values()] == [0] * len(TRAINED)
 
     monkeypatch.setattr(turns, "draw_in_turns", draw)
     prompts = tmp_path / "prompts.csv"
     prompts.write_text("id,caption\n" + "".join(f"{index},a cat {index}\n" for index in range(4)))
-    names = [f"{folder} --prior {kind}" for kind in PRIORS]
+    names = [f"{folder} --prior {kind}" for kind in TRAINED]
     options = ["--prompts", prompts, "--seed", 3, "--out", tmp_path / "out", "--clip", folder, "--workers", 0]
     words = [*names, *options, "--network", f"clip:{folder}", "--device", "cpu"]
     result = compare.run(compare.parse([str(word) for word in words]))
     assert [measured.contestant.name for measured in result.contestants] == names
     drawn = [measured.contestant for measured in result.contestants]
-    assert [one.manifest.settings["prior"]["kind"] for one in drawn] == list(PRIORS)
-    assert len({one.files[0].read_bytes() for one in drawn}) == len(PRIORS)
+    assert [one.manifest.settings["prior"]["kind"] for one in drawn] == list(TRAINED)
+    assert len({one.files[0].read_bytes() for one in drawn}) == len(TRAINED)

@@ -1,4 +1,7 @@
-"""The diffusion prior, which all families have in common: read prompts -> image embeddings (paper, section 2.2)."""
+"""The priors that families have in common: read prompts -> image embeddings.
+
+The diffusion prior is the paper's (section 2.2); ECLIPSE's takes its place in one forward pass.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,12 +12,15 @@ from diffusers import PriorTransformer
 
 from dalle2 import sampling
 from dalle2.ddim import DDIM, invert
+from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.families.diffusion import DiffusionStage, reporter
 from dalle2.finiteness import check_finite
 from dalle2.networks import diffusion_prior
 from dalle2.networks.diffusion_prior import denormalise, normalise
+from dalle2.networks.eclipse_prior import EclipsePrior
 from dalle2.networks.text_encoder import EncodedText
-from dalle2.settings import OnStep
+from dalle2.sampling import draw_noise
+from dalle2.settings import OnStep, Step
 from dalle2.stage_settings import PriorSettings
 
 
@@ -64,6 +70,41 @@ def edit_embedding(
     denoise, scheduler = prior_stage(prior, scheduler_config, new).denoiser(settings, taken)
     normed = sampling.sample(denoise, scheduler, noise, [], reporter("prior", None))
     return check_finite(denormalise(prior, normed), "prior")
+
+
+def draw_once(
+    prior: EclipsePrior, text: EncodedText, noise: list[torch.Generator], on_step: OnStep | None
+) -> torch.Tensor:
+    """Text (n, ...) -> image embeddings (n, dim) in one forward pass."""
+    start = draw_noise((prior.config.embedding_dim,), noise, prior.device)
+    embeddings = check_finite(prior(text, start), "prior")
+    if on_step:
+        on_step(Step("prior", 1, 1))
+    return embeddings
+
+
+def read_eclipse(folder: CheckpointFolder) -> EclipsePrior | None:
+    """Return the ECLIPSE prior that lies in a folder itself, as it is published; None where there are only subfolders.
+
+    ValueError when it is damaged, or another network.
+    """
+    if not (folder.path / "config.json").is_file():
+        return None
+    said = folder.read_json("config.json").get("_class_name")
+    if said not in ("PriorTransformer", "EclipsePrior"):
+        raise ValueError(f"{folder.name} is no prior: its config.json is that of a {said}.")
+    prior: Any = folder.read_network(".", EclipsePrior)
+    return prior
+
+
+def check_eclipse(prior: EclipsePrior, name: str, dim: int, context: int) -> None:
+    """ValueError unless it is for embeddings of this size and texts of this length."""
+    found = prior.config.embedding_dim, prior.config.num_embeddings
+    if found != (dim, context):
+        raise ValueError(
+            f"{name} is not for this decoder: it makes embeddings of the size {found[0]} of texts of {found[1]} "
+            f"tokens, not of the size {dim} of {context} tokens."
+        )
 
 
 def nearest(candidates: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:

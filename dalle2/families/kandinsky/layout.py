@@ -29,6 +29,7 @@ from transformers import (
 from dalle2 import atomic
 from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.families.saving import rename, save_part, write_json
+from dalle2.networks.eclipse_prior import EclipsePrior
 
 PREFIX = "prior_"
 NETWORKS = {
@@ -37,6 +38,7 @@ NETWORKS = {
     "prior_prior": PriorTransformer,
     "prior_image_encoder": CLIPVisionModelWithProjection,
     "prior_text_encoder": CLIPTextModelWithProjection,
+    "prior_eclipse": EclipsePrior,
 }
 OTHERS = {
     "prior_tokenizer": CLIPTokenizer,
@@ -45,7 +47,11 @@ OTHERS = {
 }
 # Of the decoder's scheduler, by the name that its folder says.
 SCHEDULERS = {"DDPMScheduler": DDPMScheduler, "DDIMScheduler": DDIMScheduler}
-PRIOR_PARTS = tuple(name.removeprefix(PREFIX) for name in (*NETWORKS, *OTHERS) if name.startswith(PREFIX))
+# What CLIP knows, which is published with the diffusion prior.
+ENCODER_PARTS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
+PRIOR_PARTS = ("prior", "scheduler", *ENCODER_PARTS)
+# Folders of the priors by `PriorSettings.kind`, in the order of which the first is the usual one.
+PRIORS = {"eclipse": "prior_eclipse", "diffusion": "prior_prior"}
 DECODER_PARTS = ("unet", "movq", "scheduler")
 
 
@@ -60,13 +66,20 @@ class Parts:
     prior_image_processor: CLIPImageProcessor
     prior_text_encoder: CLIPTextModelWithProjection
     prior_tokenizer: CLIPTokenizer
-    prior_prior: PriorTransformer
-    prior_scheduler: UnCLIPScheduler
+    prior_prior: PriorTransformer | None = None
+    prior_scheduler: UnCLIPScheduler | None = None
+    prior_eclipse: EclipsePrior | None = None
 
     def present(self) -> dict[str, Any]:
         """Return the parts that this checkpoint has, by name."""
         parts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def priors(self) -> dict[str, Any]:
+        """The priors by their kind, the usual one first."""
+        found = {kind: getattr(self, name) for kind, name in PRIORS.items()}
+        return {kind: prior for kind, prior in found.items() if prior is not None}
 
     @property
     def repaints(self) -> bool:
@@ -84,32 +97,38 @@ def is_combined(folder: CheckpointFolder) -> bool:
     return folder.has("prior_text_encoder")
 
 
-def read(decoder: CheckpointFolder, prior: CheckpointFolder) -> Parts:
+def read(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePrior | None = None) -> Parts:
     """All parts, of two folders or of a combined one, which then is given twice.
 
-    ValueError says which part is missing, damaged, or does not fit.
+    Where an ECLIPSE prior is given, it takes the place of the diffusion prior. ValueError says which part is missing,
+    damaged, or does not fit.
     """
-    _check_prior(decoder, prior)
 
     def place(name: str) -> tuple[CheckpointFolder, str]:
         if not name.startswith(PREFIX):
             return decoder, name
         return prior, name if prior is decoder else name.removeprefix(PREFIX)
 
-    parts: dict[str, Any] = {"scheduler": _read_scheduler(decoder)}
+    _check_prior(decoder, prior)
+    absent = {"prior_eclipse"} if eclipse or not prior.has("prior_eclipse") else set()
+    if eclipse or (prior.has("prior_eclipse") and not prior.has("prior_prior")):
+        absent |= {"prior_prior", "prior_scheduler"}
+    parts: dict[str, Any] = {"scheduler": _read_scheduler(decoder), "prior_eclipse": eclipse}
     for name, kind in OTHERS.items():
-        folder, part = place(name)
-        parts[name] = folder.read_part(part, kind)
+        if name not in absent:
+            folder, part = place(name)
+            parts[name] = folder.read_part(part, kind)
     for name, kind in NETWORKS.items():
-        folder, part = place(name)
-        parts[name] = folder.read_network(part, kind)
+        if name not in absent:
+            folder, part = place(name)
+            parts[name] = folder.read_network(part, kind)
     _check_tokenizer(*place("prior_tokenizer"), parts)
     _check_agreement(decoder, prior, parts)
     return Parts(**parts)
 
 
 def _check_prior(decoder: CheckpointFolder, prior: CheckpointFolder) -> None:
-    if prior is decoder or prior.has("prior"):
+    if prior is decoder or any(prior.has(part) for part in ("prior", "image_encoder")):
         return
     said = " It holds a decoder." if prior.has("unet") else ""
     raise ValueError(
@@ -147,9 +166,10 @@ def _check_agreement(decoder: CheckpointFolder, prior: CheckpointFolder, parts: 
     dims = {
         "text encoder": parts["prior_text_encoder"].config.projection_dim,
         "image encoder": parts["prior_image_encoder"].config.projection_dim,
-        "prior": parts["prior_prior"].config.embedding_dim,
         "decoder": parts["unet"].config.encoder_hid_dim,
     }
+    if parts.get("prior_prior"):
+        dims["prior"] = parts["prior_prior"].config.embedding_dim
     if len(set(dims.values())) > 1:
         listed = ", ".join(f"{name} {dim}" for name, dim in dims.items())
         raise ValueError(
@@ -186,6 +206,7 @@ def _model_index(parts: Parts) -> dict[str, Any]:
     """Return the index by which diffusers opens the folder."""
     pipeline = "KandinskyV22InpaintCombinedPipeline" if parts.repaints else "KandinskyV22CombinedPipeline"
     kinds = {**NETWORKS, **OTHERS, "scheduler": type(parts.scheduler)}
-    index = {name: [kind.__module__.split(".")[0], kind.__name__] for name, kind in sorted(kinds.items())}
+    named = sorted(set(parts.present()) - {"prior_eclipse"})  # which diffusers does not know
+    index = {name: [kinds[name].__module__.split(".")[0], kinds[name].__name__] for name in named}
     index["prior_image_processor"] = ["transformers", "CLIPImageProcessor"]
     return {"_class_name": pipeline, "_diffusers_version": diffusers.__version__, **index}

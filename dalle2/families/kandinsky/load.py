@@ -1,6 +1,7 @@
 """Kandinsky's decoder and prior, in one folder or two -> `KandinskyModel`, and back."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
 from dalle2.families.kandinsky import layout
 from dalle2.families.kandinsky.model import KANDINSKY22_SETTINGS, KandinskyModel
+from dalle2.families.priors import check_eclipse, read_eclipse
 
 log = logging.getLogger(__name__)
 
@@ -24,21 +26,35 @@ def load(folder: CheckpointFolder, prior: str | None, device: torch.device, comp
 
     Without `prior`, the place of one, a combined folder is its own, and a published decoder's is known.
     """
+    eclipse = None
     if prior is None and layout.is_combined(folder):
-        priors, name = folder, folder.name
-    else:
-        place = _partner(folder) if prior is None else prior
-        priors, name = folder.other(place, layout.PRIOR_PARTS), f"{place}+{folder.name}"
-    parts = layout.read(folder, priors)
-    if priors is folder:
+        parts, name = layout.read(folder, folder), folder.name
         fingerprint = Fingerprint(folder, tuple(parts.present()))
     else:
-        fingerprint = Fingerprint(folder, layout.DECODER_PARTS, Fingerprint(priors, layout.PRIOR_PARTS))
+        place = _partner(folder) if prior is None else prior
+        other, name = folder.other(place, layout.PRIOR_PARTS), f"{place}+{folder.name}"
+        eclipse = read_eclipse(other)
+        if eclipse is None:
+            parts, own = layout.read(folder, other), Fingerprint(other, layout.PRIOR_PARTS)
+        else:
+            # It is published without CLIP, which comes with the decoder's own prior.
+            clip, names = folder, tuple(f"{layout.PREFIX}{part}" for part in layout.ENCODER_PARTS)
+            if not layout.is_combined(folder):
+                clip, names = folder.other(_partner(folder), layout.ENCODER_PARTS), layout.ENCODER_PARTS
+            parts, own = layout.read(folder, clip, eclipse), Fingerprint(other, (".",), Fingerprint(clip, names))
+        fingerprint = Fingerprint(folder, layout.DECODER_PARTS, own)
+    if parts.prior_eclipse is not None:
+        config = parts.prior_text_encoder.config
+        assert config.projection_dim is not None, "a CLIP with a projection"
+        check_eclipse(parts.prior_eclipse, prior or folder.name, config.projection_dim, config.max_position_embeddings)
     description = Description.read(folder, KANDINSKY22_SETTINGS)
+    if eclipse is not None:
+        description = replace(description, settings=description.settings.changed({"prior": {"kind": "eclipse"}}))
     model = KandinskyModel(parts, name, device, folder.dtype, fingerprint, description)
     if compile:
-        parts.prior_prior.compile()
-        parts.unet.compile()
+        for network in (parts.unet, parts.prior_prior):
+            if network is not None:
+                network.compile()
     return model
 
 
@@ -58,5 +74,5 @@ def _partner(folder: CheckpointFolder) -> str:
         if path.name not in copies or not beside.is_dir():
             raise ValueError(f"{folder.name} is a decoder without a prior: name both, PRIOR+{folder.name}.")
         place = str(Path(folder.name).parent / beside.name)
-    log.warning("%s is drawn with the prior %s; name another one as PRIOR+DECODER.", folder.name, place)
+    log.warning("%s draws with what was published beside it, %s.", folder.name, place)
     return place

@@ -4,8 +4,9 @@ The decoder's unconditional half sees the embedding of a picture without content
 encoder, or where there is a negative prompt, even an empty one, what the prior makes of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from PIL import Image
@@ -17,7 +18,7 @@ from dalle2.families.diffusion import DiffusionStage, Preview, check_embeddings
 from dalle2.families.kandinsky import movq
 from dalle2.families.kandinsky.layout import Parts
 from dalle2.families.kandinsky.stages import Canvas, decoder_stage
-from dalle2.families.priors import diffuse, edit_embedding, nearest
+from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
@@ -53,7 +54,7 @@ class KandinskyModel(UnclipModel):
         self.dtype = dtype
         self.settings, self.styles = description.settings, description.styles
         self.examples, self.subject = description.examples, description.subject
-        self.priors = ("diffusion",)
+        self.priors = tuple(parts.priors)
         self.picture_size = parts.unet.config.sample_size * parts.factor
         self.capabilities = frozenset(
             ["text_to_image", "steps", "variations", "interpolate", "mix", "reconstruct", "text_diff", "dimensions"]
@@ -84,11 +85,15 @@ class KandinskyModel(UnclipModel):
         self._require_prior(chosen.kind)
         many = chosen.candidates
         noise = [generator for generator in generators(seeds) for _ in range(many)]
-        text = self.prompts.read(prompts, chosen.guided, settings.negative_prompt)
-        prior, schedule = self.parts.prior_prior, self.parts.prior_scheduler.config
-        embeddings = diffuse(prior, schedule, text.repeated(many), chosen, noise, on_step)
+        read = self.prompts.read(prompts, chosen.guided, settings.negative_prompt)
+        prior, text = self.parts.priors[chosen.kind], read.repeated(many)
+        match chosen.kind:
+            case "diffusion":
+                embeddings = diffuse(prior, self._prior_schedule, text, chosen, noise, on_step)
+            case "eclipse":
+                embeddings = draw_once(prior, text, noise, on_step)
         candidates = embeddings.unflatten(0, (-1, many))
-        return nearest(candidates, text.embeddings[-len(prompts) :]).float().cpu()
+        return nearest(candidates, read.embeddings[-len(prompts) :]).float().cpu()
 
     @torch.no_grad()
     def embed_text(self, prompts: Sequence[str]) -> torch.Tensor:
@@ -107,7 +112,7 @@ class KandinskyModel(UnclipModel):
         chosen = self.text_diff_settings(settings)
         assert chosen.prior is not None, "text_diff_settings refuses settings without one"
         self._require_prior("diffusion")
-        prior, schedule = self.parts.prior_prior, self.parts.prior_scheduler.config
+        prior, schedule = self.parts.priors["diffusion"], self._prior_schedule
         before = self.prompts.read([old])
         after = self.prompts.read([new], chosen.prior.guided, chosen.negative_prompt)
         rows, embedding = [], embedding.to(self.device)
@@ -116,6 +121,11 @@ class KandinskyModel(UnclipModel):
             if on_step:
                 on_step(Step("prior", index + 1, len(strengths)))
         return torch.cat(rows).float().cpu()
+
+    @property
+    def _prior_schedule(self) -> Mapping[str, Any]:
+        assert self.parts.prior_scheduler is not None, "it comes with the diffusion prior"
+        return self.parts.prior_scheduler.config
 
     @torch.no_grad()
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:

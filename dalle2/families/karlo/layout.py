@@ -21,8 +21,10 @@ from transformers import (
 from dalle2 import atomic
 from dalle2.datasets.phrases import Phrases
 from dalle2.families.checkpoint_folder import CheckpointFolder
+from dalle2.families.priors import check_eclipse
 from dalle2.families.saving import rename, save_part, write_json
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
+from dalle2.networks.eclipse_prior import EclipsePrior
 from dalle2.networks.linear_prior import LinearPrior
 from dalle2.networks.text_projection import TextProjection
 
@@ -43,8 +45,17 @@ OTHERS = {
     "feature_extractor": CLIPImageProcessor,
 }
 # Folders of the priors by `PriorSettings.kind`. Stock diffusers knows the first, and ignores the others.
-PRIORS = {"diffusion": "prior", "autoregressive": "prior_autoregressive", "linear": "prior_linear"}
-OTHER_PRIORS = {"prior_autoregressive": AutoregressivePrior, "prior_linear": LinearPrior}
+PRIORS = {
+    "diffusion": "prior",
+    "autoregressive": "prior_autoregressive",
+    "linear": "prior_linear",
+    "eclipse": "prior_eclipse",
+}
+OTHER_PRIORS = {
+    "prior_autoregressive": AutoregressivePrior,
+    "prior_linear": LinearPrior,
+    "prior_eclipse": EclipsePrior,
+}
 PRIOR = ("prior", "prior_scheduler")
 # A checkpoint without a prior draws variations only; one without an image encoder cannot see pictures.
 OPTIONAL = {"prior": "prior_scheduler", "image_encoder": "feature_extractor"}
@@ -66,9 +77,10 @@ class Parts:
     prior_scheduler: UnCLIPScheduler | None = None
     image_encoder: CLIPVisionModelWithProjection | None = None
     feature_extractor: CLIPImageProcessor | None = None
-    # These two are read when they are first asked for.
+    # These are read when they are first asked for.
     prior_autoregressive: AutoregressivePrior | None = None
     prior_linear: LinearPrior | None = None
+    prior_eclipse: EclipsePrior | None = None
 
     def present(self) -> dict[str, Any]:
         """Return the parts that this checkpoint has, by name."""
@@ -97,6 +109,8 @@ def read(folder: CheckpointFolder, priors: CheckpointFolder | None = None) -> Pa
 def read_prior(folder: CheckpointFolder, name: str, parts: Parts) -> Any:
     """One of OTHER_PRIORS; ValueError when it is missing, damaged, or not made for the other parts."""
     prior: Any = folder.read_network(name, OTHER_PRIORS[name])
+    if isinstance(prior, EclipsePrior):
+        check_eclipse(prior, str(folder.path / name), *text_size(parts))
     found, expected = prior.config.embedding_dim, parts.text_encoder.config.projection_dim
     if found != expected:
         raise ValueError(f"{folder.path / name} makes embeddings of the size {found}, not {expected}.")
@@ -104,6 +118,13 @@ def read_prior(folder: CheckpointFolder, name: str, parts: Parts) -> Any:
     if prior.config.get("context_length", length) != length:
         raise ValueError(f"{folder.path / name} reads texts of {prior.config.context_length} tokens, not {length}.")
     return prior
+
+
+def text_size(parts: Parts) -> tuple[int, int]:
+    """Return the size of an embedding, and the length of a text in tokens."""
+    config = parts.text_encoder.config
+    assert config.projection_dim is not None, "a CLIP with a projection"
+    return config.projection_dim, config.max_position_embeddings
 
 
 def write_prior(prior: torch.nn.Module, folder: Path, name: str, dtype: torch.dtype | None = None) -> None:

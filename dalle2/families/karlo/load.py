@@ -1,5 +1,6 @@
 """A checkpoint folder in Karlo's layout -> `KarloModel`, and back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,22 +10,31 @@ from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
 from dalle2.families.karlo import layout
 from dalle2.families.karlo.model import KARLO_SETTINGS, KarloModel
+from dalle2.families.priors import check_eclipse, read_eclipse
 
 
 def load(folder: CheckpointFolder, prior: str | None, device: torch.device, compile: bool) -> KarloModel:
     """Open a checkpoint folder and put it on the device; ValueError says what is wrong with it.
 
     `prior` is another folder or id of this family, whose prior is taken: Karlo is published in two, one with a prior
-    and one with an image encoder, and together they do all that either can.
+    and one with an image encoder, and together they do all that either can. Or it is an ECLIPSE prior, which is then
+    the checkpoint's usual one.
     """
-    priors = folder if prior is None else folder.other(prior, tuple(layout.PRIOR))
+    other = None if prior is None else folder.other(prior, layout.PRIOR)
+    eclipse = None if other is None else read_eclipse(other)
+    priors = folder if other is None or eclipse is not None else other
     parts = layout.read(folder, priors)
     names = (*parts.present(), *(name for name in layout.OTHER_PRIORS if folder.has(name)))
     fingerprint = Fingerprint(folder, names)
-    if prior is not None:
+    description = Description.read(folder, KARLO_SETTINGS)
+    if other is not None and eclipse is not None:
+        check_eclipse(eclipse, other.name, *layout.text_size(parts))
+        parts.prior_eclipse = eclipse
+        fingerprint = Fingerprint(folder, names, Fingerprint(other, (".",)))
+        description = replace(description, settings=description.settings.changed({"prior": {"kind": "eclipse"}}))
+    elif other is not None:
         own = tuple(name for name in names if name not in layout.PRIOR)
         fingerprint = Fingerprint(folder, own, Fingerprint(priors, layout.PRIOR))
-    description = Description.read(folder, KARLO_SETTINGS)
     name = folder.name if prior is None else f"{prior}+{folder.name}"
     model = KarloModel(parts, name, device, folder.dtype, fingerprint, description, Phrases.read(folder.path))
     if compile:

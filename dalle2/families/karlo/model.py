@@ -20,7 +20,7 @@ from dalle2.families.karlo import layout
 from dalle2.families.karlo.attention import record_attention
 from dalle2.families.karlo.priors import draw_codes, expect
 from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
-from dalle2.families.priors import diffuse, edit_embedding, nearest
+from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
@@ -107,6 +107,8 @@ class KarloModel(UnclipModel):
                 embeddings = draw_codes(prior, text, chosen, noise, on_step)
             case "linear":
                 embeddings = expect(prior, text, on_step)
+            case "eclipse":
+                embeddings = draw_once(prior, text, noise, on_step)
         candidates = embeddings.unflatten(0, (-1, many))
         return nearest(candidates, read.embeddings[-len(prompts) :]).float().cpu()
 
