@@ -17,6 +17,7 @@ FILES = (
     "finiteness.py",
     "formats.py",
     "settings.py",
+    "stage_settings.py",
     "images.py",
     "requests.py",
     "verbs.py",
