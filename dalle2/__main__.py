@@ -24,6 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without a letter must not lose a file's name
+    if arguments[:1] in (["serve"], ["new-key"]):
+        from dalle2 import serve
+
+        return (serve.main if arguments[0] == "serve" else serve.new_key)(arguments[1:])
     code = 0
     lines = []
     try:

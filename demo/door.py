@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, PlainTextResponse
 
+from dalle2.serving.address import address, scheme
 from dalle2.serving.visitors import NOBODY, Files, cookie, owner, visitor
 from demo.gradio_internals import FILE_ROUTE, PREVIEW_TAGS
 
@@ -65,7 +66,7 @@ class _Dressed:
             self.body = self._with_card(self.body.decode()).encode()
             answer["content-length"] = str(len(self.body))
             if self.asking == NOBODY:
-                answer.append("set-cookie", cookie(self._scheme() == "https"))
+                answer.append("set-cookie", cookie(scheme(self.scope, self.headers) == "https"))
         await self.pass_on(self.start)
         await self.pass_on({"type": "http.response.body", "body": self.body})
 
@@ -73,20 +74,10 @@ class _Dressed:
         """Return the page's HTML with our preview instead of Gradio's; a shared picture's prompt is its title."""
         asked = parse_qs(self.scope["query_string"].decode("latin-1")).get("prompt", [""])[0].strip()
         title = f"{asked[:80]} – {TITLE}" if asked else TITLE
-        image = f"{self._address()}/card.png"
+        image = f"{address(self.scope)}/card.png"
         told = {"title": title, "description": WORDS, "image": image}
         tags = "".join(f'<meta property="og:{name}" content="{escape(text)}" />' for name, text in told.items())
         tags += (
             '<meta property="og:type" content="website" /><meta name="twitter:card" content="summary_large_image" />'
         )
         return PREVIEW_TAGS.sub("", page).replace("<head>", f"<head>{tags}", 1)
-
-    def _scheme(self) -> str:
-        return self.headers.get("x-forwarded-proto", self.scope.get("scheme", "http")).split(",")[0].strip()
-
-    def _address(self) -> str:
-        root = self.scope.get("root_path", "")
-        if root.startswith("http"):
-            return root.rstrip("/")
-        host = self.headers.get("x-forwarded-host", self.headers.get("host", "localhost"))
-        return f"{self._scheme()}://{host}{root}".rstrip("/")

@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 
 from dalle2.serving.limits import MAX_UPLOAD_BYTES
 from dalle2.serving.service import Service
@@ -40,8 +42,15 @@ WAITING_EVENTS = 200
 DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two hours
 
 
-def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
-    """Return the whole page, and the arguments to launch it with, which Gradio wants only then."""
+# Pages may be found, but nobody's pictures, and no crawler draws.
+ROBOTS = Route("/robots.txt", lambda _: PlainTextResponse("User-agent: *\nAllow: /$\nDisallow: /\n"))
+
+
+def build(service: Service, api: Any = None) -> tuple[gr.Blocks, dict[str, Any]]:
+    """Return the whole page, and the arguments to launch it with, which Gradio wants only then.
+
+    `api`, an ASGI application, is served beside it at /v1.
+    """
     with Page(title=NAME, analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
         builder = TabBuilder(service, page)
         with gr.Row(elem_id="head"):
@@ -75,7 +84,7 @@ def build(service: Service) -> tuple[gr.Blocks, dict[str, Any]]:
         "favicon_path": Path(__file__).with_name("favicon.svg"),
         "js": _scripts(service),
         "app_kwargs": {
-            "routes": samples.routes(service),
+            "routes": [*samples.routes(service), *([Mount("/v1", api)] if api else []), ROBOTS],
             "middleware": [Middleware(Door, files=page.files)],
         },
         "i18n": builder.say.translations(),

@@ -13,6 +13,7 @@ from demo.language import LONGEST, REFUSALS, in_chinese, refused
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("demo", "demo/tabs", "dalle2/serving", "dalle2/tasks")
+RAISED = ("Refusal", "Busy", "NoMemory", "Fault", "ValueError", "refused")
 FILES = (
     "finiteness.py",
     "formats.py",
@@ -42,7 +43,7 @@ def sentences() -> Iterator[str]:
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             match node:
-                case ast.Call(func=ast.Name(id="Refusal" | "ValueError" | "refused"), args=[text, *_]):
+                case ast.Call(func=ast.Name(id=name), args=[text, *_]) if name in RAISED:
                     pass
                 case ast.Return(value=ast.JoinedStr() as text) if file.name == "images.py":
                     pass

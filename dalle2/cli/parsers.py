@@ -46,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     caption.COMMAND,
 )
 TASKS = {command.name: command for command in COMMANDS}
+SERVE = "python -m dalle2 serve offers all of it as an HTTP API, which OpenAI's clients know."
 MAX_COUNT = 10_000  # pictures of one call, as each has its name before any is drawn
 SPELLINGS = TASKS | {alias: command for command in COMMANDS for alias in command.aliases}
 # Where these are empty, the default must not stand in silently.
@@ -143,7 +144,7 @@ def _prompt_parser() -> Parser:
         prog="python -m dalle2",
         usage="python -m dalle2 PROMPT [options]\n       python -m dalle2 TASK … [options]",
         description="Draw pictures from a prompt.",
-        epilog=more,
+        epilog=f"{more}\n\n{SERVE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     text_to_image.add(parser)

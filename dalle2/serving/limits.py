@@ -9,6 +9,7 @@ from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
 from dalle2.stage_settings import GuidedSettings, PriorSettings
 
 MAX_PICTURES = 8
+MAX_API_PICTURES = 10  # of one request to the API, as dall-e-2 had it
 MAX_FRAMES = 24
 MAX_STEPS = 100
 MAX_GUIDANCE = 20.0

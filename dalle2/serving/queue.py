@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from dalle2.serving.pace import Job, Turn
 
+UNKNOWN_SECONDS = 10.0  # of waiting, where nothing has been drawn yet
+
 
 class Queue:
     """First come, first served: the first has the turn, and with it those who follow as far as there is room."""
@@ -15,6 +17,13 @@ class Queue:
         self.together = together
         self.tickets: list[Ticket] = []
         self.changed = threading.Condition()
+
+    def seconds_to_end(self) -> float:
+        """Return how long it is until all who are here have their pictures; UNKNOWN_SECONDS without experience."""
+        with self.changed:
+            last = self.tickets[-1] if self.tickets else None
+        known = last.seconds_left() if last else 0.0
+        return UNKNOWN_SECONDS if known is None else known
 
     def join(self, turn: Turn) -> "Ticket | None":
         """Return a place at the end of the queue for this turn, or None when the queue is full."""

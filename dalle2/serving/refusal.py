@@ -11,6 +11,22 @@ class Refusal(Exception):
     """What a visitor asked cannot be done; the message is one sentence that says what to do."""
 
 
+class Busy(Refusal):
+    """Too many wait already; after `seconds` there should be room again."""
+
+    def __init__(self, sentence: str, seconds: float) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
+class NoMemory(Refusal):
+    """The machine has not enough memory for what was asked."""
+
+
+class Fault(Refusal):
+    """Something went wrong that is no fault of the visitor's."""
+
+
 class Cancelled(Exception):
     """Nobody waits for these pictures any more."""
 
@@ -24,7 +40,7 @@ def refusal_of(error: Exception) -> Refusal:
             return Refusal(str(error))
         case torch.OutOfMemoryError() | MemoryError():
             log.warning("Out of memory while drawing: %s", error)
-            return Refusal("There is not enough memory for so many pictures at once: ask for fewer.")
+            return NoMemory("There is not enough memory for so many pictures at once: ask for fewer.")
         case _:
             log.error("Drawing failed", exc_info=error)
-            return Refusal("Something went wrong while drawing, and the server's log says what: please try again.")
+            return Fault("Something went wrong while drawing, and the server's log says what: please try again.")

@@ -18,7 +18,7 @@ from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import MAX_PICTURES, WAITING_VISITORS, Choice, seeds_of
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.queue import Queue, Ticket
-from dalle2.serving.refusal import Cancelled, Refusal, refusal_of
+from dalle2.serving.refusal import Busy, Cancelled, Refusal, refusal_of
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import MAX_PICTURES as MODEL_PICTURES
 from dalle2.settings import OnStep, Step
@@ -82,7 +82,7 @@ class Service(Catalogue):
             lambda on_step: request.draw(shared, seeds, chosen, on_step),
         )
 
-    def caption(self, request: Caption, checkpoint: str | None = None) -> Iterator[Drawing]:
+    def caption(self, request: Caption, checkpoint: str | None = None) -> Generator[Drawing]:
         """Yield the captions that are nearest to its first picture, when it is our turn; Refusal as by `draw`."""
         model = self._shared[self.model(checkpoint).checkpoint]
 
@@ -101,7 +101,8 @@ class Service(Catalogue):
         """
         ticket = self.queue.join(turn)
         if ticket is None:
-            raise Refusal("Many visitors are waiting already: please try again in a minute.")
+            seconds = self.queue.seconds_to_end()
+            raise Busy("Many visitors are waiting already: please try again in a minute.", seconds)
         visit, news = Visit(turn), News()
         try:
             while not ticket.admitted():

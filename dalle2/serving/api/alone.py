@@ -1,0 +1,36 @@
+"""The API as a server of its own."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from dalle2.serving.api.keys import Keys
+from dalle2.serving.api.problems import problem_of
+from dalle2.serving.api.routes import api
+from dalle2.serving.service import Service
+
+ROBOTS = "User-agent: *\nDisallow: /\n"
+
+
+def alone(service: Service, keys: Keys | None = None, public: bool = False, log_prompts: bool = False) -> Starlette:
+    """Return the application: the API at /v1, and beside it what load balancers and crawlers ask for."""
+    routes = [
+        Mount("/v1", api(service, keys, public, log_prompts)),
+        Route("/health", _health),
+        Route("/robots.txt", _robots),
+    ]
+    return Starlette(routes=routes, exception_handlers={HTTPException: _refuse})
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _robots(_: Request) -> Response:
+    return PlainTextResponse(ROBOTS)
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return problem_of(error).response()

@@ -1,0 +1,107 @@
+"""What clients are answered: pictures in OpenAI's shape, with seed, settings and record beside each."""
+
+import base64
+import contextlib
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from dalle2 import formats
+from dalle2.serving.api.asked import Asked
+from dalle2.serving.api.orders import Order
+from dalle2.serving.uploads import read_record
+from dalle2.understanding.answer import Understanding
+from dalle2.understanding.sentences import sentence
+
+DEFAULT_COMPRESSION = 100  # as OpenAI's
+# Clients read it of every finished stream; nothing is counted in tokens here.
+USAGE: dict[str, Any] = {
+    "total_tokens": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "input_tokens_details": {"text_tokens": 0, "image_tokens": 0},
+}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture as the file that a client gets, with its size and what its record says."""
+
+    content: bytes
+    kind: str  # MIME type
+    size: str
+    background: str
+    record: dict[str, Any]
+
+
+def encode(picture: Image.Image, asked: Asked, finished: bool = True) -> Encoded:
+    """Make the file; a preview has no record."""
+    kind, background = asked.output_format or "png", "opaque"
+    record: dict[str, Any] = dict(read_record(picture)) if finished else {}
+    if asked.background == "transparent" and finished and kind != "jpeg":
+        with contextlib.suppress(ValueError):  # it has no even background, which the answer says
+            picture, background = formats.transparent(picture), "transparent"
+    if kind == "png":
+        content = formats.png(picture)
+    else:
+        file, compression = io.BytesIO(), asked.output_compression
+        picture.save(file, kind.upper(), quality=DEFAULT_COMPRESSION if compression is None else compression)
+        content = file.getvalue()
+    return Encoded(content, f"image/{kind}", f"{picture.width}x{picture.height}", background, record)
+
+
+def item(made: Encoded, order: Order, url: str | None) -> dict[str, Any]:
+    """Return one picture of an answer: in it, or at an address."""
+    where = {"b64_json": _base64(made)} if url is None else {"url": url}
+    understood = order.understood
+    revised = {"revised_prompt": understood.asked} if understood and not understood.verbatim else {}
+    return {**where, **revised, "seed": made.record.get("seed"), "record": made.record}
+
+
+def answer(data: Sequence[dict[str, Any]], made: Sequence[Encoded], asked: Asked, order: Order) -> dict[str, Any]:
+    """Return all pictures, and what is true of all of them."""
+    return {"created": int(time.time()), "data": list(data), **_shared(made[0], asked, order)}
+
+
+def event(kind: str, made: Encoded, asked: Asked, order: Order, more: dict[str, Any]) -> dict[str, Any]:
+    """Return one event of a stream."""
+    shared = _shared(made, asked, order)
+    return {"type": kind, "b64_json": _base64(made), "created_at": int(time.time()), **shared, **more}
+
+
+def _shared(made: Encoded, asked: Asked, order: Order) -> dict[str, Any]:
+    """Return what is true of all pictures of a request."""
+    settings = {"settings": made.record["settings"]} if "settings" in made.record else {}
+    found = {"understanding": understanding(order.understood)} if order.understood else {}
+    return {
+        "model": order.checkpoint,
+        "size": made.size,  # as it is, whatever was asked for
+        "quality": asked.quality or "auto",
+        "background": made.background,
+        "output_format": made.kind.partition("/")[2],
+        **settings,
+        **found,
+    }
+
+
+def understanding(found: Understanding) -> dict[str, Any]:
+    """Return what a prompt was taken for, and a sentence that says so; "" where its words are simply drawn."""
+    return {
+        "prompt": found.prompt,
+        "asked": found.asked,
+        "sentence": sentence(found),
+        "concept": found.concept.label if found.concept else None,
+        "style": found.style or None,
+        "background": found.background or None,
+        "guessed": found.guessed,
+        "literal": found.literal,
+        "nearest": [near.label for near in found.alternatives],
+    }
+
+
+def _base64(made: Encoded) -> str:
+    return base64.b64encode(made.content).decode("ascii")

@@ -1,0 +1,124 @@
+"""What stands in front of the API's handlers: keys, limits, the size of bodies, slow senders, and the log.
+
+All of it is decided before a byte of the body is parsed.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+
+from dalle2.serving.api.keys import Keys
+from dalle2.serving.api.meter import Caller, Meter
+from dalle2.serving.api.options import is_loopback
+from dalle2.serving.api.problems import Problem, problem_of
+from dalle2.serving.limits import MAX_UPLOAD_BYTES
+
+MAX_BODY_BYTES = 2 * MAX_UPLOAD_BYTES + 1_000_000  # a picture, its mask, and the fields beside them
+SILENT_SECONDS, SENDING_SECONDS = 30.0, 300.0  # without a byte, and in all, until a body is there
+FREE_PER_MINUTE, FREE_PICTURES = 60, 20  # for each address, where anybody may draw
+FILES = "/images/files/"
+OPEN = ("/openapi.json",)  # to everybody
+
+log = logging.getLogger("dalle2.api")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Gate:
+    """ASGI middleware around the API's app; its handlers find the `Caller` in the request's state.
+
+    Without `keys` (None) nobody needs one: on this machine only, unless `public` lets any address draw within limits.
+    """
+
+    def __init__(self, app: Any, keys: Keys | None = None, public: bool = False) -> None:
+        self.app, self.keys, self.public = app, keys, public
+        self.meter = Meter()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        begun, status = time.monotonic(), 0
+        name = "-"
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            if path not in OPEN and not path.startswith(FILES):
+                caller = self._admit(scope)
+                name = caller.name
+                scope.setdefault("state", {})["caller"] = caller
+            await self.app(scope, _bounded(scope, receive), watched)
+        except Exception as error:
+            problem = problem_of(error)
+            if status:  # too late to say so
+                raise
+            await problem.response()(scope, receive, watched)
+        finally:
+            # The name of a file opens it, and so is nobody else's business.
+            shown = f"{FILES}…" if path.startswith(FILES) else path
+            log.info("%s %s %s %d %.2f s", name, scope["method"], shown, status, time.monotonic() - begun)
+
+    def _admit(self, scope: Message) -> Caller:
+        headers = Headers(scope=scope)
+        address = (scope.get("client") or ("",))[0]
+        if self.keys is None:
+            if self.public:
+                return self.meter.count(address, FREE_PER_MINUTE, FREE_PICTURES)
+            _check_origin(headers)
+            return self.meter.count(address, None, None)
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not given.strip():
+            raise Problem(401, "No API key was sent: send it in the header Authorization: Bearer KEY.")
+        key = self.keys.find(given.strip())
+        if key is None:
+            raise Problem(401, "This API key is none of this server's: ask its operator for one.")
+        return self.meter.count(key.name, key.per_minute, key.pictures)
+
+
+def _check_origin(headers: Headers) -> None:
+    """Problem for a request that a web page of another site sends from this machine's browser."""
+    host = urlsplit(headers.get("origin", "http://localhost")).hostname or ""
+    if not is_loopback(host):
+        raise Problem(403, "Web pages of other sites cannot draw here: start the server with --api-keys.")
+
+
+def _bounded(scope: Message, receive: Receive) -> Receive:
+    """Return a `receive` that refuses bodies that are too large, or come too slowly."""
+    length = Headers(scope=scope).get("content-length", "0")
+    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+    size, whole = 0, False
+    deadline = anyio.current_time() + SENDING_SECONDS
+
+    async def bounded() -> Message:
+        nonlocal size, whole
+        if whole:  # what comes now is only that the client left
+            return await receive()
+        message: Message = {}
+        with anyio.move_on_at(min(anyio.current_time() + SILENT_SECONDS, deadline)):
+            message = await receive()
+        if not message:
+            raise HTTPException(408, "The body took too long to arrive: send it again")
+        size += len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise _too_large()
+        whole = not message.get("more_body", False)
+        return message
+
+    return bounded
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, f"The request is larger than {MAX_BODY_BYTES // 1_000_000} MB: send smaller pictures")

@@ -1,0 +1,69 @@
+"""How much each caller asks for: requests of the last minute, and pictures that are being drawn."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dalle2.serving.api.problems import Problem
+
+MINUTE = 60.0
+MANY = 1_000  # callers, above which those who ask for nothing any more are forgotten
+
+
+@dataclass
+class Caller:
+    """Who asks, and what they may: a key's owner, or an address where there are no keys. None is no limit."""
+
+    name: str
+    per_minute: int | None = None
+    most: int | None = None
+    times: deque[float] = field(default_factory=deque)
+    pictures: int = 0
+
+    @contextmanager
+    def drawing(self, pictures: int, seconds: Callable[[], float]) -> Generator[None]:
+        """While these pictures are drawn; Problem where they are too many. `seconds` tells until when others are."""
+        if self.most is not None and pictures > self.most:
+            raise Problem(400, f"This key may have {self.most} pictures drawn at a time: ask for fewer.", param="n")
+        if self.most is not None and self.pictures + pictures > self.most:
+            sentence = f"{self.pictures} pictures are being drawn for this key already, of {self.most} at a time."
+            raise Problem(429, sentence, retry_after=seconds())
+        self.pictures += pictures
+        try:
+            yield
+        finally:
+            self.pictures -= pictures
+
+
+class Meter:
+    """The callers of late. It is used in the event loop's thread only."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._callers: dict[str, Caller] = {}
+
+    def count(self, name: str, per_minute: int | None, most: int | None) -> Caller:
+        """Return the caller, with this request counted; Problem where there were too many within a minute."""
+        now = self._clock()
+        self._forget(now)
+        caller = self._callers.setdefault(name, Caller(name))
+        caller.per_minute, caller.most = per_minute, most
+        while caller.times and caller.times[0] <= now - MINUTE:
+            caller.times.popleft()
+        if per_minute is not None and len(caller.times) >= per_minute:
+            rest = caller.times[0] + MINUTE - now
+            raise Problem(429, f"At most {per_minute} requests a minute are answered: wait a little.", retry_after=rest)
+        caller.times.append(now)
+        return caller
+
+    def _forget(self, now: float) -> None:
+        if len(self._callers) > MANY:
+            gone = [
+                name
+                for name, caller in self._callers.items()
+                if not caller.pictures and (not caller.times or caller.times[-1] <= now - MINUTE)
+            ]
+            for name in gone:
+                del self._callers[name]

@@ -1,0 +1,78 @@
+"""The options of the commands that serve: `python app.py` and `python -m dalle2 serve`. Nothing heavy is imported."""
+
+import argparse
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dalle2.serving.api.keys import Keys
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add where to listen, what to draw with, and who may use the API."""
+    source = (
+        "folder, hub id or id@revision, or two as PRIOR+DECODER; several times: visitors choose; default: the embedded"
+    )
+    parser.add_argument("--checkpoint", action="append", default=[], help=source)
+    parser.add_argument("--host", help="address to listen on, such as 0.0.0.0; default: this machine only")
+    keys = (
+        "file of API keys, as `python -m dalle2 new-key` makes it; default: no keys on this machine, and no API beyond"
+    )
+    parser.add_argument("--api-keys", metavar="FILE", help=keys)
+    open_to_all = "beyond this machine too, the API needs no key, within limits for each address"
+    parser.add_argument("--open-api", action="store_true", help=open_to_all)
+    parser.add_argument("--log-prompts", action="store_true", help="write prompts of the API into its log")
+
+
+def check(options: argparse.Namespace) -> None:
+    """ValueError for what would only fail once the checkpoints are loaded."""
+    if options.api_keys is not None and options.open_api:
+        raise ValueError("--api-keys lets only those with a key draw, and --open-api everybody: choose one.")
+    if options.api_keys is not None and not Path(options.api_keys).is_file():
+        raise ValueError(
+            f"{options.api_keys} is no file of API keys: make one with python -m dalle2 new-key NAME --api-keys FILE."
+        )
+    if options.port is None:
+        return
+    if not 1 <= options.port <= 65535:
+        raise ValueError(f"A port is a number from 1 to 65535, not {options.port}.")
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    try:
+        with socket.create_server((host, options.port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        reason = str(error.strerror or error).partition(" (")[0]
+        raise ValueError(
+            f"Port {options.port} of {host} cannot be used ({reason}): name another one with --port, or none for the "
+            "first that is free."
+        ) from error
+
+
+def keys(options: argparse.Namespace, host: str) -> "Keys | None":
+    """Return the keys that open the API on this host: None where it needs none, and no key beyond this machine.
+
+    ValueError for a file that is none of keys.
+    """
+    from dalle2.serving.api.keys import Keys
+
+    if options.api_keys is not None:
+        return Keys.read(Path(options.api_keys))
+    return None if options.open_api or is_loopback(host) else Keys()
+
+
+def told(keys: "Keys | None", address: str) -> str:
+    """Return how the API is reached, for the one who starts it."""
+    if keys is not None and not keys.keys:
+        return "closed beyond this machine; --api-keys FILE opens it to those with a key, --open-api to all."
+    return f"OPENAI_BASE_URL={address.rstrip('/')}/v1" + ("" if keys is None else ", with a key.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine is reached by that name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,230 @@
+"""What clients ask, as what the service draws: the fields of a request -> an `Order`.
+
+All of it is checked here, with the field that is wrong, before anything waits in the queue.
+"""
+
+import dataclasses
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from dalle2 import images
+from dalle2.requests import Request
+from dalle2.serving.api.asked import (
+    OPENAI_MODELS,
+    QUALITIES,
+    Asked,
+    Captioning,
+    Edit,
+    Generation,
+    Interpolation,
+    Mixture,
+    Rewording,
+    Variation,
+)
+from dalle2.serving.api.problems import Problem, about
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.forms import check_enlarging
+from dalle2.serving.limits import MAX_API_PICTURES, Choice, words
+from dalle2.serving.service import Service
+from dalle2.serving.uploads import open_mask, open_picture
+from dalle2.settings import STRENGTHS
+from dalle2.tasks.caption import Caption
+from dalle2.tasks.enhance import Enhance
+from dalle2.tasks.inpaint import Inpaint
+from dalle2.tasks.interpolate import Interpolate
+from dalle2.tasks.mix import Mix
+from dalle2.tasks.text_diff import TextDiff
+from dalle2.tasks.text_to_image import TextToImage
+from dalle2.tasks.variations import Variations
+from dalle2.understanding.answer import Understanding
+
+DEFAULT_FRAMES, DEFAULT_STRENGTHS, DEFAULT_CAPTIONS = 8, 6, 5
+
+Bytes = Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A task's request with all that it is drawn by.
+
+    Attributes:
+        count: pictures of as many seeds; a series has one seed, and says itself how many it is.
+        side: pixels a side to which the pictures are enlarged, or None.
+        understood: what the prompt was taken for, where it was looked up.
+    """
+
+    request: Request
+    checkpoint: str
+    count: int = 1
+    seed: int | None = None
+    settings: Choice = "default"
+    side: int | None = None
+    understood: Understanding | None = None
+
+    @property
+    def pictures(self) -> int:
+        """How many are asked for."""
+        return self.count if self.request.series is None else self.request.series
+
+    def draw(self, service: Service) -> Generator[Drawing]:
+        """Yield the service's drawings, the last one with the pictures in the size that was asked for."""
+        checkpoint = self.checkpoint
+        how = (self.seed, self.count, self.settings, checkpoint, MAX_API_PICTURES)
+        for drawing in service.draw(self.request, *how):
+            if not drawing.finished or self.side is None:
+                yield drawing
+        if self.side is None:
+            return
+        large: list[Image.Image] = []
+        for picture, seed in zip(drawing.pictures, drawing.seeds * len(drawing.pictures), strict=False):
+            for enlarging in service.draw(Enhance(picture, self.side), seed, checkpoint=checkpoint):
+                if not enlarging.finished:
+                    yield dataclasses.replace(drawing, finished=False, ahead=enlarging.ahead)
+            large += enlarging.pictures
+        yield dataclasses.replace(drawing, pictures=tuple(large))
+
+
+def checkpoint_of(service: Service, model: str | None) -> str:
+    """Return the name of the checkpoint that a client calls its model; Problem where there is none."""
+    if model in service.checkpoints:
+        return str(model)
+    if model is None or OPENAI_MODELS.fullmatch(model):
+        return service.checkpoints[0]
+    sentence = f"There is no model {model!r} here: choose one of {', '.join(service.checkpoints)}."
+    raise Problem(404, sentence, param="model", code="model_not_found")
+
+
+def generation(service: Service, asked: Generation) -> Order:
+    """Return text to image, with the prompt understood before."""
+    checkpoint = checkpoint_of(service, asked.model)
+    with about("prompt"):
+        found = service.understand(asked.prompt, checkpoint, bool(asked.literal))
+        request = TextToImage([found])
+    return dataclasses.replace(_order(service, asked, request, checkpoint, asked.n or 1), understood=found)
+
+
+def edit(service: Service, asked: Edit, pictures: Bytes, mask: bytes | None) -> Order:
+    """Return inpainting: the mask, or without one the picture, is transparent where it is painted anew."""
+    with about("image"):
+        picture = open_picture(_only(pictures))
+    with about("mask"):
+        marked = open_mask(mask, picture) if mask else _hole(pictures[0])
+        request = Inpaint(picture, marked)
+    with about("prompt"):
+        request = dataclasses.replace(request, prompt=words(asked.prompt, needed=False) or None)
+    return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
+
+
+def variation(service: Service, asked: Variation, pictures: Bytes) -> Order:
+    """Return variations of a picture."""
+    with about("image"):
+        picture = open_picture(_only(pictures))
+    with about("prompt"):
+        request = Variations(picture, words(asked.prompt, needed=False) or None, asked.eta)
+    return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
+
+
+def interpolation(service: Service, asked: Interpolation, pictures: Bytes) -> Order:
+    """Return the frames on the way through pictures and prompts."""
+    ends = _contents(pictures, asked.said)
+    with about("n"):
+        request = Interpolate(ends, asked.n or DEFAULT_FRAMES, asked.noise or "fixed", bool(asked.loop))
+    return _order(service, asked, request, checkpoint_of(service, asked.model))
+
+
+def mixture(service: Service, asked: Mixture, pictures: Bytes) -> Order:
+    """Return pictures and prompts in one, by weight."""
+    parts = _contents(pictures, asked.said)
+    weights = [*(asked.weight or ()), *(asked.weights or ())] or [1.0] * len(parts)
+    if len(weights) != len(parts):
+        sentence = (
+            f"There are {len(weights)} weights for {len(parts)} pictures and prompts: give one for each, or none."
+        )
+        raise Problem(400, sentence, param="weight")
+    with about("image"):
+        request = Mix(list(zip(parts, weights, strict=True)))
+    return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
+
+
+def rewording(service: Service, asked: Rewording, pictures: Bytes) -> Order:
+    """Move a picture from what it is to what it should become, farther from picture to picture: a text diff."""
+    with about("image"):
+        picture = open_picture(_only(pictures))
+    checkpoint = checkpoint_of(service, asked.model)
+    way = asked.way or ("prior" if "diffusion" in service.model(checkpoint).priors else "slerp")
+    strongest = STRENGTHS[way][-1] if asked.strength is None else asked.strength
+    many = asked.n or DEFAULT_STRENGTHS
+    strengths = [strongest * index / (many - 1) for index in range(many)] if many > 1 else [strongest]
+    with about("prompt"):
+        new, old = words(asked.prompt), words(asked.old_prompt, needed=False) or None
+        request = TextDiff(picture, new, old, strengths, way)
+    return _order(service, asked, request, checkpoint)
+
+
+def captioning(service: Service, asked: Captioning, pictures: Bytes) -> tuple[Caption, str]:
+    """Return what finds a picture's captions, and by which checkpoint."""
+    with about("image"):
+        picture = open_picture(_only(pictures))
+    checkpoint = checkpoint_of(service, asked.model)
+    with about("model"):
+        service.model(checkpoint).require(Caption.name)
+    return Caption([picture], asked.n or DEFAULT_CAPTIONS), checkpoint
+
+
+def _order(service: Service, asked: Asked, request: Request, checkpoint: str, count: int = 1) -> Order:
+    model, side = service.model(checkpoint), asked.side
+    with about("model"):
+        model.require(request.name)
+    with about("settings"):
+        choice = _choice(service, asked, request, checkpoint)
+        settings = service.settings(choice, checkpoint, request)
+    with about("negative_prompt"):
+        settings.check_negative(request.stages)
+    if side is not None and side <= model.picture_size:
+        side = None  # as large as that already
+    if side is not None:
+        with about("size"):
+            model.require(Enhance.name)
+            check_enlarging(model, Image.new("RGB", (model.picture_size, model.picture_size)), side)
+    return Order(request, checkpoint, count, asked.seed, choice, side)
+
+
+def _choice(service: Service, asked: Asked, request: Request, checkpoint: str) -> Choice:
+    choice = asked.settings or QUALITIES[asked.quality or "auto"]
+    if not asked.negative_prompt:
+        return choice
+    table: dict[str, Any] = service.settings(choice, checkpoint, request).to_dict()
+    table["negative_prompt"] = asked.negative_prompt
+    return table
+
+
+def _only(pictures: Bytes) -> bytes:
+    if len(pictures) > 1:
+        sentence = f"There are {len(pictures)} pictures: send one. For several in one there is /v1/images/mixes."
+        raise Problem(400, sentence, param="image")
+    return pictures[0] if pictures else b""
+
+
+def _hole(picture: bytes) -> Image.Image:
+    """Return the mask of a picture that is transparent where it is to be painted anew."""
+    alpha = images.open_rgba(picture).getchannel("A")
+    if alpha.getextrema()[0] == 255:
+        sentence = (
+            "Nothing is marked: send a mask, or a picture that is transparent where it is to be repainted. To change "
+            "all of a picture by words there is /v1/images/text-diffs."
+        )
+        raise Problem(400, sentence, param="mask")
+    return ImageOps.invert(alpha)
+
+
+def _contents(pictures: Bytes, prompts: Sequence[str]) -> list[str | Image.Image]:
+    with about("image"):
+        opened: list[str | Image.Image] = [open_picture(picture) for picture in pictures]
+    with about("prompt"):
+        return [*opened, *map(words, prompts)]
+
+
+Make = Callable[..., Order]

@@ -1,0 +1,216 @@
+"""The endpoints: each turns what a client sent into an `Order`, and answers with what the service draws of it."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Form
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from dalle2.serving.address import address
+from dalle2.serving.api import answers, orders
+from dalle2.serving.api.answers import Encoded, encode
+from dalle2.serving.api.asked import (
+    Asked,
+    Captioning,
+    Edit,
+    Files,
+    Generation,
+    Interpolation,
+    Mixture,
+    Rewording,
+    Variation,
+)
+from dalle2.serving.api.gate import Gate
+from dalle2.serving.api.keys import Keys
+from dalle2.serving.api.links import Links
+from dalle2.serving.api.orders import Make, Order
+from dalle2.serving.api.previews import Previews
+from dalle2.serving.api.problems import Problem, problem_of
+from dalle2.serving.api.streams import EventStream, Heart, checked, drawings, in_thread, told, while_there
+from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import MAX_UPLOAD_BYTES
+from dalle2.serving.service import Service
+
+TITLE = "Open DALL·E 2"
+DESCRIPTION = (
+    "OpenAI's image endpoints on an open unCLIP: generations, edits and variations as its clients call them, and "
+    "beside them the paper's other tasks. The pictures' seeds, settings and records ride on every answer."
+)
+MULTIPART = Form(media_type="multipart/form-data")
+MODEL_CREATED = int(time.time())
+
+log = logging.getLogger("dalle2.api")
+
+
+def api(service: Service, keys: Keys | None = None, public: bool = False, log_prompts: bool = False) -> FastAPI:
+    """Return the application to mount at /v1; without `keys` it is open, to this machine or, if `public`, to all."""
+    app = FastAPI(title=TITLE, description=DESCRIPTION, version="1", docs_url=None, redoc_url=None)
+    app.include_router(Endpoints(service, log_prompts).router)
+    app.add_middleware(Gate, keys=keys, public=public)
+    for kind in (RequestValidationError, HTTPException, Problem):
+        app.add_exception_handler(kind, _refuse)
+    return app
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    return problem_of(error).response()
+
+
+class Endpoints:
+    """The handlers of one service."""
+
+    def __init__(self, service: Service, log_prompts: bool = False) -> None:
+        self.service, self.links, self.log_prompts = service, Links(), log_prompts
+        self.router = router = APIRouter()
+        for path, handler in (
+            ("/images/generations", self.generations),
+            ("/images/edits", self.edits),
+            ("/images/variations", self.variations),
+            ("/images/interpolations", self.interpolations),
+            ("/images/mixes", self.mixes),
+            ("/images/text-diffs", self.text_diffs),
+            ("/images/captions", self.captions),
+        ):
+            router.add_api_route(path, handler, methods=["POST"], response_model=None)
+        router.add_api_route("/models", self.models, methods=["GET"])
+        router.add_api_route("/models/{model:path}", self.model, methods=["GET"])
+        router.add_api_route("/images/files/{name}", self.file, methods=["GET"], response_model=None)
+
+    async def models(self) -> dict[str, Any]:
+        """List the checkpoints; the first is the one that OpenAI's names of models stand for."""
+        return {"object": "list", "data": [self._described(name) for name in self.service.checkpoints]}
+
+    async def model(self, model: str) -> dict[str, Any]:
+        """Tell of one checkpoint, also by one of OpenAI's names."""
+        return self._described(orders.checkpoint_of(self.service, model))
+
+    async def file(self, name: str) -> Response:
+        """Open a picture at the address that an answer named."""
+        found = self.links.get(name)
+        if found is None:
+            raise Problem(404, "There is no picture at this address any more: each lies there for an hour.")
+        return Response(found.content, media_type=found.kind, headers={"Cache-Control": "private, max-age=3600"})
+
+    async def generations(self, asked: Generation, request: Request) -> Response:
+        """Draw pictures of a prompt, which is understood first: `understanding` says what it was taken for."""
+        self._note(asked.prompt)
+        return await self._answer(request, asked, "image_generation", orders.generation)
+
+    async def edits(self, asked: Annotated[Edit, MULTIPART], request: Request) -> Response:
+        """Repaint a picture where its mask, or else the picture itself, is transparent."""
+        self._note(asked.prompt)
+        mask = await _read(asked.mask, "mask") if asked.mask else None
+        return await self._answer(request, asked, "image_edit", orders.edit, await _pictures(asked), mask)
+
+    async def variations(self, asked: Annotated[Variation, MULTIPART], request: Request) -> Response:
+        """Draw pictures with the content of another one."""
+        return await self._answer(request, asked, "image_variation", orders.variation, await _pictures(asked))
+
+    async def interpolations(self, asked: Annotated[Interpolation, MULTIPART], request: Request) -> Response:
+        """Draw the way from picture to picture, or prompt, in `n` frames."""
+        self._note(*asked.said)
+        return await self._answer(request, asked, "image_interpolation", orders.interpolation, await _pictures(asked))
+
+    async def mixes(self, asked: Annotated[Mixture, MULTIPART], request: Request) -> Response:
+        """Draw several pictures and prompts in one, by weight."""
+        self._note(*asked.said)
+        return await self._answer(request, asked, "image_mix", orders.mixture, await _pictures(asked))
+
+    async def text_diffs(self, asked: Annotated[Rewording, MULTIPART], request: Request) -> Response:
+        """Move a picture by words, from what it is to what it should become."""
+        self._note(asked.prompt)
+        return await self._answer(request, asked, "image_text_diff", orders.rewording, await _pictures(asked))
+
+    async def captions(self, asked: Annotated[Captioning, MULTIPART], request: Request) -> Response:
+        """Tell a picture in words: the captions that the checkpoint finds nearest to it."""
+        order, checkpoint = await checked(orders.captioning, self.service, asked, await _pictures(asked))
+        with request.state.caller.drawing(1, self.service.queue.seconds_to_end):
+            found = await while_there(request.receive, _last(drawings(self.service.caption(order, checkpoint))))
+        if found is None:
+            return Response()
+        data = [{"caption": caption, "score": score} for caption, score in found.captions]
+        return JSONResponse({"created": int(time.time()), "model": checkpoint, "data": data})
+
+    async def _answer(self, request: Request, asked: Asked, kind: str, make: Make, *pictures: Any) -> Response:
+        """Draw the order, and answer with all pictures at once or, where that was asked for, as a stream."""
+        order = await checked(make, self.service, asked, *pictures)
+        parts = self._drawn(request, order)
+        if asked.stream:
+            first = await anext(parts)  # what is refused at once is not a stream
+            return EventStream(self._events(parts, first, asked, order, kind))
+        found = await while_there(request.receive, _last(parts))
+        if found is None:
+            return Response()
+        made = await in_thread(_encoded, found, asked)
+        data = [answers.item(one, order, None if asked.base64 else self._url(request, one)) for one in made]
+        return JSONResponse(answers.answer(data, made, asked, order))
+
+    async def _drawn(self, request: Request, order: Order) -> AsyncGenerator[Drawing]:
+        """Yield the order's drawings, which count as the caller's until they are done or given up."""
+        with request.state.caller.drawing(order.pictures, self.service.queue.seconds_to_end):
+            async with aclosing(drawings(order.draw(self.service))) as parts:
+                async for drawing in parts:
+                    yield drawing
+
+    async def _events(
+        self, parts: AsyncGenerator[Drawing], first: Drawing, asked: Asked, order: Order, kind: str
+    ) -> AsyncGenerator[str]:
+        """Yield server-sent events: previews, as many as were asked for, then each picture; or the error."""
+        heart, previews, drawing = Heart(), Previews(asked.partial_images or 0), first
+        try:
+            async with aclosing(parts):
+                yield heart.beat(drawing)
+                async for drawing in parts:
+                    for index, place, picture in previews.due(drawing):
+                        made = await in_thread(encode, picture, asked, False)
+                        more = {"partial_image_index": index, "picture_index": place}
+                        yield told(answers.event(f"{kind}.partial_image", made, asked, order, more))
+                    yield heart.beat(drawing)
+            for place, one in enumerate(await in_thread(_encoded, drawing, asked)):
+                more = answers.item(one, order, None) | {"picture_index": place, "usage": answers.USAGE}
+                yield told(answers.event(f"{kind}.completed", one, asked, order, more))
+        except Exception as error:
+            yield told(problem_of(error).body(), "error")
+
+    def _url(self, request: Request, made: Encoded) -> str:
+        return f"{address(request.scope)}/v1/images/files/{self.links.put(made.content, made.kind)}"
+
+    def _described(self, name: str) -> dict[str, Any]:
+        model = self.service.model(name)
+        shape = {"id": name, "object": "model", "created": MODEL_CREATED, "owned_by": "open-dalle2"}
+        own = {"capabilities": sorted(model.capabilities), "size": f"{model.picture_size}x{model.picture_size}"}
+        return {**shape, **own, "styles": list(model.styles), "checkpoint_hash": model.checkpoint_hash}
+
+    def _note(self, *prompts: str | None) -> None:
+        if self.log_prompts:
+            log.info("prompts: %s", [prompt for prompt in prompts if prompt])
+
+
+def _encoded(drawing: Drawing, asked: Asked) -> list[Encoded]:
+    return [encode(picture, asked) for picture in drawing.pictures]
+
+
+async def _last(parts: AsyncGenerator[Drawing]) -> Drawing:
+    async with aclosing(parts):
+        async for drawing in parts:
+            found = drawing
+    return found
+
+
+async def _pictures(asked: Files) -> list[bytes]:
+    return [await _read(upload, "image") for upload in asked.uploads]
+
+
+async def _read(upload: UploadFile, param: str) -> bytes:
+    """Return the upload's bytes; one that is too large is refused before it is read."""
+    if (upload.size or 0) > MAX_UPLOAD_BYTES:
+        sentence = f"The picture's file is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB: make it smaller."
+        raise Problem(413, sentence, param=param)
+    return await upload.read()

@@ -1,0 +1,199 @@
+"""Keys, limits, addresses that expire and the log: who may draw, how much, and what is written down of it."""
+
+import hashlib
+import logging
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from dalle2 import serve
+from dalle2.model import UnclipModel
+from dalle2.serving.api import options as serving
+from dalle2.serving.api.alone import alone
+from dalle2.serving.api.keys import Key, Keys, make
+from dalle2.serving.api.links import Links
+from dalle2.serving.api.meter import Meter
+from dalle2.serving.api.problems import Problem
+from dalle2.serving.service import Service
+
+DRAFT = {"prompt": "a cat", "settings": "draft"}
+
+
+@pytest.fixture(scope="module")
+def service(model: UnclipModel) -> Service:
+    return Service(model)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[str, Path]:
+    path = tmp_path / "keys"
+    return make(path, "alice", 60, 2), path
+
+
+@pytest.fixture
+def client(service: Service, made: tuple[str, Path]) -> Iterator[TestClient]:
+    with TestClient(alone(service, Keys.read(made[1]))) as client:
+        yield client
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def test_the_file_keeps_only_hashes_and_only_its_owner_reads_it(made: tuple[str, Path]) -> None:
+    key, path = made
+    assert make(path, "bob") != key and key not in path.read_text() and "sk-" not in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    keys = Keys.read(path)
+    assert keys.keys[0] == Key("alice", hashlib.sha256(key.encode()).hexdigest(), 60, 2)
+    assert keys.find(key).name == "alice" and keys.find(key[:-1]) is None and keys.find("") is None
+    with pytest.raises(ValueError, match="has a key called alice already"):
+        make(path, "alice")
+    for name in ("a b", "", "x" * 65, "a#b"):
+        with pytest.raises(ValueError, match="A key's name has 1 to 64"):
+            make(path, name)
+    assert len(Keys.read(path).keys) == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["alice", "alice 12ab", f"alice {'0' * 64} many", f"alice {'0' * 64} 0 1", "a b c d e"]
+)
+def test_a_line_that_is_no_key_is_named(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"# who may draw\n\n{line}\n")
+    with pytest.raises(ValueError, match=f"Line 3 of {path} is not NAME SHA256"):
+        Keys.read(path)
+
+
+def test_only_a_key_opens_the_api(client: TestClient, made: tuple[str, Path]) -> None:
+    for headers in ({}, bearer("sk-wrong"), bearer(""), {"Authorization": f"Basic {made[0]}"}, bearer("é" * 9000)):
+        headers = {name: value.encode("utf-8") for name, value in headers.items()}
+        answer = client.post("/v1/images/generations", json=DRAFT, headers=headers)
+        assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+        error = answer.json()["error"]
+        assert (error["code"], error["type"]) == ("invalid_api_key", "invalid_request_error")
+    drawn = client.post("/v1/images/generations", json=DRAFT, headers=bearer(made[0]))
+    assert drawn.status_code == 200
+    # What a client shows to others, or to programs that look around, needs no key.
+    assert client.get(drawn.json()["data"][0]["url"]).content.startswith(b"\x89PNG")
+    assert client.get("/v1/openapi.json").status_code == client.get("/health").status_code == 200
+    assert "Disallow: /" in client.get("/robots.txt").text
+    assert client.get("/v1/models").status_code == 401
+
+
+def test_a_key_draws_so_many_pictures_at_a_time(client: TestClient, made: tuple[str, Path]) -> None:
+    answer = client.post("/v1/images/generations", json=DRAFT | {"n": 3}, headers=bearer(made[0]))
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == "n"
+    for _ in range(2):  # what was refused or is done does not count
+        assert client.post("/v1/images/generations", json=DRAFT | {"n": 2}, headers=bearer(made[0])).status_code == 200
+
+
+def test_a_caller_is_told_when_there_is_room_again() -> None:
+    now = [100.0]
+    meter = Meter(lambda: now[0])
+    caller = meter.count("alice", 2, 3)
+    with caller.drawing(2, lambda: 7.0), pytest.raises(Problem) as busy, caller.drawing(2, lambda: 7.0):
+        pass
+    assert (busy.value.status, busy.value.response().headers["retry-after"]) == (429, "7")
+    with caller.drawing(3, lambda: 7.0):
+        pass
+    now[0] = 110.0
+    meter.count("alice", 2, 3)
+    with pytest.raises(Problem) as often:
+        meter.count("alice", 2, 3)
+    assert (often.value.status, often.value.response().headers["retry-after"]) == (429, "50")
+    assert meter.count("bob", 2, 3) is not caller
+    now[0] = 160.5
+    assert meter.count("alice", 2, 3) is caller
+
+
+@pytest.mark.parametrize("seconds, header", [(0.0, "1"), (1.2, "2"), (4000.0, "120")])
+def test_nobody_is_told_to_wait_for_longer_than_clients_do(seconds: float, header: str) -> None:
+    assert Problem(429, "Later.", retry_after=seconds).response().headers["retry-after"] == header
+
+
+def test_addresses_end_and_the_oldest_first() -> None:
+    now = [0.0]
+    links = Links(seconds=10, most_bytes=10, clock=lambda: now[0])
+    first = links.put(b"12345", "image/png")
+    assert first.endswith(".png") and len(first) > 30 and links.put(b"12345", "image/png") != first
+    now[0] = 9.0
+    assert links.get(first).content == b"12345"
+    late = links.put(b"6789", "image/webp")  # too much of all: the oldest goes
+    assert links.get(first) is None and links.get(late).kind == "image/webp"
+    now[0] = 20.0
+    assert links.get(late) is None and links.get("") is None
+
+
+def test_beyond_this_machine_the_api_is_closed_without_keys(service: Service, tmp_path: Path) -> None:
+    def keys(*arguments: str, host: str) -> Keys | None:
+        return serving.keys(serve.parser().parse_args(arguments), host)
+
+    assert keys(host="127.0.0.1") is keys(host="localhost") is keys(host="::1") is None
+    assert keys("--open-api", host="0.0.0.0") is None
+    closed = keys(host="0.0.0.0")
+    assert closed.keys == ()
+    with TestClient(alone(service, closed)) as client:
+        assert client.post("/v1/images/generations", json=DRAFT, headers=bearer("sk-any")).status_code == 401
+
+
+def test_web_pages_of_other_sites_cannot_draw_on_this_machine(service: Service) -> None:
+    with TestClient(alone(service)) as client:
+        for origin, status in (("https://example.com", 403), ("null", 403), ("http://localhost:5173", 200)):
+            answer = client.post("/v1/images/generations", json=DRAFT, headers={"Origin": origin})
+            assert answer.status_code == status, origin
+    with TestClient(alone(service, public=True)) as client:
+        headers = {"Origin": "https://example.com"}
+        assert client.post("/v1/images/generations", json=DRAFT, headers=headers).status_code == 200
+        for _ in range(59):
+            client.get("/v1/models")
+        late = client.get("/v1/models")
+        assert late.status_code == 429 and 1 <= int(late.headers["retry-after"]) <= 60
+
+
+def test_the_log_has_no_prompts_unless_asked(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "dalle2.api"), TestClient(alone(service)) as client:
+        url = client.post("/v1/images/generations", json=DRAFT).json()["data"][0]["url"]
+        client.get(url)
+    assert "POST /images/generations 200" in caplog.text and "GET /images/files/… 200" in caplog.text
+    assert "a cat" not in caplog.text and url.rpartition("/")[2] not in caplog.text
+    with caplog.at_level(logging.INFO, "dalle2.api"), TestClient(alone(service, log_prompts=True)) as client:
+        client.post("/v1/images/generations", json=DRAFT)
+    assert "prompts: ['a cat']" in caplog.text
+
+
+def test_addresses_are_those_by_which_the_client_came(service: Service) -> None:
+    with TestClient(alone(service), root_path="/sub") as client:
+        proxied = {"X-Forwarded-Host": "draw.example.org", "X-Forwarded-Proto": "https"}
+        answer = client.post("/sub/v1/images/generations", json=DRAFT, headers=proxied).json()
+    assert answer["data"][0]["url"].startswith("https://draw.example.org/sub/v1/images/files/")
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--host", "0.0.0.0"], "Beyond this machine (0.0.0.0) the API needs keys"),
+        (["--api-keys", "missing"], "missing is no file of API keys"),
+        (["--api-keys", "missing", "--open-api"], "choose one"),
+        (["--port", "0"], "A port is a number from 1 to 65535, not 0."),
+        (["--checkpoint", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_what_cannot_be_served_is_told_in_a_sentence(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert serve.main(arguments) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("dalle2 serve: ") and sentence in told and "Traceback" not in told
+
+
+def test_a_key_is_made_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "keys"
+    assert serve.new_key(["carol", "--api-keys", str(path), "--pictures", "4"]) == 0
+    key = capsys.readouterr().out.strip()
+    assert Keys.read(path).find(key).pictures == 4
+    assert serve.new_key(["carol", "--api-keys", str(path)]) == 1
+    assert "has a key called carol already" in capsys.readouterr().err
