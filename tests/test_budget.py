@@ -16,6 +16,7 @@ from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.sources import load_pictures
 from dalle2.training.batches import drawn_ahead
 from dalle2.training.pace import TimePace, scheduled
+from dalle2.training.parallel import Parallel
 from dalle2.training.recipe import AutoregressivePriorRecipe, Fit, LinearPriorRecipe, Recipe, TextRecipe, read_recipe
 from dalle2.training.schedule import Schedule, check_minutes, needs
 
@@ -151,6 +152,23 @@ def test_a_continued_recipe_keeps_the_towers(recipe: Recipe) -> None:
     assert {plan.start_from for plan in (further.clip, further.text, further.prior, further.decoder)} == {"old"}
     assert further.decoder.steps == recipe.decoder.steps
     assert sum(Schedule.of(further, Path("none"), 0.0, 60.0).left["clip"].values()) == 0
+
+
+def test_a_finished_stage_is_done_although_its_process_lingers(recipe: Recipe, tmp_path: Path) -> None:
+    class Lingering:
+        """A process that has written its stage, and takes its time to end."""
+
+        def listen(self) -> None:
+            return None
+
+        def stop(self) -> None:
+            pass
+
+    run = Parallel(recipe, tmp_path, 0.001, time.monotonic() - 60)
+    run._attempts["prior"] = [Lingering()]
+    (tmp_path / "prior").mkdir()
+    run._wait(["prior"])
+    assert run._failed == {}
 
 
 def test_a_killed_run_by_the_clock_leaves_no_process_and_goes_on(source: Path, tmp_path: Path) -> None:  # noqa: F811

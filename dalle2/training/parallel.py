@@ -154,7 +154,8 @@ class Parallel:
             return False
         attempt = self._attempts[stage][-1]
         code = attempt.listen()
-        if code == 0:
+        # A stage's folder appears when all is done, whereas its process may need seconds more to end.
+        if code == 0 or (self.folder / stage).exists():
             return self._announce(stage)
         if lost := [need for need in self.schedule.needs[stage] if need in self._failed]:
             self._fail(stage, f"it needs {lost[0]}")
