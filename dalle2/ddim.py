@@ -17,11 +17,16 @@ class DDIM:
     """Steps between any two timesteps, for clean predictions.
 
     diffusers' own class assumes a spacing of T // steps, and is wrong wherever that is not a whole number.
-    `eta` is 0 for the deterministic way and 1 for as much fresh noise as ancestral sampling adds.
+    `eta` is 0 for the deterministic way and 1 for as much fresh noise as ancestral sampling adds. `last` is the signal
+    level (alpha_bar) at which the way ends: 1 for the clean picture, or a little less where a checkpoint's config has
+    `set_alpha_to_one` false, whose pictures keep the quietest noise.
     """
 
-    def __init__(self, alphas_cumprod: torch.Tensor, timesteps: torch.Tensor, eta: float) -> None:
+    def __init__(
+        self, alphas_cumprod: torch.Tensor, timesteps: torch.Tensor, eta: float, last: torch.Tensor | None = None
+    ) -> None:
         self.alphas_cumprod, self.timesteps, self.eta = alphas_cumprod, timesteps, eta
+        self.last = torch.ones(()) if last is None else last
         self.config: dict[str, object] = {}
 
     def step(
@@ -32,10 +37,11 @@ class DDIM:
         prev_timestep: torch.Tensor | None,
         generator: list[torch.Generator],
     ) -> SimpleNamespace:
-        """Step from `t` to `prev_timestep`, or to the clean picture where that is None; see formula (12)."""
-        if prev_timestep is None:
+        """Step from `t` to `prev_timestep`, or to the end where that is None; see formula (12)."""
+        if prev_timestep is None and self.last == 1:
             return SimpleNamespace(prev_sample=clean)
-        here, there = self.alphas_cumprod[t], self.alphas_cumprod[prev_timestep]
+        here = self.alphas_cumprod[t]
+        there = self.last if prev_timestep is None else self.alphas_cumprod[prev_timestep]
         noise = (x - here.sqrt() * clean) / (1 - here).sqrt()
         fresh = self.eta**2 * (1 - there) / (1 - here) * (1 - here / there)  # variance, formula (16)
         x = there.sqrt() * clean + (1 - there - fresh).clamp(min=0).sqrt() * noise
@@ -58,7 +64,7 @@ def invert(
     costs one evaluation a step. `on_step` hears of each step with the clean prediction.
     """
     x, channels = pictures, pictures.shape[1]
-    here = torch.ones((), device=x.device)
+    here = scheduler.last.to(x.device)
     timesteps = scheduler.timesteps.flip(0)  # from the quietest to the noisiest
 
     def predict(x: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -61,7 +61,9 @@ def build_scheduler(
         case "ddpm":
             scheduler = DDPMScheduler(**schedule, **ancestral)
         case "ddim":
-            return DDIM(DDPMScheduler(**schedule).alphas_cumprod, torch.from_numpy(grid.copy()), eta)
+            levels = DDPMScheduler(**schedule).alphas_cumprod
+            last = levels[0] if config.get("set_alpha_to_one") is False else None
+            return DDIM(levels, torch.from_numpy(grid.copy()), eta, last)
         case "dpm++":
             scheduler = DPMSolverMultistepScheduler(**schedule, **clean)
         case "unipc":

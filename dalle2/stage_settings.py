@@ -12,6 +12,7 @@ MAX_STEPS = 1000
 MAX_GUIDANCE_SCALE = 100.0
 MAX_CANDIDATES = 64
 MAX_RESAMPLINGS = 50
+MAX_NOISE_LEVEL = 999
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
 # Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
 SINGLE_STEP = ("unclip", "ddpm", "ddim")
@@ -160,7 +161,25 @@ class PriorSettings(GuidedSettings):
 
 @dataclass(frozen=True)
 class DecoderSettings(GuidedSettings):
-    """The decoder's: image embedding and text to a picture, or to the latents of one."""
+    """The decoder's: image embedding and text to a picture, or to the latents of one.
+
+    Attributes:
+        noise_level: how much noise the decoder sees the image embedding in, 0..MAX_NOISE_LEVEL: the more, the freer
+            it is. Above 0 only with a checkpoint that learned it (`model.noise_levels`).
+    """
+
+    noise_level: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        level = self.noise_level
+        if isinstance(level, bool) or not isinstance(level, int) or not 0 <= level <= MAX_NOISE_LEVEL:
+            raise ValueError(f"noise_level must be a whole number from 0 to {MAX_NOISE_LEVEL}, not {level!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON, with the noise level where there is one."""
+        values = super().to_dict()
+        return values if self.noise_level else {name: values[name] for name in values if name != "noise_level"}
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Verbs(ABC):
     phrases: Phrases | None = None  # the words to describe pictures by
     picture_size: int  # pixels a side
     upsampling: int  # how many times larger the upsampler learned to make a picture; 1 without one
+    noise_levels: int = 0  # how many the decoder knows of noise in an embedding; 0 if it expects none
     device: torch.device
     dtype: torch.dtype
 
@@ -211,13 +212,19 @@ class Verbs(ABC):
         return tuple(self.settings.stages)
 
     def adopt(self, settings: Settings | None) -> Settings:
-        """Return these settings, or the checkpoint's own; ValueError unless they are for just the stages it has."""
+        """Return these settings, or the checkpoint's own; ValueError unless they are for just what it has."""
         if settings is not None and tuple(settings.stages) != self.stages:
             raise ValueError(
                 f"The checkpoint {self.checkpoint} draws by {', '.join(self.stages)}, but the settings are for "
                 f"{', '.join(settings.stages)}: give those of its own stages."
             )
-        return settings or self.settings
+        settings = settings or self.settings
+        level = settings.decoder.noise_level
+        if level and not self.noise_levels:
+            raise ValueError(f"The decoder of {self.checkpoint} learned no noise levels: leave noise_level at 0.")
+        if level and level >= self.noise_levels:
+            raise ValueError(f"The noise levels of {self.checkpoint} go up to {self.noise_levels - 1}, not {level}.")
+        return settings
 
     def inversion_settings(self, settings: Settings | None) -> Settings:
         """Return the settings of a task that inverts a picture; ValueError where the decoder is not `invertible`."""

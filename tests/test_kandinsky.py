@@ -121,7 +121,12 @@ def test_no_negative_prompt_and_an_empty_one_differ(kandinsky: UnclipModel) -> N
 
 
 @pytest.mark.parametrize(
-    "schedule", [{"thresholding": True, "sample_max_value": 2.0}, {"clip_sample": True, "clip_sample_range": 2.0}]
+    "schedule",
+    [
+        # kandinsky-community/kandinsky-2-1/blob/04b3666/ddpm_scheduler/scheduler_config.json
+        {"variance_type": "learned_range", "thresholding": True, "sample_max_value": 2.0},
+        {"clip_sample": True, "clip_sample_range": 2.0},
+    ],
 )
 def test_its_scheduler_may_clip_or_threshold(
     schedule: dict[str, object], kandinsky: UnclipModel, monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,21 @@ from diffusers import (
 
 from dalle2.families.kandinsky import layout
 
-PICTURE_SIZE = 32
+# kandinsky-community/kandinsky-2-2-decoder-inpaint/blob/main/scheduler/scheduler_config.json, and the same in
+# kandinsky-2-2-decoder/blob/refs/pr/1. It names no variance_type, so that DDPMScheduler's own is taken, "fixed_small".
+PUBLISHED_SCHEDULE = {
+    "_class_name": "DDPMScheduler",
+    "_diffusers_version": "0.17.0.dev0",
+    "num_train_timesteps": 1000,
+    "beta_schedule": "linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+    "prediction_type": "epsilon",
+    "thresholding": False,
+}
 
 
 def parts(inpainting: bool = False, seed: int = 0) -> layout.Parts:
@@ -41,8 +55,7 @@ def parts(inpainting: bool = False, seed: int = 0) -> layout.Parts:
 
 
 def scheduler(**changes: object) -> DDPMScheduler:
-    levels = {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": 0.012, "variance_type": "learned_range"}
-    return DDPMScheduler(**{**levels, "clip_sample": False, **changes})
+    return DDPMScheduler.from_config({**PUBLISHED_SCHEDULE, **changes})
 
 
 def decoder(in_channels: int) -> UNet2DConditionModel:
@@ -96,6 +109,7 @@ def twins(made: layout.Parts, folder: Path) -> tuple[Path, Path]:
     decoder = folder / f"kandinsky-2-2-decoder{'-inpaint' if made.repaints else ''}"
     prior_pipeline(made).save_pretrained(prior)
     decoder_pipeline(made).save_pretrained(decoder)
+    (decoder / "scheduler" / "scheduler_config.json").write_text(json.dumps(PUBLISHED_SCHEDULE))
     # Published tokenizers are vocab.json and merges.txt, and the processor has the name of its time.
     made.prior_tokenizer.backend_tokenizer.model.save(str(prior / "tokenizer"))
     (prior / "tokenizer" / "tokenizer.json").unlink()

@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dalle2.settings import Settings
-from dalle2.stage_settings import PRIORS, SCHEDULERS, GuidedSettings
+from dalle2.stage_settings import PRIORS, SCHEDULERS, DecoderSettings
 
 if TYPE_CHECKING:
     from dalle2.model import UnclipModel
 
 Options = Any  # an argparse.Namespace, or a value with the same names, such as those of evaluation's commands
 # The setting of a stage -> the option that changes it.
-OPTIONS = {"num_inference_steps": "--steps", "guidance_scale": "--guidance", "scheduler": "--scheduler"}
+OPTIONS = {
+    "num_inference_steps": "--steps",
+    "guidance_scale": "--guidance",
+    "scheduler": "--scheduler",
+    "noise_level": "--noise-level",
+}
 SOURCE = "folder, hub id or id@revision, or two as PRIOR+DECODER; default: the embedded checkpoint"
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -29,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--negative", dest="negative_prompt", metavar="TEXT", help=against)
     known = ", ".join(SCHEDULERS)
     parser.add_argument("--scheduler", help=f"{known}: {each}, such as ddim,dpm++,unclip")
+    noise = "noise that the decoder sees the image embedding in, 0 to 999: the more, the freer (Stable unCLIP)"
+    parser.add_argument("--noise-level", help=noise)
     parser.add_argument("--prior", choices=PRIORS, help="kind of prior; default: the checkpoint's own")
     parser.add_argument("--device", help="cpu or cuda; default: cuda if available")
     parser.add_argument("--dtype", choices=DTYPES, help="precision of the networks; default float32")
@@ -69,7 +76,7 @@ def check_stage_values(options: Options) -> None:
         for value in values:
             try:
                 row: dict[str, Any] = {"num_inference_steps": 1, key: value}
-                GuidedSettings(**row)
+                DecoderSettings(**row)
             except ValueError as error:  # names the setting, not the option
                 raise ValueError(str(error).replace(key, OPTIONS[key], 1)) from error
 
@@ -94,8 +101,8 @@ def _stage_changes(options: Options, settings: Settings) -> dict[str, dict[str, 
 
 def _given(options: Options) -> Mapping[str, list]:
     """Return the values of the options that were given, by the name of the setting: "25,25,7" -> [25, 25, 7]."""
-    kinds = {"num_inference_steps": int, "guidance_scale": float, "scheduler": str}
-    texts = {key: getattr(options, option.removeprefix("--")) for key, option in OPTIONS.items()}
+    kinds = {"num_inference_steps": int, "guidance_scale": float, "scheduler": str, "noise_level": int}
+    texts = {key: getattr(options, option[2:].replace("-", "_")) for key, option in OPTIONS.items()}
     return {key: _values(OPTIONS[key], text, kinds[key]) for key, text in texts.items() if text is not None}
 
 

@@ -26,11 +26,11 @@ def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
     """
     words = options.prompt
     if options.source is not None:
-        given = ("n", "seed", "steps", "guidance", "negative_prompt", "scheduler", "prior")
+        given = ("n", "seed", "steps", "guidance", "negative_prompt", "scheduler", "prior", "noise_level")
         clashing = [name for name in given if getattr(options, name) is not None]
         clashing += [name for name in ("draft", "literal") if getattr(options, name)]
         if words or clashing:
-            spelled = {"n": "-n", "negative_prompt": "--negative"}
+            spelled = {"n": "-n", "negative_prompt": "--negative", "noise_level": "--noise-level"}
             name = "the prompt" if words else spelled.get(clashing[0], f"--{clashing[0]}")
             raise ValueError(f"--from draws the picture as it was: leave out {name}, or leave out --from.")
         options.source = kinds.picture(options.source)

@@ -49,6 +49,10 @@ def load(
             from dalle2.families.kandinsky import load as kandinsky
 
             return kandinsky.load(folder, prior, device, compile)
+        case {"unet": _, "vae": _, "image_normalizer": _}:
+            from dalle2.families.stable_unclip import load as stable_unclip
+
+            return stable_unclip.load(folder, prior, device, compile)
     raise ValueError(_unknown(folder, prior))
 
 

@@ -46,6 +46,7 @@ class Options(command.CommandOptions):
     guidance: str | None = None
     negative_prompt: str | None = None
     scheduler: str | None = None
+    noise_level: str | None = None
     prior: str | None = None
     device: str | None = None
     dtype: str | None = None
