@@ -6,18 +6,29 @@ from pathlib import Path
 import tiny
 import torch
 from diffusers import (
+    DDIMScheduler,
     DDPMScheduler,
+    DiffusionPipeline,
+    KandinskyInpaintPipeline,
+    KandinskyPipeline,
+    KandinskyPriorPipeline,
     KandinskyV22InpaintPipeline,
     KandinskyV22Pipeline,
     KandinskyV22PriorPipeline,
     UNet2DConditionModel,
     VQModel,
 )
+from diffusers.pipelines.kandinsky.text_encoder import MCLIPConfig, MultilingualCLIP
+from transformers import XLMRobertaTokenizer
 
 from dalle2.families.kandinsky import layout
 
+# A tiny vocabulary of XLM-RoBERTa's kind: the special tokens, the beginning of a word, and letters of some languages.
+PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyz", *"котчерный", *"猫黑", "<mask>"]
+
 # kandinsky-community/kandinsky-2-2-decoder-inpaint/blob/main/scheduler/scheduler_config.json, and the same in
-# kandinsky-2-2-decoder/blob/refs/pr/1. It names no variance_type, so that DDPMScheduler's own is taken, "fixed_small".
+# kandinsky-2-2-decoder/blob/refs/pr/1; kandinsky-2-1/blob/main has it too, but for the class, DDIMScheduler. It names no
+# variance_type, so that DDPMScheduler's own is taken, "fixed_small".
 PUBLISHED_SCHEDULE = {
     "_class_name": "DDPMScheduler",
     "_diffusers_version": "0.17.0.dev0",
@@ -33,32 +44,45 @@ PUBLISHED_SCHEDULE = {
 }
 
 
-def parts(inpainting: bool = False, seed: int = 0) -> layout.Parts:
-    """All parts of Kandinsky 2.2, random."""
+def parts(inpainting: bool = False, seed: int = 0, version: str = "2.2") -> layout.Parts:
+    """All parts, random."""
     clip = tiny.parts("epsilon", seed=seed)
     torch.manual_seed(seed)
-    unet, movq = decoder(9 if inpainting else 4), autoencoder()
+    text = {} if version == "2.2" else {"text_encoder": multilingual(), "tokenizer": tokenizer()}
+    unet, movq = decoder(9 if inpainting else 4, reads=bool(text)), autoencoder()
     with torch.no_grad():  # as `tiny.parts` does, and for the same reason
         unet.conv_out.weight *= tiny.CALM
         movq.decoder.conv_out.weight *= tiny.CALM
     return layout.Parts(
         unet=unet.eval(),
         movq=movq.eval(),
-        scheduler=scheduler(),
+        scheduler=DDIMScheduler.from_config(PUBLISHED_SCHEDULE) if text else scheduler(),
         prior_image_encoder=clip.image_encoder,
         prior_image_processor=clip.feature_extractor,
         prior_text_encoder=clip.text_encoder,
         prior_tokenizer=clip.tokenizer,
         prior_prior=clip.prior,
         prior_scheduler=tiny.scheduler("sample", clip=10.0),
+        **text,
     )
+
+
+def multilingual() -> MultilingualCLIP:
+    sizes = {"hidden_size": 32, "intermediate_size": 37, "num_attention_heads": 4, "num_hidden_layers": 2}
+    dims = {"transformerDimensions": 32, "numDims": 32}
+    config = MCLIPConfig(**sizes, **dims, vocab_size=len(PIECES), max_position_embeddings=80, pad_token_id=1)
+    return MultilingualCLIP(config).eval()
+
+
+def tokenizer() -> XLMRobertaTokenizer:
+    return XLMRobertaTokenizer(vocab=[(piece, -float(rank)) for rank, piece in enumerate(PIECES)], model_max_length=512)
 
 
 def scheduler(**changes: object) -> DDPMScheduler:
     return DDPMScheduler.from_config({**PUBLISHED_SCHEDULE, **changes})
 
 
-def decoder(in_channels: int) -> UNet2DConditionModel:
+def decoder(in_channels: int, reads: bool = False) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=in_channels,
@@ -68,9 +92,9 @@ def decoder(in_channels: int) -> UNet2DConditionModel:
         mid_block_type="UNetMidBlock2DSimpleCrossAttn",
         block_out_channels=(32, 64),
         layers_per_block=1,
-        addition_embed_type="image",
+        addition_embed_type="text_image" if reads else "image",
         encoder_hid_dim=32,
-        encoder_hid_dim_type="image_proj",
+        encoder_hid_dim_type="text_image_proj" if reads else "image_proj",
         cross_attention_dim=32,
         attention_head_dim=4,
         resnet_time_scale_shift="scale_shift",
@@ -90,30 +114,45 @@ def autoencoder() -> VQModel:
     )
 
 
-def prior_pipeline(made: layout.Parts) -> KandinskyV22PriorPipeline:
-    pipeline = KandinskyV22PriorPipeline(**{name: getattr(made, f"prior_{name}") for name in layout.PRIOR_PARTS})
+def prior_pipeline(made: layout.Parts) -> KandinskyV22PriorPipeline | KandinskyPriorPipeline:
+    kind = KandinskyPriorPipeline if made.text_encoder else KandinskyV22PriorPipeline
+    pipeline = kind(**{name: getattr(made, f"prior_{name}") for name in layout.PRIOR_PARTS})
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def decoder_pipeline(made: layout.Parts) -> KandinskyV22Pipeline | KandinskyV22InpaintPipeline:
-    kind = KandinskyV22InpaintPipeline if made.repaints else KandinskyV22Pipeline
-    pipeline = kind(unet=made.unet, movq=made.movq, scheduler=made.scheduler)
+def decoder_pipeline(made: layout.Parts) -> DiffusionPipeline:
+    kinds = (KandinskyV22Pipeline, KandinskyV22InpaintPipeline, KandinskyPipeline, KandinskyInpaintPipeline)
+    text = {name: getattr(made, name) for name in layout.TEXT_PARTS} if made.text_encoder else {}
+    kind = kinds[2 * bool(text) + made.repaints]
+    pipeline = kind(unet=made.unet, movq=made.movq, scheduler=made.scheduler, **text)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def twins(made: layout.Parts, folder: Path) -> tuple[Path, Path]:
-    """Write the two repositories in which Kandinsky 2.2 is published, named as they are: prior and decoder."""
-    prior = folder / "kandinsky-2-2-prior"
-    decoder = folder / f"kandinsky-2-2-decoder{'-inpaint' if made.repaints else ''}"
+    """Write the two repositories in which Kandinsky is published, named as they are: prior and decoder."""
+    name, kind = ("kandinsky-2-1", "DDIMScheduler") if made.text_encoder else ("kandinsky-2-2", "DDPMScheduler")
+    prior = folder / f"{name}-prior"
+    decoder = folder / f"{name}{'' if made.text_encoder else '-decoder'}{'-inpaint' if made.repaints else ''}"
     prior_pipeline(made).save_pretrained(prior)
     decoder_pipeline(made).save_pretrained(decoder)
-    (decoder / "scheduler" / "scheduler_config.json").write_text(json.dumps(PUBLISHED_SCHEDULE))
+    (decoder / "scheduler" / "scheduler_config.json").write_text(
+        json.dumps({**PUBLISHED_SCHEDULE, "_class_name": kind})
+    )
+    if made.text_encoder:  # as transformers 4.17 wrote it
+        _rewrite(decoder / "text_encoder" / "config.json", {"model_type": "xlm-roberta"})
+        text = {
+            "text_encoder": ["kandinsky", "MultilingualCLIP"],
+            "tokenizer": ["transformers", "XLMRobertaTokenizerFast"],
+        }
+        _rewrite(decoder / "model_index.json", text)
     # Published tokenizers are vocab.json and merges.txt, and the processor has the name of its time.
     made.prior_tokenizer.backend_tokenizer.model.save(str(prior / "tokenizer"))
     (prior / "tokenizer" / "tokenizer.json").unlink()
-    index = json.loads((prior / "model_index.json").read_text())
-    index["image_processor"] = ["transformers", "CLIPImageProcessor"]
-    (prior / "model_index.json").write_text(json.dumps(index))
+    _rewrite(prior / "model_index.json", {"image_processor": ["transformers", "CLIPImageProcessor"]})
     return prior, decoder
+
+
+def _rewrite(file: Path, changes: dict[str, object]) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))

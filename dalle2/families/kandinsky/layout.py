@@ -19,11 +19,13 @@ from diffusers import (
     UNet2DConditionModel,
     VQModel,
 )
+from diffusers.pipelines.kandinsky.text_encoder import MultilingualCLIP
 from transformers import (
     CLIPImageProcessor,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     CLIPVisionModelWithProjection,
+    XLMRobertaTokenizer,
 )
 
 from dalle2 import atomic
@@ -39,11 +41,13 @@ NETWORKS = {
     "prior_image_encoder": CLIPVisionModelWithProjection,
     "prior_text_encoder": CLIPTextModelWithProjection,
     "prior_eclipse": EclipsePrior,
+    "text_encoder": MultilingualCLIP,
 }
 OTHERS = {
     "prior_tokenizer": CLIPTokenizer,
     "prior_scheduler": UnCLIPScheduler,
     "prior_image_processor": CLIPImageProcessor,
+    "tokenizer": XLMRobertaTokenizer,
 }
 # Of the decoder's scheduler, by the name that its folder says.
 SCHEDULERS = {"DDPMScheduler": DDPMScheduler, "DDIMScheduler": DDIMScheduler}
@@ -52,7 +56,8 @@ ENCODER_PARTS = ("image_encoder", "image_processor", "text_encoder", "tokenizer"
 PRIOR_PARTS = ("prior", "scheduler", *ENCODER_PARTS)
 # Folders of the priors by `PriorSettings.kind`, in the order of which the first is the usual one.
 PRIORS = {"eclipse": "prior_eclipse", "diffusion": "prior_prior"}
-DECODER_PARTS = ("unet", "movq", "scheduler")
+TEXT_PARTS = ("text_encoder", "tokenizer")  # which only the decoder of version 2.1 has
+DECODER_PARTS = ("unet", "movq", "scheduler", *TEXT_PARTS)
 
 
 @dataclass
@@ -69,6 +74,8 @@ class Parts:
     prior_prior: PriorTransformer | None = None
     prior_scheduler: UnCLIPScheduler | None = None
     prior_eclipse: EclipsePrior | None = None
+    text_encoder: MultilingualCLIP | None = None
+    tokenizer: XLMRobertaTokenizer | None = None
 
     def present(self) -> dict[str, Any]:
         """Return the parts that this checkpoint has, by name."""
@@ -113,6 +120,7 @@ def read(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePri
     absent = {"prior_eclipse"} if eclipse or not prior.has("prior_eclipse") else set()
     if eclipse or (prior.has("prior_eclipse") and not prior.has("prior_prior")):
         absent |= {"prior_prior", "prior_scheduler"}
+    absent |= set() if decoder.has("text_encoder") else set(TEXT_PARTS)
     parts: dict[str, Any] = {"scheduler": _read_scheduler(decoder), "prior_eclipse": eclipse}
     for name, kind in OTHERS.items():
         if name not in absent:
@@ -163,10 +171,16 @@ def _check_agreement(decoder: CheckpointFolder, prior: CheckpointFolder, parts: 
             f"{decoder.path / 'unet'} reads {unet.in_channels} channels: expected {latents}, or {2 * latents + 1} of a "
             "decoder for inpainting."
         )
+    reads = unet.encoder_hid_dim_type == "text_image_proj"
+    if reads != ("text_encoder" in parts):
+        raise ValueError(
+            f"{decoder.path / 'unet'} {'reads' if reads else 'does not read'} text, but its folder has "
+            f"{'no' if reads else 'a'} text_encoder: it is no whole decoder of Kandinsky 2.1 or 2.2."
+        )
     dims = {
         "text encoder": parts["prior_text_encoder"].config.projection_dim,
         "image encoder": parts["prior_image_encoder"].config.projection_dim,
-        "decoder": parts["unet"].config.encoder_hid_dim,
+        "decoder": unet.cross_attention_dim if reads else unet.encoder_hid_dim,
     }
     if parts.get("prior_prior"):
         dims["prior"] = parts["prior_prior"].config.embedding_dim
@@ -204,9 +218,13 @@ def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtyp
 
 def _model_index(parts: Parts) -> dict[str, Any]:
     """Return the index by which diffusers opens the folder."""
-    pipeline = "KandinskyV22InpaintCombinedPipeline" if parts.repaints else "KandinskyV22CombinedPipeline"
+    version = "V22" if parts.text_encoder is None else ""
+    pipeline = f"Kandinsky{version}{'Inpaint' if parts.repaints else ''}CombinedPipeline"
     kinds = {**NETWORKS, **OTHERS, "scheduler": type(parts.scheduler)}
     named = sorted(set(parts.present()) - {"prior_eclipse"})  # which diffusers does not know
     index = {name: [kinds[name].__module__.split(".")[0], kinds[name].__name__] for name in named}
     index["prior_image_processor"] = ["transformers", "CLIPImageProcessor"]
+    if parts.text_encoder is not None:
+        index["text_encoder"] = ["kandinsky", "MultilingualCLIP"]
+        index["tokenizer"] = ["transformers", "XLMRobertaTokenizerFast"]
     return {"_class_name": pipeline, "_diffusers_version": diffusers.__version__, **index}

@@ -9,7 +9,7 @@ import torch
 from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
 from dalle2.families.kandinsky import layout
-from dalle2.families.kandinsky.model import KANDINSKY22_SETTINGS, KandinskyModel
+from dalle2.families.kandinsky.model import KANDINSKY21_SETTINGS, KANDINSKY22_SETTINGS, KandinskyModel
 from dalle2.families.priors import check_eclipse, read_eclipse
 
 log = logging.getLogger(__name__)
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 PARTNERS = {
     "kandinsky-community/kandinsky-2-2-decoder": "kandinsky-community/kandinsky-2-2-prior",
     "kandinsky-community/kandinsky-2-2-decoder-inpaint": "kandinsky-community/kandinsky-2-2-prior",
+    "kandinsky-community/kandinsky-2-1": "kandinsky-community/kandinsky-2-1-prior",
+    "kandinsky-community/kandinsky-2-1-inpaint": "kandinsky-community/kandinsky-2-1-prior",
 }
 
 
@@ -42,12 +44,12 @@ def load(folder: CheckpointFolder, prior: str | None, device: torch.device, comp
             if not layout.is_combined(folder):
                 clip, names = folder.other(_partner(folder), layout.ENCODER_PARTS), layout.ENCODER_PARTS
             parts, own = layout.read(folder, clip, eclipse), Fingerprint(other, (".",), Fingerprint(clip, names))
-        fingerprint = Fingerprint(folder, layout.DECODER_PARTS, own)
+        fingerprint = Fingerprint(folder, tuple(name for name in layout.DECODER_PARTS if folder.has(name)), own)
     if parts.prior_eclipse is not None:
         config = parts.prior_text_encoder.config
         assert config.projection_dim is not None, "a CLIP with a projection"
         check_eclipse(parts.prior_eclipse, prior or folder.name, config.projection_dim, config.max_position_embeddings)
-    description = Description.read(folder, KANDINSKY22_SETTINGS)
+    description = Description.read(folder, KANDINSKY21_SETTINGS if parts.text_encoder else KANDINSKY22_SETTINGS)
     if eclipse is not None:
         description = replace(description, settings=description.settings.changed({"prior": {"kind": "eclipse"}}))
     model = KandinskyModel(parts, name, device, folder.dtype, fingerprint, description)

@@ -1,4 +1,4 @@
-"""The verbs on Kandinsky's parts: a diffusion prior, and a decoder of latents that sees the embedding alone.
+"""The verbs on Kandinsky's parts: a prior, and a decoder of latents that sees the embedding, and in 2.1 the text too.
 
 The decoder's unconditional half sees the embedding of a picture without content, all zeros before CLIP's image
 encoder, or where there is a negative prompt, even an empty one, what the prior makes of it.
@@ -18,6 +18,8 @@ from dalle2.families.diffusion import DiffusionStage, Preview, check_embeddings
 from dalle2.families.kandinsky import movq
 from dalle2.families.kandinsky.layout import Parts
 from dalle2.families.kandinsky.stages import Canvas, decoder_stage
+from dalle2.families.kandinsky.text import MultilingualReader
+from dalle2.families.previews import linear_preview
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
@@ -31,6 +33,9 @@ KANDINSKY22_SETTINGS = Settings(
     prior=PriorSettings(num_inference_steps=25, guidance_scale=4.0),
     decoder=DecoderSettings(num_inference_steps=50, guidance_scale=4.0, scheduler="ddpm"),
 )
+
+
+KANDINSKY21_SETTINGS = KANDINSKY22_SETTINGS.changed({"decoder": {"scheduler": "ddim"}})
 
 
 class KandinskyModel(UnclipModel):
@@ -62,6 +67,9 @@ class KandinskyModel(UnclipModel):
         )
         self._fingerprint = fingerprint
         self.prompts = PromptEncoder(parts.prior_tokenizer, parts.prior_text_encoder)
+        self._reader = None
+        if parts.text_encoder is not None and parts.tokenizer is not None:
+            self._reader = MultilingualReader(parts.tokenizer, parts.text_encoder)
         for part in parts.present().values():
             if isinstance(part, torch.nn.Module):
                 part.to(device)
@@ -151,8 +159,9 @@ class KandinskyModel(UnclipModel):
         if kept is not None:
             self.require("inpaint")
             canvas = Canvas.of(movq.encode(self.parts.movq, kept.pixels), kept.repaint.to(self.device))
-            hold = canvas.hold
-        stage = self._decoder(embeddings, generator, chosen, on_step, canvas)
+            hold = canvas.hold if self._reader is None else None  # as in diffusers, where 2.1 only sees what is kept
+        texts = prompts or [""] * len(seeds)
+        stage = self._decoder(embeddings, texts, generator, chosen, on_step, canvas)
         latents = stage.draw(chosen.decoder, generator, self.device, on_step, start, hold=hold)
         return movq.decode(self.parts.movq, latents).cpu()
 
@@ -168,7 +177,7 @@ class KandinskyModel(UnclipModel):
     ) -> torch.Tensor:
         chosen = self.inversion_settings(settings)
         check_embeddings(embeddings, len(pictures), self._dim)
-        stage = self._decoder(embeddings, [], chosen, on_step)
+        stage = self._decoder(embeddings, prompts or [""] * len(pictures), [], chosen, on_step)
         pixels = images.to_tensor([images.square(images.to_rgb(one), self.picture_size) for one in pictures])
         latents = movq.encode(self.parts.movq, pixels)
         return stage.invert(chosen.decoder, latents, on_step, refinements).cpu()
@@ -176,20 +185,24 @@ class KandinskyModel(UnclipModel):
     def _decoder(
         self,
         embeddings: torch.Tensor,
+        prompts: Sequence[str],
         noise: Sequence[torch.Generator],
         settings: Settings,
         on_step: OnStep | None,
         canvas: Canvas | None = None,
     ) -> DiffusionStage:
         """Return the decoder for these embeddings; `noise` is the pictures', for what a negative prompt looks like."""
-        rows = embeddings.to(self.device)
+        rows, text = embeddings.to(self.device), {}
+        if self._reader is not None:
+            text = self._reader.read(prompts, settings.decoder.guided, settings.negative_prompt)
         if settings.decoder.guided:
             rows = torch.cat([self._opposite(noise, settings, on_step).to(self.device), rows])
         side = self.picture_size // self.parts.factor
         shape = (self.parts.movq.config.latent_channels, side, side)
         if self.parts.repaints and canvas is None:
             canvas = Canvas.empty(shape, self.device)
-        return decoder_stage(self.parts, {"image_embeds": rows.to(self.dtype)}, shape, canvas, lambda: self._preview)
+        conditions = {"image_embeds": rows.to(self.dtype), **text}
+        return decoder_stage(self.parts, conditions, shape, canvas, lambda: self._preview)
 
     def _opposite(self, noise: Sequence[torch.Generator], settings: Settings, on_step: OnStep | None) -> torch.Tensor:
         """Return the embeddings (n, dim) from which guidance leads away.
@@ -218,7 +231,7 @@ class KandinskyModel(UnclipModel):
 
     @cached_property
     def _preview(self) -> Preview:
-        return movq.previewer(self.parts.movq)
+        return linear_preview(lambda pixels: movq.encode(self.parts.movq, pixels))
 
     def _see(self, pixels: torch.Tensor) -> torch.Tensor:
         embeddings = self.parts.prior_image_encoder(pixels.to(self.device, self.dtype)).image_embeds

@@ -1,18 +1,14 @@
 """Pixels <-> MoVQ latents (arXiv 2209.09002), on diffusers' network; nothing is quantised, as Kandinsky draws."""
 
 import warnings
-from collections.abc import Callable
 
 import torch
 from diffusers import VQModel
-from PIL import Image
 
-from dalle2 import images
 from dalle2.finiteness import check_finite
 
 # Latents a side of a tile, and by how many two tiles overlap: 512 and 128 pixels.
 TILE, OVERLAP = 64, 16
-SAMPLES, SAMPLE_SIDE = 8, 64  # of the pictures by which previews are calibrated
 
 
 def encode(movq: VQModel, pixels: torch.Tensor) -> torch.Tensor:
@@ -51,29 +47,6 @@ def decode_in_tiles(movq: VQModel, latents: torch.Tensor, tile: int = TILE, over
             total[place][..., : len(rows), : len(columns)] += pixels * fade
             weight[place][..., : len(rows), : len(columns)] += fade
     return total / weight
-
-
-def previewer(movq: VQModel) -> Callable[[torch.Tensor], list[Image.Image]]:
-    """Return what makes small pictures of latents by a linear map, a pixel of each latent: quick, and about right.
-
-    The map is the one that fits smooth colours best, as the network itself encodes them.
-    """
-    generator = torch.Generator().manual_seed(0)
-    colours = torch.rand((SAMPLES, 3, 4, 4), generator=generator) * 2 - 1
-    pixels = torch.nn.functional.interpolate(colours, size=SAMPLE_SIDE, mode="bilinear")
-    latents = encode(movq, pixels).cpu()
-    small = torch.nn.functional.adaptive_avg_pool2d(pixels, latents.shape[-1])
-    latents = _with_ones(latents)
-    matrix = torch.linalg.lstsq(latents.movedim(1, -1).flatten(0, 2), small.movedim(1, -1).flatten(0, 2)).solution
-
-    def preview(latents: torch.Tensor) -> list[Image.Image]:
-        return images.to_pictures(torch.einsum("lc,nlhw->nchw", matrix, _with_ones(latents.float().cpu())))
-
-    return preview
-
-
-def _with_ones(latents: torch.Tensor) -> torch.Tensor:
-    return torch.cat([latents, torch.ones_like(latents[:, :1])], dim=1)
 
 
 def _decode(movq: VQModel, latents: torch.Tensor) -> torch.Tensor:
