@@ -27,7 +27,7 @@ from dalle2.families.kandinsky import layout
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyz", *"котчерный", *"猫黑", "<mask>"]
 
 # kandinsky-community/kandinsky-2-2-decoder-inpaint/blob/main/scheduler/scheduler_config.json, and the same in
-# kandinsky-2-2-decoder/blob/refs/pr/1; kandinsky-2-1/blob/main has it too, but for the class, DDIMScheduler. It names no
+# kandinsky-2-2-decoder/blob/refs/pr/1; kandinsky-2-1/blob/main too, but for the class, DDIMScheduler. It names no
 # variance_type, so that DDPMScheduler's own is taken, "fixed_small".
 PUBLISHED_SCHEDULE = {
     "_class_name": "DDPMScheduler",
