@@ -11,7 +11,7 @@ from dalle2.tasks import request_of
 from dalle2.tasks.attention import Attention
 from dalle2.tasks.caption import Caption, Found
 from dalle2.tasks.dimensions import Dimensions
-from dalle2.tasks.enhance import Enhance
+from dalle2.tasks.enhance import FORMER_FACTOR, Enhance
 from dalle2.tasks.inpaint import Inpaint
 from dalle2.tasks.interpolate import Interpolate
 from dalle2.tasks.mix import Mix
@@ -144,11 +144,12 @@ class UnclipModel(Verbs):
         prompt: str | None = None,
         share: float = 0.5,
         anchor: tuple[float, float] = (0.5, 0.5),
+        blend: bool = True,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Return the picture made small and the world around it painted: `Outpaint`."""
-        return Outpaint(picture, share, anchor, prompt=prompt).draw(self, seeds, settings, on_step)
+        return Outpaint(picture, share, anchor, blend, prompt=prompt).draw(self, seeds, settings, on_step)
 
     def enhance(
         self,
@@ -217,7 +218,7 @@ class UnclipModel(Verbs):
         picture = next((picture for picture in drawn if _matches(picture, record)), drawn[0])
         if record.get("size") is None or isinstance(request, Enhance):
             return picture
-        return self.enlarge(picture, record["size"], on_step=on_step)
+        return Enhance(picture, record["size"], record.get("factor", FORMER_FACTOR)).draw(self, [0], None, on_step)[0]
 
 
 def _matches(picture: Picture, record: Mapping[str, Any]) -> bool:

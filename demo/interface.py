@@ -30,6 +30,7 @@ ARGUMENTS = {
     "share": "how much of the new picture's side the old one covers, above 0 and below 1",
     "across": "where it stands, 0 at the left to 1 at the right",
     "down": "where it stands, 0 at the top to 1 at the bottom",
+    "blend": "true lets the picture blend with what is painted around it; false keeps every pixel of its square",
     "size": "pixels a side of the result",
     "pictures": "pictures that were drawn here, as another endpoint answered with them",
     "form": "the kind of file",

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 
 
@@ -35,6 +36,28 @@ def styles(service: Service) -> dict[str, list[dict[str, str]]]:
             if sample := index["styles"].get(style["name"]):
                 style |= {"url": f"{place}/{sample['file']}", "prompt": sample["prompt"]}
     return offered
+
+
+def examples(service: Service, count: int) -> dict[str, list[dict[str, str]]]:
+    """Return checkpoint -> [{name, url, language}]: the first pictures of its wall, named by their prompts."""
+    return {
+        checkpoint: [
+            {"name": sample["prompt"], "url": f"{place}/{sample['file']}", "language": language}
+            for language, wall in index["wall"].items()
+            for sample in wall[:count]
+        ]
+        for checkpoint, place, _, index in _found(service)
+    }
+
+
+def example_file(service: Service, checkpoint: str, name: str) -> Path:
+    """Return the file of the example of this name; Refusal when there is none."""
+    found = service.samples(checkpoint)
+    walls = found[1]["wall"].values() if found else ()
+    file = next((sample["file"] for wall in walls for sample in wall if sample["prompt"] == name), None)
+    if found is None or file is None:
+        raise Refusal("There is no picture yet: choose, drop or paste one.")
+    return found[0] / file
 
 
 def routes(service: Service) -> list[Mount]:

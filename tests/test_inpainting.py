@@ -14,6 +14,7 @@ from dalle2.families import load
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 from dalle2.stage_settings import SCHEDULERS, SINGLE_STEP, DecoderSettings
+from dalle2.tasks.outpaint import Outpaint
 
 SIDE = 32
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8))
@@ -170,7 +171,9 @@ def test_steps_of_a_solver_are_not_taken_again() -> None:
 
 
 def test_outpainting_keeps_the_picture(model: UnclipModel, painting: Settings) -> None:
-    (drawn,) = model.outpaint(PICTURE, seeds=[1], prompt="a cat", settings=painting, share=0.5, anchor=(0, 1))
+    (drawn,) = model.outpaint(
+        PICTURE, seeds=[1], prompt="a cat", settings=painting, share=0.5, anchor=(0, 1), blend=False
+    )
     canvas, mask = images.surround(PICTURE, SIDE, 0.5, (0, 1))
     changed = change(drawn, canvas)
     assert mask.getpixel((0, SIDE - 1)) == 0 and mask.getpixel((SIDE - 1, 0)) == 255
@@ -181,6 +184,32 @@ def test_outpainting_keeps_the_picture(model: UnclipModel, painting: Settings) -
     for options, expected in (({"share": 1}, "share"), ({"share": 0.0}, "share"), ({"anchor": (0, 2)}, "anchor")):
         with pytest.raises(ValueError, match=expected):
             model.outpaint(PICTURE, seeds=[1], **options)
+
+
+def test_a_blended_picture_fades_at_its_inner_edges(model: UnclipModel, painting: Settings) -> None:
+    (drawn,) = model.outpaint(PICTURE, seeds=[1], prompt="a cat", settings=painting, share=0.5, anchor=(0, 1))
+    mask = np.asarray(Outpaint(PICTURE, 0.5, (0, 1)).canvas(SIDE).mask)
+    half = SIDE // 2
+    assert mask[:half].min() == mask[:, half:].min() == 255
+    assert mask[half + 3 :, : half - 3].max() == 0  # to the left and below there is nothing to blend with
+    assert 0 < mask[half, 0] < 255 and 0 < mask[SIDE - 1, half - 1] < 255
+    kept = images.square(PICTURE, half).crop((0, 3, half - 3, half))
+    assert drawn.crop((0, half + 3, half - 3, SIDE)).tobytes() == kept.tobytes()
+    record = images.read_record(drawn)
+    assert record["blend"] is True
+    old = {key: value for key, value in record.items() if key != "blend"}
+    given = {record["picture"]: PICTURE}
+    assert Outpaint.from_record(record, given).blend and not Outpaint.from_record(old, given).blend
+
+
+def test_of_a_picture_on_an_even_background_only_the_subject_stays() -> None:
+    heart = Image.new("RGB", (64, 64), "white")
+    heart.paste((200, 0, 0), (16, 16, 48, 48))
+    canvas, mask = Outpaint(heart, 0.5, (0.5, 0.5)).canvas(64)
+    levels = np.asarray(mask)
+    assert levels[32, 32] == 0 and levels[18, 18] == levels[5, 5] == 255
+    assert 0.2 * 32 * 32 < (levels < 128).sum() < 0.3 * 32 * 32
+    assert canvas.getpixel((32, 32)) == (200, 0, 0)
 
 
 def test_enhancement_is_the_upsampler_alone(model: UnclipModel, quick: Settings) -> None:

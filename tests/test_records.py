@@ -16,6 +16,7 @@ from dalle2 import images
 from dalle2.families import load
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings
+from dalle2.tasks.enhance import FORMER_FACTOR, Enhance
 
 FOLDER = Path(__file__).parent / "records"
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
@@ -85,10 +86,10 @@ TINY: dict[str, Callable[[UnclipModel, Settings], Drawn]] = {
     "inpaint": lambda model, quick: model.inpaint(PICTURE, MASK, seeds=[1, 2], settings=quick),
     "inpaint-prompt": lambda model, quick: model.inpaint(PICTURE, MASK, seeds=[3], prompt="a dog", settings=quick),
     "outpaint": lambda model, quick: model.outpaint(
-        PICTURE, seeds=[1], prompt="a cat", settings=quick, share=0.6, anchor=(0.0, 1.0)
+        PICTURE, seeds=[1], prompt="a cat", settings=quick, share=0.6, anchor=(0.0, 1.0), blend=False
     ),
     "enhance": lambda model, quick: model.enhance([SMALL], seeds=[4], settings=quick),
-    "enlarge": lambda model, quick: [model.enlarge(SMALL, 40, seed=4, settings=quick)],
+    "enlarge": lambda model, quick: Enhance(SMALL, 40, FORMER_FACTOR).draw(model, [4], quick),
     "dimensions": lambda model, quick: model.dimensions(PICTURE, [0, 3], seed=6, settings=quick),
     "steps": lambda model, quick: model.steps("a cat", seed=6, settings=quick),
     "attention": lambda model, quick: model.attention("a cat, dog!", seed=6, settings=quick),

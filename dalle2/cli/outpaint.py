@@ -18,6 +18,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", type=float, default=0.5, help="of the new side, for PICTURE; default 0.5")
     place = "where PICTURE is placed: 0,0 is top left; default 0.5,0.5"
     parser.add_argument("--anchor", type=kinds.numbers(float), default=[0.5, 0.5], help=place)
+    hard = "keep every pixel of the square; default: its subject, or its edge, blends with what is painted"
+    parser.add_argument("--hard-edge", action="store_true", help=hard)
 
 
 def request(options: argparse.Namespace) -> "Outpaint":
@@ -26,7 +28,7 @@ def request(options: argparse.Namespace) -> "Outpaint":
     from dalle2.tasks.outpaint import Outpaint
 
     picture, anchor = open_picture(options.contents[0]), tuple(options.anchor)
-    return Outpaint(picture, options.share, anchor, prompt=options.prompt)
+    return Outpaint(picture, options.share, anchor, not options.hard_edge, prompt=options.prompt)
 
 
 COMMAND = Command("outpaint", "PICTURE made smaller, with its surroundings painted", add, check_picture, request)

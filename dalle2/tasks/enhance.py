@@ -20,6 +20,7 @@ from dalle2.verbs import Verbs, generators
 
 LARGEST = 512  # pixels a side: beyond it the networks invent a grain, and a smooth resize is nearer to the truth
 PROJECTIONS = 2
+FORMER_FACTOR = 4  # of the records of version 0.1, which do not say it
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Enhance(Request):
 
     Without a `size` it becomes as large as what the checkpoint draws, as the upsampler has it. With one it has so many
     pixels a side, which must be more than it has now, and keeps its colours; a record that it carries stays, with the
-    new "size".
+    new "size". `factor`, how many times larger the upsampler makes it at once, is the checkpoint's own unless given.
     """
 
     name: ClassVar[str] = "enhance"
@@ -36,6 +37,7 @@ class Enhance(Request):
 
     picture: Image.Image
     size: int | None = None
+    factor: int | None = None
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -53,12 +55,13 @@ class Enhance(Request):
             drawn = images.to_pictures(torch.cat(pixels))
             return model.sign(self.name, drawn, seeds, settings, [{"picture": name_of(self.picture)}] * len(drawn))
         check_side(size, side, model.picture_size)
-        drawn = [_enlarged(model, small, size, seed, settings, on_step) for seed in seeds]
+        factor = self.factor or model.upsampling
+        drawn = [_enlarged(model, small, size, factor, seed, settings, on_step) for seed in seeds]
         if images.RECORD_KEY not in self.picture.info:
-            details = {"picture": name_of(self.picture), "size": size}
+            details = {"picture": name_of(self.picture), "size": size, "factor": factor}
             return model.sign(self.name, drawn, seeds, settings, [details] * len(drawn))
         for picture in drawn:
-            images.write_record(picture, images.read_record(self.picture) | {"size": size})
+            images.write_record(picture, images.read_record(self.picture) | {"size": size, "factor": factor})
         return drawn
 
     def _check_smaller(self, most: int) -> None:
@@ -71,7 +74,7 @@ class Enhance(Request):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        return cls(picture_of(record["picture"], pictures), record.get("size"))
+        return cls(picture_of(record["picture"], pictures), record.get("size"), record.get("factor", FORMER_FACTOR))
 
 
 def check_side(side: int, own: int, most: int) -> int:
@@ -90,24 +93,30 @@ def check_side(side: int, own: int, most: int) -> int:
 
 def passes(model: Verbs, own: int, side: int) -> int:
     """Return how often the upsampler runs to enlarge a picture of `own` pixels to `side`."""
-    limit, times = _limit(model, side), 0
+    limit, times = _limit(model, side, model.upsampling), 0
     while own < limit:
         own, times = own * model.upsampling, times + 1
     return times
 
 
-def _limit(model: Verbs, side: int) -> int:
+def _limit(model: Verbs, side: int, factor: int) -> int:
     """Return up to where the upsampler enlarges; beyond it a smooth resize does."""
-    return min(side, max(LARGEST, model.picture_size), model.upsampling * model.picture_size)
+    return min(side, max(LARGEST, model.picture_size), factor * model.picture_size)
 
 
 def _enlarged(
-    model: Verbs, small: torch.Tensor, side: int, seed: int, settings: Settings | None, on_step: OnStep | None
+    model: Verbs,
+    small: torch.Tensor,
+    side: int,
+    factor: int,
+    seed: int,
+    settings: Settings | None,
+    on_step: OnStep | None,
 ) -> Image.Image:
     """Pixels (1, 3, s, s) in [-1, 1] -> a picture of `side` pixels a side."""
-    limit = _limit(model, side)
+    limit = _limit(model, side, factor)
     while small.shape[-1] < limit:
-        small = _larger(model, small, min(small.shape[-1] * model.upsampling, limit), seed, settings, on_step)
+        small = _larger(model, small, min(small.shape[-1] * factor, limit), seed, settings, on_step)
     (large,) = images.to_pictures(small)
     return large if large.width == side else large.resize((side, side), Image.Resampling.LANCZOS)
 
