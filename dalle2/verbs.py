@@ -57,6 +57,7 @@ class Verbs(ABC):
     priors: tuple[str, ...]  # of stage_settings.PRIORS, what `settings.prior.kind` can be
     settings: Settings  # the checkpoint's own defaults
     checkpoint: str  # what `load` was given
+    tokenizer: str | None = None  # "2022" where prompts become the token ids of that year
     styles: tuple[str, ...]
     examples: tuple[str, ...]  # prompts
     subject: Mapping[str, str]  # language -> the one kind of thing that it draws; {} for pictures of all kinds
@@ -182,9 +183,38 @@ class Verbs(ABC):
             rows = slice(first, first + MAX_PICTURES)
             words = None if prompts is None else prompts[rows]
             start = noise if noise is None or len(noise) == 1 else noise[rows]
-            pixels = self.decode_pixels(embeddings[rows], seeds[rows], words, settings, on_step, start, kept)
-            pictures += images.to_pictures(pixels)
+            drawn = self._decode_some(embeddings[rows], generators(seeds[rows]), words, settings, on_step, start, kept)
+            pictures += images.to_pictures(drawn)
         return pictures
+
+    def _decode_some(
+        self,
+        embeddings: torch.Tensor,
+        noise: list[torch.Generator],
+        prompts: Sequence[str] | None,
+        settings: Settings | None,
+        on_step: OnStep | None,
+        start: torch.Tensor | None,
+        kept: Kept | None,
+    ) -> torch.Tensor:
+        """Decode in halves what does not fit into the memory of a GPU: a picture is the same in any batch."""
+        states = [generator.get_state() for generator in noise]
+        try:
+            return self.decode_pixels(embeddings, noise, prompts, settings, on_step, start, kept)
+        except torch.OutOfMemoryError:
+            if len(noise) == 1:
+                raise
+        for generator, state in zip(noise, states, strict=True):
+            generator.set_state(state)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        half = len(noise) // 2
+        parts = []
+        for rows in (slice(None, half), slice(half, None)):
+            words = None if prompts is None else prompts[rows]
+            own = start if start is None or len(start) == 1 else start[rows]
+            parts.append(self._decode_some(embeddings[rows], noise[rows], words, settings, on_step, own, kept))
+        return torch.cat(parts)
 
     def embed(
         self,
@@ -289,6 +319,7 @@ class Verbs(ABC):
             "checkpoint_hash": self.checkpoint_hash,
             "device": self.device.type,
             "dtype": str(self.dtype).removeprefix("torch."),
+            **({"tokenizer": self.tokenizer} if self.tokenizer else {}),
             "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
         }
         for picture, seed, detail in zip(pictures, seeds, details, strict=True):

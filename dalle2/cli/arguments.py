@@ -24,7 +24,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add checkpoint, settings of the stages, device, dtype and compile; all are None or False unless given."""
+    """Add checkpoint, settings of the stages, and how it is opened; all are None or False unless given."""
     parser.add_argument("--checkpoint", help=SOURCE)
     each = "one for all stages, or one for each with commas between them (prior, decoder, upsampler)"
     parser.add_argument("--draft", action="store_true", help="four network steps in all: fastest")
@@ -40,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu or cuda; default: cuda if available")
     parser.add_argument("--dtype", choices=DTYPES, help="precision of the networks; default float32")
     parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
+    trusted = "read weights from pickled files too, which could run as programs: only what you trust"
+    parser.add_argument("--allow-pickle", action="store_true", help=trusted)
+    old = "token ids as most programs made them in 2022, for redrawing a picture of that time"
+    parser.add_argument("--tokenizer", choices=["2022"], help=old)
 
 
 def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipModel":
@@ -57,7 +61,8 @@ def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipMod
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return load(checkpoint, device, getattr(torch, dtype), options.compile)
+    how = {"allow_pickle": options.allow_pickle, "tokenizer": options.tokenizer}
+    return load(checkpoint, device, getattr(torch, dtype), options.compile, **how)
 
 
 def chosen_settings(options: Options, model: "UnclipModel", default: Settings | None = None) -> Settings:

@@ -82,6 +82,7 @@ def _draw_again(options: argparse.Namespace) -> Path:
     words = record["prompt"] if record["task"] == "text_to_image" else record["task"]
     file = options.destination.names(words, [record["seed"]], str(record.get("asked", "")))[0]
     source = options.checkpoint or record["checkpoint"]
+    options.tokenizer = options.tokenizer or record.get("tokenizer")
     model = open_checkpoint(options, source, options.dtype or record.get("dtype", "float32"))
     if model.checkpoint_hash != record["checkpoint_hash"] and options.checkpoint is None:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Checkpoint folder or hub id -> `UnclipModel`. A family of checkpoints is a folder here; families are strangers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -10,6 +10,7 @@ from dalle2.model import UnclipModel
 if TYPE_CHECKING:
     from dalle2.families.checkpoint_folder import CheckpointFolder
 
+TOKENIZERS = ("2022",)  # other than today's
 EMBEDDED = Path(__file__).parent.parent / "checkpoints" / "emoji"
 
 
@@ -18,12 +19,17 @@ def load(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     compile: bool = False,
+    *,
+    allow_pickle: bool = False,
+    tokenizer: str | None = None,
 ) -> UnclipModel:
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
 
     The id may have a revision: id@revision. Where prior and decoder are published apart, or another prior is wanted,
     both are named: PRIOR+DECODER. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the
-    networks, which takes a minute and then draws faster. ValueError says what is wrong and what was expected.
+    networks, which takes a minute and then draws faster. `allow_pickle` reads weights from files that could run as
+    programs, `tokenizer` "2022" makes of prompts the token ids of that year. ValueError says what is wrong and what was
+    expected; a model that is already open stays as it is.
     """
     from dalle2.families.checkpoint_folder import CheckpointFolder
     from dalle2.families.places import locate, split_name
@@ -36,37 +42,36 @@ def load(
                 "Train it with `python -m dalle2.training`, or name another checkpoint."
             )
         # A record names the embedded checkpoint by name, whose folder is elsewhere on another machine.
-        prior, folder = None, CheckpointFolder(EMBEDDED, dtype, EMBEDDED.name)
+        prior, place, path = None, EMBEDDED.name, EMBEDDED
     else:
         prior, place = split_name(source)
-        folder = CheckpointFolder(locate(place, dtype), dtype, place)
+        path = locate(place, dtype)
+    if tokenizer not in (None, *TOKENIZERS):
+        raise ValueError(f"There is no tokenizer {tokenizer!r}: leave it out, or take one of {', '.join(TOKENIZERS)}.")
+    folder = CheckpointFolder(path, dtype, place, allow_pickle, tokenizer is not None)
+    model = _family(folder, prior).load(folder, prior, device, compile)
+    model.tokenizer = tokenizer
+    return model
+
+
+def _family(folder: "CheckpointFolder", prior: str | None) -> Any:
+    """Return the module that opens a folder, told by its parts; ValueError says what else it is."""
     match folder.parts():
         case {"decoder": _, "super_res_first": _, "super_res_last": _}:
             from dalle2.families.karlo import load as karlo
 
-            return karlo.load(folder, prior, device, compile)
+            return karlo
         case {"unet": _, "movq": _}:
             from dalle2.families.kandinsky import load as kandinsky
 
-            return kandinsky.load(folder, prior, device, compile)
+            return kandinsky
         case {"unet": _, "vae": _, "image_normalizer": _}:
             from dalle2.families.stable_unclip import load as stable_unclip
 
-            return stable_unclip.load(folder, prior, device, compile)
-    raise ValueError(_unknown(folder, prior))
+            return stable_unclip
+    from dalle2.families.strangers import describe
 
-
-def _unknown(folder: "CheckpointFolder", prior: str | None) -> str:
-    """Say what a folder is that no family opens."""
-    parts = folder.parts()
-    if "prior" in parts:
-        said = f"{folder.name} is a prior without a decoder: name both, PRIOR+DECODER"
-        return f"{said}, as {folder.name}+{prior}." if prior else f"{said}."
-    said = f" Its model_index.json is that of a {folder.pipeline}." if folder.pipeline else ""
-    return (
-        f"{folder.name} is not a checkpoint of a known family: expected the folders decoder, text_proj, "
-        f"text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout).{said}"
-    )
+    raise ValueError(describe(folder, prior))
 
 
 def _check_device(device: str | torch.device, dtype: torch.dtype) -> torch.device:

@@ -6,16 +6,23 @@ Which parts there are, and what they do, is a family's business.
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
+from transformers import CLIPTokenizer
 
 from dalle2.families.places import locate
-from dalle2.families.weights import check_readable, choose_weights, variant_and_kind
+from dalle2.families.weights import NotWeightsAlone, check_readable, choose_weights, unpickle, variant_and_kind
+from dalle2.networks.old_tokenizer import as_in_2022
+
+STEMS = {"pytorch_model": "model"}  # transformers' names of weights, as .bin and as .safetensors
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,15 @@ class CheckpointFolder:
         path: of the folder.
         dtype: what the networks are wanted in.
         name: what it was asked for by, for records.
+        allow_pickle: whether weights may be read from files that could run as programs.
+        old_tokens: whether prompts become the token ids of 2022 (`networks.old_tokenizer`).
     """
 
     path: Path
     dtype: torch.dtype = torch.float32
     name: str = ""
+    allow_pickle: bool = False
+    old_tokens: bool = False
 
     def other(self, place: str, parts: Collection[str]) -> "CheckpointFolder":
         """Return another folder or hub id, to be read in the same way; only these of its parts are fetched."""
@@ -69,7 +80,8 @@ class CheckpointFolder:
         if not self.has(part):
             raise ValueError(f"{self.path} is not a whole checkpoint: it lacks the folder {part}.")
         try:
-            return kind.from_pretrained(str(self.path), subfolder=part, local_files_only=True)
+            read = kind.from_pretrained(str(self.path), subfolder=part, local_files_only=True)
+            return as_in_2022(read) if self.old_tokens and isinstance(read, CLIPTokenizer) else read
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{self.path / part} cannot be read as a {kind.__name__}: {error}") from error
 
@@ -80,8 +92,16 @@ class CheckpointFolder:
         """
         self.read_json(f"{part}/config.json")
         weights = self._weights(part)
-        for file in weights:
-            check_readable(file)
+        try:
+            for file in weights:
+                check_readable(file)
+        except NotWeightsAlone:
+            if not self.allow_pickle:
+                raise
+            with TemporaryDirectory() as folder:
+                safe = replace(self, path=Path(folder), allow_pickle=False)
+                _write_safely(weights, safe.path / part)
+                return safe.read_network(part, kind)
         variant, safetensors = variant_and_kind(weights[0].name)
         options = {
             "subfolder": part,
@@ -144,6 +164,15 @@ class Fingerprint:
         """The hash, hexadecimal."""
         own = self.folder.fingerprint(self.parts)
         return own if self.prior is None else hashlib.sha256(f"{self.prior.value}+{own}".encode()).hexdigest()
+
+
+def _write_safely(weights: Iterable[Path], folder: Path) -> None:
+    """Write a copy of a part whose weights are pickles, as safetensors."""
+    folder.mkdir(parents=True)
+    for file in weights:
+        shutil.copy(file.parent / "config.json", folder)
+        stem, variant = STEMS.get(file.stem.split(".")[0], file.stem.split(".")[0]), ".".join(file.stem.split(".")[1:])
+        save_file(unpickle(file), folder / f"{stem}{'.' + variant if variant else ''}.safetensors")
 
 
 def _load(

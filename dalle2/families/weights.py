@@ -13,6 +13,10 @@ NAME = re.compile(
 )
 
 
+class NotWeightsAlone(ValueError):
+    """A pickle from which torch's loader of weights alone refuses to make what else is in it."""
+
+
 def choose_weights(names: Iterable[str], dtype: torch.dtype) -> list[str]:
     """Of one part's file names, those of the weights to load, or [] when there are none.
 
@@ -38,7 +42,10 @@ def variant_and_kind(name: str) -> tuple[str | None, bool]:
 
 
 def check_readable(file: Path) -> None:
-    """Tell a truncated, a placeholder or another file before a library says something obscure about it."""
+    """Tell a truncated, a placeholder or another file before a library says something obscure about it.
+
+    NotWeightsAlone, a ValueError, for a pickle that holds more than weights.
+    """
     with file.open("rb") as stream:
         beginning = stream.read(40)
     if beginning.startswith(b"version https://git-lfs"):
@@ -52,13 +59,29 @@ def check_readable(file: Path) -> None:
         weights = torch.load(file, map_location="meta", weights_only=True)
     except pickle.UnpicklingError as error:
         # Its words, of many lines, advise to trust the file.
-        raise ValueError(
+        raise NotWeightsAlone(
             f"{file} does not hold weights alone, and what else there is could run as a program: give the weights as "
-            "safetensors."
+            "safetensors, or say --allow-pickle (allow_pickle=True) if you trust who made the file."
         ) from error
     except Exception as error:  # what is damaged makes torch raise all kinds of exceptions
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ValueError(f"{file} is truncated or damaged ({reason}). Copy the checkpoint again.") from error
+    _check_tensors(file, weights)
+
+
+def unpickle(file: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a pickle that may do anything when it is read: only for files that somebody trusts.
+
+    What a trainer saved beside them, below other names than "state_dict", is left out.
+    """
+    weights = torch.load(file, map_location="cpu", weights_only=False)
+    if isinstance(weights, Mapping) and isinstance(weights.get("state_dict"), Mapping):
+        weights = weights["state_dict"]
+    _check_tensors(file, weights)
+    return {name: value.contiguous() for name, value in weights.items()}
+
+
+def _check_tensors(file: Path, weights: object) -> None:
     if not isinstance(weights, Mapping):
         raise ValueError(f"{file} holds a {type(weights).__name__}, not weights by name: save a state_dict there.")
     for name, value in weights.items():

@@ -51,6 +51,8 @@ class Options(command.CommandOptions):
     device: str | None = None
     dtype: str | None = None
     compile: bool = False
+    allow_pickle: bool = False
+    tokenizer: str | None = None
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:

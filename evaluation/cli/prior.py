@@ -52,6 +52,8 @@ class Options(command.CommandOptions):
     device: str | None = None
     dtype: str | None = None
     compile: bool = False
+    allow_pickle: bool = False
+    tokenizer: str | None = None
     report: tuple[Path, ...] = ()
 
 

@@ -1,0 +1,30 @@
+"""What a folder is that no family opens, in a sentence."""
+
+from dalle2.families.checkpoint_folder import CheckpointFolder
+
+LAYOUTS = (
+    "decoder, text_proj, text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout), unet and movq "
+    "(Kandinsky's), or unet, vae and image_normalizer (Stable unCLIP's layout)"
+)
+LORA = ("pytorch_lora_weights", "adapter_model")  # as diffusers and peft name them
+
+
+def describe(folder: CheckpointFolder, prior: str | None) -> str:
+    """Return what is known of a folder; `prior` is the place that was named before it, if any."""
+    parts = set(folder.parts())
+    if "prior" in parts:
+        said = f"{folder.name} is a prior without a decoder: name both, PRIOR+DECODER"
+        return f"{said}, as {folder.name}+{prior}." if prior else f"{said}."
+    if any(file.name.startswith(LORA) for file in folder.path.iterdir()):
+        return f"{folder.name} is a LoRA, which changes another checkpoint and cannot draw by itself: name that one."
+    index = folder.read_json("model_index.json") if folder.pipeline else {}
+    named = {part for part, kind in index.items() if isinstance(kind, list) and kind[0] is not None}
+    if missing := sorted(named - parts):
+        return (
+            f"{folder.name} is not a whole checkpoint: its model_index.json names {', '.join(missing)}, which "
+            f"{'is' if len(missing) == 1 else 'are'} not there: download it again."
+        )
+    said = f" Its model_index.json is that of a {folder.pipeline}." if folder.pipeline else ""
+    if {"unet", "vae"} <= parts:
+        said = f" It draws from text alone, as Stable Diffusion does, with no image embedding between.{said}"
+    return f"{folder.name} is not a checkpoint of a known family: expected the folders {LAYOUTS}.{said}"
