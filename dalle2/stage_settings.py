@@ -13,6 +13,7 @@ MAX_GUIDANCE_SCALE = 100.0
 MAX_CANDIDATES = 64
 MAX_RESAMPLINGS = 50
 MAX_NOISE_LEVEL = 999
+MAX_PICTURE_SIZE = 2048  # pixels a side that a decoder may be asked for
 SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
 # Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
 SINGLE_STEP = ("unclip", "ddpm", "ddim")
@@ -166,20 +167,25 @@ class DecoderSettings(GuidedSettings):
     Attributes:
         noise_level: how much noise the decoder sees the image embedding in, 0..MAX_NOISE_LEVEL: the more, the freer
             it is. Above 0 only with a checkpoint that learned it (`model.noise_levels`).
+        picture_size: pixels a side, 1..MAX_PICTURE_SIZE, where not the checkpoint's own are wanted and it draws others
+            (`model.picture_sizes`); None for its own.
     """
 
     noise_level: int = 0
+    picture_size: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         level = self.noise_level
         if isinstance(level, bool) or not isinstance(level, int) or not 0 <= level <= MAX_NOISE_LEVEL:
             raise ValueError(f"noise_level must be a whole number from 0 to {MAX_NOISE_LEVEL}, not {level!r}.")
+        if self.picture_size is not None:
+            _check_count("picture_size", self.picture_size, MAX_PICTURE_SIZE)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON, with the noise level where there is one."""
-        values = super().to_dict()
-        return values if self.noise_level else {name: values[name] for name in values if name != "noise_level"}
+        """Plain values, ready for JSON, with the noise level and the picture size where there are any."""
+        unsaid = {"noise_level": 0, "picture_size": None}
+        return {name: value for name, value in super().to_dict().items() if name not in unsaid or value != unsaid[name]}
 
 
 @dataclass(frozen=True)

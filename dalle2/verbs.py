@@ -63,6 +63,7 @@ class Verbs(ABC):
     subject: Mapping[str, str]  # language -> the one kind of thing that it draws; {} for pictures of all kinds
     phrases: Phrases | None = None  # the words to describe pictures by
     picture_size: int  # pixels a side
+    picture_sizes: Sequence[int] = ()  # which others the decoder draws, if `settings.decoder.picture_size` asks for one
     upsampling: int  # how many times larger the upsampler learned to make a picture; 1 without one
     noise_levels: int = 0  # how many the decoder knows of noise in an embedding; 0 if it expects none
     device: torch.device
@@ -254,7 +255,18 @@ class Verbs(ABC):
             raise ValueError(f"The decoder of {self.checkpoint} learned no noise levels: leave noise_level at 0.")
         if level and level >= self.noise_levels:
             raise ValueError(f"The noise levels of {self.checkpoint} go up to {self.noise_levels - 1}, not {level}.")
+        side = settings.decoder.picture_size
+        if side is not None and side not in (self.picture_size, *self.picture_sizes):
+            others = ", ".join(map(str, self.picture_sizes)) or "no others"
+            raise ValueError(
+                f"The checkpoint {self.checkpoint} draws pictures of {self.picture_size} pixels a side ({others}), "
+                f"not of {side}."
+            )
         return settings
+
+    def side(self, settings: Settings | None) -> int:
+        """Return how many pixels a side a picture has that is drawn with these settings."""
+        return self.adopt(settings).decoder.picture_size or self.picture_size
 
     def inversion_settings(self, settings: Settings | None) -> Settings:
         """Return the settings of a task that inverts a picture; ValueError where the decoder is not `invertible`."""

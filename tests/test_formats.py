@@ -159,7 +159,7 @@ def test_the_command_line_takes_sizes_and_forms(tiny_checkpoint: Path, tmp_path:
             ["a cat", "--format", "png", "-o", "cat.svg"],
             "--format png saves pictures as .png, but 'cat.svg' ends in .svg",
         ),
-        (["a cat", "--size", "300"], "--size"),
+        (["a cat", "--size", "3000"], "up to 1024, not 3000"),
         (["steps", "a cat", "--strip", "--size", "512"], "leave out --strip"),
     ],
 )

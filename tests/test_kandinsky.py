@@ -12,13 +12,19 @@ from diffusers import KandinskyV22CombinedPipeline
 from PIL import Image
 
 from dalle2 import images
+from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.families.kandinsky import movq
 from dalle2.families.kandinsky.load import save
 from dalle2.model import UnclipModel, generators
+from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
 from dalle2.stage_settings import SCHEDULERS, DecoderSettings, PriorSettings
+from dalle2.tasks.text_to_image import TextToImage
+from dalle2.understanding.answer import literal
 from dalle2.verbs import Kept
+from evaluation.drawing.generation import generate
+from evaluation.prompts.prompt_sets import read_prompts
 
 TOLERANCE = 1e-4
 QUICK = Settings(PriorSettings(3, guidance_scale=4.0), DecoderSettings(4, guidance_scale=4.0, scheduler="ddpm"))
@@ -90,8 +96,8 @@ def their_decoding(
         image_embeds=embeddings,
         negative_image_embeds=opposite,
         generator=noise,
-        height=model.picture_size,
-        width=model.picture_size,
+        height=model.side(settings),
+        width=model.side(settings),
         num_inference_steps=settings.decoder.num_inference_steps,
         guidance_scale=settings.decoder.guidance_scale,
         output_type="np",
@@ -322,3 +328,40 @@ def test_what_does_not_fit_is_told(folders: tuple[Path, Path], tiny_checkpoint: 
     shutil.rmtree(tmp_path / "wide" / "image_encoder")
     with pytest.raises(ValueError, match="lacks image_encoder"):
         load(f"{tmp_path / 'wide'}+{decoder}")
+
+
+def test_it_draws_other_sizes(kandinsky: UnclipModel, painter: UnclipModel) -> None:
+    assert list(kandinsky.picture_sizes) == list(range(16, 65, 4))
+    settings = QUICK.changed({"decoder": {"picture_size": 48}})
+    ours = our_text_to_image(kandinsky, PROMPTS, SEEDS, settings)
+    theirs = their_text_to_image(kandinsky, PROMPTS, SEEDS, settings)
+    assert ours.shape == (2, 48, 48, 3) and np.abs(ours - theirs).max() <= TOLERANCE
+    (picture,) = kandinsky.text_to_image(["a cat"], seeds=[1], settings=settings)
+    record = images.read_record(picture)
+    assert record["settings"]["decoder"]["picture_size"] == 48
+    assert kandinsky.redraw(record).tobytes() == picture.tobytes()
+    (painted,) = painter.inpaint(PICTURE, Image.new("L", (32, 32), 255), seeds=[1], settings=settings)
+    assert painted.size == (48, 48) and kandinsky.steps("a cat", seed=1, settings=settings)[0].size == (48, 48)
+    with pytest.raises(ValueError, match=r"draws pictures of 32 pixels a side \(16, 20, .*, 64\), not of 50"):
+        kandinsky.text_to_image(["a cat"], seeds=[1], settings=QUICK.changed({"decoder": {"picture_size": 50}}))
+
+
+def test_the_command_line_draws_with_it(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--checkpoint", "+".join(map(str, folders)), "--steps", "2", "--seed", "3", "-o", str(tmp_path / "out")]
+    assert main(["a cat", *common, "--size", "64", "--literal"]) == 0
+    (file,) = (tmp_path / "out").iterdir()
+    assert images.open_picture(file).size == (64, 64)
+    assert main(["--from", str(file), "-o", str(tmp_path / "again.png")]) == 0
+    assert images.open_picture(tmp_path / "again.png").tobytes() == images.open_picture(file).tobytes()
+    assert main(["a cat", *common, "--size", "900", "--literal"]) == 1
+    assert "cannot do enhance" in capsys.readouterr().err
+
+
+def test_the_service_and_the_ruler_draw_with_it(kandinsky: UnclipModel, tmp_path: Path) -> None:
+    told = list(Service(kandinsky).draw(TextToImage([literal("a cat")]), 1, 2, {"negative_prompt": "a dog"}))
+    assert told[-1].finished and len(told[-1].pictures) == 2
+    (tmp_path / "prompts.txt").write_text("a cat\na dog\n")
+    manifest = generate(kandinsky, read_prompts(str(tmp_path / "prompts.txt")), tmp_path / "drawn")
+    assert manifest.picture_size == 32 and len(list((tmp_path / "drawn").glob("*.png"))) == 2

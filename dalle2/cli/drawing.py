@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> Iterator[Path | str]:
 def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     prompt, seeds = options.prompt, options.seeds
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    settings = chosen_settings(options, model)
+    settings = _sized(options, chosen_settings(options, model), model)
     understood = literal(prompt) if options.literal else model.understand(prompt)
     if not understood.known:
         choice = "Draw one of what it knows" if understood.nearest else "Name another thing (--negative: what to avoid)"
@@ -90,16 +90,20 @@ def _draw_again(options: argparse.Namespace) -> Path:
             "Name the right one with --checkpoint, "
             f"or give --checkpoint {source} to draw with this one all the same."
         )
-    _check_size(options, model)
+    _check_size(options, model, again=True)
     with _Progress(settings, 1) as progress:
         _expect_enlarging(progress, 1, model, options)
         picture = model.redraw(record, on_step=progress.advance)
         return _write(picture, file, model, options, progress)
 
 
-def _check_size(options: argparse.Namespace, model: UnclipModel) -> None:
-    """Told before anything is drawn; what is given to enhance is told of by the task itself."""
-    if options.size and options.task != "enhance":
+def _check_size(options: argparse.Namespace, model: UnclipModel, again: bool = False) -> None:
+    """Raise ValueError before anything is drawn; what is given to enhance is told of by the task itself.
+
+    A decoder that draws pictures of this size needs no upsampler for it, unless they are to be drawn `again`.
+    """
+    drawn = not again and options.size in model.picture_sizes
+    if options.size and options.task != "enhance" and not drawn:
         model.require("enhance")
         check_side(options.size, model.picture_size, model.picture_size)
 
@@ -181,4 +185,11 @@ def _settings(options: argparse.Namespace, own: Settings, model: UnclipModel) ->
     """Return what the task needs of the checkpoint's settings, with what the arguments change."""
     if options.scheduler:  # what only the task's own scheduler can do must not stand in its way
         own = own.changed({"decoder": {"times": 1}})
-    return chosen_settings(options, model, own)
+    return _sized(options, chosen_settings(options, model, own), model)
+
+
+def _sized(options: argparse.Namespace, settings: Settings, model: UnclipModel) -> Settings:
+    """Return the settings for pictures of the size that was asked for, where the decoder draws it."""
+    if options.size not in model.picture_sizes:
+        return settings
+    return settings.changed({"decoder": {"picture_size": options.size}})

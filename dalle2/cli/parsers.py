@@ -155,7 +155,8 @@ def _add_out(parser: Parser) -> None:
     where = "a file name, or a folder, which may be new; default: the current folder, with files named by"
     parser.add_argument("-o", "--out", default=".", metavar="DIR_OR_FILE", help=f"{where} prompt or task, and seed")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files of the same name")
-    parser.add_argument("--size", type=kinds.whole, choices=SIZES, help="pixels per side, enlarged by the upsampler")
+    own = "drawn by the decoder where the checkpoint can, else enlarged by the upsampler"
+    parser.add_argument("--size", type=kinds.whole, help=f"pixels per side, up to {SIZES[-1]}: {own}")
     forms = "default: by the file's name, otherwise png; transparent: a PNG without its plain background"
     parser.add_argument("--format", choices=FORMS, help=forms)
 

@@ -51,7 +51,8 @@ class Repaint(Request):
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
-        canvas, settings = self.canvas(model.picture_size), settings or self.adapt(model.settings)
+        settings = settings or self.adapt(model.settings)
+        canvas = self.canvas(model.side(settings))
         generator = generators(seeds)
         drawn = [canvas.picture.copy() for _ in seeds]
         if canvas.mask.getextrema()[1]:

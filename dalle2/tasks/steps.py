@@ -30,7 +30,7 @@ class Steps(Request):
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require("text_to_image")
-        seed, side = only(seeds), model.picture_size
+        seed, side = only(seeds), model.side(settings)
         predicted: list[Image.Image] = []
         details: list[dict[str, Any]] = []
 

@@ -60,7 +60,9 @@ class KandinskyModel(UnclipModel):
         self.settings, self.styles = description.settings, description.styles
         self.examples, self.subject = description.examples, description.subject
         self.priors = tuple(parts.priors)
-        self.picture_size = parts.unet.config.sample_size * parts.factor
+        self.picture_size = own = parts.unet.config.sample_size * parts.factor
+        # What diffusers' pipelines round to; far from what they were trained at, pictures fall apart.
+        self.picture_sizes = range(own // 2, 2 * own + 1, parts.factor**2)
         self.capabilities = frozenset(
             ["text_to_image", "steps", "variations", "interpolate", "mix", "reconstruct", "text_diff", "dimensions"]
             + (["inpaint", "outpaint"] if parts.repaints else [])
@@ -178,7 +180,8 @@ class KandinskyModel(UnclipModel):
         chosen = self.inversion_settings(settings)
         check_embeddings(embeddings, len(pictures), self._dim)
         stage = self._decoder(embeddings, prompts or [""] * len(pictures), [], chosen, on_step)
-        pixels = images.to_tensor([images.square(images.to_rgb(one), self.picture_size) for one in pictures])
+        side = self.side(chosen)
+        pixels = images.to_tensor([images.square(images.to_rgb(one), side) for one in pictures])
         latents = movq.encode(self.parts.movq, pixels)
         return stage.invert(chosen.decoder, latents, on_step, refinements).cpu()
 
@@ -197,7 +200,7 @@ class KandinskyModel(UnclipModel):
             text = self._reader.read(prompts, settings.decoder.guided, settings.negative_prompt)
         if settings.decoder.guided:
             rows = torch.cat([self._opposite(noise, settings, on_step).to(self.device), rows])
-        side = self.picture_size // self.parts.factor
+        side = self.side(settings) // self.parts.factor
         shape = (self.parts.movq.config.latent_channels, side, side)
         if self.parts.repaints and canvas is None:
             canvas = Canvas.empty(shape, self.device)

@@ -183,8 +183,8 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
         settings = service.settings(choice, checkpoint, request)
     with about("negative_prompt"):
         settings.check_negative(request.stages)
-    if side is not None and side <= model.picture_size:
-        side = None  # as large as that already
+    if side is not None and (side <= model.picture_size or side in model.picture_sizes):
+        side = None  # as large as that already, or drawn so by the decoder itself
     if side is not None:
         with about("size"):
             model.require(Enhance.name)
@@ -194,10 +194,14 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
 
 def _choice(service: Service, asked: Asked, request: Request, checkpoint: str) -> Choice:
     choice = asked.settings or QUALITIES[asked.quality or "auto"]
-    if not asked.negative_prompt:
+    sized = asked.side in service.model(checkpoint).picture_sizes
+    if not asked.negative_prompt and not sized:
         return choice
     table: dict[str, Any] = service.settings(choice, checkpoint, request).to_dict()
-    table["negative_prompt"] = asked.negative_prompt
+    if asked.negative_prompt:
+        table["negative_prompt"] = asked.negative_prompt
+    if sized:
+        table["decoder"]["picture_size"] = asked.side
     return table
 
 
