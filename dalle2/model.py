@@ -6,7 +6,8 @@ from typing import Any, Literal
 from PIL import Image
 
 from dalle2 import images
-from dalle2.settings import OnStep, Settings, check_prompt, check_seed
+from dalle2.requests import Request
+from dalle2.settings import OnStep, Settings, check_seed
 from dalle2.tasks import request_of
 from dalle2.tasks.attention import Attention
 from dalle2.tasks.caption import Caption, Found
@@ -21,7 +22,6 @@ from dalle2.tasks.steps import Steps
 from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.tasks.variations import Variations
-from dalle2.understanding.answer import literal as as_it_is
 from dalle2.verbs import Seed, Verbs, generators
 
 __all__ = ["Seed", "UnclipModel", "generators"]
@@ -35,6 +35,9 @@ class UnclipModel(Verbs):
     Each task is a method, which makes the task's `Request` and draws it; what it takes is told there, in
     `dalle2.tasks`. All pictures carry their record in `info["parameters"]`. Without `settings` the checkpoint's own
     are taken, as the task needs them; `on_step` hears of each step, and ends the drawing by raising.
+
+    A checkpoint with a vocabulary is asked what it knows of a prompt (see `Request.understood`), unless the prompt is
+    to be taken as `literal`. NotUnderstood, a ValueError, says what is nearest to a prompt of which it knows nothing.
     """
 
     def text_to_image(
@@ -46,17 +49,11 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Draw a picture for each prompt and its seed.
-
-        A checkpoint with a vocabulary is asked what it understands of a prompt (see `Verbs.understand`), unless
-        `literal`. NotUnderstood, a ValueError, says what is nearest to a prompt that it does not know.
-        """
+        """Draw a picture for each prompt and its seed: `TextToImage`."""
         self.require("text_to_image")
         if isinstance(prompts, str) or len(prompts) != len(seeds):
             raise ValueError("text_to_image takes a list of prompts and as many seeds, one for each picture.")
-        understand = as_it_is if literal else self.understand
-        understood = {prompt: understand(check_prompt(prompt)) for prompt in dict.fromkeys(prompts)}
-        return TextToImage([understood[prompt] for prompt in prompts]).draw(self, seeds, settings, on_step)
+        return self._draw(TextToImage(prompts), seeds, settings, on_step, literal)
 
     def variations(
         self,
@@ -65,11 +62,12 @@ class UnclipModel(Verbs):
         seeds: Sequence[int],
         prompt: str | None = None,
         eta: float | None = None,
+        literal: bool = False,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Draw pictures with the content of another one: `Variations`."""
-        return Variations(picture, prompt, eta).draw(self, seeds, settings, on_step)
+        return self._draw(Variations(picture, prompt, eta), seeds, settings, on_step, literal)
 
     def reconstruct(
         self,
@@ -91,22 +89,24 @@ class UnclipModel(Verbs):
         frames: int | Sequence[float] = 8,
         noise: Literal["fixed", "slerp"] = "fixed",
         loop: bool = False,
+        literal: bool = False,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Draw frames on the way through two or more pictures or prompts: `Interpolate`."""
-        return Interpolate(ends, frames, noise, loop).draw(self, [seed], settings, on_step)
+        return self._draw(Interpolate(ends, frames, noise, loop), [seed], settings, on_step, literal)
 
     def mix(
         self,
         parts: Sequence[tuple[str | Picture, float]],
         *,
         seeds: Sequence[int],
+        literal: bool = False,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Draw several pictures or prompts in one, by weight: `Mix`."""
-        return Mix(parts).draw(self, seeds, settings, on_step)
+        return self._draw(Mix(parts), seeds, settings, on_step, literal)
 
     def text_diff(
         self,
@@ -117,11 +117,12 @@ class UnclipModel(Verbs):
         old: str | None = None,
         strengths: Sequence[float] | None = None,
         way: Literal["prior", "slerp"] | None = None,
+        literal: bool = False,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Return the picture moved from what `old` says to what `new` says: `TextDiff`."""
-        return TextDiff(picture, new, old, strengths, way).draw(self, [seed], settings, on_step)
+        return self._draw(TextDiff(picture, new, old, strengths, way), [seed], settings, on_step, literal)
 
     def inpaint(
         self,
@@ -130,11 +131,12 @@ class UnclipModel(Verbs):
         *,
         seeds: Sequence[int],
         prompt: str | None = None,
+        literal: bool = False,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Return the picture with what is white in the mask painted anew: `Inpaint`."""
-        return Inpaint(picture, mask, prompt=prompt).draw(self, seeds, settings, on_step)
+        return self._draw(Inpaint(picture, mask, prompt=prompt), seeds, settings, on_step, literal)
 
     def outpaint(
         self,
@@ -145,11 +147,12 @@ class UnclipModel(Verbs):
         share: float = 0.5,
         anchor: tuple[float, float] = (0.5, 0.5),
         blend: bool = True,
+        literal: bool = False,
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Return the picture made small and the world around it painted: `Outpaint`."""
-        return Outpaint(picture, share, anchor, blend, prompt=prompt).draw(self, seeds, settings, on_step)
+        return self._draw(Outpaint(picture, share, anchor, blend, prompt=prompt), seeds, settings, on_step, literal)
 
     def enhance(
         self,
@@ -191,20 +194,42 @@ class UnclipModel(Verbs):
         return Dimensions(picture, counts, others).draw(self, [seed], settings, on_step)
 
     def steps(
-        self, prompt: str, *, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        literal: bool = False,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Return what is predicted at each denoising step: `Steps`."""
-        return Steps(prompt).draw(self, [seed], settings, on_step)
+        return self._draw(Steps(prompt), [seed], settings, on_step, literal)
 
     def attention(
-        self, prompt: str, *, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        literal: bool = False,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Return the picture, and where the decoder read each word: `Attention`."""
-        return Attention(prompt).draw(self, [seed], settings, on_step)
+        return self._draw(Attention(prompt), [seed], settings, on_step, literal)
 
     def caption(self, pictures: Sequence[Picture], num: int = 5) -> list[list[Found]]:
         """Return what each picture shows, in words: `Caption`."""
         return Caption(pictures, num).find(self)
+
+    def _draw(
+        self,
+        request: Request,
+        seeds: Sequence[int],
+        settings: Settings | None,
+        on_step: OnStep | None,
+        literal: bool,
+    ) -> list[Picture]:
+        return (request if literal else request.understood(self)).draw(self, seeds, settings, on_step)
 
     def redraw(
         self, record: Mapping[str, Any], *, pictures: Sequence[Picture] = (), on_step: OnStep | None = None

@@ -7,7 +7,7 @@ can be drawn with several of them.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from PIL import Image
@@ -15,6 +15,8 @@ from PIL import Image
 from dalle2 import images
 from dalle2.settings import OnStep, Settings, Step, check_prompt
 from dalle2.stage_settings import StageSettings
+from dalle2.understanding.answer import Note, Understanding
+from dalle2.understanding.sentences import NotUnderstood
 from dalle2.verbs import Verbs
 
 # Stands for any picture, where only the kind of a request matters.
@@ -32,10 +34,62 @@ class Request(ABC):
         name: the task's name in every room: its module, the model's method, the capability, the command, the tab, and
             the "task" of a record.
         former_name: what records called the task before it had that name; "" where it never had another.
+        understandings: what its prompts are taken for, as `understood` finds; a prompt that none is of is drawn
+            literally.
     """
 
     name: ClassVar[str]
     former_name: ClassVar[str] = ""
+
+    understandings: tuple[Understanding, ...] = field(default=(), kw_only=True)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The prompts in it, as somebody wrote them."""
+        return ()
+
+    def understood(self, model: Verbs) -> Self:
+        """Return the request with what the checkpoint takes its prompts for; itself where there is no vocabulary.
+
+        The pictures' records hold the prompts as they were written, and what was asked for them. NotUnderstood, a
+        ValueError, for the first prompt of which nothing is known.
+        """
+        if model.interpreter is None:
+            return self
+        found = tuple(model.understand(prompt) for prompt in dict.fromkeys(self.words))
+        for one in found:
+            if not one.known:
+                raise NotUnderstood(one)
+        return replace(self, understandings=found)
+
+    def asked(self, prompt: str) -> str:
+        """Return what the checkpoint is asked for one of the prompts."""
+        return next((one.asked for one in self.understandings if one.prompt == prompt), prompt)
+
+    def contents_asked(self, contents: Sequence[str | Image.Image]) -> list[str | Image.Image]:
+        """Return the same, with what the checkpoint is asked for the prompts among them."""
+        return [self.asked(content) if isinstance(content, str) else content for content in contents]
+
+    def understanding_record(self, prompts: Sequence[str]) -> dict[str, Any]:
+        """Return what a record says of these prompts beside their words; {} where they are drawn literally.
+
+        "asked" is what the checkpoint was asked for the prompt; of several, a table with that of each.
+        """
+        taken = {one.prompt: one for one in self.understandings if one.prompt in prompts and not one.literal}
+        if not taken:
+            return {}
+        asked = {prompt: one.asked for prompt, one in taken.items()}
+        poor = any(one.rarely_drawn_well for one in taken.values())
+        said = asked if len(set(prompts)) > 1 else next(iter(asked.values()))
+        return {"asked": said, **({"rarely_drawn_well": True} if poor else {})}
+
+    def as_recorded(self, record: Mapping[str, Any]) -> Self:
+        """Return the request asking what was asked when this record was written; literally, where it does not say."""
+        said = record.get("asked", {})
+        asked = dict.fromkeys(self.words, said) if isinstance(said, str) else dict(said)
+        notes = (Note("poor"),) if record.get("rarely_drawn_well") else ()
+        found = [Understanding(prompt, check_prompt(text), notes=notes) for prompt, text in asked.items()]
+        return replace(self, understandings=tuple(found))
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -85,6 +139,11 @@ class Request(ABC):
 def optional_prompt(prompt: str | None) -> str | None:
     """Return the prompt without the blanks around it, or None; ValueError when it cannot be drawn."""
     return None if prompt is None else check_prompt(prompt)
+
+
+def checked(content: str | Image.Image) -> str | Image.Image:
+    """Return a prompt without the blanks around it, and a picture as it is; ValueError when it cannot be drawn."""
+    return check_prompt(content) if isinstance(content, str) else content
 
 
 def only(seeds: Sequence[int]) -> int:

@@ -1,18 +1,74 @@
-"""What an endpoint that draws yields: pictures with captions, the first one's seed, and the progress line."""
+"""What the endpoints of tasks answer: pictures as they form, the first one's seed, and the progress line."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
+from dalle2.requests import Request
 from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import Choice
 from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
 from dalle2.serving.uploads import read_record
+from dalle2.understanding.answer import Understanding
+from dalle2.understanding.sentences import NotUnderstood
 from demo.language import refused
 from demo.status import progress, status
+from demo.understood import sentence_of, told
 
 Answer = tuple[list[tuple[Image.Image, str]], int, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an endpoint is told beside the request.
+
+    Attributes:
+        seed: None for a random one.
+        count: how many pictures.
+        literal: whether prompts are taken exactly as written.
+        weights: hash, or its beginning, of the weights that are expected; "" for any.
+    """
+
+    seed: int | None
+    settings: Choice
+    checkpoint: str
+    count: int = 1
+    literal: bool = False
+    weights: str = ""
+
+
+def drawn(
+    service: Service,
+    ask: Callable[[], Request],
+    order: Order,
+    said: dict[str, Any],
+    about: Callable[[], Sequence[Understanding]] | None = None,
+) -> Iterator[Drawing]:
+    """Draw what `ask` makes, with its prompts understood, and put into `said` what they are taken for (see `told`).
+
+    `about` may give what is told instead. Nothing is asked before the first event is wanted, so that what is refused
+    is refused there.
+    """
+    try:
+        request = service.understood(ask(), order.checkpoint, order.literal)
+        found = about() if about and not order.literal else request.understandings
+    except NotUnderstood as unknown:
+        said.update(told([unknown.understanding]))
+        raise
+    others = order.weights and not service.model(order.checkpoint).checkpoint_hash.startswith(order.weights)
+    said.update(told(found, other_weights=bool(others)))
+    yield from service.draw(request, order.seed, order.count, order.settings, order.checkpoint)
+
+
+def refusal_for(error: Exception, request: gr.Request | None) -> str:
+    """Return what is said of an error to the visitor, in their language."""
+    if isinstance(error, NotUnderstood):
+        return sentence_of([error.understanding]).for_visitor(request)
+    return refused(error, request)
 
 
 def answers(
@@ -36,7 +92,7 @@ def answers(
             shown = drawing.pictures
             yield fresh, drawing.seeds[0], progress(drawing, request)
     except (Refusal, ValueError) as error:
-        sentence = refused(error, request)
+        sentence = refusal_for(error, request)
         yield gr.skip(), gr.skip(), status("refused", sentence)
         # The page shows the sentence in its progress line; this one is for the API.
         raise gr.Error(sentence, visible=False, print_exception=False) from error

@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 
 from dalle2.requests import Request
-from dalle2.serving.drawing import Drawing
-from dalle2.serving.limits import MAX_PICTURES, Choice
+from dalle2.serving.limits import MAX_PICTURES
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_picture
 from dalle2.tasks.text_to_image import ANY_PROMPT
-from demo.answers import Answer, answers
+from dalle2.understanding.answer import Understanding
+from demo.answers import Answer, Order, answers, drawn
 from demo.choices import Choices, presets
 from demo.gradio_internals import Page, set_prop, update_props
 from demo.hints import Hint
@@ -24,6 +24,7 @@ from demo.interface import described
 from demo.language import Both, Words, refused
 from demo.pictures import Pictures
 from demo.status import HINT, STOPPED, Status, status
+from demo.understood import Understood
 from demo.zero import accelerated
 
 DEFAULT_PICTURES = 4
@@ -32,6 +33,8 @@ HERE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibili
 BEGIN = json.dumps(status("working", "…"))
 # After cancelling, and after an error that Gradio itself explains, no answer has ended the progress.
 END = f"now => ['waiting', 'working'].includes(now.state) ? {json.dumps(status('stopped', STOPPED))} : now"
+# What was picked takes the place of the words that it is offered for.
+PICK = "(...now) => now.map(text => (text ?? '').trim() === window.pickedFor ? window.picked : text)"
 # Hands window.parcel, a result, to the widgets of the way that the visitor chose; the others stay as they are.
 DELIVER = """() => {
   const ways = %s, parcel = window.parcel, way = ways.find(way => way.name === parcel.way);
@@ -79,16 +82,6 @@ class Controls:
     stop: gr.Button
     status: Status
     sheet: gr.Button | None = None
-
-
-@dataclass(frozen=True)
-class Order:
-    """What an endpoint is told beside the request: seed (None: a random one), settings, checkpoint, and how many."""
-
-    seed: int | None
-    settings: Choice
-    checkpoint: str
-    count: int = 1
 
 
 class TabBuilder:
@@ -189,6 +182,27 @@ class TabBuilder:
             random = gr.Checkbox(True, label=self.say("Random seed", "随机种子"), elem_classes="random-seed")
         return seed, random
 
+    def literal(self) -> gr.Checkbox:
+        """Return a switch that takes prompts as they are written; hidden where nobody understands them otherwise."""
+        return gr.Checkbox(
+            False,
+            label=self.say("Use my prompt exactly as written", "完全按我写的文字画"),
+            visible=self.service.understands(),
+            elem_classes="literal",
+        )
+
+    def understood(self, tab: str, controls: Controls, prompts: Sequence[gr.Textbox]) -> None:
+        """Show what the tab's prompts were taken for; a click on what else may have been meant draws that instead."""
+        if not self.service.understands():
+            return
+        line = Understood()
+        controls.status.change(
+            None, controls.status, line, js="now => ({...now.understanding, line: now.text})", **HERE
+        )
+        inputs = list(prompts)
+        picked = line.pick(None, inputs, inputs, js=PICK if len(inputs) > 1 else "() => window.picked", **HERE)
+        picked.then(None, None, None, js=f"() => window.arrive({json.dumps(tab)}, 'draw')", **HERE)
+
     def choices(
         self,
         value: str = "default",
@@ -248,9 +262,17 @@ class TabBuilder:
         caption: Both,
         request: gr.Request | None,
         named: Callable[[Mapping[str, Any]], str] | None = None,
+        numbered: str = "{} {}",
+        about: Callable[[], Sequence[Understanding]] | None = None,
     ) -> Iterator[Answer]:
-        """Yield what an endpoint yields that draws what `ask` makes (see `answers`), which may raise a Refusal."""
-        yield from answers(_drawings(self.service, ask, order), caption.for_visitor(request), request, named)
+        """Yield what an endpoint yields that draws what `ask` makes (see `answers`), which may raise a Refusal.
+
+        The progress line says as `understanding` what the prompts were taken for, or what `about` gives instead.
+        """
+        said: dict[str, Any] = {}
+        drawings = drawn(self.service, ask, order, said, about)
+        for pictures, seed, line in answers(drawings, caption.for_visitor(request), request, named, numbered):
+            yield pictures, seed, line | {"understanding": said}
 
     def on_draw(
         self,
@@ -291,8 +313,3 @@ def _checked(path: str | None, line: dict[str, Any] | None, request: gr.Request)
     except Refusal as refusal:
         return None, status("refused", refused(refusal, request))
     return gr.skip(), status("idle", HINT) if line and line["state"] == "refused" else gr.skip()
-
-
-def _drawings(service: Service, ask: Callable[[], Request], order: Order) -> Iterator[Drawing]:
-    """Nothing is asked before the first event is wanted, so that what is refused is refused there."""
-    yield from service.draw(ask(), order.seed, order.count, order.settings, order.checkpoint)

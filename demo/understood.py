@@ -1,14 +1,13 @@
-"""The line that says what a prompt was taken for, with what else may have been meant, to be drawn with a click."""
+"""The line that says what prompts were taken for, with what else may have been meant, to be drawn with a click."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from dalle2.serving.refusal import Refusal
-from dalle2.serving.service import Service
 from dalle2.understanding.answer import Understanding
-from dalle2.understanding.sentences import sentence
+from dalle2.understanding.sentences import sentences
 from demo.language import Both
 
 TEMPLATE = Path(__file__).with_name("understood.html").read_text(encoding="utf-8")
@@ -19,23 +18,38 @@ OTHER_WEIGHTS = Both(
 
 
 class Understood(gr.HTML):
-    """Shows what `told` makes. A click on an offer puts its prompt into the page's `window.picked`: event "pick"."""
+    """Shows what `told` makes.
+
+    A click on an offer puts its prompt into the page's `window.picked`, and that which it is offered for into
+    `window.pickedFor`: event "pick".
+    """
 
     def __init__(self, value: dict[str, Any] | None = None, render: bool = True) -> None:
         how = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "elem_classes": "picks", "apply_default_css": False}
         super().__init__(value, label="Understood", render=render, **how)
 
 
-def told(understanding: Understanding, other_weights: bool = False) -> dict[str, Any]:
-    """Return an understanding as API and page show it; {} where the words were taken as they are.
+def told(understandings: Sequence[Understanding], other_weights: bool = False) -> dict[str, Any]:
+    """Return what API and page are told of a request's prompts; {} where all were taken as they are.
 
-    `offers` are what else may have been meant, each with the prompt to draw it by.
+    Of one prompt it is {prompt, asked, concept, score, style, background, sentence, offers}; `offers` are what else
+    may have been meant, each with the prompt to draw it by. Of several it is {sentence, prompts}, a row for each.
     """
-    said = Both(sentence(understanding), sentence(understanding, "zh"))
+    said = sentence_of(understandings)
     if other_weights:
         said = Both(f"{said.en} {OTHER_WEIGHTS.en}".strip(), said.zh + OTHER_WEIGHTS.zh)
-    if understanding.literal and not said.en:
+    rows = [_row(one) for one in understandings if not one.literal]
+    if not rows and not said.en:
         return {}
+    return {**(rows[0] if len(rows) == 1 else {"prompts": rows}), "sentence": said._asdict()}
+
+
+def sentence_of(understandings: Sequence[Understanding]) -> Both:
+    """Return what is said of prompts, in both languages."""
+    return Both(sentences(understandings), sentences(understandings, "zh"))
+
+
+def _row(understanding: Understanding) -> dict[str, Any]:
     concept, style = understanding.concept, understanding.style
     return {
         "prompt": understanding.prompt,
@@ -44,7 +58,6 @@ def told(understanding: Understanding, other_weights: bool = False) -> dict[str,
         "score": concept.score if concept else 0.0,
         "style": style,
         "background": understanding.background,
-        "sentence": said._asdict(),
         "offers": [
             {
                 "en": near.label,
@@ -55,21 +68,3 @@ def told(understanding: Understanding, other_weights: bool = False) -> dict[str,
             for near in understanding.alternatives
         ],
     }
-
-
-def understand(
-    service: Service, prompt: str, checkpoint: str, literal: bool, request: gr.Request | None
-) -> Understanding:
-    """Return what a prompt is taken for; Refusal, in the visitor's language, where nothing known is near enough."""
-    found = service.understand(prompt, checkpoint, literal)
-    if not found.known:
-        raise NotKnown(found, request)
-    return found
-
-
-class NotKnown(Refusal):
-    """The prompt is of something that the checkpoint does not know."""
-
-    def __init__(self, understanding: Understanding, request: gr.Request | None) -> None:
-        super().__init__(Both(sentence(understanding), sentence(understanding, "zh")).for_visitor(request))
-        self.understanding = understanding

@@ -22,7 +22,6 @@ from dalle2.serving.service import News, Service
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.understanding.answer import literal
 from dalle2.verbs import Verbs
 
 STAGES = (("prior", 3), ("decoder", 4), ("upsampler", 3))
@@ -309,11 +308,11 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
             return [Image.new("RGB", (4, 4))]
 
     def stream(prompt: str, count: int) -> list:
-        request = TextToImage([literal(prompt)])
+        request = TextToImage([prompt])
         return list(service.draw(request, 7, count))
 
     with ThreadPoolExecutor(4) as pool:
-        holding = pool.submit(lambda: list(service.draw(Hold([literal("a cat")]), 1, 1)))
+        holding = pool.submit(lambda: list(service.draw(Hold(["a cat"]), 1, 1)))
         wait_until(lambda: service._batches._computing is not None and not service._batches._waiting)
         asked = [pool.submit(stream, prompt, count) for prompt, count in (("a cat", 1), ("a dog", 2), ("a face", 1))]
         wait_until(lambda: len(service._batches._waiting) == 3)
@@ -361,7 +360,7 @@ def test_an_error_in_the_service_reaches_its_own_visitor_only(model: UnclipModel
     service = Service(Noted(model))
 
     def drawn(prompt: str) -> list:
-        request = TextToImage([literal(prompt)])
+        request = TextToImage([prompt])
         return list(service.draw(request, 7, 1))
 
     with ThreadPoolExecutor(3) as pool:

@@ -98,7 +98,8 @@ def test_the_record_says_that_it_comes_out_badly_and_is_drawn_again_so(
     model = load(tiny_checkpoint)
     known = Recognition("a1", "judge", 2, RATES)
     found = Interpreter(vocabulary, [], Letters, recognition=known).understand("狗")
-    (picture,) = TextToImage([found]).draw(model, [1], model.settings.for_draft())
+    request = TextToImage(["狗"], understandings=(found,))
+    (picture,) = request.draw(model, [1], model.settings.for_draft())
     record = images.read_record(picture)
     assert record["rarely_drawn_well"] is True
     assert images.read_record(model.redraw(record))["rarely_drawn_well"] is True

@@ -20,7 +20,6 @@ from dalle2.settings import Settings, Step
 from dalle2.tasks.enhance import Enhance
 from dalle2.tasks.text_to_image import ANY_PROMPT, TextToImage
 from dalle2.tasks.variations import Variations
-from dalle2.understanding.answer import literal
 from demo.choices import presets
 from evaluation.drawing.generation import generate
 from evaluation.prompts.prompt_sets import read_prompts
@@ -130,7 +129,7 @@ def test_the_command_line_asks_for_its_stages(
 
 def test_the_service_and_the_page_ask_for_its_stages(latents: LatentModel, model: UnclipModel) -> None:
     service = Service(latents, model)
-    told = list(service.draw(TextToImage([literal("a cat")]), 1))
+    told = list(service.draw(TextToImage(["a cat"]), 1))
     assert told[-1].finished and told[-1].stages == (("prior", 1, 1), ("decoder", 6, 6))
     assert presets(service, ANY_PROMPT)["latents"]["fast"].keys() == {"prior", "decoder"}
     assert presets(service, ANY_PROMPT)[model.checkpoint]["fast"].keys() == {"prior", "decoder", "upsampler"}

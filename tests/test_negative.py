@@ -20,7 +20,6 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import Settings
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.understanding.answer import literal
 
 CLOSE = 1e-4
 
@@ -151,7 +150,7 @@ def test_the_service_takes_it_beside_the_stages(model: UnclipModel) -> None:
     assert service.settings(table).negative_prompt == "dog"
     assert service.settings(table).prior.num_inference_steps == 2
 
-    request = TextToImage([literal("a cat")])
+    request = TextToImage(["a cat"])
     flat = {name: {"guidance_scale": 1.0} for name in ("prior", "decoder")}
     with pytest.raises(Refusal, match="no effect"):
         next(service.draw(request, 1, 1, flat | {"negative_prompt": "dog"}))

@@ -32,7 +32,6 @@ from dalle2.settings import MAX_SEED, OnStep, Settings, Step
 from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.tasks.variations import Variations
-from dalle2.understanding.answer import literal
 
 
 @pytest.fixture
@@ -99,7 +98,7 @@ class Broken:
 
 def text_to_image(service: Service, prompt: str, seed: int | None, count: int) -> Iterator[Drawing]:
     """As the page's first tab draws."""
-    return service.draw(TextToImage([literal(prompt.strip())]), seed, count)
+    return service.draw(TextToImage([prompt.strip()]), seed, count)
 
 
 def first(stream: Iterator[Drawing], stage: str) -> Drawing:
@@ -461,7 +460,7 @@ def test_several_checkpoints_share_the_turn(model: UnclipModel) -> None:
     assert service.checkpoints == (model.checkpoint, "watched")
     assert service.model() is model and service.model("watched") is watched
 
-    request = TextToImage([literal("a cat")])
+    request = TextToImage(["a cat"])
     slow = service.draw(request, 7, 1, checkpoint="watched")
     next(slow)
     wait_until(lambda: watched.drawing == 1)
@@ -557,7 +556,7 @@ def test_errors_while_drawing_become_sentences_and_free_the_turn(
     with caplog.at_level(logging.ERROR), pytest.raises(Refusal, match=sentence):
         list(text_to_image(service, "a cat", 7, 1))
     assert ("shapes" in caplog.text) == isinstance(error, RuntimeError) or "memory" in str(error)
-    well = service.draw(TextToImage([literal("a cat")]), 7, 1, checkpoint=model.checkpoint)
+    well = service.draw(TextToImage(["a cat"]), 7, 1, checkpoint=model.checkpoint)
     assert list(well)[-1].finished
 
 

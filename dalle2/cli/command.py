@@ -43,6 +43,12 @@ class Command:
     draws: bool = True
 
 
+def add_literal(parser: argparse.ArgumentParser) -> None:
+    """Add the option that leaves prompts as they are."""
+    said = "use prompts exactly as written, without looking for what the checkpoint knows"
+    parser.add_argument("--literal", action="store_true", help=said)
+
+
 def add_picture(parser: argparse.ArgumentParser) -> None:
     """Add the picture that a task starts from."""
     parser.add_argument("contents", nargs=1, metavar="PICTURE")
@@ -58,6 +64,7 @@ def check_picture(options: argparse.Namespace) -> None:
 def add_words(parser: argparse.ArgumentParser) -> None:
     """Add the prompt that a task starts from, with or without quotes."""
     parser.add_argument("contents", nargs="+", metavar="PROMPT")
+    add_literal(parser)
 
 
 def check_words(options: argparse.Namespace) -> None:
@@ -73,6 +80,7 @@ def add_count(parser: argparse.ArgumentParser) -> None:
 def add_prompt(parser: argparse.ArgumentParser) -> None:
     """Add a prompt beside the picture."""
     parser.add_argument("--prompt", help="what the picture should show")
+    add_literal(parser)
 
 
 def open_content(content: str | Path) -> "str | Image.Image":

@@ -19,12 +19,12 @@ from dalle2.cli.output import Progress
 from dalle2.cli.parsers import TASKS
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
+from dalle2.requests import Request
 from dalle2.settings import Settings, Step, check_seed
 from dalle2.tasks import request_of
 from dalle2.tasks.enhance import check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.understanding.answer import literal
-from dalle2.understanding.sentences import sentence
+from dalle2.understanding.sentences import NotUnderstood, sentences
 
 
 def run(options: argparse.Namespace) -> Iterator[Path | str]:
@@ -47,19 +47,29 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     prompt, seeds = options.prompt, options.seeds
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = _sized(options, chosen_settings(options, model), model)
-    understood = literal(prompt) if options.literal else model.understand(prompt)
-    if not understood.known:
-        choice = "Draw one of what it knows" if understood.nearest else "Name another thing (--negative: what to avoid)"
-        raise ValueError(f"{sentence(understood)} {choice}, or use the prompt exactly as written with --literal.")
-    if said := sentence(understood):
-        tqdm.write(said, file=sys.stderr)
+    request = _understood(TextToImage([prompt]), model, options)
     _check_size(options, model)
-    files = options.destination.names(prompt, seeds, understood.asked)
+    files = options.destination.names(prompt, seeds, request.asked(prompt))
     with _Progress(settings, len(seeds)) as progress:
         _expect_enlarging(progress, len(seeds), model, options)
         for seed, file in zip(seeds, files, strict=True):
-            (picture,) = TextToImage([understood]).draw(model, [seed], settings, progress.advance)
+            (picture,) = request.draw(model, [seed], settings, progress.advance)
             yield _write(picture, file, model, options, progress)
+
+
+def _understood(request: Request, model: UnclipModel, options: argparse.Namespace) -> Request:
+    """Return what the checkpoint makes of the request's prompts, which is told, unless they are taken literally."""
+    if not request.words or options.literal:
+        return request
+    try:
+        request = request.understood(model)
+    except NotUnderstood as unknown:
+        offered = unknown.understanding.nearest
+        choice = "Draw one of what it knows" if offered else "Name another thing (--negative: what to avoid)"
+        raise ValueError(f"{unknown} {choice}, or use the prompt exactly as written with --literal.") from unknown
+    if said := sentences(request.understandings):
+        tqdm.write(said, file=sys.stderr)
+    return request
 
 
 def _draw_again(options: argparse.Namespace) -> Path:
@@ -79,8 +89,9 @@ def _draw_again(options: argparse.Namespace) -> Path:
     request_of(record)  # told before the checkpoint is opened
     if options.format is None and options.destination.form == "png" and formats.is_transparent(options.source):
         options.destination.form = "transparent"
-    words = record["prompt"] if record["task"] == "text_to_image" else record["task"]
-    file = options.destination.names(words, [record["seed"]], str(record.get("asked", "")))[0]
+    one = record["task"] == "text_to_image"
+    words, meaning = (record["prompt"], str(record.get("asked", ""))) if one else (record["task"], "")
+    file = options.destination.names(words, [record["seed"]], meaning)[0]
     source = options.checkpoint or record["checkpoint"]
     options.tokenizer = options.tokenizer or record.get("tokenizer")
     model = open_checkpoint(options, source, options.dtype or record.get("dtype", "float32"))
@@ -147,6 +158,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     seeds, destination = options.seeds, options.destination
     request: Any = TASKS[options.task].request(options)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
+    request = _understood(request, model, options)
     settings = _settings(options, request.adapt(model.settings), model).check_negative(request.stages)
     _check_size(options, model)
     with Progress() as progress:

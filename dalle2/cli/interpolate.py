@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.command import Command, open_content
+from dalle2.cli.command import Command, add_literal, open_content
 
 if TYPE_CHECKING:
     from dalle2.tasks.interpolate import Interpolate
@@ -16,6 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=kinds.whole, default=8, help="default 8; -o way.gif or way.mp4: a film")
     parser.add_argument("--noise", choices=("fixed", "slerp"), default="fixed", help="slerp: the pictures' own")
     parser.add_argument("--loop", action="store_true", help="return to the first one at the end")
+    add_literal(parser)
 
 
 def check(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.command import Command, add_count, open_content
+from dalle2.cli.command import Command, add_count, add_literal, open_content
 
 if TYPE_CHECKING:
     from dalle2.tasks.mix import Mix
@@ -14,6 +14,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Add the parts, each with its weight."""
     parser.add_argument("contents", nargs="+", metavar="PICTURE_OR_PROMPT")
     add_count(parser)
+    add_literal(parser)
 
 
 def check(options: argparse.Namespace) -> None:

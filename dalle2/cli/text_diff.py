@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.command import Command, add_picture, check_picture
+from dalle2.cli.command import Command, add_literal, add_picture, check_picture
 from dalle2.settings import STRENGTHS, check_prompt
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     shown = "from 0 to 1, with commas; default: some that show the way well"
     parser.add_argument("--strengths", type=kinds.numbers(float), help=shown)
+    add_literal(parser)
 
 
 def check(options: argparse.Namespace) -> None:

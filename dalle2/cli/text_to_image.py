@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dalle2.cli import kinds
-from dalle2.cli.command import add_count
+from dalle2.cli.command import add_count, add_literal
 from dalle2.settings import check_prompt
 
 
@@ -15,8 +15,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", nargs="*", metavar="PROMPT", help='what to draw, such as "a cat face"')
     add_count(parser)
     parser.add_argument("--from", dest="source", metavar="PICTURE", help="redraw this PNG or SVG from its record")
-    said = "use the prompt exactly as written, without looking for what the checkpoint knows"
-    parser.add_argument("--literal", action="store_true", help=said)
+    add_literal(parser)
 
 
 def check(options: argparse.Namespace, tasks: Collection[str]) -> None:

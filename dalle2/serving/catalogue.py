@@ -113,6 +113,14 @@ class Catalogue:
         except ValueError as error:
             raise Refusal(str(error)) from error
 
+    def understood(self, request: Request, checkpoint: str | None = None, literal: bool = False) -> Request:
+        """Return the request with what its prompts are taken for, unless `literal`: see `Request.understood`.
+
+        What is said of them is `sentences(request.understandings)`. NotUnderstood, a ValueError, for the first prompt
+        of which nothing is known.
+        """
+        return request if literal else request.understood(self.model(checkpoint))
+
     def suggest(self, prompt: str, language: str, checkpoint: str | None = None) -> list[Suggestion]:
         """Return what a prompt that is being typed may mean, at most six; none without a vocabulary."""
         interpreter = self.model(checkpoint).interpreter

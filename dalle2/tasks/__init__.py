@@ -42,6 +42,8 @@ TASKS: tuple[type[Request], ...] = (
 def request_of(record: Mapping[str, Any], pictures: Sequence[Image.Image] = ()) -> Request:
     """Return the request behind a picture's record; `pictures` are those that it started from, if it did.
 
+    It asks what was asked then, and takes the words literally where the record says nothing of that.
+
     ValueError where the record says too little, or the pictures are not all here.
     """
     # A strip has the record of its first picture; those of before December 2026 do not say that they are strips.
@@ -54,7 +56,7 @@ def request_of(record: Mapping[str, Any], pictures: Sequence[Image.Image] = ()) 
     try:
         for task in TASKS:
             if asked in (task.name, task.former_name):
-                return task.from_record(record, known)
+                return task.from_record(record, known).as_recorded(record)
     except (KeyError, TypeError, AttributeError):
         pass
     raise ValueError(

@@ -27,6 +27,10 @@ class Attention(Request):
         object.__setattr__(self, "prompt", check_prompt(self.prompt))
 
     @property
+    def words(self) -> tuple[str, ...]:
+        return (self.prompt,)
+
+    @property
     def series(self) -> int | None:
         return 1  # picture, highlighted once a word
 
@@ -35,11 +39,12 @@ class Attention(Request):
     ) -> list[Image.Image]:
         model.require(self.name)
         seed = only(seeds)
-        picture, looked = model.attend(self.prompt, seed, settings, on_step)
+        picture, looked = model.attend(self.asked(self.prompt), seed, settings, on_step)
         maps = zip(looked.words, looked.maps.numpy(), strict=True)
         shown = [(word, heat) for word, heat in maps if any(map(str.isalnum, word))]
         drawn = [picture, *(images.highlight(picture, heat) for _, heat in shown)]
-        details = [{"prompt": self.prompt, "word": word} for word in ("", *(word for word, _ in shown))]
+        shared = {"prompt": self.prompt, **self.understanding_record(self.words)}
+        details = [{**shared, "word": word} for word in ("", *(word for word, _ in shown))]
         return model.sign(self.name, drawn, [seed] * len(drawn), settings, details)
 
     @classmethod

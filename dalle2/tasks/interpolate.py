@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from dalle2 import embeddings as maths
-from dalle2.requests import Pictures, Request, content_of, name_of, only
+from dalle2.requests import Pictures, Request, checked, content_of, name_of, only
 from dalle2.settings import MAX_FRAMES, OnStep, Settings
 from dalle2.verbs import Verbs, generators
 
@@ -33,9 +33,10 @@ class Interpolate(Request):
     def __post_init__(self) -> None:
         if len(self.ends) < 2:
             raise ValueError("An interpolation needs at least two ends, pictures or prompts.")
+        object.__setattr__(self, "ends", [checked(end) for end in self.ends])
         if self.noise not in ("fixed", "slerp"):
             raise ValueError(f"The noise of an interpolation is fixed or slerp, not {self.noise!r}.")
-        if self.noise == "slerp" and self._worded:
+        if self.noise == "slerp" and self.words:
             raise ValueError("Only a picture has a noise of its own: with prompts among the ends, leave it fixed.")
         if isinstance(self.frames, int) and self.frames < 2:
             raise ValueError("An interpolation needs at least two frames.")
@@ -43,8 +44,8 @@ class Interpolate(Request):
             raise ValueError(f"An interpolation has at most {MAX_FRAMES} frames, not {self.frames:,}.")
 
     @property
-    def _worded(self) -> bool:
-        return any(isinstance(end, str) for end in self.ends)
+    def words(self) -> tuple[str, ...]:
+        return tuple(end for end in self.ends if isinstance(end, str))
 
     @property
     def positions(self) -> list[float]:
@@ -55,7 +56,7 @@ class Interpolate(Request):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        first = "prior" if self._worded else "inversion" if self.noise == "slerp" else None
+        first = "prior" if self.words else "inversion" if self.noise == "slerp" else None
         return (*([first] if first else []), "decoder", "upsampler")
 
     @property
@@ -73,7 +74,7 @@ class Interpolate(Request):
         if self.noise == "slerp":
             settings = model.inversion_settings(settings)
         generator = generators([seed] * len(positions))
-        embeddings = model.embed(self.ends, seed, settings, on_step)
+        embeddings = model.embed(self.contents_asked(self.ends), seed, settings, on_step)
         if self.noise == "slerp":
             pictures = [end for end in self.ends if not isinstance(end, str)]
             own = model.invert(pictures, embeddings, None, settings, on_step)
@@ -81,6 +82,7 @@ class Interpolate(Request):
         way = maths.path(self._closed(embeddings), positions)
         drawn = model.decode(way, generator, None, settings, on_step, start)
         shared = {"ends": [name_of(end) for end in self.ends], "noise": self.noise, "loop": self.loop}
+        shared |= self.understanding_record(self.words)
         details = [{**shared, "position": position} for position in positions]
         return model.sign(self.name, drawn, [seed] * len(positions), settings, details)
 

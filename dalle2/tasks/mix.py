@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from dalle2 import embeddings as maths
-from dalle2.requests import Pictures, Request, content_of, name_of
+from dalle2.requests import Pictures, Request, checked, content_of, name_of
 from dalle2.settings import OnStep, Settings
 from dalle2.verbs import Verbs, generators
 
@@ -28,22 +28,28 @@ class Mix(Request):
     def __post_init__(self) -> None:
         if not self.parts:
             raise ValueError("A mix needs at least one picture or prompt.")
+        object.__setattr__(self, "parts", [(checked(content), weight) for content, weight in self.parts])
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(content for content, _ in self.parts if isinstance(content, str))
 
     @property
     def stages(self) -> tuple[str, ...]:
-        worded = any(isinstance(content, str) for content, _ in self.parts)
-        return ("prior", "decoder", "upsampler") if worded else ("decoder", "upsampler")
+        return ("prior", "decoder", "upsampler") if self.words else ("decoder", "upsampler")
 
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
-        contents, weights = zip(*self.parts, strict=True)
+        weights = [weight for _, weight in self.parts]
+        contents = self.contents_asked([content for content, _ in self.parts])
         generator = generators(seeds)
         mixed = [maths.mix(model.embed(contents, seed, settings, on_step), weights) for seed in seeds]
         drawn = model.decode(torch.stack(mixed), generator, None, settings, on_step)
         named = [[name_of(content), weight] for content, weight in self.parts]
-        return model.sign(self.name, drawn, seeds, settings, [{"parts": named}] * len(seeds))
+        details = {"parts": named, **self.understanding_record(self.words)}
+        return model.sign(self.name, drawn, seeds, settings, [details] * len(seeds))
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:

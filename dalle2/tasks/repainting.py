@@ -33,6 +33,10 @@ class Repaint(Request):
         object.__setattr__(self, "prompt", optional_prompt(self.prompt))
 
     @property
+    def words(self) -> tuple[str, ...]:
+        return (self.prompt,) if self.prompt else ()
+
+    @property
     def stages(self) -> tuple[str, ...]:
         return ("decoder", "upsampler") if self.prompt is None else ("prior", "decoder", "upsampler")
 
@@ -61,12 +65,12 @@ class Repaint(Request):
                 embeddings, prompts = model.embed_image([self.picture]).expand(len(seeds), -1), None
             else:
                 model.require("text_to_image")
-                prompts = [self.prompt] * len(seeds)
+                prompts = [self.asked(self.prompt)] * len(seeds)
                 embeddings = model.embed_prompt(prompts, generator, settings, on_step)
             repaint = torch.from_numpy(np.array(canvas.mask)).float()[None, None] / 255
             kept = Kept(images.to_tensor([canvas.picture]), repaint)
             painted = model.decode(embeddings, generator, prompts, settings, on_step, kept=kept)
             # Each stage has kept these pixels to its rounding; here they become the same to the last level.
             drawn = [Image.composite(new, canvas.picture, canvas.mask) for new in painted]
-        details = {"prompt": self.prompt or "", **self.details()}
+        details = {"prompt": self.prompt or "", **self.details(), **self.understanding_record(self.words)}
         return model.sign(self.name, drawn, seeds, settings, [details] * len(seeds))

@@ -23,6 +23,10 @@ class Steps(Request):
         object.__setattr__(self, "prompt", check_prompt(self.prompt))
 
     @property
+    def words(self) -> tuple[str, ...]:
+        return (self.prompt,)
+
+    @property
     def series(self) -> int | None:
         return 1  # picture, seen at each of its steps
 
@@ -31,19 +35,20 @@ class Steps(Request):
     ) -> list[Image.Image]:
         model.require("text_to_image")
         seed, side = only(seeds), model.side(settings)
+        asked, shared = [self.asked(self.prompt)], {"prompt": self.prompt, **self.understanding_record(self.words)}
         predicted: list[Image.Image] = []
         details: list[dict[str, Any]] = []
 
         def collect(step: Step) -> None:
             for picture in step.pictures():
                 predicted.append(picture.resize((side, side), Image.Resampling.NEAREST))
-                details.append({"prompt": self.prompt, "stage": step.stage, "step": step.index})
+                details.append({**shared, "stage": step.stage, "step": step.index})
             if on_step:
                 on_step(step)
 
         noise = generators([seed])
-        embedding = model.embed_prompt([self.prompt], noise, settings, on_step)
-        model.decode(embedding, noise, [self.prompt], settings, collect)
+        embedding = model.embed_prompt(asked, noise, settings, on_step)
+        model.decode(embedding, noise, asked, settings, collect)
         return model.sign(self.name, predicted, [seed] * len(predicted), settings, details)
 
     @classmethod

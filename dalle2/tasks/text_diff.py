@@ -50,6 +50,10 @@ class TextDiff(Request):
         object.__setattr__(self, "old", optional_prompt(self.old))
 
     @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(text for text in (self.new, self.old) if text)
+
+    @property
     def stages(self) -> tuple[str, ...]:
         return ("inversion", *(() if self.way == "slerp" else ("prior",)), "decoder", "upsampler")
 
@@ -84,6 +88,7 @@ class TextDiff(Request):
             row = slice(index, index + 1)
             drawn += model.decode(embeddings[row], generators([seed]), None, guided, tell, noise[row])
         shared = {"picture": name_of(self.picture), "new": self.new, "old": self.old or "", "way": way}
+        shared |= self.understanding_record(self.words)
         details = [{**shared, "strength": strength} for strength in strengths]
         return model.sign(self.name, drawn, [seed] * len(strengths), settings, details)
 
@@ -91,16 +96,17 @@ class TextDiff(Request):
         self, model: Verbs, way: Way, seed: int, settings: Settings, on_step: OnStep | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the embedding (n, dim) and the noise that the decoder starts from (n, ...), at each strength."""
-        unguided, old = model.inversion_settings(settings.with_guidance(1.0)), self.old or ""
+        unguided = model.inversion_settings(settings.with_guidance(1.0))
+        new, old = self.asked(self.new), self.asked(self.old) if self.old else ""
         strengths = self._strengths(way)
         embedding = model.embed_image([self.picture])
-        texts = model.embed_text([self.new, old])
+        texts = model.embed_text([new, old])
         direction = maths.text_diff(texts[:1], texts[1:], embedding.norm(dim=-1, keepdim=True))
         noise = model.invert([self.picture], embedding, None, unguided, on_step)
         if way == "slerp":
             moved = torch.cat([maths.slerp(embedding, direction, strength) for strength in strengths])
             return moved, noise.expand(len(moved), *noise.shape[1:])
-        moved = model.edit_embedding(embedding, old, self.new, strengths, settings, on_step)
+        moved = model.edit_embedding(embedding, old, new, strengths, settings, on_step)
         fresh = torch.randn(noise.shape, generator=generators([seed])[0])
         ends = torch.cat([noise, fresh]).flatten(1)
         return moved, maths.path(ends, strengths).unflatten(1, noise.shape[1:])

@@ -29,6 +29,10 @@ class Variations(Request):
         object.__setattr__(self, "prompt", optional_prompt(self.prompt))
 
     @property
+    def words(self) -> tuple[str, ...]:
+        return (self.prompt,) if self.prompt else ()
+
+    @property
     def stages(self) -> tuple[str, ...]:
         return ("decoder", "upsampler") if self.eta is None else ("inversion", "decoder", "upsampler")
 
@@ -44,7 +48,7 @@ class Variations(Request):
     ) -> list[Image.Image]:
         model.require(self.name)
         noise, generator = None, generators(seeds)
-        prompts = None if self.prompt is None else [self.prompt] * len(seeds)
+        prompts = None if self.prompt is None else [self.asked(self.prompt)] * len(seeds)
         embedding = model.embed_image([self.picture])
         if self.eta is not None:
             still = model.inversion_settings(settings and self.settle(settings))
@@ -52,6 +56,7 @@ class Variations(Request):
             noise = model.invert([self.picture], embedding, prompts and prompts[:1], still, on_step)
         drawn = model.decode(embedding.expand(len(seeds), -1), generator, prompts, settings, on_step, noise)
         details = {"prompt": self.prompt or "", "picture": name_of(self.picture), "inverted": self.eta is not None}
+        details |= self.understanding_record(self.words)
         return model.sign(self.name, drawn, seeds, settings, [details] * len(seeds))
 
     @classmethod

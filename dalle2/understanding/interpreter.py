@@ -67,6 +67,8 @@ class Interpreter:
     def understand(self, prompt: str) -> Understanding:
         """What this prompt, of any length and language, is taken for."""
         wording = take_apart(prompt, self._styles)
+        if not wording.subject and (wording.style or wording.background):
+            return _of_looks(prompt, wording)
         pictured = self._of_emoji(prompt, wording)
         return self._warned(pictured or self._of_denial(prompt, wording) or self._of_words(prompt, wording))
 
@@ -260,6 +262,14 @@ class Interpreter:
         except ValueError:
             encoder = None
         return None if encoder is None else Meaning(self.vocabulary, self._lookup, encoder)
+
+
+def _of_looks(prompt: str, wording: Wording) -> Understanding:
+    """By style and background alone, as in "openmoji style", to which a picture can be moved."""
+    style, ground = f"{wording.style} style" if wording.style else "", wording.background
+    asked = (style and (on_background(style, ground) if ground else style)) or f"a {ground} background"
+    notes = (*wording.notes, Note("bare"))
+    return Understanding(prompt, asked, style=wording.style, background=ground, notes=notes)
 
 
 def _order(scores: np.ndarray) -> list[int]:

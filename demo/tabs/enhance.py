@@ -10,11 +10,11 @@ from dalle2.serving.forms import check_enlarging
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import SIZES
 from dalle2.tasks.enhance import Enhance
-from demo.answers import Answer
+from demo.answers import Answer, Order
 from demo.hints import Hint
 from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import Destination, Order, TabBuilder
+from demo.tab_builder import Destination, TabBuilder
 
 
 def build(builder: TabBuilder) -> None:

@@ -14,12 +14,12 @@ from dalle2.tasks.attention import Attention
 from dalle2.tasks.caption import Caption
 from dalle2.tasks.dimensions import Dimensions
 from dalle2.tasks.steps import Steps
-from demo.answers import Answer
+from demo.answers import Answer, Order
 from demo.choices import Choices
 from demo.inputs import OwnPicture
 from demo.language import Both, refused
 from demo.status import STAGE, progress, status
-from demo.tab_builder import HERE, Destination, Order, TabBuilder
+from demo.tab_builder import HERE, Destination, TabBuilder
 
 MAX_CAPTIONS = 20
 AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -72,9 +72,11 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
             picture = OwnPicture(say("Picture", "图片"))
             picture.visible = able[0] == "dimensions"
             controls = builder.controls("Explain", "解释")
+            builder.understood("explain", controls, [prompt])
         pictures = builder.pictures(film=True, captioned=True)
         with builder.options():
             seed, random_seed = builder.seed()
+            literal = builder.literal()
             settings = builder.choices()
     question.change(None, question, [prompt, picture], js=FITTING, **HERE)
 
@@ -85,6 +87,7 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
         seed: int | None = 0,
         random_seed: bool = True,
         settings: Any = "default",
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
@@ -102,11 +105,13 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
                 raise Refusal(f"There is no question {question!r}: ask for one of {', '.join(ASKED)}.")
             return EXPLAINING[question](words(prompt))
 
-        order = Order(None if random_seed else seed, settings, checkpoint)
+        order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
         yield from builder.draw(ask, order, Both("Picture", "图片"), request, lambda record: _named(record, request))
 
-    builder.on_draw(controls, explain, [question, prompt, picture, seed, random_seed, settings], [pictures, seed])
-    _connect(builder, able, opened, prompt, seed, random_seed, settings)
+    builder.on_draw(
+        controls, explain, [question, prompt, picture, seed, random_seed, settings, literal], [pictures, seed]
+    )
+    _connect(builder, able, opened, prompt, seed, random_seed, settings, literal)
 
 
 def _connect(
@@ -117,6 +122,7 @@ def _connect(
     seed: gr.Number,
     random_seed: gr.Checkbox,
     settings: Choices,
+    literal: gr.Checkbox,
 ) -> None:
     """Let results come back here: those of the same questions with their settings, others with their words."""
     known = [
@@ -125,11 +131,13 @@ def _connect(
         (seed, "record.seed"),
         (random_seed, False),
         (settings, "record.settings"),
+        (literal, "!record.asked"),
     ]
     for name in able:
         if name != "dimensions":
             builder.add_reuse(name, "explain", known)
     words_too = [*opened, (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
+    words_too.append((literal, "!record.asked"))
     builder.add_destination(Destination("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
 
 

@@ -10,11 +10,11 @@ from dalle2.serving.limits import words
 from dalle2.serving.uploads import open_mask, open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.inpaint import Inpaint
-from demo.answers import Answer
+from demo.answers import Answer, Order
 from demo.brush import Brush
 from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, Order, TabBuilder
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
 
 # The picture goes under the brush without the server, and takes the earlier mask away.
 UNDER = "picture => wire.update({value: null, props: {picture: picture?.url ?? null}})"
@@ -43,10 +43,12 @@ def build(builder: TabBuilder) -> None:
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             controls = builder.controls("Repaint", "重画")
+            builder.understood("inpaint", controls, [prompt])
         pictures = builder.pictures(compared=True)
         with builder.options():
             count = builder.count()
             seed, random_seed = builder.seed()
+            literal = builder.literal()
             settings = builder.choices(like=ANY)
     picture.change(None, picture, brush, js=UNDER, **HERE)
 
@@ -58,6 +60,7 @@ def build(builder: TabBuilder) -> None:
         random_seed: bool = True,
         count: int = DEFAULT_PICTURES,
         settings: Any = "default",
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
@@ -71,11 +74,13 @@ def build(builder: TabBuilder) -> None:
             source, beside = open_picture(picture), words(prompt, needed=False) or None
             return Inpaint(source, open_mask(mask, source), prompt=beside)
 
-        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
         yield from builder.draw(ask, order, Both("Retouched", "修改"), request)
 
-    builder.on_draw(controls, inpaint, [picture, brush, prompt, seed, random_seed, count, settings], [pictures, seed])
+    builder.on_draw(
+        controls, inpaint, [picture, brush, prompt, seed, random_seed, count, settings, literal], [pictures, seed]
+    )
     known = [(picture, "sources.0"), (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
-    known.append((settings, "record.settings"))
+    known += [(settings, "record.settings"), (literal, "!record.asked")]
     builder.add_reuse("inpaint", "inpaint", known)
     builder.add_destination(Destination("inpaint", "inpaint", Both("Retouch", "修改"), [(picture, "image")]))

@@ -15,10 +15,11 @@ from dalle2.serving.visitors import Files
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.interpolate import Interpolate
 from demo import film
+from demo.answers import Order
 from demo.gradio_internals import cache_file, cache_of
 from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import Destination, Order, TabBuilder
+from demo.tab_builder import Destination, TabBuilder
 
 DEFAULT_FRAMES = 8
 
@@ -56,6 +57,7 @@ def build(builder: TabBuilder) -> None:
                 end("C")
                 end("D")
             controls = builder.controls()
+            builder.understood("interpolate", controls, prompts)
         with gr.Column(elem_classes="results"):
             pictures = builder.pictures(film=True)
             with gr.Row(elem_classes="films"):
@@ -66,6 +68,7 @@ def build(builder: TabBuilder) -> None:
                 2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of frames", "帧数"), buttons=[]
             )
             seed, random_seed = builder.seed()
+            literal = builder.literal()
             settings = builder.choices()
 
     def interpolate(
@@ -81,6 +84,7 @@ def build(builder: TabBuilder) -> None:
         seed: int | None = 0,
         random_seed: bool = True,
         settings: Any = "default",
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[tuple[Any, int, Any, Any, dict[str, Any]]]:
@@ -96,7 +100,8 @@ def build(builder: TabBuilder) -> None:
                 raise Refusal("An interpolation needs at least two ends: give A and B a picture or a prompt.")
             return Interpolate(ends, check_count(frames, MAX_FRAMES))
 
-        order, hidden = Order(None if random_seed else seed, settings, checkpoint), gr.DownloadButton(visible=False)
+        order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
+        hidden = gr.DownloadButton(visible=False)
         for shown, first_seed, state in builder.draw(ask, order, Both("Frame", "帧"), request):
             drawn = [picture for picture, _ in shown] if state["state"] == "done" else []
             yield (
@@ -107,8 +112,10 @@ def build(builder: TabBuilder) -> None:
             )
 
     inputs = [part for both in zip(places, prompts, strict=True) for part in both]
-    builder.on_draw(controls, interpolate, [*inputs, frames, seed, random_seed, settings], [pictures, seed, gif, mp4])
+    inputs += [frames, seed, random_seed, settings, literal]
+    builder.on_draw(controls, interpolate, inputs, [pictures, seed, gif, mp4])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known.append((literal, "!record.asked"))
     known += [(place, f"sources.{index}") for index, place in enumerate(places)]
     builder.add_reuse("interpolate", "interpolate", known)
     builder.add_destination(

@@ -10,10 +10,10 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.mix import Mix
-from demo.answers import Answer
+from demo.answers import Answer, Order
 from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import DEFAULT_PICTURES, Destination, Order, TabBuilder
+from demo.tab_builder import DEFAULT_PICTURES, Destination, TabBuilder
 
 
 def build(builder: TabBuilder) -> None:
@@ -42,10 +42,12 @@ def build(builder: TabBuilder) -> None:
             )
             prompt_weight = _weight(say("Weight of the prompt", "描述的权重"), 0.5)
             controls = builder.controls("Mix", "混合")
+            builder.understood("mix", controls, [prompt])
         pictures = builder.pictures()
         with builder.options():
             count = builder.count()
             seed, random_seed = builder.seed()
+            literal = builder.literal()
             settings = builder.choices()
 
     def mix(
@@ -59,6 +61,7 @@ def build(builder: TabBuilder) -> None:
         random_seed: bool = True,
         count: int = DEFAULT_PICTURES,
         settings: Any = "default",
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
@@ -73,13 +76,13 @@ def build(builder: TabBuilder) -> None:
                 raise Refusal("A mix needs at least two things: two pictures, or a picture and a prompt.")
             return Mix(parts)
 
-        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
         yield from builder.draw(ask, order, Both("Mix", "混合"), request)
 
-    inputs = [one, one_weight, other, other_weight, prompt, prompt_weight, seed, random_seed, count, settings]
+    inputs = [one, one_weight, other, other_weight, prompt, prompt_weight, seed, random_seed, count, settings, literal]
     builder.on_draw(controls, mix, inputs, [pictures, seed])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    known += [(one, "sources.0"), (other, "sources.1")]
+    known += [(literal, "!record.asked"), (one, "sources.0"), (other, "sources.1")]
     builder.add_reuse("mix", "mix", known)
     builder.add_destination(
         Destination("mix-first", "mix", Both("Mix: first picture", "混合：第一张"), [(one, "image")])

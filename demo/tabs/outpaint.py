@@ -11,12 +11,12 @@ from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.outpaint import Outpaint
 from demo import samples
-from demo.answers import Answer
+from demo.answers import Answer, Order
 from demo.gradio_internals import cache_file, cache_of
 from demo.inputs import OwnPicture
 from demo.language import Both
 from demo.picks import Picks
-from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, Order, TabBuilder
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
 
 SHARE = 0.6
 EXAMPLES = 3  # pictures of the checkpoint that a click extends
@@ -45,6 +45,7 @@ def build(builder: TabBuilder) -> None:
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             controls = builder.controls("Extend", "扩展")
+            builder.understood("outpaint", controls, [prompt])
             picks = Picks(samples.examples(builder.service, EXAMPLES), first, Both("Or try one of these", "或试试这些"))
             picks.follow(builder.checkpoint, HERE)
         pictures = builder.pictures()
@@ -55,6 +56,7 @@ def build(builder: TabBuilder) -> None:
             count = builder.count()
             seed, random_seed = builder.seed()
             blend = gr.Checkbox(True, label=say("Blend with the surroundings", "与周围融合"))
+            literal = builder.literal()
             settings = builder.choices(like=ANY)
     _example(builder, picture, prompt, picks)
 
@@ -69,6 +71,7 @@ def build(builder: TabBuilder) -> None:
         count: int = DEFAULT_PICTURES,
         settings: Any = "default",
         blend: bool = True,
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
@@ -82,12 +85,13 @@ def build(builder: TabBuilder) -> None:
             beside = words(prompt, needed=False) or None
             return Outpaint(open_picture(picture), share, (across, down), blend is True, prompt=beside)
 
-        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
         yield from builder.draw(ask, order, Both("Extended", "扩展"), request)
 
-    inputs = [picture, prompt, share, across, down, seed, random_seed, count, settings, blend]
+    inputs = [picture, prompt, share, across, down, seed, random_seed, count, settings, blend, literal]
     builder.on_draw(controls, outpaint, inputs, [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known.append((literal, "!record.asked"))
     known += [(picture, "sources.0"), (share, "record.share"), (across, "record.anchor.0"), (down, "record.anchor.1")]
     known += [(blend, "record.blend")]
     builder.add_reuse("outpaint", "outpaint", known)

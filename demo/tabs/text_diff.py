@@ -12,10 +12,10 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS, STRENGTHS
 from dalle2.tasks.text_diff import TextDiff
-from demo.answers import Answer
+from demo.answers import Answer, Order
 from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import HERE, Destination, Order, TabBuilder
+from demo.tab_builder import HERE, Destination, TabBuilder
 
 DEFAULT_FRAMES = 6
 STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}
@@ -50,6 +50,7 @@ def build(builder: TabBuilder) -> None:
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             controls = builder.controls("Restyle", "改写")
+            builder.understood("text_diff", controls, [new, old])
         pictures = builder.pictures(film=True, captioned=True, compared=True)
         with builder.options():
             way = gr.Radio(
@@ -67,6 +68,7 @@ def build(builder: TabBuilder) -> None:
                 2, MAX_FRAMES, value=DEFAULT_FRAMES, step=1, label=say("Number of pictures", "图片数量"), buttons=[]
             )
             seed, random_seed = builder.seed()
+            literal = builder.literal()
             settings = builder.choices(like=TextDiff(ANY_PICTURE, "a prompt"))
 
     def text_diff(
@@ -79,6 +81,7 @@ def build(builder: TabBuilder) -> None:
         seed: int | None = 0,
         random_seed: bool = True,
         settings: Any = "default",
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
@@ -97,16 +100,17 @@ def build(builder: TabBuilder) -> None:
             return TextDiff(source, words(new), words(old, needed=False) or None, strengths, way)
 
         strength = Both("Strength", "强度")
-        order = Order(None if random_seed else seed, settings, checkpoint)
+        order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
         yield from builder.draw(
             ask, order, strength, request, lambda record: f"{strength.for_visitor(request)} {record['strength']:.2g}"
         )
 
     way.input(None, way, strongest, js=f"way => ({json.dumps(STRONGEST)})[way]", **HERE)
-    inputs = [picture, new, old, strongest, count, way, seed, random_seed, settings]
+    inputs = [picture, new, old, strongest, count, way, seed, random_seed, settings, literal]
     builder.on_draw(controls, text_diff, inputs, [pictures, seed])
     known = [(new, "record.new"), (old, "record.old"), (way, "record.way"), (seed, "record.seed"), (random_seed, False)]
-    builder.add_reuse("text_diff", "text_diff", [*known, (picture, "sources.0"), (settings, "record.settings")])
+    known += [(picture, "sources.0"), (settings, "record.settings"), (literal, "!record.asked")]
+    builder.add_reuse("text_diff", "text_diff", known)
     builder.add_destination(Destination("text_diff", "text_diff", Both("Restyle", "改写"), [(picture, "image")]))
 
 

@@ -1,12 +1,11 @@
 """The tab "Create": a prompt becomes pictures."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
-from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import read_record
@@ -14,13 +13,12 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import Understanding
 from demo import samples, styles
-from demo.answers import Answer, answers
+from demo.answers import Answer, Order
 from demo.interface import described
 from demo.language import Both, refused
 from demo.picks import Picks
 from demo.suggestions import Suggestions, suggested, surprise
-from demo.tab_builder import DEFAULT_PICTURES, HERE, Controls, Destination, Order, TabBuilder
-from demo.understood import NotKnown, Understood, told, understand
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
 
 # How long the prompt is, in the characters that the limit counts. The browser's tab remembers it over a reload.
 COUNT = f"""prompt => {{
@@ -68,19 +66,14 @@ def build(builder: TabBuilder) -> None:
             prompt = _prompt(builder)
             styled = any(len(builder.service.model(name).styles) > 1 for name in builder.service.checkpoints)
             controls = builder.controls(sheet=styled)
-            _understood(builder, prompt, controls)
+            builder.understood("text_to_image", controls, [prompt])
             _surprise(builder, prompt)
         pictures = builder.pictures(walls=samples.walls(builder.service))
         with builder.options():
             _examples(builder, prompt)
             count = builder.count()
             seed, random_seed = builder.seed()
-            literal = gr.Checkbox(
-                False,
-                label=say("Use my prompt exactly as written", "完全按我写的文字画"),
-                visible=builder.service.understands(),
-                elem_id="literal",
-            )
+            literal = builder.literal()
             # Of a record or link that is drawn again, until something else is asked for.
             weights = gr.Textbox("", visible="hidden", elem_id="weights")
             prompt.input(None, None, weights, js="() => ''", **HERE)
@@ -110,9 +103,9 @@ def build(builder: TabBuilder) -> None:
         to picture. `settings` is "draft", "fast", "default", "best", or a table as in a record. Each PNG carries its
         record (prompt, seed, settings, checkpoint) in the text chunk "parameters".
         """
-        order = Order(None if random_seed else seed, settings, checkpoint, count)
-        yield from _answers(
-            builder, lambda found: TextToImage([found]), order, prompt, literal, request, weights=weights
+        order = Order(None if random_seed else seed, settings, checkpoint, count, literal, weights)
+        yield from builder.draw(
+            lambda: TextToImage([words(prompt)]), order, _caption(prompt), request, numbered="{}, {}"
         )
 
     asked = [prompt, seed, random_seed, count, settings, literal, weights]
@@ -160,61 +153,27 @@ def _in_all_styles(builder: TabBuilder) -> Callable[..., Iterator[Answer]]:
         A style that the prompt names at its end gives way.
         """
 
-        def ask(_: Understanding) -> TextToImage:
+        def ask() -> TextToImage:
             said, offered = words(prompt), builder.service.model(checkpoint).styles
             if not offered:
                 raise Refusal(f"The checkpoint {checkpoint} has no styles of its own: name one in the prompt.")
-            prompts = [styles.restyled(said, style, offered) for style in offered]
-            found = [understand(builder.service, one, checkpoint, literal, request) for one in prompts]
-            return TextToImage(found)
+            return TextToImage([styles.restyled(said, style, offered) for style in offered])
+
+        def about() -> Sequence[Understanding]:  # all styles are of one thing
+            return builder.service.understood(TextToImage([words(prompt)]), checkpoint).understandings
 
         def named(record: Mapping[str, Any]) -> str:
             return str(record["prompt"])
 
-        order = Order(None if random_seed else seed, settings, checkpoint)
-        yield from _answers(builder, ask, order, prompt, literal, request, named=named)
+        order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
+        yield from builder.draw(ask, order, _caption(prompt), request, named, about=about)
 
     return in_all_styles
 
 
-def _answers(
-    builder: TabBuilder,
-    ask: Callable[[Understanding], TextToImage],
-    order: Order,
-    prompt: str,
-    literal: bool,
-    request: gr.Request | None,
-    *,
-    named: Callable[[Mapping[str, Any]], str] | None = None,
-    weights: str = "",
-) -> Iterator[Answer]:
-    """As `TabBuilder.draw`; the progress says, as `understanding`, what the prompt was taken for (see `told`).
-
-    And that the weights are others, if they are, than those of the hash, or its beginning, that is given.
-    """
-    said: dict[str, Any] = {}
-
-    def drawings() -> Iterator[Drawing]:
-        try:
-            found = understand(builder.service, prompt, order.checkpoint, literal, request)
-        except NotKnown as unknown:
-            said.update(told(unknown.understanding))
-            raise
-        others = weights and not builder.service.model(order.checkpoint).checkpoint_hash.startswith(weights)
-        said.update(told(found, other_weights=bool(others)))
-        yield from builder.service.draw(ask(found), order.seed, order.count, order.settings, order.checkpoint)
-
-    caption = prompt.strip() if isinstance(prompt, str) else ""
-    for pictures, seed, line in answers(drawings(), caption, request, named, "{}, {}"):
-        yield pictures, seed, line | {"understanding": said}
-
-
-def _understood(builder: TabBuilder, prompt: gr.Textbox, controls: Controls) -> None:
-    """Show what the prompt was taken for, below the progress; a click on what else may have been meant draws that."""
-    line = Understood()
-    controls.status.change(None, controls.status, line, js="now => ({...now.understanding, line: now.text})", **HERE)
-    picked = line.pick(None, None, prompt, js="() => window.picked", **HERE)
-    picked.then(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)
+def _caption(prompt: object) -> Both:
+    said = prompt.strip() if isinstance(prompt, str) else ""
+    return Both(said, said)
 
 
 def _settings_of_picture(builder: TabBuilder) -> Callable[..., tuple[str, int, bool, Any, bool, str]]:

@@ -10,10 +10,10 @@ from dalle2.serving.limits import words
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.variations import Variations
-from demo.answers import Answer
+from demo.answers import Answer, Order
 from demo.inputs import OwnPicture
 from demo.language import Both
-from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, Order, TabBuilder
+from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
 
 DEFAULT_ETA = 0.5
 FREE, KEPT = Variations(ANY_PICTURE), Variations(ANY_PICTURE, eta=DEFAULT_ETA)
@@ -39,6 +39,7 @@ def build(builder: TabBuilder) -> None:
                 max_length=MAX_PROMPT_CHARACTERS,
             )
             controls = builder.controls()
+            builder.understood("variations", controls, [prompt])
         pictures = builder.pictures()
         with builder.options():
             count = builder.count()
@@ -54,6 +55,7 @@ def build(builder: TabBuilder) -> None:
                 buttons=[],
                 visible=False,
             )
+            literal = builder.literal()
             settings = builder.choices(like=FREE, switch=keep, switched=KEPT)
 
     def variations(
@@ -65,6 +67,7 @@ def build(builder: TabBuilder) -> None:
         settings: Any = "default",
         keep_composition: bool = False,
         eta: float = DEFAULT_ETA,
+        literal: bool = False,
         checkpoint: str = first,
         request: gr.Request = None,
     ) -> Iterator[Answer]:
@@ -78,14 +81,14 @@ def build(builder: TabBuilder) -> None:
             beside = words(prompt, needed=False) or None
             return Variations(open_picture(picture), beside, eta if keep_composition else None)
 
-        order = Order(None if random_seed else seed, settings, checkpoint, count)
+        order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
         yield from builder.draw(ask, order, Both("Variation", "变体"), request)
 
-    builder.on_draw(
-        controls, variations, [picture, prompt, seed, random_seed, count, settings, keep, eta], [pictures, seed]
-    )
+    inputs = [picture, prompt, seed, random_seed, count, settings, keep, eta, literal]
+    builder.on_draw(controls, variations, inputs, [pictures, seed])
     keep.change(None, keep, eta, js="on => wire.update({visible: on})", **HERE)
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
+    known.append((literal, "!record.asked"))
     known += [(picture, "sources.0"), (keep, "record.inverted"), (eta, "record.settings.decoder.eta")]
     builder.add_reuse("variations", "variations", known)
     builder.add_destination(

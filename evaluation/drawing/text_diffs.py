@@ -51,7 +51,7 @@ class Mover:
         if missing:
             way, settings = self.way, self.settings
             moved = self.model.text_diff(
-                picture, new, seed=seed, old=old, strengths=missing, settings=settings, way=way
+                picture, new, seed=seed, old=old, strengths=missing, settings=settings, way=way, literal=True
             )
             for strength, one in zip(missing, moved, strict=True):
                 save(one, files[strength])
