@@ -15,6 +15,10 @@ from dalle2.families import load
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
 from dalle2.sentence_encoder import WIDTH, SentenceEncoder
+from dalle2.serving.api import orders
+from dalle2.serving.api.answers import understanding
+from dalle2.serving.api.asked import Interpolation, Mixture
+from dalle2.serving.api.problems import Problem
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import Settings
@@ -173,6 +177,17 @@ def test_the_command_line_says_what_it_made_of_each_prompt(
         assert main([*task, "--checkpoint", str(knowing), "--strip", "-o", str(tmp_path / "none.png")]) == 1
         said = capsys.readouterr().err
         assert "I do not know “zzz”" in said and "--literal" in said
+
+
+def test_the_api_understands_prompts_of_all_tasks(service: Service) -> None:
+    order = orders.mixture(service, Mixture(prompt=["狗", "猫"]), [])
+    said = understanding(order.request.understandings)
+    assert said["sentence"] == "“狗”: I draw: dog. “猫”: I draw: cat."
+    assert [row["asked"] for row in said["prompts"]] == ["dog", "cat"]
+    assert not orders.mixture(service, Mixture(prompt=["狗", "猫"], literal=True), []).request.understandings
+    with pytest.raises(Problem, match="I do not know “zzz”") as problem:
+        orders.interpolation(service, Interpolation(prompt=["dog", "zzz"]), [])
+    assert (problem.value.param, problem.value.code) == ("prompt", "prompt_not_understood")
 
 
 def test_style_alone_is_asked_as_it_is_and_said_to_name_no_thing(service: Service) -> None:

@@ -14,8 +14,8 @@ from dalle2 import formats
 from dalle2.serving.api.asked import Asked
 from dalle2.serving.api.orders import Order
 from dalle2.serving.uploads import read_record
-from dalle2.understanding.answer import Understanding
-from dalle2.understanding.sentences import sentence
+from dalle2.understanding.answer import Understanding, literal
+from dalle2.understanding.sentences import sentences
 
 DEFAULT_COMPRESSION = 100  # as OpenAI's
 # Clients read it of every finished stream; nothing is counted in tokens here.
@@ -57,8 +57,8 @@ def encode(picture: Image.Image, asked: Asked, finished: bool = True) -> Encoded
 def item(made: Encoded, order: Order, url: str | None) -> dict[str, Any]:
     """Return one picture of an answer: in it, or at an address."""
     where = {"b64_json": _base64(made)} if url is None else {"url": url}
-    understood = order.understood
-    revised = {"revised_prompt": understood.asked} if understood and not understood.verbatim else {}
+    found = order.request.understandings
+    revised = {"revised_prompt": found[0].asked} if len(found) == 1 and not found[0].verbatim else {}
     return {**where, **revised, "seed": made.record.get("seed"), "record": made.record}
 
 
@@ -76,7 +76,8 @@ def event(kind: str, made: Encoded, asked: Asked, order: Order, more: dict[str, 
 def _shared(made: Encoded, asked: Asked, order: Order) -> dict[str, Any]:
     """Return what is true of all pictures of a request."""
     settings = {"settings": made.record["settings"]} if "settings" in made.record else {}
-    found = {"understanding": understanding(order.understood)} if order.understood else {}
+    understandings = order.request.understandings or [literal(prompt) for prompt in order.request.words]
+    found = {"understanding": understanding(understandings)} if understandings else {}
     return {
         "model": order.checkpoint,
         "size": made.size,  # as it is, whatever was asked for
@@ -88,12 +89,16 @@ def _shared(made: Encoded, asked: Asked, order: Order) -> dict[str, Any]:
     }
 
 
-def understanding(found: Understanding) -> dict[str, Any]:
-    """Return what a prompt was taken for, and a sentence that says so; "" where its words are simply drawn."""
+def understanding(found: Sequence[Understanding]) -> dict[str, Any]:
+    """Return what a prompt was taken for, or a table with `prompts`; and a sentence that says so, which may be ""."""
+    rows = [_understood(one) for one in found]
+    return {**(rows[0] if len(rows) == 1 else {"prompts": rows}), "sentence": sentences(found)}
+
+
+def _understood(found: Understanding) -> dict[str, Any]:
     return {
         "prompt": found.prompt,
         "asked": found.asked,
-        "sentence": sentence(found),
         "concept": found.concept.label if found.concept else None,
         "style": found.style or None,
         "background": found.background or None,

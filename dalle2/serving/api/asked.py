@@ -106,6 +106,7 @@ class Asked(BaseModel):
         Field(description=f"One of {', '.join(PRESETS)}, or a table as in a picture's record; instead of `quality`."),
     ] = None
     negative_prompt: Optional[str] = None
+    literal: Annotated[Optional[bool], Field(description="Draw the very words, without understanding them.")] = None
 
     @property
     def base64(self) -> bool:
@@ -126,7 +127,6 @@ class Generation(Asked):
 
     prompt: str
     n: Optional[Count] = None
-    literal: Annotated[Optional[bool], Field(description="Draw the very words, without understanding them.")] = None
 
 
 class Files(BaseModel):

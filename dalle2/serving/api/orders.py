@@ -39,7 +39,6 @@ from dalle2.tasks.mix import Mix
 from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.tasks.variations import Variations
-from dalle2.understanding.answer import Understanding
 
 DEFAULT_FRAMES, DEFAULT_STRENGTHS, DEFAULT_CAPTIONS = 8, 6, 5
 
@@ -53,7 +52,6 @@ class Order:
     Attributes:
         count: pictures of as many seeds; a series has one seed, and says itself how many it is.
         side: pixels a side to which the pictures are enlarged, or None.
-        understood: what the prompt was taken for, where it was looked up.
     """
 
     request: Request
@@ -62,7 +60,6 @@ class Order:
     seed: int | None = None
     settings: Choice = "default"
     side: int | None = None
-    understood: Understanding | None = None
 
     @property
     def pictures(self) -> int:
@@ -98,12 +95,10 @@ def checkpoint_of(service: Service, model: str | None) -> str:
 
 
 def generation(service: Service, asked: Generation) -> Order:
-    """Return text to image, with the prompt understood before."""
-    checkpoint = checkpoint_of(service, asked.model)
+    """Return text to image."""
     with about("prompt"):
-        found = service.understand(asked.prompt, checkpoint, bool(asked.literal))
-        request = TextToImage([found])
-    return dataclasses.replace(_order(service, asked, request, checkpoint, asked.n or 1), understood=found)
+        request = TextToImage([words(asked.prompt)])
+    return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
 
 
 def edit(service: Service, asked: Edit, pictures: Bytes, mask: bytes | None) -> Order:
@@ -175,9 +170,12 @@ def captioning(service: Service, asked: Captioning, pictures: Bytes) -> tuple[Ca
 
 
 def _order(service: Service, asked: Asked, request: Request, checkpoint: str, count: int = 1) -> Order:
+    """Return the request with its prompts understood, unless they are to be taken literally."""
     model, side = service.model(checkpoint), asked.side
     with about("model"):
         model.require(request.name)
+    with about("prompt"):
+        request = service.understood(request, checkpoint, bool(asked.literal))
     with about("settings"):
         choice = _choice(service, asked, request, checkpoint)
         settings = service.settings(choice, checkpoint, request)
