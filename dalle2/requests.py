@@ -114,6 +114,10 @@ class Request(ABC):
         """Return a checkpoint's own settings as this task needs them."""
         return settings
 
+    def own_settings(self, model: Verbs) -> Settings:
+        """Return the settings with which this checkpoint does this task unless others are chosen."""
+        return self.adapt(model.settings)
+
     def settle(self, chosen: Settings) -> Settings:
         """Return settings that somebody chose, with what the request itself says put in their place."""
         return chosen

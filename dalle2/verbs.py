@@ -65,6 +65,7 @@ class Verbs(ABC):
     picture_size: int  # pixels a side
     picture_sizes: Sequence[int] = ()  # which others the decoder draws, if `settings.decoder.picture_size` asks for one
     upsampling: int  # how many times larger the upsampler learned to make a picture; 1 without one
+    inpaints: bool = False  # whether the decoder learned to paint a part; of others, resampling makes the parts agree
     noise_levels: int = 0  # how many the decoder knows of noise in an embedding; 0 if it expects none
     device: torch.device
     dtype: torch.dtype

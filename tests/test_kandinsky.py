@@ -21,7 +21,6 @@ from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
 from dalle2.stage_settings import SCHEDULERS, DecoderSettings, PriorSettings
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.understanding.answer import literal
 from dalle2.verbs import Kept
 from evaluation.drawing.generation import generate
 from evaluation.prompts.prompt_sets import read_prompts
@@ -184,6 +183,9 @@ def test_inpainting_leaves_the_rest_as_it_is(painter: UnclipModel, kandinsky: Un
         changed = np.any(np.asarray(painted) != np.asarray(PICTURE), axis=-1)
         assert changed.any() and not changed[np.asarray(mask) == 0].any()
     assert len(painter.outpaint(PICTURE, seeds=[1, 2], prompt="a cat", settings=QUICK)) == 2
+    steps: list[Step] = []
+    painter.inpaint(PICTURE, mask, seeds=[1], on_step=steps.append)  # as it draws, for it learned to: no resampling
+    assert [(step.stage, step.total) for step in steps] == [("decoder", 4)] * 4
     (again,) = painter.inpaint(PICTURE, Image.eval(mask, lambda level: 0), seeds=[1])
     assert again.tobytes() == PICTURE.tobytes()
     assert {"inpaint", "outpaint"}.isdisjoint(kandinsky.capabilities)
@@ -360,7 +362,7 @@ def test_the_command_line_draws_with_it(
 
 
 def test_the_service_and_the_ruler_draw_with_it(kandinsky: UnclipModel, tmp_path: Path) -> None:
-    told = list(Service(kandinsky).draw(TextToImage([literal("a cat")]), 1, 2, {"negative_prompt": "a dog"}))
+    told = list(Service(kandinsky).draw(TextToImage(["a cat"]), 1, 2, {"negative_prompt": "a dog"}))
     assert told[-1].finished and len(told[-1].pictures) == 2
     (tmp_path / "prompts.txt").write_text("a cat\na dog\n")
     manifest = generate(kandinsky, read_prompts(str(tmp_path / "prompts.txt")), tmp_path / "drawn")

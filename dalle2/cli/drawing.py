@@ -159,7 +159,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     request: Any = TASKS[options.task].request(options)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     request = _understood(request, model, options)
-    settings = _settings(options, request.adapt(model.settings), model).check_negative(request.stages)
+    settings = _settings(options, request.own_settings(model), model).check_negative(request.stages)
     _check_size(options, model)
     with Progress() as progress:
         pictures = request.draw(model, seeds, settings, progress.advance)

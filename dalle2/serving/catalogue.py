@@ -142,7 +142,7 @@ class Catalogue:
 
         Both as a request that is `like` this one needs them. Refusal when a value is out of range.
         """
-        return settings_of(chosen, self.model(checkpoint).settings, like)
+        return settings_of(chosen, self.model(checkpoint), like)
 
     def steps(self, chosen: Choice, count: int, checkpoint: str | None = None, like: Request = ANY_PROMPT) -> int:
         """Return how many network steps so many pictures take with these settings; Refusal for unknown ones."""

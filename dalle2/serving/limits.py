@@ -7,6 +7,7 @@ from dalle2.requests import Request
 from dalle2.serving.refusal import Refusal
 from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
 from dalle2.stage_settings import GuidedSettings, PriorSettings
+from dalle2.verbs import Verbs
 
 MAX_PICTURES = 8
 MAX_API_PICTURES = 10  # of one request to the API, as dall-e-2 had it
@@ -36,9 +37,9 @@ def words(prompt: str | None, needed: bool = True) -> str:
         raise Refusal(str(error)) from error
 
 
-def settings_of(chosen: Choice, own: Settings, like: Request) -> Settings:
-    """Return a checkpoint's settings `own` as such a request needs them, with what was chosen; Refusal out of range."""
-    adapted = like.adapt(own)
+def settings_of(chosen: Choice, model: Verbs, like: Request) -> Settings:
+    """Return a checkpoint's settings as such a request needs them, with what was chosen; Refusal out of range."""
+    own, adapted = model.settings, like.own_settings(model)
     if isinstance(chosen, str):
         if chosen not in PRESETS:
             raise Refusal(f"There are no settings {chosen!r}: choose one of {', '.join(PRESETS)}, or give a table.")

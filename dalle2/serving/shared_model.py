@@ -23,7 +23,7 @@ class SharedModel(UnclipModel):
 
     def __init__(self, model: UnclipModel, batches: Batches) -> None:
         self._model, self._batches = model, batches
-        self.noise_levels, self.picture_sizes = model.noise_levels, model.picture_sizes
+        self.noise_levels, self.picture_sizes, self.inpaints = model.noise_levels, model.picture_sizes, model.inpaints
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

@@ -43,6 +43,9 @@ class Repaint(Request):
     def adapt(self, settings: Settings) -> Settings:
         return settings.for_inpainting()
 
+    def own_settings(self, model: Verbs) -> Settings:
+        return model.settings if model.inpaints else super().own_settings(model)
+
     @abstractmethod
     def canvas(self, side: int) -> Canvas:
         """Return what the model paints on, at so many pixels a side."""
@@ -55,7 +58,7 @@ class Repaint(Request):
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
-        settings = settings or self.adapt(model.settings)
+        settings = settings or self.own_settings(model)
         canvas = self.canvas(model.side(settings))
         generator = generators(seeds)
         drawn = [canvas.picture.copy() for _ in seeds]

@@ -77,7 +77,7 @@ class TextDiff(Request):
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
-        seed, settings = check_seed(only(seeds)), settings or self.adapt(model.settings)
+        seed, settings = check_seed(only(seeds)), settings or self.own_settings(model)
         way = self.way or ("prior" if "diffusion" in model.priors else "slerp")
         strengths = self._strengths(way)
         embeddings, noise = self._moved(model, way, seed, settings, on_step)

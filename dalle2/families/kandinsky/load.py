@@ -75,6 +75,7 @@ def _partner(folder: CheckpointFolder) -> str:
         beside = path.parent / copies.get(path.name, "")
         if path.name not in copies or not beside.is_dir():
             raise ValueError(f"{folder.name} is a decoder without a prior: name both, PRIOR+{folder.name}.")
-        place = str(Path(folder.name).parent / beside.name)
+        near = Path(folder.name).expanduser().parent / beside.name
+        place = str(near if near.is_dir() else beside)
     log.warning("%s draws with what was published beside it, %s.", folder.name, place)
     return place

@@ -67,6 +67,7 @@ class KandinskyModel(UnclipModel):
             ["text_to_image", "steps", "variations", "interpolate", "mix", "reconstruct", "text_diff", "dimensions"]
             + (["inpaint", "outpaint"] if parts.repaints else [])
         )
+        self.inpaints = parts.repaints
         self._fingerprint = fingerprint
         self.prompts = PromptEncoder(parts.prior_tokenizer, parts.prior_text_encoder)
         self._reader = None
