@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from dalle2 import atomic, images
+from dalle2 import atomic, images, provenance
 
 
 def save_film(pictures: Sequence[Image.Image], path: Path, per_second: int = 8, overwrite: bool = True) -> Path:
@@ -28,6 +28,9 @@ def save_film(pictures: Sequence[Image.Image], path: Path, per_second: int = 8, 
             )
         else:
             _write_mp4(pictures, partial, per_second, record)
+        if provenance.signing():
+            kind = "image/gif" if path.suffix.lower() == ".gif" else "video/mp4"
+            partial.write_bytes(provenance.signed(partial.read_bytes(), kind, record))
     return path
 
 

@@ -12,10 +12,10 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import vtracer
-from PIL import Image, ImageFilter, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFilter, UnidentifiedImageError
 from scipy import ndimage
 
-from dalle2 import atomic, images
+from dalle2 import atomic, images, provenance
 
 TOLERANCE = 28  # levels by which a background may stray from its colour
 EVEN = 0.6  # the share of the border that must have the background's colour
@@ -63,7 +63,7 @@ def to_svg(picture: Image.Image) -> str:
     )
     flat = flat.convert("RGB").filter(ImageFilter.MedianFilter(MEDIAN))
     traced = vtracer.convert_raw_image_to_svg(
-        png(flat),
+        images.to_png(flat),
         img_format="png",
         mode="polygon",  # a third of the splines' bytes, and nearer to the picture
         filter_speckle=6,
@@ -115,17 +115,18 @@ def to_zip(named: Sequence[tuple[str, Image.Image]]) -> bytes:
         for name, picture in named:
             own = next(file for file in _numbered(name) if file not in taken)
             taken.add(own)
-            packed.writestr(zipfile.ZipInfo(own), png(picture))
+            packed.writestr(zipfile.ZipInfo(own), encode(picture))
     return archive.getvalue()
 
 
-def png(picture: Image.Image) -> bytes:
-    """Return the picture as a PNG file, with its record."""
-    chunks, file = PngImagePlugin.PngInfo(), io.BytesIO()
-    if images.RECORD_KEY in picture.info:
-        chunks.add_text(images.RECORD_KEY, picture.info[images.RECORD_KEY])
-    picture.save(file, format="PNG", pnginfo=chunks)
-    return file.getvalue()
+def encode(picture: Image.Image, kind: str = "png", quality: int = 100) -> bytes:
+    """Return the picture as a PNG, which carries its record, a JPEG or a WebP, each with its provenance."""
+    if kind == "png":
+        return images.to_png(picture)
+    file, record = io.BytesIO(), picture.info.get(images.RECORD_KEY)
+    packet = provenance.xmp(record)
+    picture.save(file, kind.upper(), quality=quality, **({"xmp": packet.encode()} if packet else {}))
+    return provenance.signed(file.getvalue(), f"image/{kind}", record)
 
 
 def _background(pixels: np.ndarray) -> np.ndarray:

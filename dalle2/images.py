@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from dalle2 import atomic, png
+from dalle2 import atomic, png, provenance
 from dalle2.orientation import upright
 
 MAX_PIXELS = 40_000_000
@@ -294,12 +294,20 @@ def save(picture: Image.Image, path: str | Path, overwrite: bool = True) -> Path
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"Pictures are saved as PNG: let {path.name!r} end in .png.")
-    chunks = PngImagePlugin.PngInfo()
-    if RECORD_KEY in picture.info:
-        chunks.add_text(RECORD_KEY, picture.info[RECORD_KEY])
-    with atomic.file(path, overwrite) as partial, partial.open("wb") as file:
-        picture.save(file, format="PNG", pnginfo=chunks)
+    with atomic.file(path, overwrite) as partial:
+        partial.write_bytes(to_png(picture))
     return path
+
+
+def to_png(picture: Image.Image) -> bytes:
+    """Return the picture as a PNG file, with its record and, if it has one, its provenance."""
+    chunks, file, record = PngImagePlugin.PngInfo(), io.BytesIO(), picture.info.get(RECORD_KEY)
+    if record is not None:
+        chunks.add_text(RECORD_KEY, record)
+    if packet := provenance.xmp(record):
+        chunks.add_itxt("XML:com.adobe.xmp", packet)
+    picture.save(file, format="PNG", pnginfo=chunks)
+    return provenance.signed(file.getvalue(), "image/png", record)
 
 
 def _too_large(count: str) -> str:

@@ -64,8 +64,8 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def new_key(arguments: Sequence[str] | None = None) -> int:
-    """Make an API key, add its hash to a file, and print it, once."""
+def key_parser() -> argparse.ArgumentParser:
+    """Return what the options of making a key may be."""
     from dalle2.serving.api import keys
 
     parser = argparse.ArgumentParser(
@@ -77,7 +77,14 @@ def new_key(arguments: Sequence[str] | None = None) -> int:
     each = "requests a minute; default: %(default)s"
     parser.add_argument("--requests-per-minute", type=int, default=keys.PER_MINUTE, help=each)
     parser.add_argument("--pictures", type=int, default=keys.PICTURES, help="at a time; default: %(default)s")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def new_key(arguments: Sequence[str] | None = None) -> int:
+    """Make an API key, add its hash to a file, and print it, once."""
+    from dalle2.serving.api import keys
+
+    options = key_parser().parse_args(arguments)
     try:
         print(keys.make(options.api_keys, options.name, options.requests_per_minute, options.pictures))
     except (ValueError, OSError) as error:

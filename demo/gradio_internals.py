@@ -14,6 +14,7 @@ from gradio import processing_utils
 from gradio.i18n import I18nData
 from PIL import Image
 
+from dalle2 import formats
 from dalle2.serving.visitors import NOBODY, Files, owner, visitor
 
 # Else a machine too busy to answer itself within three seconds would not start the page.
@@ -89,7 +90,7 @@ def cache_of(component: gr.components.Component) -> str:
 
 def cache_picture(picture: Image.Image, cache: str, name: str = "image") -> str:
     """Return the path of the picture's PNG, with its record, in the cache; equal content has one path."""
-    return processing_utils.save_pil_to_cache(picture, cache, name, "png")
+    return cache_bytes(formats.encode(picture), f"{name}.png", cache)
 
 
 def cache_bytes(content: bytes, name: str, cache: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from dalle2 import formats, images
+from dalle2 import formats, images, provenance
 from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.cli.output import Progress
 from dalle2.cli.parsers import TASKS
@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> Iterator[Path | str]:
 
     ValueError says what is wrong with the options.
     """
+    if options.task != "caption":  # which writes no files
+        provenance.choose_options(options)
     match options.task:
         case None if options.source is None:
             yield from _draw_new(options)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from dalle2 import provenance
 from dalle2.cli import (
     attention,
     caption,
@@ -159,6 +160,7 @@ def _add_out(parser: Parser) -> None:
     parser.add_argument("--size", type=kinds.whole, help=f"pixels per side, up to {SIZES[-1]}: {own}")
     forms = "default: by the file's name, otherwise png; transparent: a PNG without its plain background"
     parser.add_argument("--format", choices=FORMS, help=forms)
+    provenance.add_options(parser)
 
 
 def _check_not_empty(options: argparse.Namespace) -> None:

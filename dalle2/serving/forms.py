@@ -22,17 +22,17 @@ def in_form(named: Sequence[tuple[str, Image.Image]], form: str) -> tuple[str, b
     try:
         match form:
             case "png" | "512" | "1024":
-                return f"{name}-{first.width}.png", formats.png(first)
+                return f"{name}-{first.width}.png", formats.encode(first)
             case "transparent":
-                return f"{name}-transparent.png", formats.png(formats.transparent(first))
+                return f"{name}-transparent.png", formats.encode(formats.transparent(first))
             case "svg":
                 return f"{name}.svg", formats.to_svg(first).encode()
             case "zip":
                 return "pictures.zip", formats.to_zip(named)
             case "sheet":
-                return "contact-sheet.png", formats.png(formats.contact_sheet(pictures))
+                return "contact-sheet.png", formats.encode(formats.contact_sheet(pictures))
             case "strip":
-                return f"{name}-strip.png", formats.png(images.strip(pictures))
+                return f"{name}-strip.png", formats.encode(images.strip(pictures))
     except ValueError as error:
         raise Refusal(str(error)) from error
     raise Refusal(f"There is no format {form}: choose one of {', '.join(FORMS)}.")

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,12 +44,8 @@ def encode(picture: Image.Image, asked: Asked, finished: bool = True) -> Encoded
     if asked.background == "transparent" and finished and kind != "jpeg":
         with contextlib.suppress(ValueError):  # it has no even background, which the answer says
             picture, background = formats.transparent(picture), "transparent"
-    if kind == "png":
-        content = formats.png(picture)
-    else:
-        file, compression = io.BytesIO(), asked.output_compression
-        picture.save(file, kind.upper(), quality=DEFAULT_COMPRESSION if compression is None else compression)
-        content = file.getvalue()
+    compression = asked.output_compression
+    content = formats.encode(picture, kind, DEFAULT_COMPRESSION if compression is None else compression)
     return Encoded(content, f"image/{kind}", f"{picture.width}x{picture.height}", background, record)
 
 

@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dalle2 import provenance
+
 if TYPE_CHECKING:
     from dalle2.serving.api.keys import Keys
 
@@ -25,6 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     open_to_all = "beyond this machine too, the API needs no key, within limits for each address"
     parser.add_argument("--open-api", action="store_true", help=open_to_all)
     parser.add_argument("--log-prompts", action="store_true", help="write prompts of the API into its log")
+    provenance.add_options(parser)
 
 
 def check(options: argparse.Namespace) -> None:
@@ -35,6 +38,7 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError(
             f"{options.api_keys} is no file of API keys: make one with python -m dalle2 new-key NAME --api-keys FILE."
         )
+    provenance.choose_options(options)
     if options.port is None:
         return
     if not 1 <= options.port <= 65535:
