@@ -202,7 +202,7 @@ def test_by_command(tiny_checkpoint: Path, captioner: Path, tmp_path: Path, caps
         (["{file}", "--checkpoint", "{karlo}"], "no phrases.json"),
         (["{file}", "--checkpoint", "{tiny}", "--num", "0"], "Ask for 1 to 50 captions"),
         (["{file}", "--checkpoint", "{tiny}", "--captioner", "x"], "leave out --checkpoint"),
-        (["nowhere.png", "--checkpoint", "{tiny}"], "There is no picture nowhere.png"),
+        (["nowhere.png", "--checkpoint", "{tiny}"], "There is no picture 'nowhere.png'"),
         (["{file}", "--captioner", "{empty}"], "is no image-to-text model"),
     ],
 )

@@ -13,9 +13,9 @@ from tqdm import tqdm
 from dalle2 import families, formats, images, serve
 from dalle2.__main__ import main
 from dalle2.cli import parsers
-from dalle2.cli.output import Destination
+from dalle2.cli.output import Destination, Progress
 from dalle2.families import load
-from dalle2.settings import MAX_SEED
+from dalle2.settings import MAX_SEED, Step
 from dalle2.stage_settings import PriorSettings, UpsamplerSettings
 
 ROOT = Path(__file__).parent.parent
@@ -413,3 +413,27 @@ def test_nobody_reading_the_names_is_no_crash(tiny_checkpoint: Path, tmp_path: P
     done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
     assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
     assert len(list(tmp_path.glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("planned", "told"),
+    [
+        ({"prior": 4, "decoder": 5}, [("prior", 4), ("decoder", 5)] * 2),
+        ({"prior": 25, "decoder": 5}, [("prior", 1), ("decoder", 5)] * 2),  # a prior with its own number of steps
+        ({"decoder": 5}, [("decoder", 5)] * 4),  # more pictures than are decoded at once
+        ({"decoder": 5}, [("decoder", 5), ("decoder", 5), ("upsampler", 2), ("upsampler", 2)]),  # and enlarged
+    ],
+)
+def test_a_bar_ends_where_its_steps_do(planned: dict[str, int], told: list[tuple[str, int]]) -> None:
+    with Progress(planned, 2) as progress:
+        if told[-1][0] == "upsampler":
+            progress.expect(4)
+        for stage, total in told:
+            for index in range(1, total + 1):
+                progress.advance(Step(stage, index, total))
+        assert progress._bar.n == progress._bar.total == sum(total for _, total in told)
+
+
+def test_the_largest_first_seed_of_several_pictures_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(["a cat", "--seed", str(MAX_SEED), "-n", "2"], capsys)
+    assert f"let --seed be at most {MAX_SEED - 1}" in said and str(MAX_SEED + 1) not in said

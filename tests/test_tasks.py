@@ -346,13 +346,13 @@ def test_a_command_may_have_its_former_name(files: dict[str, str], capsys: Captu
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ("variations nowhere.png", "There is no picture nowhere.png"),
+        ("variations nowhere.png", "There is no picture 'nowhere.png'"),
         ("variations .", "is a folder: name one picture"),
-        ("inpaint {a} --mask nowhere.png", "There is no picture nowhere.png"),
+        ("inpaint {a} --mask nowhere.png", "There is no picture 'nowhere.png'"),
         ("dimensions {a} --pictures nowhere", "There is no folder nowhere"),
         ("variations {a} --eat 1", "There is no option --eat: did you mean --eta?"),
         ("variation {a}", "There is no task variation: did you mean variations?"),
-        ("interpolate {a} nowhere.png", "There is no picture nowhere.png"),
+        ("interpolate {a} nowhere.png", "There is no picture 'nowhere.png'"),
         ("interpolate {a}", "at least two ends"),
         ("interpolate {a} {b} --frames 0", "at least two frames"),
         ("interpolate {a} {b} --frames 10000 -o way.gif", "at most 240 frames"),

@@ -1,6 +1,7 @@
 """`python -m dalle2 dimensions PICTURE`: a picture from a growing number of the axes of its embedding."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,13 @@ def check(options: argparse.Namespace) -> None:
 def request(options: argparse.Namespace) -> "Dimensions":
     """Return the request that the options describe, with its files opened."""
     from dalle2.images import open_picture
-    from dalle2.tasks.dimensions import Dimensions
+    from dalle2.tasks.dimensions import IMAGINED, Dimensions
 
     others = None
-    if options.pictures:
+    if not options.pictures:
+        said = f"First the prior draws {IMAGINED} embeddings to take the axes of; --pictures FOLDER names others."
+        sys.stderr.write(f"{said}\n")
+    else:
         folder = Path(options.pictures).expanduser()
         files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name[0] != "."]
         others = [open_picture(file) for file in files]

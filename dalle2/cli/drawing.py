@@ -20,7 +20,7 @@ from dalle2.cli.parsers import TASKS
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
-from dalle2.settings import Settings, Step, check_seed
+from dalle2.settings import Settings, check_seed
 from dalle2.tasks import request_of
 from dalle2.tasks.enhance import check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
@@ -52,7 +52,7 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     request = _understood(TextToImage([prompt]), model, options)
     _check_size(options, model)
     files = options.destination.names(prompt, seeds, request.asked(prompt))
-    with _Progress(settings, len(seeds)) as progress:
+    with Progress(request.steps(settings), len(seeds)) as progress:
         _expect_enlarging(progress, len(seeds), model, options)
         for seed, file in zip(seeds, files, strict=True):
             (picture,) = request.draw(model, [seed], settings, progress.advance)
@@ -88,7 +88,7 @@ def _draw_again(options: argparse.Namespace) -> Path:
         raise ValueError(f"The record of {options.source} lacks {missing[0]!r}: it cannot be drawn again.")
     settings = Settings.from_dict(record["settings"])
     check_seed(record["seed"])
-    request_of(record)  # told before the checkpoint is opened
+    steps = request_of(record).steps(settings)  # told before the checkpoint is opened
     if options.format is None and options.destination.form == "png" and formats.is_transparent(options.source):
         options.destination.form = "transparent"
     one = record["task"] == "text_to_image"
@@ -104,7 +104,7 @@ def _draw_again(options: argparse.Namespace) -> Path:
             f"or give --checkpoint {source} to draw with this one all the same."
         )
     _check_size(options, model, again=True)
-    with _Progress(settings, 1) as progress:
+    with Progress(steps) as progress:
         _expect_enlarging(progress, 1, model, options)
         picture = model.redraw(record, on_step=progress.advance)
         return _write(picture, file, model, options, progress)
@@ -140,22 +140,6 @@ def _write(
     return options.destination.keep(file, lambda name, overwrite: save(picture, name, overwrite))
 
 
-class _Progress(Progress):
-    """One bar over all steps of all pictures."""
-
-    def __init__(self, settings: Settings, pictures: int) -> None:
-        self._settings = settings
-        super().__init__(sum(stage.num_inference_steps for stage in settings.stages.values()) * pictures)
-
-    def advance(self, step: Step) -> None:
-        prior = self._settings.prior
-        if (
-            step.stage == "prior" and step.index == 1 and prior
-        ):  # one that is not a diffusion has its own number of steps
-            self.expect(step.total - prior.num_inference_steps)
-        super().advance(step)
-
-
 def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     seeds, destination = options.seeds, options.destination
     request: Any = TASKS[options.task].request(options)
@@ -163,7 +147,9 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     request = _understood(request, model, options)
     settings = _settings(options, request.own_settings(model), model).check_negative(request.stages)
     _check_size(options, model)
-    with Progress() as progress:
+    with Progress(request.steps(settings)) as progress:
+        if options.task != "enhance":
+            _expect_enlarging(progress, request.series or len(seeds), model, options)
         pictures = request.draw(model, seeds, settings, progress.advance)
         if destination.film:
             yield destination.keep(
@@ -187,6 +173,7 @@ def _captions(options: argparse.Namespace) -> list[str]:
         model = Captioner(options.captioner, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     else:
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
+        tqdm.write("Reading all the captions that the checkpoint knows, which takes a while on a CPU.", file=sys.stderr)
     found = model.caption(request.pictures, request.num)
     return [
         f"{name}\t{one.score:.3f}\t{one.caption}"

@@ -37,7 +37,7 @@ def picture(name: str) -> Path:
     if path.is_dir():
         raise ValueError(f"{name} is a folder: name one picture.")
     if not path.exists():
-        raise ValueError(f"There is no picture {name}.")
+        raise ValueError(f"There is no picture {name!r}.")
     return path
 
 

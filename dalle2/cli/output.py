@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -89,10 +89,16 @@ class Destination:
 
 
 class Progress:
-    """One bar over all steps; `total` is None where nobody knows their number before."""
+    """One bar over all steps of a command: `runs` times those of each stage.
 
-    def __init__(self, total: int | None = None) -> None:
-        self._bar = tqdm(total=total, unit="step")
+    A stage tells with its first step how many it takes after all, which corrects the total: an autoregressive prior
+    has its own number, and many pictures are decoded in several batches.
+    """
+
+    def __init__(self, steps: Mapping[str, int], runs: int = 1) -> None:
+        self._steps, self._runs, self._more = steps, dict.fromkeys(steps, runs), 0
+        self._total = sum(steps.values()) * runs
+        self._bar = tqdm(total=self._total, unit="step")
 
     def __enter__(self) -> "Progress":
         return self
@@ -102,13 +108,28 @@ class Progress:
 
     def advance(self, step: Step) -> None:
         """Move the bar by a step; this is the `on_step` of a task."""
+        if step.index == 1:
+            self._total += step.total - self._planned(step)
+            self._bar.total = self._total
         self._bar.set_description(step.stage, refresh=False)
         self._bar.update()
 
+    def _planned(self, step: Step) -> int:
+        """Return how many steps of the total were meant for the run that begins with this step."""
+        planned, enlarging = bool(self._runs.get(step.stage)), step.stage == "upsampler" and self._more >= step.total
+        if planned and (self._steps[step.stage] == step.total or not enlarging):
+            self._runs[step.stage] -= 1
+            return self._steps[step.stage]
+        if enlarging:
+            self._more -= step.total
+            return step.total
+        return 0
+
     def expect(self, steps: int) -> None:
-        """Raise the bar's total by so many steps."""
-        if self._bar.total is not None:
-            self._bar.total += steps
+        """Raise the total by so many steps of the upsampler, which enlarges finished pictures."""
+        self._more += steps
+        self._total += steps
+        self._bar.total = self._total
 
 
 def _slug(words: str) -> str:

@@ -176,5 +176,9 @@ def _check_seeds(options: argparse.Namespace) -> None:
     if not 1 <= count <= MAX_COUNT:
         raise ValueError(f"-n must be 1 or more, and at most {MAX_COUNT:,}, not {count:,}.")
     first = random.randint(0, MAX_SEED - count + 1) if options.seed is None else check_seed(options.seed)
-    check_seed(first + count - 1)
+    if first + count - 1 > MAX_SEED:
+        raise ValueError(
+            f"The seeds of {count:,} pictures count up from --seed, and the largest seed is {MAX_SEED}: let --seed be "
+            f"at most {MAX_SEED - count + 1}."
+        )
     options.seeds = list(range(first, first + count))
