@@ -154,7 +154,7 @@ class PriorSettings(GuidedSettings):
 
     @property
     def evaluations(self) -> int:
-        return super().evaluations * self.candidates
+        return (1 if self.kind in SINGLE_PASS else super().evaluations) * self.candidates
 
     def plain_ddim(self, steps: int, guidance_scale: float) -> Self:
         return replace(super().plain_ddim(steps, guidance_scale), candidates=1, kind="diffusion")

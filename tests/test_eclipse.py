@@ -102,7 +102,8 @@ def test_it_draws_for_karlo(karlo_text: Path, quick: Settings, tmp_path: Path) -
     prior = twin(eclipse(), tmp_path / "ECLIPSE_Karlo_Prior")
     model = load(f"{prior}+{karlo_text}")
     assert model.priors == ("diffusion", "eclipse") and model.settings.prior.kind == "eclipse"
-    assert not quick.changed({"prior": {"kind": "eclipse"}}).prior.guided
+    once = quick.changed({"prior": {"kind": "eclipse"}}).prior
+    assert not once.guided and once.evaluations == 1
     drawn = {
         kind: model.embed_prompt(["a cat"], [1], quick.changed({"prior": {"kind": kind}})) for kind in model.priors
     }

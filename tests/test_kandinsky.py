@@ -17,6 +17,8 @@ from dalle2.families import load
 from dalle2.families.kandinsky import movq
 from dalle2.families.kandinsky.load import save
 from dalle2.model import UnclipModel, generators
+from dalle2.serving.api.asked import Generation
+from dalle2.serving.api.orders import generation
 from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
 from dalle2.stage_settings import SCHEDULERS, DecoderSettings, PriorSettings
@@ -364,6 +366,8 @@ def test_the_command_line_draws_with_it(
 def test_the_service_and_the_ruler_draw_with_it(kandinsky: UnclipModel, tmp_path: Path) -> None:
     told = list(Service(kandinsky).draw(TextToImage(["a cat"]), 1, 2, {"negative_prompt": "a dog"}))
     assert told[-1].finished and len(told[-1].pictures) == 2
+    order = generation(Service(kandinsky), Generation(prompt="a cat", size="64x48"))
+    assert order.side is None and order.settings["decoder"]["picture_size"] == 48
     (tmp_path / "prompts.txt").write_text("a cat\na dog\n")
     manifest = generate(kandinsky, read_prompts(str(tmp_path / "prompts.txt")), tmp_path / "drawn")
     assert manifest.picture_size == 32 and len(list((tmp_path / "drawn").glob("*.png"))) == 2

@@ -80,7 +80,10 @@ class Asked(BaseModel):
     ] = None
     size: Annotated[
         Optional[Size],
-        Field(description="The checkpoint's own size is drawn, and answered; `enlarge` brings pictures to this one."),
+        Field(
+            description="Drawn where the checkpoint's decoder draws other sizes than its own; elsewhere that is drawn, "
+            "and answered, and `enlarge` brings pictures to this one."
+        ),
     ] = None
     enlarge: Annotated[
         Optional[bool], Field(description=f"Enlarge what is drawn to `size`, up to {SIZES[-1]}, by the upsampler.")
@@ -118,8 +121,13 @@ class Asked(BaseModel):
     @property
     def side(self) -> int | None:
         """Pixels a side to which to enlarge what is drawn, which is square; None for as it is."""
+        return self.square if self.enlarge else None
+
+    @property
+    def square(self) -> int | None:
+        """Pixels a side of the largest square in the size that is asked for; None for the checkpoint's own size."""
         found = SIZE.fullmatch(self.size or "")
-        return min(map(int, found.groups())) if found and self.enlarge else None
+        return min(map(int, found.groups())) if found else None
 
 
 class Generation(Asked):

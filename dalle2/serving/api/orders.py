@@ -192,14 +192,14 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
 
 def _choice(service: Service, asked: Asked, request: Request, checkpoint: str) -> Choice:
     choice = asked.settings or QUALITIES[asked.quality or "auto"]
-    sized = asked.side in service.model(checkpoint).picture_sizes
+    sized = asked.square in service.model(checkpoint).picture_sizes
     if not asked.negative_prompt and not sized:
         return choice
     table: dict[str, Any] = service.settings(choice, checkpoint, request).to_dict()
     if asked.negative_prompt:
         table["negative_prompt"] = asked.negative_prompt
     if sized:
-        table["decoder"]["picture_size"] = asked.side
+        table["decoder"]["picture_size"] = asked.square
     return table
 
 
