@@ -1,6 +1,7 @@
 """At the door of `load`: what is no checkpoint, weights that are pickles, the tokenizer of 2022, and little memory."""
 
 import argparse
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from transformers.models.bert.tokenization_bert_legacy import BasicTokenizer
 from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.families import load
+from dalle2.families.offload import GuestRoom, offload
 from dalle2.model import UnclipModel
 from dalle2.networks.old_tokenizer import as_in_2022
 from dalle2.networks.text_encoder import PromptTokenizer
@@ -194,3 +196,34 @@ def test_what_does_not_fit_into_memory_is_drawn_in_halves(tmp_path: Path, monkey
     )
     with pytest.raises(torch.OutOfMemoryError):
         model.variations(picture, seeds=[1], settings=settings)
+
+
+def test_networks_take_turns_on_a_small_gpu(karlo_text: Path, quick: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU: what moves, and when; the pictures are the same."""
+    model, plain = load(karlo_text), load(karlo_text)
+    names = {part: name for name, part in model.parts.present().items() if isinstance(part, torch.nn.Module)}
+    offload(model.parts.present(), torch.device("cpu"))
+    moved: list[str] = []
+    monkeypatch.setattr(GuestRoom, "_receive", recording(GuestRoom._receive, names, moved))
+    drawn = [one.text_to_image(["a cat"], seeds=[3], settings=quick)[0] for one in (model, plain)]
+    assert np.array_equal(*map(levels, drawn))
+    turns = ["text_encoder", "prior", "text_encoder", "text_proj", "decoder", "super_res_first", "super_res_last"]
+    assert [name for name, _ in itertools.groupby(moved)] == turns
+
+
+def recording(receive: Callable, names: dict[torch.nn.Module, str], moved: list[str]) -> Callable:
+    def record(room: GuestRoom, network: torch.nn.Module) -> None:
+        moved.append(names[network])
+        receive(room, network)
+        assert room.guest is network
+
+    return record
+
+
+def test_what_comes_out_of_an_autoencoder_is_carried_home(tmp_path: Path) -> None:
+    model = load(stable_twin.write(stable_twin.parts(), tmp_path / "twin"))
+    expected = model.parts.vae.encode(torch.zeros(1, 3, 32, 32)).latent_dist.mode()
+    offload(model.parts.present(), torch.device("cpu"))
+    assert torch.equal(model.parts.vae.encode(torch.zeros(1, 3, 32, 32)).latent_dist.mode(), expected)
+    with pytest.raises(ValueError, match="Leave out offload: there is no GPU to spare"):
+        load(tmp_path / "twin", offload=True)

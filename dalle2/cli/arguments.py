@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
     trusted = "read weights from pickled files too, which could run as programs: only what you trust"
     parser.add_argument("--allow-pickle", action="store_true", help=trusted)
+    turns = "let the networks wait in the machine's memory and visit the GPU one at a time: for small GPUs"
+    parser.add_argument("--offload", action="store_true", help=turns)
     old = "token ids as most programs made them in 2022, for redrawing a picture of that time"
     parser.add_argument("--tokenizer", choices=["2022"], help=old)
 
@@ -61,7 +63,7 @@ def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipMod
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    how = {"allow_pickle": options.allow_pickle, "tokenizer": options.tokenizer}
+    how = {name: getattr(options, name) for name in ("allow_pickle", "tokenizer", "offload")}
     return load(checkpoint, device, getattr(torch, dtype), options.compile, **how)
 
 

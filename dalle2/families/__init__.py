@@ -22,14 +22,16 @@ def load(
     *,
     allow_pickle: bool = False,
     tokenizer: str | None = None,
+    offload: bool = False,
 ) -> UnclipModel:
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
 
     The id may have a revision: id@revision. Where prior and decoder are published apart, or another prior is wanted,
     both are named: PRIOR+DECODER. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the
     networks, which takes a minute and then draws faster. `allow_pickle` reads weights from files that could run as
-    programs, `tokenizer` "2022" makes of prompts the token ids of that year. ValueError says what is wrong and what was
-    expected; a model that is already open stays as it is.
+    programs, `offload` lets the networks wait on the CPU and visit the GPU one at a time, `tokenizer` "2022" makes of
+    prompts the token ids of that year. ValueError says what is wrong and what was expected; a model that is already
+    open stays as it is.
     """
     from dalle2.families.checkpoint_folder import CheckpointFolder
     from dalle2.families.places import locate, split_name
@@ -49,8 +51,15 @@ def load(
     if tokenizer not in (None, *TOKENIZERS):
         raise ValueError(f"There is no tokenizer {tokenizer!r}: leave it out, or take one of {', '.join(TOKENIZERS)}.")
     folder = CheckpointFolder(path, dtype, place, allow_pickle, tokenizer is not None)
-    model = _family(folder, prior).load(folder, prior, device, compile)
+    if offload and (compile or device.type == "cpu"):
+        clash = "compiled networks cannot be moved" if compile else "there is no GPU to spare: the device is cpu"
+        raise ValueError(f"Leave out offload: {clash}.")
+    model = _family(folder, prior).load(folder, prior, torch.device("cpu") if offload else device, compile)
     model.tokenizer = tokenizer
+    if offload:
+        from dalle2.families.offload import offload as take_turns
+
+        take_turns(model.parts.present(), device)
     return model
 
 

@@ -43,7 +43,7 @@ def diffuse(
     on_step: OnStep | None,
 ) -> torch.Tensor:
     """Text, under guidance (2n, ...) with the unconditional half first -> image embeddings (n, dim)."""
-    normed = prior_stage(prior, scheduler_config, text).draw(settings, noise, prior.device, on_step)
+    normed = prior_stage(prior, scheduler_config, text).draw(settings, noise, text.tokens.device, on_step)
     return check_finite(denormalise(prior, normed), "prior")
 
 
@@ -76,7 +76,7 @@ def draw_once(
     prior: EclipsePrior, text: EncodedText, noise: list[torch.Generator], on_step: OnStep | None
 ) -> torch.Tensor:
     """Text (n, ...) -> image embeddings (n, dim) in one forward pass."""
-    start = draw_noise((prior.config.embedding_dim,), noise, prior.device)
+    start = draw_noise((prior.config.embedding_dim,), noise, text.tokens.device)
     embeddings = check_finite(prior(text, start), "prior")
     if on_step:
         on_step(Step("prior", 1, 1))

@@ -23,9 +23,11 @@ def predict(
 
 def normalise(prior: PriorTransformer, embeddings: torch.Tensor) -> torch.Tensor:
     """Bring CLIP's image embeddings (n, dim) to mean 0 and standard deviation 1 in each dimension, float32."""
-    return (embeddings - prior.clip_mean.float()) / prior.clip_std.float()
+    mean, deviation = (values.to(embeddings.device).float() for values in (prior.clip_mean, prior.clip_std))
+    return (embeddings - mean) / deviation
 
 
 def denormalise(prior: PriorTransformer, normed: torch.Tensor) -> torch.Tensor:
     """Undo `normalise`."""
-    return normed * prior.clip_std.float() + prior.clip_mean.float()
+    mean, deviation = (values.to(normed.device).float() for values in (prior.clip_mean, prior.clip_std))
+    return normed * deviation + mean

@@ -63,7 +63,8 @@ def encode(
 ) -> EncodedText:
     """Encode prompts in one batch, each padded to the whole context: how prior and decoder know them."""
     ids, mask = tokenizer.pad(tokenizer.tokenize(prompts), tokenizer.context)
-    output, mask = encoder(ids.to(device, non_blocking=True)), mask.to(device, non_blocking=True)
+    output = encoder(ids.to(device, non_blocking=True))
+    mask = mask.to(output.text_embeds.device, non_blocking=True)
     return EncodedText(output.text_embeds, output.last_hidden_state, mask)
 
 

@@ -52,6 +52,7 @@ class Options(command.CommandOptions):
     dtype: str | None = None
     compile: bool = False
     allow_pickle: bool = False
+    offload: bool = False
     tokenizer: str | None = None
 
 

@@ -53,6 +53,7 @@ class Options(command.CommandOptions):
     dtype: str | None = None
     compile: bool = False
     allow_pickle: bool = False
+    offload: bool = False
     tokenizer: str | None = None
     report: tuple[Path, ...] = ()
 

@@ -18,7 +18,7 @@ def decoder_stage(parts: Parts, embeddings: torch.Tensor, text: EncodedText) -> 
     """
     project = parts.text_proj
     if len(text.embeddings) > len(embeddings):
-        nothing = project.learned_classifier_free_guidance_embeddings.expand_as(embeddings)
+        nothing = project.learned_classifier_free_guidance_embeddings.to(embeddings.device).expand_as(embeddings)
         embeddings = torch.cat([nothing, embeddings])
     conditions = decoder.conditions(project, embeddings, text)
     for values in conditions.values():
