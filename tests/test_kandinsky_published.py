@@ -118,6 +118,7 @@ SIZES = {
     "image encoder 2.2": (lambda: CLIPVisionModelWithProjection(VISION22), 3.69, 2),  # kept as torch.HalfStorage
     "text encoder 2.1": (lambda: MultilingualCLIP(TEXT21), 2.24, 4),  # dreamlike-art/kandinsky-2.1, text_encoder
     "ECLIPSE": (lambda: EclipsePrior(**ECLIPSE, embedding_dim=1280), 0.137, 4),  # ECLIPSE_KandinskyV22_Prior/tree/main
+    "ECLIPSE Karlo": (lambda: EclipsePrior(**ECLIPSE, embedding_dim=768), 0.133, 4),  # ECLIPSE_Karlo_Prior/blob/main
 }
 
 
