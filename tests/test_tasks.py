@@ -142,7 +142,7 @@ def test_a_little_strength_is_none_and_rows_are_alone(model: UnclipModel, quick:
     assert torch.equal(rows[:2], embedding.expand(2, -1))  # of 20 steps none is gone
     alone = model.edit_embedding(embedding, "a dog", "a cat", [0.6], settings, steps.append)
     assert torch.allclose(alone, rows[2:], atol=1e-5) and not torch.allclose(alone, embedding, atol=0.1)
-    assert [(step.stage, step.index, step.total) for step in steps] == [("prior", 1, 1)]
+    assert [(step.stage, step.index, step.total) for step in steps] == [("prior", i, 24) for i in range(1, 25)]
 
 
 def test_a_text_diff_refuses_what_it_cannot_do(model: UnclipModel) -> None:

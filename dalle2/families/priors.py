@@ -3,7 +3,7 @@
 The diffusion prior is the paper's (section 2.2); ECLIPSE's takes its place in one forward pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,26 +50,47 @@ def diffuse(
 def edit_embedding(
     prior: PriorTransformer,
     scheduler_config: Mapping[str, Any],
-    embeddings: torch.Tensor,
-    old: EncodedText,
-    new: EncodedText,
-    strength: float,
+    embedding: torch.Tensor,
+    texts: tuple[EncodedText, EncodedText],
+    strengths: Sequence[float],
     settings: PriorSettings,
+    on_step: OnStep | None,
 ) -> torch.Tensor:
-    """Image embeddings (n, dim) back to noise under `old` (n, ...), and forth under `new`, which is as in `diffuse`.
+    """Image embedding (1, dim) back to noise under the first text, and forth under the other -> (n, dim).
 
-    `strength` is the share of the steps that are taken: with less than half a step nothing changes.
+    The other text is as in `diffuse`, the first without guidance. Each strength is the share of the steps that are taken: with less than half a step nothing changes.
     """
-    taken = round(strength * settings.num_inference_steps)
-    if not taken:
-        return embeddings
+    taken = [round(strength * settings.num_inference_steps) for strength in strengths]
+    rows, done = [], 0
+    for steps in taken:
+        told = _after(done, 2 * sum(taken), on_step)
+        rows.append(_edited(prior, scheduler_config, embedding, texts, steps, settings, told) if steps else embedding)
+        done += 2 * steps
+    return torch.cat(rows)
+
+
+def _edited(
+    prior: PriorTransformer,
+    scheduler_config: Mapping[str, Any],
+    embedding: torch.Tensor,
+    texts: tuple[EncodedText, EncodedText],
+    steps: int,
+    settings: PriorSettings,
+    on_step: OnStep | None,
+) -> torch.Tensor:
+    old, new = texts
     unguided = replace(settings, guidance_scale=1.0)
-    denoise, scheduler = prior_stage(prior, scheduler_config, old).denoiser(unguided, taken)
+    denoise, scheduler = prior_stage(prior, scheduler_config, old).denoiser(unguided, steps)
     assert isinstance(scheduler, DDIM)
-    noise = invert(denoise, scheduler, normalise(prior, embeddings), reporter("prior", None))
-    denoise, scheduler = prior_stage(prior, scheduler_config, new).denoiser(settings, taken)
-    normed = sampling.sample(denoise, scheduler, noise, [], reporter("prior", None))
+    noise = invert(denoise, scheduler, normalise(prior, embedding), reporter("prior", on_step))
+    denoise, scheduler = prior_stage(prior, scheduler_config, new).denoiser(settings, steps)
+    normed = sampling.sample(denoise, scheduler, noise, [], reporter("prior", _after(steps, 2 * steps, on_step)))
     return check_finite(denormalise(prior, normed), "prior")
+
+
+def _after(done: int, total: int, on_step: OnStep | None) -> OnStep | None:
+    """Return what hears of steps as of some of `total`, before which so many were done."""
+    return on_step and (lambda step: on_step(replace(step, index=done + step.index, total=total)))
 
 
 def draw_once(

@@ -62,10 +62,12 @@ class TextDiff(Request):
         return 1  # strengths are drawn one after another, each with its own guidance
 
     def steps(self, settings: Settings) -> dict[str, int]:
-        parts = len(self._strengths(self.way or "prior"))
+        strengths = self._strengths(self.way or "prior")
         each = super().steps(settings)
-        each |= {"prior": 1} if "prior" in each else {}
-        return {stage: count if stage == "inversion" else count * parts for stage, count in each.items()}
+        each |= {stage: each[stage] * len(strengths) for stage in ("decoder", "upsampler") if stage in each}
+        if "prior" in each:  # back and forth again, as far as each strength says; see `Verbs.edit_embedding`
+            each["prior"] = sum(2 * round(strength * each["prior"]) for strength in strengths)
+        return {stage: count for stage, count in each.items() if count}
 
     def _strengths(self, way: Way) -> Sequence[float]:
         return STRENGTHS[way] if self.strengths is None else self.strengths

@@ -24,7 +24,7 @@ from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.settings import OnStep, Settings, Step
+from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings
 from dalle2.verbs import Kept, Seed, generators
 
@@ -126,12 +126,8 @@ class KandinskyModel(UnclipModel):
         prior, schedule = self.parts.priors["diffusion"], self._prior_schedule
         before = self.prompts.read([old])
         after = self.prompts.read([new], chosen.prior.guided, chosen.negative_prompt)
-        rows, embedding = [], embedding.to(self.device)
-        for index, strength in enumerate(strengths):
-            rows.append(edit_embedding(prior, schedule, embedding, before, after, strength, chosen.prior))
-            if on_step:
-                on_step(Step("prior", index + 1, len(strengths)))
-        return torch.cat(rows).float().cpu()
+        start = embedding.to(self.device)
+        return edit_embedding(prior, schedule, start, (before, after), strengths, chosen.prior, on_step).float().cpu()
 
     @property
     def _prior_schedule(self) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.settings import OnStep, Settings, Step
+from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
 from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import AttentionMaps, Kept, Seed, generators
@@ -132,12 +132,8 @@ class KarloModel(UnclipModel):
         prior, scheduler = self.prior("diffusion"), self._prior_schedule
         before = self.prompts.read([old])
         after = self.prompts.read([new], chosen.prior.guided, chosen.negative_prompt)
-        rows, embedding = [], embedding.to(self.device)
-        for index, strength in enumerate(strengths):
-            rows.append(edit_embedding(prior, scheduler, embedding, before, after, strength, chosen.prior))
-            if on_step:
-                on_step(Step("prior", index + 1, len(strengths)))
-        return torch.cat(rows).float().cpu()
+        start = embedding.to(self.device)
+        return edit_embedding(prior, scheduler, start, (before, after), strengths, chosen.prior, on_step).float().cpu()
 
     @property
     def _prior_schedule(self) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ from dalle2.families.stable_unclip.stages import TextReader, decoder_stage, keep
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings, Step
+from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings
 from dalle2.verbs import Kept, Seed, generators
 
 
@@ -121,13 +121,8 @@ class StableUnclipModel(UnclipModel):
         chosen = self.text_diff_settings(settings).prior
         assert chosen is not None and self.parts.prior is not None, "text_diff_settings refuses settings without one"
         before, after = self.prompts.read([old]), self.prompts.read([new], chosen.guided)
-        rows, embedding = [], embedding.to(self.device)
-        for index, strength in enumerate(strengths):
-            prior, schedule = self.parts.prior, self._prior_schedule
-            rows.append(edit_embedding(prior, schedule, embedding, before, after, strength, chosen))
-            if on_step:
-                on_step(Step("prior", index + 1, len(strengths)))
-        return torch.cat(rows).float().cpu()
+        prior, schedule, start = self.parts.prior, self._prior_schedule, embedding.to(self.device)
+        return edit_embedding(prior, schedule, start, (before, after), strengths, chosen, on_step).float().cpu()
 
     @torch.no_grad()
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
