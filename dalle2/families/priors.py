@@ -58,7 +58,8 @@ def edit_embedding(
 ) -> torch.Tensor:
     """Image embedding (1, dim) back to noise under the first text, and forth under the other -> (n, dim).
 
-    The other text is as in `diffuse`, the first without guidance. Each strength is the share of the steps that are taken: with less than half a step nothing changes.
+    The other text is as in `diffuse`, the first without guidance. Each strength is the share of the steps that are
+    taken: with less than half a step nothing changes.
     """
     taken = [round(strength * settings.num_inference_steps) for strength in strengths]
     rows, done = [], 0
