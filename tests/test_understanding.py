@@ -14,7 +14,7 @@ from dalle2.families import EMBEDDED
 from dalle2.sentence_encoder import WIDTH, SentenceEncoder
 from dalle2.understanding.answer import Understanding
 from dalle2.understanding.descriptions import read_descriptions
-from dalle2.understanding.interpreter import GUESS, THRESHOLD, Interpreter
+from dalle2.understanding.interpreter import GUESS, KNOWN, THRESHOLD, Interpreter
 from dalle2.understanding.lookup import EVERYDAY
 from dalle2.understanding.sentences import NOTES, sentence
 from dalle2.understanding.vocabulary import VECTORS, WORDS, Vocabulary
@@ -402,3 +402,53 @@ def test_records_keep_what_was_said_and_what_was_asked() -> None:
     assert np.array_equal(np.asarray(model.redraw(old)), np.asarray(very_words))
     with pytest.raises(ValueError, match="I do not know “🇫🇷”"):
         model.text_to_image(["🇫🇷"], seeds=[1], settings=settings)
+
+
+@pytest.mark.parametrize(
+    "prompt, drawn, left",
+    [
+        ("Harry Potter and a dog", "dog", "Harry Potter"),
+        ("Mickey Mouse eating pizza", "pizza", "Mickey Mouse"),
+        ("the Toronto skyline at night", "cityscape at dusk", "Toronto"),
+        ("Paris in the rain", "cloud with rain", "Paris"),
+        ("a guy with a guitar", "guitar", "guy"),
+        ("a guy doing gymnastics sideways on his hands", "person cartwheeling", "guy"),
+        ("a beautiful woman from Italy", "woman", "beautiful, from Italy"),
+        ("🤖🍕🚗", "robot", "pizza, automobile"),
+    ],
+)
+def test_names_sexes_and_whatever_else_is_not_drawn_is_told(
+    interpreter: Interpreter, prompt: str, drawn: str, left: str
+) -> None:
+    found = interpreter.understand(prompt)
+    assert (found.concept.label, [note.words for note in found.notes if note.kind == "left"]) == (drawn, [left])
+
+
+@pytest.mark.parametrize("prompt", ["a bird that says quack", "a lady firefighter", "A Farm Animal That Gives Milk"])
+def test_what_a_concept_stands_for_is_not_said_to_be_left_out(interpreter: Interpreter, prompt: str) -> None:
+    assert "Left out" not in sentence(interpreter.understand(prompt))
+
+
+@pytest.mark.parametrize(
+    "prompt, kind, thing",
+    [
+        ("a horse with black and white stripes", "zebra", "horse"),
+        ("a horse with a horn", "unicorn", "horse"),
+        ("a chair with wheels", "manual wheelchair", "chair"),
+        ("a dog with a bone", "dog", ""),
+        ("a robot playing guitar", "robot", ""),
+    ],
+)
+def test_a_description_of_a_kind_is_that_kind_and_not_the_noun_in_it(
+    interpreter: Interpreter, prompt: str, kind: str, thing: str
+) -> None:
+    found = interpreter.understand(prompt)
+    assert (found.concept.label, found.guessed) == (kind, bool(thing))
+    assert not thing or found.alternatives[0].label == thing
+
+
+def test_what_scores_less_than_what_is_known_is_said_to_be_a_guess(interpreter: Interpreter) -> None:
+    for one in read_list("choose"):
+        found = interpreter.understand(one.prompt)
+        if found.concept and found.concept.score < KNOWN:
+            assert found.guessed and sentence(found).startswith("My best guess: "), one.prompt

@@ -77,5 +77,5 @@ class Understanding:
 
 
 def literal(prompt: str, notes: Iterable[Note] = ()) -> Understanding:
-    """The prompt taken as it is."""
+    """Return the prompt taken as it is."""
     return Understanding(prompt, prompt, notes=tuple(notes), literal=True)

@@ -12,7 +12,7 @@ import numpy as np
 DESCRIPTIONS = Path(__file__).with_name("descriptions.tsv")
 _WORD = re.compile(r"[a-z]+")
 _ENDING = re.compile(r"(?<=[a-z]{3})(?:ies|es|s|ing|ed|y)$")
-_EMPTY = frozenset(
+EMPTY = frozenset(
     re.findall(
         r"\S+",
         "a an the of in on with for to and or is are that you your it its at by from as into what when who which where "
@@ -33,7 +33,7 @@ class Overlap:
 
     def __init__(self, said: Iterable[Sequence[str]]) -> None:
         """`said` are the texts of each concept."""
-        concepts = [set().union(*map(_stems, texts)) for texts in said]
+        concepts = [set().union(*map(stems_of, texts)) for texts in said]
         self._count = len(concepts)
         shared = Counter(stem for stems in concepts for stem in stems)
         self._weights = {stem: math.log(1 + self._count / count) for stem, count in shared.items()}
@@ -45,13 +45,14 @@ class Overlap:
     def of(self, text: str) -> np.ndarray:
         """(concepts,) share of the text's words that are said of each, from 0 to 1, weighted by how rare they are."""
         found, total = np.zeros(self._count, np.float32), 0.0
-        for stem in _stems(text):
+        for stem in stems_of(text):
             total += self._weights.get(stem, math.log(1 + self._count))
             if stem in self._weights:
                 found[self._concepts[stem]] += self._weights[stem]
         return found / total if total else found
 
 
-def _stems(text: str) -> set[str]:
-    words = (word for word in _WORD.findall(text.lower()) if word not in _EMPTY)
+def stems_of(text: str) -> set[str]:
+    """Return the words of an English text without endings, and without those that say nothing of their own."""
+    words = (word for word in _WORD.findall(text.lower()) if word not in EMPTY)
     return {_ENDING.sub("", word) for word in words}

@@ -12,6 +12,7 @@ import numpy as np
 from dalle2.datasets.phrases import on_background, styled
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.answer import Near, Note, Understanding, literal
+from dalle2.understanding.left_out import left_out, names, unsaid
 from dalle2.understanding.lookup import Lookup, is_unspaced
 from dalle2.understanding.meaning import Meaning, describes
 from dalle2.understanding.recognition import Recognition
@@ -20,6 +21,7 @@ from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import Wording, bare, take_apart
 
 THRESHOLD = 0.66  # the least score that is drawn; chosen by python -m evaluation.understanding
+KNOWN = 0.7  # what scores less is said to be a guess: see docs/understanding.md
 GUESS = 0.54  # the least score of a guess at a description
 GUESS_CLOSE = 0.2  # how far behind an alternative to a guess may be
 OFFERED = 3  # concepts, where none is near enough
@@ -28,6 +30,8 @@ SURE = 0.75  # the least score of what is taken for certain
 SURE_PART = 0.95  # the same of a part of a description that may be guessed as a whole
 SURE_DESCRIPTION = 0.9  # as `SURE`, of a description
 RELATED = 0.4  # the least likeness of what is offered instead of a concept that comes out badly
+KIND = 0.5  # the least likeness of a thing and a kind of it, "a horse with stripes" and zebra
+BETTER = 0.1  # by how much a description fits a kind of the thing better than the thing that it names
 CLOSE = 0.08  # how far behind an alternative to what is drawn may be
 DENIALS = ("no", "not", "non", "without")  # words of a concept that says that something is not there
 _LATIN = re.compile(r"[a-zA-Z]")
@@ -45,9 +49,10 @@ class Interpreter:
         guess: float = GUESS,
         recognition: Recognition | None = None,
     ) -> None:
-        """`encoder` gives the sentence encoder, by default the installed one, when the first prompt needs it.
+        """Take prompts for concepts of the vocabulary, in one of these styles.
 
-        Without one only known words are understood. `threshold` is the least score that is drawn, `guess` that of a
+        `encoder` gives the sentence encoder, by default the installed one, when the first prompt needs it. Without one
+        only known words are understood. `threshold` is the least score that is drawn, `guess` that of a
         description, whose best guess is drawn and said to be one. `recognition` says what comes out badly.
         """
         self.vocabulary, self.threshold, self.guess = vocabulary, threshold, guess
@@ -65,7 +70,7 @@ class Interpreter:
         return cls(vocabulary, styles, recognition=Recognition.read(folder, checkpoint_hash))
 
     def understand(self, prompt: str) -> Understanding:
-        """What this prompt, of any length and language, is taken for."""
+        """Return what this prompt, of any length and language, is taken for."""
         wording = take_apart(prompt, self._styles)
         if not wording.subject and (wording.style or wording.background):
             return _of_looks(prompt, wording)
@@ -73,7 +78,7 @@ class Interpreter:
         return self._warned(pictured or self._of_denial(prompt, wording) or self._of_words(prompt, wording))
 
     def suggest(self, prompt: str, language: str = "en") -> list[Suggestion]:
-        """What somebody who is still typing this may mean (see `Suggestions.of`)."""
+        """Return what somebody who is still typing this may mean (see `Suggestions.of`)."""
         return self._suggestions.of(prompt, language)
 
     def surprise(self, chance: random.Random) -> Near:
@@ -88,7 +93,7 @@ class Interpreter:
         return Suggestions(self.vocabulary, self._lookup)
 
     def _warned(self, found: Understanding) -> Understanding:
-        """The same, and whether the concept comes out badly, with relatives that come out well to be drawn instead."""
+        """Return the same, and whether the concept comes out badly, with relatives that come out well."""
         known, concept = self.recognition, found.concept
         if known is None or concept is None or not known.badly(concept.code):
             return found
@@ -106,7 +111,7 @@ class Interpreter:
         """By the emoji characters in it; None where there are none."""
         found, rest, unknown = self._lookup.emoji(wording.subject)
         if found:
-            left = " ".join(dict.fromkeys([*(self._near(number).label for number in found[1:]), *rest.split()]))
+            left = [*(self._near(number).label for number in found[1:]), " ".join(rest.split())]
             return self._drawn(prompt, wording, found[0], 1.0, found[1:], left=left)
         if unknown and not re.search(r"\w", rest):
             return Understanding(prompt, "", notes=(*wording.notes, Note("unknown", unknown)))
@@ -170,13 +175,17 @@ class Interpreter:
         texts = [signified or wording.subject, *things, *readings]
         scores = self._meaning.scores(texts)
         if signified and scores[0].max() >= SURE:
-            return self._nearest(prompt, wording, scores[0])
+            return self._nearest(prompt, wording, scores[0], signified)
         describing = describes(wording.subject)
         unsure = scores[0].max() < (SURE_DESCRIPTION if describing else SURE)
-        if unsure and (plain := self._plain(prompt, wording)):
-            return plain
-        if several := self._several(prompt, wording, things, scores[1:]):
-            return several
+        whole = scores[1 + len(things)]
+        taken = (
+            (self._kind(prompt, wording, whole) if describing else None)
+            or (self._plain(prompt, wording) if unsure else None)
+            or self._several(prompt, wording, things, scores[1:])
+        )
+        if taken:
+            return taken
         scores = scores[1 + len(things) :]
         guesses = describing and scores[0].max() >= self.guess
         for place, (reading, row) in enumerate(zip(readings, scores, strict=True)):
@@ -184,10 +193,10 @@ class Interpreter:
             # thing that does something is that thing first.
             named = place == 0 and describing and unsure and scores[1:].max(initial=0) >= 1
             if row.max() >= (SURE_PART if guesses and place else self.threshold) and not named:
-                left = "" if reading == mended else _left_out(wording.subject, reading)
-                return self._nearest(prompt, wording, row, left)
+                left = [] if reading == mended else left_out(wording.subject, reading)
+                return self._nearest(prompt, wording, row, reading, left)
         if guesses:
-            return dataclasses.replace(self._nearest(prompt, wording, scores[0], close=GUESS_CLOSE), guessed=True)
+            return self._nearest(prompt, wording, scores[0], wording.subject, close=GUESS_CLOSE)
         if numbers := self._lookup.foreign(wording.subject):
             return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
         best = scores.max(0)
@@ -196,30 +205,55 @@ class Interpreter:
         return Understanding(prompt, "", None, wording.style, wording.background, _distinct(nearest), notes)
 
     def _plain(self, prompt: str, wording: Wording) -> Understanding | None:
-        """The thing without its colour or qualities, where it is known alone: "a green tree" is first of all a tree."""
+        """Return the thing without colour or qualities, where it is known alone: "a green tree" is a tree."""
         for reading in wording.plainer():
             for number in (self._lookup.exact(reading), self._lookup.everyday(reading)):
                 if number is not None:
-                    return self._drawn(prompt, wording, number, 1.0, left=_left_out(wording.subject, reading))
+                    return self._drawn(prompt, wording, number, 1.0, left=left_out(wording.subject, reading))
         return None
 
     def _several(self, prompt: str, wording: Wording, things: list[str], scores: np.ndarray) -> Understanding | None:
-        """The first of several things, if all of them are well known; None otherwise."""
+        """Return the first of several things, if all of them are well known; None otherwise."""
         numbers = [int(row.argmax()) for row in scores[: len(things)]]
         if len(things) < 2 or len(set(numbers)) < 2 or scores[: len(things)].max(1).min() < SURE:
             return None
         score = float(scores[0, numbers[0]])
-        return self._drawn(prompt, wording, numbers[0], score, numbers[1:], left=", ".join(things[1:]))
+        return self._drawn(prompt, wording, numbers[0], score, numbers[1:], left=things[1:])
+
+    def _kind(self, prompt: str, wording: Wording, scores: np.ndarray) -> Understanding | None:
+        """Return the kind of a thing that the whole describes, "a horse with stripes"; None unless it names the thing.
+
+        A kind that is named itself is a thing beside the other, "a dog with a bone". It is said to be a guess, and
+        the thing is offered.
+        """
+        thing, kind = self._lookup.exact(wording.head()), int(scores.argmax())
+        thing = self._lookup.everyday(wording.head()) if thing is None else thing
+        if thing is None or scores[kind] < KNOWN or scores[kind] < scores[thing] + BETTER:
+            return None
+        alike = float(self.vocabulary.meanings[thing] @ self.vocabulary.meanings[kind])
+        if alike < KIND or names(wording.subject, kind, self._lookup):
+            return None
+        found = self._nearest(prompt, wording, scores, wording.subject, close=GUESS_CLOSE)
+        nearest = _distinct([self._near(thing, scores[thing]), *found.nearest])
+        return dataclasses.replace(found, nearest=nearest, guessed=True)
 
     def _nearest(
-        self, prompt: str, wording: Wording, scores: np.ndarray, left: str = "", close: float = CLOSE
+        self,
+        prompt: str,
+        wording: Wording,
+        scores: np.ndarray,
+        text: str,
+        left: Sequence[str] = (),
+        close: float = CLOSE,
     ) -> Understanding:
-        """The concept with the best score; others that are close may have been meant."""
+        """Return the concept with the best score for `text`; others that are close may have been meant."""
         number, *others = _order(scores)
         score = float(scores[number])
         nearest = [self._near(other, scores[other]) for other in others if scores[other] >= score - close]
+        if score < 1 and self._meaning is not None:
+            left = [*unsaid(text, prompt, number, self.vocabulary.entries[number], self._lookup, self._meaning), *left]
         found = self._drawn(prompt, wording, number, score, left=left)
-        return dataclasses.replace(found, nearest=_distinct(nearest))
+        return dataclasses.replace(found, nearest=_distinct(nearest), guessed=score < KNOWN)
 
     def _drawn(
         self,
@@ -228,7 +262,7 @@ class Interpreter:
         number: int,
         score: float,
         others: Sequence[int] = (),
-        left: str = "",
+        left: Sequence[str] = (),
     ) -> Understanding:
         concept = self._near(number, score)
         asked = styled(concept.label, wording.style) if wording.style else concept.label
@@ -238,12 +272,12 @@ class Interpreter:
         notes = [note for note in wording.notes if note.kind != "left"]
         colour = wording.colour
         said = colour in concept.label.lower() or colour.removesuffix("色") in concept.chinese
-        if not said and (score < 1 or colour in left.lower() or not colour.isascii()):
+        if not said and (score < 1 or colour in " ".join(left).lower() or not colour.isascii()):
             notes.append(Note("colour", colour))
-            left = " ".join(word for word in left.split() if word.lower() not in colour.split())
-        left = ", ".join(filter(None, [left, *(note.words for note in wording.notes if note.kind == "left")]))
-        if left:
-            notes.append(Note("left", left))
+            left = [" ".join(word for word in phrase.split() if word.lower() not in colour.split()) for phrase in left]
+        left = [*left, *(note.words for note in wording.notes if note.kind == "left")]
+        if any(left):
+            notes.append(Note("left", ", ".join(filter(None, dict.fromkeys(left)))))
         if not concept.trained:
             notes.append(Note("untrained", concept.label))
         return Understanding(
@@ -273,21 +307,15 @@ def _of_looks(prompt: str, wording: Wording) -> Understanding:
 
 
 def _order(scores: np.ndarray) -> list[int]:
-    """The numbers of the best concepts, the best first."""
+    """Return the numbers of the best concepts, the best first."""
     return [int(number) for number in np.argsort(-scores, kind="stable")[: 8 * OFFERED]]
 
 
 def _distinct(nearest: Sequence[Near]) -> tuple[Near, ...]:
-    """The first ones, without the man, the woman or the couple of one that stands before."""
+    """Return the first ones, without the man, the woman or the couple of one that stands before."""
     found: list[Near] = []
     for near in nearest:
         words = {word for word in near.label.split() if word not in ("man", "woman", "person")}
         if not any(words <= set(other.label.split()) or set(other.label.split()) <= words for other in found):
             found.append(near)
     return tuple(found[:OFFERED])
-
-
-def _left_out(subject: str, reading: str) -> str:
-    """The words of the subject that the reading does without."""
-    kept = set(bare(reading).split())
-    return " ".join(word for word in subject.split() if bare(word) and bare(word) not in kept)

@@ -25,7 +25,7 @@ SHOWN = 60  # characters of a visitor's words
 
 
 def sentence(understanding: Understanding, language: str = "en") -> str:
-    """What is drawn, or offered, and what cannot be had; "" where the words are simply drawn as they are."""
+    """Say what is drawn, or offered, and what cannot be had; "" where the words are simply drawn as they are."""
     chinese = language == "zh"
     said = [_note(note, chinese) for note in understanding.notes if note.kind in NOTES and note.kind != "poor"]
     if understanding.rarely_drawn_well:
@@ -33,7 +33,7 @@ def sentence(understanding: Understanding, language: str = "en") -> str:
     if not understanding.known:
         said.insert(0, _unknown(understanding, chinese))
     elif understanding.concept is not None and not understanding.verbatim:
-        said.insert(0, _drawn(understanding, chinese))
+        said.insert(0, _drawn(understanding, understanding.concept, chinese))
     return ("" if chinese else " ").join(said)
 
 
@@ -48,21 +48,21 @@ def sentences(understandings: Sequence[Understanding], language: str = "en") -> 
 
 
 def name(near: Near, language: str = "en") -> str:
-    """What a concept is called."""
+    """Return the concept's label in English, or in Chinese."""
     return near.chinese if language == "zh" else near.label
 
 
-def _drawn(understanding: Understanding, chinese: bool) -> str:
+def _drawn(understanding: Understanding, concept: Near, chinese: bool) -> str:
     style, ground = understanding.style, understanding.background
     if chinese:
-        parts = [name(understanding.concept, "zh"), f"{style}风格" if style else "", f"{ground}背景" if ground else ""]
+        parts = [name(concept, "zh"), f"{style}风格" if style else "", f"{ground}背景" if ground else ""]
         begins = "我猜是" if understanding.guessed else "我画的是"
         return f"{begins}：{'，'.join(part for part in parts if part)}。"
     return f"{'My best guess' if understanding.guessed else 'I draw'}: {understanding.asked}."
 
 
 def _poor(understanding: Understanding, language: str) -> str:
-    """That a concept comes out badly, and what comes out better."""
+    """Say that a concept comes out badly, and what comes out better."""
     chinese = language == "zh"
     concept = understanding.concept
     said = NOTES["poor"][chinese].format(name(concept, language) if concept else "")
