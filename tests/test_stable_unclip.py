@@ -21,12 +21,16 @@ from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from dalle2 import images
+from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.families.stable_unclip import load as opening
 from dalle2.families.stable_unclip.model import StableUnclipModel, default_settings
 from dalle2.model import UnclipModel
+from dalle2.serving.service import Service
 from dalle2.settings import DecoderSettings, PriorSettings, Settings, Step
+from dalle2.tasks.text_to_image import TextToImage
 from dalle2.verbs import generators
+from evaluation import compute_fid, draw
 
 PICTURES = [
     Image.fromarray(np.random.default_rng(seed).integers(0, 255, (40, 56, 3), dtype=np.uint8)) for seed in (0, 1)
@@ -288,6 +292,8 @@ def test_no_negative_prompt_is_the_empty_one(drawer: StableUnclipModel) -> None:
     assert torch.equal(first, second) and (first - third).abs().max() > 1e-3
     prompts = [drawer.embed_prompt(["a cat"], [1], chosen) for chosen in (none, words)]
     assert torch.equal(*prompts)  # it is the decoder's alone
+    with pytest.raises(ValueError, match="The negative prompt has no effect"):
+        drawer.text_to_image(["a cat"], seeds=[1], settings=words.with_guidance(1.0))
 
 
 # Seeds and noise
@@ -375,3 +381,51 @@ def test_every_scheduler_drives_it(scheduler: str, drawer: StableUnclipModel) ->
     settings = QUICK.changed({"prior": {"scheduler": scheduler}, "decoder": {"scheduler": scheduler}})
     (picture,) = drawer.text_to_image(["a cat"], seeds=[1], settings=settings)
     assert levels(picture).std() > 1
+
+
+# In the other rooms
+
+
+def test_it_draws_other_sizes(drawer: StableUnclipModel) -> None:
+    assert list(drawer.picture_sizes) == list(range(16, 43, 4))
+    settings = QUICK.changed({"decoder": {"picture_size": 40}})
+    noise, prompts = generators([3]), ["a cat face"]
+    ours = pixels(drawer, drawer.embed_prompt(prompts, noise, settings), noise, prompts, settings)
+    # Its autoencoder is ours, which decodes in tiles what is larger than in its training.
+    theirs = text_pipeline(drawer)(
+        prompts,
+        generator=generators([3]),
+        height=40,
+        width=40,
+        num_inference_steps=4,
+        guidance_scale=4.0,
+        prior_num_inference_steps=5,
+        prior_guidance_scale=2.0,
+        output_type="np",
+    ).images
+    assert ours.shape == (1, 40, 40, 3) and np.abs(ours - theirs).max() <= TOLERANCE
+    mask = Image.new("L", PICTURES[0].size, 255)
+    assert drawer.inpaint(PICTURES[0], mask, seeds=[1], settings=settings)[0].size == (40, 40)
+
+
+def test_the_command_line_the_service_and_the_ruler_draw_with_it(
+    twin: Path, karlo_text: Path, tiny_checkpoint: Path, tmp_path: Path, drawer: StableUnclipModel
+) -> None:
+    name = f"{karlo_text}+{twin}"
+    common = ["--checkpoint", name, "--steps", "2", "--seed", "3"]
+    assert main(["a cat", *common, "--noise-level", "200", "--size", "40", "-o", str(tmp_path / "one.png")]) == 0
+    record = images.read_record(tmp_path / "one.png")
+    assert record["settings"]["decoder"]["noise_level"] == 200 and record["checkpoint"] == name
+    assert main(["--from", str(tmp_path / "one.png"), "-o", str(tmp_path / "again.png")]) == 0
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "one.png").read_bytes()
+
+    service = Service(drawer)
+    told = list(service.draw(TextToImage(["a cat"]), 1, 2, {"decoder": {"noise_level": 9}}))
+    assert told[-1].finished and len(told[-1].pictures) == 2
+
+    (tmp_path / "prompts.txt").write_text("a cat\na dog\na cat face\n")
+    folders = [tmp_path / folder for folder in ("drawn", "reference")]
+    for folder, seed in zip(folders, (0, 50), strict=True):
+        draw(str(tmp_path / "prompts.txt"), folder, checkpoint=name, steps="2", seed=seed)
+    report = compute_fid(*folders, network=f"clip:{tiny_checkpoint}", size=32, workers=0)
+    assert any("FID" in one.label and np.isfinite(one.value) for one in report.measures)

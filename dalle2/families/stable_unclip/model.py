@@ -57,7 +57,10 @@ class StableUnclipModel(UnclipModel):
         self.examples, self.subject = description.examples, description.subject
         self.priors = () if parts.prior is None else ("diffusion",)
         self.noise_levels = parts.image_noising_scheduler.config.num_train_timesteps
-        self.picture_size = parts.unet.config.sample_size * parts.factor
+        self.picture_size = own = parts.unet.config.sample_size * parts.factor
+        # What the network's levels halve without a rest, up to 1024 pixels for the 768 that it was trained on.
+        step = parts.factor * 2 ** (len(parts.unet.config.block_out_channels) - 1)
+        self.picture_sizes = range(own // 2, own * 4 // 3 + 1, step)
         sees, imagines = parts.image_encoder is not None, bool(self.priors)
         self.capabilities = frozenset(
             ["interpolate", "mix", "inpaint", "outpaint"]
@@ -92,7 +95,7 @@ class StableUnclipModel(UnclipModel):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         self.require("text_to_image")
-        chosen = self.adopt(settings).prior
+        chosen = self.adopt(settings).check_negative(["decoder"]).prior
         assert chosen is not None and self.parts.prior is not None, "what draws from a text has a prior"
         self._require_prior(chosen.kind)
         many = chosen.candidates
@@ -172,7 +175,7 @@ class StableUnclipModel(UnclipModel):
         chosen = self.inversion_settings(settings)
         self._check_rows(embeddings, pictures, prompts)
         stage = self._decoder(embeddings, prompts, chosen, None)
-        pixels = images.to_tensor([images.square(images.to_rgb(picture), self.picture_size) for picture in pictures])
+        pixels = images.to_tensor([images.square(images.to_rgb(picture), self.side(chosen)) for picture in pictures])
         clean = autoencoder.encode(self.parts.vae, pixels)
         return stage.invert(chosen.decoder, clean, on_step, refinements).cpu()
 
@@ -184,7 +187,7 @@ class StableUnclipModel(UnclipModel):
         seen = noised(self.parts, rows, settings.decoder.noise_level, torch.zeros_like(rows) if blur is None else blur)
         texts = list(prompts or [""] * len(rows))
         tokens = self._texts.read(texts, settings.decoder.guided, settings.negative_prompt)
-        side = self.parts.unet.config.sample_size
+        side = self.side(settings) // self.parts.factor
         shape = (self.parts.vae.config.latent_channels, side, side)
         return decoder_stage(self.parts, seen, tokens, shape, lambda: self._preview)
 
