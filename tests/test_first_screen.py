@@ -10,7 +10,7 @@ import tiny
 from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from visitor import SECONDS, button, choose, draw, label_of, launched, needs_chromium, visiting
+from visitor import SECONDS, button, choose, draw, label_of, launched, needs_chromium, open_tab, visiting
 
 from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
@@ -100,6 +100,18 @@ def test_the_first_screen_says_what_is_drawn_and_draws_at_a_click(browser: Brows
         expect(page.locator("#examples button")).to_have_text(["一只狗"])
         expect(page.locator(".wall button")).to_have_count(1)
         expect(page.get_by_role("button", name="绘制: 一只猫")).to_be_visible()
+
+
+@needs_chromium
+def test_an_example_is_extended_at_a_click(browser: Browser, address: str) -> None:
+    with visiting(browser, address, locale="en-US") as page:
+        open_tab(page, "Extend")
+        choose(page, "Number of pictures", 1)
+        page.get_by_role("button", name="a cat, noto style").filter(visible=True).click()
+        expect(page.locator("#tab-outpaint .status.done")).to_be_visible()
+        expect(page.locator("#tab-outpaint .pictures figure")).to_have_count(1)
+        (record,) = records(page)
+        assert (record["task"], record["blend"]) == ("outpaint", True)
 
 
 @needs_chromium
