@@ -324,6 +324,10 @@ def test_what_does_not_fit_is_told(folders: tuple[Path, Path], tiny_checkpoint: 
     _, odd = tiny_kandinsky.twins(made, tmp_path)
     with pytest.raises(ValueError, match="reads 6 channels: expected 4, or 9"):
         load(f"{prior}+{odd}")
+    made.unet = tiny_kandinsky.decoder(4, dim=16)
+    _, small = tiny_kandinsky.twins(made, tmp_path / "small")
+    with pytest.raises(ValueError, match=r"not made for one another: .* image encoder 32, decoder 16, prior 32"):
+        load(f"{prior}+{small}")
     shutil.copytree(decoder, tmp_path / "half")
     (tmp_path / "half" / "movq" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(ValueError, match="movq holds no weights"):

@@ -140,6 +140,9 @@ def test_what_we_save_opens_in_diffusers_and_here(kandinsky: UnclipModel, tmp_pa
 
 def test_a_decoder_of_the_other_version_is_told(kandinsky: UnclipModel, tmp_path: Path) -> None:
     _, decoder = tiny_kandinsky.twins(kandinsky.parts, tmp_path)
+    (decoder / "tokenizer" / "tokenizer.json").rename(tmp_path / "tokenizer.json")
+    with pytest.raises(ValueError, match="holds no vocabulary"):
+        load(decoder)
     (decoder / "text_encoder").rename(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match="unet reads text, but its folder has no text_encoder"):
         load(decoder)

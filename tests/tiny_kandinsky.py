@@ -82,7 +82,7 @@ def scheduler(**changes: object) -> DDPMScheduler:
     return DDPMScheduler.from_config({**PUBLISHED_SCHEDULE, **changes})
 
 
-def decoder(in_channels: int, reads: bool = False) -> UNet2DConditionModel:
+def decoder(in_channels: int, reads: bool = False, dim: int = 32) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=in_channels,
@@ -93,7 +93,7 @@ def decoder(in_channels: int, reads: bool = False) -> UNet2DConditionModel:
         block_out_channels=(32, 64),
         layers_per_block=1,
         addition_embed_type="text_image" if reads else "image",
-        encoder_hid_dim=32,
+        encoder_hid_dim=dim,
         encoder_hid_dim_type="text_image_proj" if reads else "image_proj",
         cross_attention_dim=32,
         attention_head_dim=4,

@@ -130,7 +130,7 @@ def describe(
         checkpoint=readable(model.checkpoint),
         checkpoint_hash=model.checkpoint_hash,
         settings=settings.to_dict(),
-        picture_size=model.picture_size,
+        picture_size=model.side(settings),
         batch_size=batch_size,
         device=model.device.type,
         dtype=str(model.dtype).removeprefix("torch."),

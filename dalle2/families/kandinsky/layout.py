@@ -58,6 +58,7 @@ PRIOR_PARTS = ("prior", "scheduler", *ENCODER_PARTS)
 PRIORS = {"eclipse": "prior_eclipse", "diffusion": "prior_prior"}
 TEXT_PARTS = ("text_encoder", "tokenizer")  # which only the decoder of version 2.1 has
 DECODER_PARTS = ("unet", "movq", "scheduler", *TEXT_PARTS)
+VOCABULARIES = ("tokenizer.json", "vocab.json", "sentencepiece.bpe.model")
 
 
 @dataclass
@@ -117,10 +118,7 @@ def read(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePri
         return prior, name if prior is decoder else name.removeprefix(PREFIX)
 
     _check_prior(decoder, prior)
-    absent = {"prior_eclipse"} if eclipse or not prior.has("prior_eclipse") else set()
-    if eclipse or (prior.has("prior_eclipse") and not prior.has("prior_prior")):
-        absent |= {"prior_prior", "prior_scheduler"}
-    absent |= set() if decoder.has("text_encoder") else set(TEXT_PARTS)
+    absent = _absent(decoder, prior, eclipse)
     parts: dict[str, Any] = {"scheduler": _read_scheduler(decoder), "prior_eclipse": eclipse}
     for name, kind in OTHERS.items():
         if name not in absent:
@@ -130,9 +128,22 @@ def read(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePri
         if name not in absent:
             folder, part = place(name)
             parts[name] = folder.read_network(part, kind)
-    _check_tokenizer(*place("prior_tokenizer"), parts)
+    for tokenizer, encoder in (("prior_tokenizer", "prior_text_encoder"), TEXT_PARTS[::-1]):
+        if tokenizer in parts:
+            folder, part = place(tokenizer)
+            _check_tokenizer(folder.path / part, parts[tokenizer], parts[encoder].config)
     _check_agreement(decoder, prior, parts)
     return Parts(**parts)
+
+
+def _absent(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePrior | None) -> set[str]:
+    """Return the parts that these folders need not have."""
+    absent = set() if decoder.has("text_encoder") else set(TEXT_PARTS)
+    if eclipse is not None or not prior.has("prior_eclipse"):
+        absent.add("prior_eclipse")
+    if eclipse is not None or (prior.has("prior_eclipse") and not prior.has("prior_prior")):
+        absent |= {"prior_prior", "prior_scheduler"}
+    return absent
 
 
 def _check_prior(decoder: CheckpointFolder, prior: CheckpointFolder) -> None:
@@ -153,11 +164,10 @@ def _read_scheduler(folder: CheckpointFolder) -> DDPMScheduler | DDIMScheduler:
     return scheduler
 
 
-def _check_tokenizer(folder: CheckpointFolder, part: str, parts: Mapping[str, Any]) -> None:
-    where = folder.path / part
-    if not any((where / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        raise ValueError(f"{where} holds no vocabulary: expected vocab.json and merges.txt.")
-    tokenizer, text = parts["prior_tokenizer"], parts["prior_text_encoder"].config
+def _check_tokenizer(where: Path, tokenizer: Any, text: Any) -> None:
+    """Raise ValueError without a vocabulary, of which transformers makes an empty one, or with one too large."""
+    if not any((where / name).is_file() for name in VOCABULARIES):
+        raise ValueError(f"{where} holds no vocabulary: expected tokenizer.json, or vocab.json and merges.txt.")
     if max(tokenizer.bos_token_id, tokenizer.eos_token_id, len(tokenizer) - 1) >= text.vocab_size:
         raise ValueError(f"{where} has {len(tokenizer)} tokens, but the text encoder knows {text.vocab_size}.")
 

@@ -186,6 +186,8 @@ class Endpoints:
         model = self.service.model(name)
         shape = {"id": name, "object": "model", "created": MODEL_CREATED, "owned_by": "open-dalle2"}
         own = {"capabilities": sorted(model.capabilities), "size": f"{model.picture_size}x{model.picture_size}"}
+        if model.picture_sizes:
+            own["sizes"] = [f"{side}x{side}" for side in model.picture_sizes]
         return {**shape, **own, "styles": list(model.styles), "checkpoint_hash": model.checkpoint_hash}
 
     def _note(self, *prompts: str | None) -> None:
