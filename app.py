@@ -23,7 +23,7 @@ def main() -> None:
         from dalle2.serving.service import Service
         from demo import page
 
-        service = Service.open(*options.checkpoint)
+        service = Service.open(*options.checkpoint, **serving.opening(options))
     except (ValueError, OSError) as error:
         sys.exit(f"app.py: {error}")
     blocks, looks = page.build(service, api(service, keys, options.open_api, options.log_prompts))

@@ -24,6 +24,8 @@ from dalle2.families.offload import GuestRoom, offload
 from dalle2.model import UnclipModel
 from dalle2.networks.old_tokenizer import as_in_2022
 from dalle2.networks.text_encoder import PromptTokenizer
+from dalle2.serving.api import options
+from dalle2.serving.service import Service
 from dalle2.settings import Settings
 
 
@@ -227,3 +229,16 @@ def test_what_comes_out_of_an_autoencoder_is_carried_home(tmp_path: Path) -> Non
     assert torch.equal(model.parts.vae.encode(torch.zeros(1, 3, 32, 32)).latent_dist.mode(), expected)
     with pytest.raises(ValueError, match="Leave out offload: there is no GPU to spare"):
         load(tmp_path / "twin", offload=True)
+
+
+def test_a_server_opens_checkpoints_as_it_is_told(karlo_text: Path, karlo_variations: Path) -> None:
+    parser = argparse.ArgumentParser()
+    options.add(parser)
+    chosen = parser.parse_args(["--checkpoint", f"{karlo_text}+{karlo_variations}", "--dtype", "bfloat16"])
+    service = Service.open(*chosen.checkpoint, **options.opening(chosen))
+    assert service.checkpoints == (f"{karlo_text.name}+{karlo_variations.name}",)  # where they lie is nobody's business
+    assert service.model().dtype == torch.bfloat16 and "variations" in service.model().capabilities
+    chosen = parser.parse_args(["--checkpoint", str(karlo_text), "--offload"])
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="Leave out offload"):
+            Service.open(*chosen.checkpoint, **options.opening(chosen))

@@ -5,9 +5,10 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dalle2 import provenance
+from dalle2.cli.arguments import DTYPES
 
 if TYPE_CHECKING:
     from dalle2.serving.api.keys import Keys
@@ -19,6 +20,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "folder, hub id or id@revision, or two as PRIOR+DECODER; several times: visitors choose; default: the embedded"
     )
     parser.add_argument("--checkpoint", action="append", default=[], help=source)
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="precision of the networks; default float32")
+    turns = "let the networks wait in the machine's memory and visit the GPU one at a time: for small GPUs"
+    parser.add_argument("--offload", action="store_true", help=turns)
+    trusted = "read weights from pickled files too, which could run as programs: only what you trust"
+    parser.add_argument("--allow-pickle", action="store_true", help=trusted)
     parser.add_argument("--host", help="address to listen on, such as 0.0.0.0; default: this machine only")
     keys = (
         "file of API keys, as `python -m dalle2 new-key` makes it; default: no keys on this machine, and no API beyond"
@@ -28,6 +34,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--open-api", action="store_true", help=open_to_all)
     parser.add_argument("--log-prompts", action="store_true", help="write prompts of the API into its log")
     provenance.add_options(parser)
+
+
+def opening(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how checkpoints are opened, as keywords of `Service.open`."""
+    return {name: getattr(options, name) for name in ("dtype", "offload", "allow_pickle")}
 
 
 def check(options: argparse.Namespace) -> None:
