@@ -24,12 +24,14 @@ def main() -> None:
         from demo import page
 
         service = Service.open(*options.checkpoint, **serving.opening(options))
+        checks = serving.guard(options, service)
     except (ValueError, OSError) as error:
         sys.exit(f"app.py: {error}")
     blocks, looks = page.build(service, api(service, keys, options.open_api, options.log_prompts))
     blocks.launch(server_name=options.host, server_port=options.port, prevent_thread_lock=True, quiet=True, **looks)
     print(f"Open {blocks.local_url} in your browser; Ctrl-C ends the page.", flush=True)
     print(f"Programs for OpenAI's image API: {serving.told(keys, blocks.local_url)}", flush=True)
+    print(checks, flush=True)
     blocks.block_thread()
 
 

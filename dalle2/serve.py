@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("dalle2.api").setLevel(logging.INFO)
     app = alone(service, keys, options.open_api, options.log_prompts)
     shown = "localhost" if serving.is_loopback(host) or host == "0.0.0.0" else host
+    print(serving.guard(options, service), file=sys.stderr)
     print(f"OPENAI_BASE_URL=http://{shown}:{options.port}/v1; Ctrl-C ends the API.", flush=True)
     uvicorn.run(
         app,

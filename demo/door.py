@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import FileResponse, PlainTextResponse
 
-from dalle2.serving.address import address, scheme
+from dalle2.serving.api.address import address, scheme
 from dalle2.serving.visitors import NOBODY, Files, cookie, owner, visitor
 from demo.gradio_internals import FILE_ROUTE, PREVIEW_TAGS
 

@@ -13,7 +13,7 @@ from demo.language import LONGEST, REFUSALS, in_chinese, refused
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("demo", "demo/tabs", "dalle2/serving", "dalle2/tasks")
-RAISED = ("Refusal", "Busy", "NoMemory", "Fault", "ValueError", "refused")
+RAISED = ("Refusal", "Busy", "Forbidden", "NoMemory", "Fault", "ValueError", "refused")
 FILES = (
     "finiteness.py",
     "formats.py",
@@ -33,6 +33,7 @@ UNSEEN = (
     *("There is no scheduler", "The picture is of the task", "Name 1 to", "text_to_image takes", "reconstruct takes"),
     *("enhance takes", "The noise of an interpolation", "Only a picture has a noise", "A mix needs at least"),
     *("An interpolation needs at least two ends", "An interpolation has at most", "The weights of a mix must be num"),
+    *("Checking pictures needs", "{} holds no word"),
     *("The way of a text diff", "All pictures of a series come from"),
 )
 

@@ -575,7 +575,7 @@ for name in ("gradio", "gradio_client", "starlette", "fastapi"):
     sys.modules[name] = None  # as where it is not installed
 from dalle2 import serving
 
-for room in pkgutil.walk_packages(serving.__path__, "dalle2.serving."):
+for room in pkgutil.iter_modules(serving.__path__, "dalle2.serving."):  # below `api` is what needs FastAPI
     import_module(room.name)
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_picture

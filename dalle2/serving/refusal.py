@@ -19,6 +19,10 @@ class Busy(Refusal):
         self.seconds = seconds
 
 
+class Forbidden(Refusal):
+    """What was asked, or what came of it, is not drawn or shown on this server."""
+
+
 class NoMemory(Refusal):
     """The machine has not enough memory for what was asked."""
 

@@ -19,9 +19,10 @@ from dalle2.serving.limits import MAX_PICTURES, WAITING_VISITORS, Choice, seeds_
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.queue import Queue, Ticket
 from dalle2.serving.refusal import Busy, Cancelled, Refusal, refusal_of
+from dalle2.serving.safety import Safety, without_previews
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import MAX_PICTURES as MODEL_PICTURES
-from dalle2.settings import OnStep, Step
+from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.caption import Caption
 
 PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the network; longer for a crowd
@@ -47,6 +48,7 @@ class Service(Catalogue):
         self._batches = Batches(CPU_PICTURES if on_cpu else MODEL_PICTURES)
         self._shared = {name: SharedModel(model, self._batches) for name, model in self._models.items()}
         self._pace = Pace()
+        self.safety = Safety()
         # While one batch is drawn and brought to its visitors, the next one is ready.
         self.queue = Queue(WAITING_VISITORS, 2 * self._batches.most)
 
@@ -67,6 +69,7 @@ class Service(Catalogue):
         drawn, or comes when too many wait already. `most` bounds the count.
         """
         model = self.model(checkpoint)
+        self.safety.check_prompts([*request.words, *(one.asked for one in request.understandings)])
         chosen = self.settings(settings, checkpoint, request)
         try:
             chosen.check_negative(request.stages)
@@ -79,8 +82,16 @@ class Service(Catalogue):
         yield from self._stream(
             Drawing(seeds, stages),
             Turn(job, self._pace),
-            lambda on_step: request.draw(shared, seeds, chosen, on_step),
+            lambda on_step: self._checked(request, shared, seeds, chosen, on_step),
         )
+
+    def _checked(
+        self, request: Request, model: SharedModel, seeds: Sequence[int], settings: Settings, on_step: OnStep
+    ) -> list[Image.Image]:
+        """Draw, and where this checkpoint's pictures are checked, show none before they are."""
+        if not self.safety.watches(model):
+            return request.draw(model, seeds, settings, on_step)
+        return self.safety.shown(request.draw(model, seeds, settings, without_previews(on_step)))
 
     def caption(self, request: Caption, checkpoint: str | None = None) -> Generator[Drawing]:
         """Yield the captions that are nearest to its first picture, when it is our turn; Refusal as by `draw`."""

@@ -1,5 +1,7 @@
 """The API as a server of its own."""
 
+from functools import partial
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,14 +20,14 @@ def alone(service: Service, keys: Keys | None = None, public: bool = False, log_
     """Return the application: the API at /v1, and beside it what load balancers and crawlers ask for."""
     routes = [
         Mount("/v1", api(service, keys, public, log_prompts)),
-        Route("/health", _health),
+        Route("/health", partial(_health, service)),
         Route("/robots.txt", _robots),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _refuse})
 
 
-async def _health(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
+async def _health(service: Service, _: Request) -> Response:
+    return JSONResponse({"status": "ok", "waiting": len(service.queue.tickets), **service.safety.counts})
 
 
 async def _robots(_: Request) -> Response:

@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,11 @@ from dalle2.cli.arguments import DTYPES
 
 if TYPE_CHECKING:
     from dalle2.serving.api.keys import Keys
+    from dalle2.serving.safety import Safety
+    from dalle2.serving.service import Service
+
+
+CHECKS = ("auto", "on", "off")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +39,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     open_to_all = "beyond this machine too, the API needs no key, within limits for each address"
     parser.add_argument("--open-api", action="store_true", help=open_to_all)
     parser.add_argument("--log-prompts", action="store_true", help="write prompts of the API into its log")
+    words = "file of words, one a line, that no prompt may hold; default: prompts are not checked"
+    parser.add_argument("--refuse-words", metavar="FILE", help=words)
+    checked = (
+        "withhold pictures that may be unfit to be shown; auto: those of checkpoints that draw pictures of all kinds"
+    )
+    parser.add_argument("--picture-check", choices=CHECKS, default="auto", help=checked)
     provenance.add_options(parser)
 
 
@@ -49,6 +61,8 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError(
             f"{options.api_keys} is no file of API keys: make one with python -m dalle2 new-key NAME --api-keys FILE."
         )
+    if options.refuse_words is not None or options.picture_check == "on":
+        _safety(options)
     provenance.choose_options(options)
     if options.port is None:
         return
@@ -76,6 +90,30 @@ def keys(options: argparse.Namespace, host: str) -> "Keys | None":
     if options.api_keys is not None:
         return Keys.read(Path(options.api_keys))
     return None if options.open_api or is_loopback(host) else Keys()
+
+
+def guard(options: argparse.Namespace, service: "Service") -> str:
+    """Give the service its checks of prompts and pictures, and return what they are, for the one who starts it."""
+    every = {name: bool(service.model(name).subject) for name in service.checkpoints}
+    wanted = [name for name, drawings in every.items() if options.picture_check == "on" or not drawings]
+    wanted = [] if options.picture_check == "off" else wanted
+    words = "by the list" if options.refuse_words else "not checked (--refuse-words FILE)"
+    try:
+        service.safety = _safety(options, wanted)
+        pictures = f"of {', '.join(wanted)} by open_nsfw" if wanted else "not checked (--picture-check)"
+    except ValueError as error:  # of the package that is missing; what was asked for has been checked before
+        service.safety = _safety(options)
+        pictures = f"not checked. {error}"
+    return f"Prompts: {words}. Pictures: {pictures}."
+
+
+def _safety(options: argparse.Namespace, checkpoints: Sequence[str] | None = None) -> "Safety":
+    """Return the checks; ValueError or OSError for a list or a package that is not there."""
+    from dalle2.serving.safety import Safety, WordList, open_nsfw
+
+    words = None if options.refuse_words is None else WordList.read(Path(options.refuse_words))
+    rated = bool(checkpoints) or options.picture_check == "on"
+    return Safety(words, open_nsfw() if rated else None, checkpoints)
 
 
 def told(keys: "Keys | None", address: str) -> str:

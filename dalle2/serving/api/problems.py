@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from dalle2.serving.refusal import Busy, Fault, NoMemory, Refusal
+from dalle2.serving.refusal import Busy, Fault, Forbidden, NoMemory, Refusal
 from dalle2.understanding.sentences import NotUnderstood
 
 log = logging.getLogger(__name__)
@@ -96,17 +96,25 @@ def problem_of(error: Exception) -> Problem:
             return Problem(400, f"The body cannot be read: {str(error.detail).rstrip('.')}.")
         case HTTPException():
             return Problem(error.status_code, SAID.get(error.status_code, str(error.detail).rstrip(".") + "."))
+        case Refusal() | ValueError():
+            return _refused(error)
+        case _:
+            log.error("A request to the API failed", exc_info=error)
+            return Problem(500, "Something went wrong here, and the server's log says what: please try again.")
+
+
+def _refused(error: Exception) -> Problem:
+    """Return what the service refuses as an answer, by its kind."""
+    match error:
         case Busy():
             return Problem(429, str(error), retry_after=error.seconds)
+        case Forbidden():
+            return Problem(400, str(error), code="content_policy_violation")
         case NoMemory():
             return Problem(503, str(error), code="out_of_memory")
         case Fault():
             return Problem(500, str(error))
-        case Refusal() | ValueError():
-            return Problem(400, str(error))
-        case _:
-            log.error("A request to the API failed", exc_info=error)
-            return Problem(500, "Something went wrong here, and the server's log says what: please try again.")
+    return Problem(400, str(error))
 
 
 def _invalid(errors: Sequence[Any]) -> Problem:

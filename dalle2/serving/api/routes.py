@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dalle2.serving.address import address
 from dalle2.serving.api import answers, orders
+from dalle2.serving.api.address import address
 from dalle2.serving.api.answers import Encoded, encode
 from dalle2.serving.api.asked import (
     Asked,
