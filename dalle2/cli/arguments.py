@@ -80,7 +80,7 @@ def chosen_settings(options: Options, model: "UnclipModel", default: Settings | 
 def check_stage_values(options: Options) -> None:
     """Raise ValueError for a value that no stage takes, before there is a checkpoint whose stages are known."""
     if options.draft and options.steps is not None:
-        raise ValueError("--draft takes one step of each network and --steps says how many: give one of the two.")
+        raise ValueError("--draft and --steps both say how many steps are taken: give one of the two.")
     for key, values in _given(options).items():
         for value in values:
             try:

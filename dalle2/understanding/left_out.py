@@ -42,8 +42,8 @@ def unsaid(text: str, prompt: str, number: int, entry: Entry, lookup: Lookup, me
     """Return the phrases of a text in a prompt that its concept, found by the meaning of the whole, does not stand for.
 
     Where the concept's name stands in the text ("Harry Potter and a dog"), it is that thing, and each other word is
-    left out that does not say the same. Where it does not, the whole describes it, and only names of one's own
-    ("Paris") and of the sex of a person, if it has none, are left out.
+    left out that does not say the same. Where it does not, the whole stands for it, and only names of one's own
+    ("Paris") and the sex of a person, if it has none, are left out.
     """
     words = text.split()
     begins = prompt.lstrip().startswith(text)

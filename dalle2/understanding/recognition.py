@@ -13,7 +13,7 @@ from pathlib import Path
 from dalle2 import atomic
 
 FILE = "recognition.json"
-BADLY = 0.3  # of what is recognised less often it is said beforehand
+BADLY = 0.4  # of what is recognised less often it is said beforehand
 WELL = 0.7  # what is recognised as often is offered instead, and surprises
 log = logging.getLogger(__name__)
 
