@@ -549,7 +549,7 @@ def test_records_name_the_prior_and_old_ones_are_read(three: UnclipModel, quick:
 def test_kinds_that_cannot_be_are_refused(model: UnclipModel, quick: Settings) -> None:
     with pytest.raises(ValueError, match="has no linear prior: it has diffusion"):
         model.text_to_image(["a cat"], seeds=[1], settings=with_prior(quick, "linear"))
-    with pytest.raises(ValueError, match=r"kind must be one of diffusion, autoregressive, linear, not 'gan'"):
+    with pytest.raises(ValueError, match=r"kind must be one of diffusion, autoregressive, linear, eclipse, not 'gan'"):
         PriorSettings(3, kind="gan")
     with pytest.raises(ValueError, match="Only the prior can be of another kind"):
         DecoderSettings.from_dict({"num_inference_steps": 3, "kind": "linear"})

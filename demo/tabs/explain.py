@@ -1,6 +1,7 @@
 """The tab "explain": how a picture comes about, step by step, word by word, or axis by axis of its embedding."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import gradio as gr
@@ -97,21 +98,23 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
         each word the same picture, highlighted where the word was read. "dimensions": the picture drawn from a growing
         number of the principal axes of its embedding.
         """
-
-        def ask() -> Request:
-            if question == "dimensions":
-                return Dimensions(open_picture(picture), AXES)
-            if question not in EXPLAINING:
-                raise Refusal(f"There is no question {question!r}: ask for one of {', '.join(ASKED)}.")
-            return EXPLAINING[question](words(prompt))
-
         order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
+        ask = partial(_asked, question, prompt, picture)
         yield from builder.draw(ask, order, Both("Picture", "图片"), request, lambda record: _named(record, request))
 
     builder.on_draw(
         controls, explain, [question, prompt, picture, seed, random_seed, settings, literal], [pictures, seed]
     )
     _connect(builder, able, opened, prompt, seed, random_seed, settings, literal)
+
+
+def _asked(question: str, prompt: str, picture: str | None) -> Request:
+    """Return the question as a request; Refusal where there is no such question."""
+    if question == "dimensions":
+        return Dimensions(open_picture(picture), AXES)
+    if question not in EXPLAINING:
+        raise Refusal(f"There is no question {question!r}: ask for one of {', '.join(ASKED)}.")
+    return EXPLAINING[question](words(prompt))
 
 
 def _connect(
