@@ -42,6 +42,7 @@ class Choices(gr.HTML):
             presets=presets(service, like),
             stages=like.stages,
             priors={each: service.model(each).priors for each in service.checkpoints},
+            noise_levels={each: service.model(each).noise_levels for each in service.checkpoints},
             checkpoint=checkpoint,
             schedulers=SCHEDULERS,
             most_steps=MAX_STEPS,

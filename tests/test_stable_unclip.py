@@ -30,6 +30,7 @@ from dalle2.serving.service import Service
 from dalle2.settings import DecoderSettings, PriorSettings, Settings, Step
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.verbs import generators
+from demo.choices import Choices
 from evaluation import compute_fid, draw
 
 PICTURES = [
@@ -429,3 +430,8 @@ def test_the_command_line_the_service_and_the_ruler_draw_with_it(
         draw(str(tmp_path / "prompts.txt"), folder, checkpoint=name, steps="2", seed=seed)
     report = compute_fid(*folders, network=f"clip:{tiny_checkpoint}", size=32, workers=0)
     assert any("FID" in one.label and np.isfinite(one.value) for one in report.measures)
+
+
+def test_the_page_offers_noise_levels_where_there_are_any(drawer: StableUnclipModel, model: UnclipModel) -> None:
+    offered = Choices(Service(drawer, model), drawer.checkpoint, render=False)
+    assert offered.props["noise_levels"] == {drawer.checkpoint: 1000, model.checkpoint: 0}

@@ -22,7 +22,7 @@ class SharedModel(UnclipModel):
     """A model whose verbs wait for their turn in `batches`; all else is the model's own."""
 
     def __init__(self, model: UnclipModel, batches: Batches) -> None:
-        self._model, self._batches = model, batches
+        self._model, self._batches, self.tokenizer = model, batches, model.tokenizer
         self.noise_levels, self.picture_sizes, self.inpaints = model.noise_levels, model.picture_sizes, model.inpaints
 
     def __getattr__(self, name: str) -> Any:
