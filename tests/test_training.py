@@ -353,8 +353,8 @@ def test_the_decoder_learns_eight_pictures_by_heart(source: Path, tmp_path: Path
     )
     towers = ClipTowers.build(plan, tokenizer).eval().requires_grad_(False)
     decoder = DecoderRecipe(
-        steps=250,
-        batch_size=16,
+        steps=170,
+        batch_size=8,
         learning_rate=3e-3,
         picture_size=16,
         channels=(32, 64),
@@ -365,7 +365,7 @@ def test_the_decoder_learns_eight_pictures_by_heart(source: Path, tmp_path: Path
         text_drop=0.0,
         embedding_drop=0.0,
         optimizer="muon",
-        evaluate_every=250,
+        evaluate_every=170,
         snapshot_every=1000,
     )
     batch = pictures.batch(Randomness(0, "look", 0, 8))
