@@ -1,6 +1,10 @@
 // What was picked waits in window.picked for the event "pick". The arrows lead from the end of the prompt through the
 // suggestions and back, Escape puts them away.
 const box = () => document.querySelector("#prompt textarea");
+// Gradio's own event "input" follows key presses only: what an input method or a phone's keyboard puts in has none.
+for (const kind of ["input", "compositionend"]) document.addEventListener(kind, event => {
+  if (event.target === box() && !event.isComposing && event.isTrusted) setTimeout(() => trigger("typed"), 0);
+});
 const all = () => [...element.querySelectorAll("[data-pick]")];
 element.addEventListener("click", event => {
   const button = event.target.closest("[data-pick]");

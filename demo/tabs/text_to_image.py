@@ -236,7 +236,7 @@ def _suggestions(builder: TabBuilder, prompt: gr.Textbox) -> None:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
     how = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
-    prompt.input(described(suggest), [prompt, builder.checkpoint], shown, api_name="suggest", **how)
+    shown.typed(described(suggest), [prompt, builder.checkpoint], shown, api_name="suggest", **how)
     picked = shown.pick(None, None, [prompt, shown], js="() => [window.picked, null]", **HERE)
     picked.then(None, prompt, None, js="prompt => sessionStorage.setItem('prompt', prompt)", **HERE)
 
