@@ -57,19 +57,24 @@ def path(ends: torch.Tensor, positions: Sequence[float]) -> torch.Tensor:
     return torch.stack(points)
 
 
+def check_weights(weights: Sequence[float], count: int) -> None:
+    """ValueError unless there are `count` weights of a mix, all finite, whose sum is not 0."""
+    if len(weights) != count or not all(math.isfinite(weight) for weight in weights):
+        raise ValueError("The weights of a mix must be numbers, one for each part.")
+    # Against the rounding of decimals: 0.1 + 0.2 - 0.3 is nothing.
+    if abs(sum(weights)) <= 1e-6 * sum(map(abs, weights)):
+        raise ValueError("The weights of a mix must not sum to zero: that would leave nothing to draw.")
+
+
 def mix(parts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
     """Return the weighted sum (dim,) of rows (n, dim), at the weighted mean of their lengths.
 
     A negative weight takes a content away. A plain mean of vectors is shorter than they are, and the decoder
     draws a shorter embedding paler: so, as the paper does with text diffs, the direction of the sum is taken,
-    and the length by the weights' sizes. ValueError unless the weights are finite and their sum is not 0, and
-    for parts that cancel one another.
+    and the length by the weights' sizes. ValueError for other weights than `check_weights` lets pass, and for parts
+    that cancel one another.
     """
-    if len(weights) != len(parts) or not all(math.isfinite(weight) for weight in weights):
-        raise ValueError("The weights of a mix must be numbers, one for each part.")
-    # Against the rounding of decimals: 0.1 + 0.2 - 0.3 is nothing.
-    if abs(sum(weights)) <= 1e-6 * sum(map(abs, weights)):
-        raise ValueError("The weights of a mix must not sum to zero: that would leave nothing to draw.")
+    check_weights(weights, len(parts))
     factors = torch.tensor(weights, dtype=parts.dtype, device=parts.device)[:, None]
     factors = factors / factors.sum()
     together = (factors * parts).sum(0)

@@ -12,7 +12,7 @@ from dalle2.tasks import request_of
 from dalle2.tasks.attention import Attention
 from dalle2.tasks.caption import Caption, Found
 from dalle2.tasks.dimensions import Dimensions
-from dalle2.tasks.enhance import FORMER_FACTOR, Enhance
+from dalle2.tasks.enhance import Enhance, enlarged_again
 from dalle2.tasks.inpaint import Inpaint
 from dalle2.tasks.interpolate import Interpolate
 from dalle2.tasks.mix import Mix
@@ -243,7 +243,7 @@ class UnclipModel(Verbs):
         picture = next((picture for picture in drawn if _matches(picture, record)), drawn[0])
         if record.get("size") is None or isinstance(request, Enhance):
             return picture
-        return Enhance(picture, record["size"], record.get("factor", FORMER_FACTOR)).draw(self, [0], None, on_step)[0]
+        return enlarged_again(self, picture, record, on_step)
 
 
 def _matches(picture: Picture, record: Mapping[str, Any]) -> bool:

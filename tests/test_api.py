@@ -291,7 +291,7 @@ def test_what_cannot_be_drawn_is_refused_with_its_field(
 @pytest.mark.parametrize(
     "path, files, data, param, sentence",
     [
-        ("variations", {}, {}, "image", "There is no picture yet"),
+        ("variations", {}, {}, "image", "There is no picture: send its file"),
         ("variations", {}, {"image": "text"}, "image", "image must be a picture's file, not text."),
         ("variations", {"image": b"nonsense"}, {}, "image", "This is not a picture"),
         ("variations", {"image": b"%PDF-1.7"}, {}, "image", "a file of the kind PDF"),
@@ -299,9 +299,13 @@ def test_what_cannot_be_drawn_is_refused_with_its_field(
         ("edits", {"image": png()}, {"prompt": "a"}, "mask", "Nothing is marked: send a mask"),
         ("edits", {"image": png(), "mask": b"x"}, {"prompt": "a"}, "mask", "This is not a picture"),
         ("edits", {"image": png(32), "mask": png(9)[:60]}, {"prompt": "a"}, "mask", "is damaged"),
-        ("interpolations", {"image": png()}, {}, "n", "at least two ends"),
+        ("captions", {"image": b""}, {}, "image", "There is no picture: send its file"),
+        ("interpolations", {"image": png()}, {}, "image", "at least two ends"),
         ("interpolations", {}, {"prompt": ["a", "b"], "n": 1}, "n", "at least two frames"),
-        ("mixes", {}, {"prompt": ["a", "b"], "weight": [1]}, "weight", "There are 1 weights for 2"),
+        ("mixes", {}, {"prompt": ["a", "b"], "weight": [1]}, "weight", "Weights given: 1,"),
+        ("mixes", {}, {"prompt": ["a", "b"], "weight": [1, -1]}, "weight", "must not sum to zero"),
+        ("mixes", {}, {"prompt": ["a", "b"], "weight": ["inf", 1]}, "weight", "must be numbers"),
+        ("mixes", {}, {}, "image", "at least one picture or prompt"),
         ("text-diffs", {"image": png()}, {"prompt": ""}, "prompt", "The field prompt is missing"),
         ("captions", {"image": png()}, {"n": 51}, "n", "Ask for 1 to 50 captions"),
     ],
@@ -329,7 +333,7 @@ def test_a_mask_of_another_shape_is_refused(plain: httpx.Client) -> None:
         (b"[]", "application/json", "must be a JSON table"),
         (b"\xff\xfe", "application/json", ""),
         (b'{"prompt": "a"}', "text/plain", "Content-Type: application/json"),
-        (b"", "application/json", "missing"),
+        (b"", "application/json", "The body is empty"),
     ],
 )
 def test_bodies_that_are_none_are_refused(content: bytes, kind: str, sentence: str, plain: httpx.Client) -> None:

@@ -51,7 +51,9 @@ def test_an_enlarged_drawing_is_nearer_to_the_truth_than_a_smooth_resize() -> No
     assert psnr(large, truth) > psnr(small.resize((512, 512), Image.Resampling.BICUBIC), truth) + 3
     # Averaged down, it is the picture that it came from.
     assert psnr(large.resize((SIDE, SIDE), Image.Resampling.BOX), small) > 40
-    assert images.read_record(large) == {"prompt": "a face", "seed": 7, "size": 512, "factor": 4}
+    record = images.read_record(large)
+    assert record.pop("enlarging_upsampler") == model.settings.to_dict()["upsampler"]
+    assert record == {"prompt": "a face", "seed": 7, "size": 512, "factor": 4, "enlarging_seed": 0}
 
 
 def test_what_cannot_be_enlarged_gets_a_sentence(model: UnclipModel, quick: Settings) -> None:

@@ -115,6 +115,10 @@ def test_bad_masks_are_refused(model: UnclipModel, left: Image.Image) -> None:
         model.inpaint(PICTURE, left, seeds=[])
     with pytest.raises(ValueError, match="empty"):
         model.inpaint(PICTURE, left, seeds=[1], prompt=" ")
+    corner = Image.new("L", (2 * SIDE, SIDE), 0)
+    corner.paste(255, (0, 0, SIDE // 4, SIDE))
+    with pytest.raises(ValueError, match="outside of the picture's middle square"):
+        model.inpaint(PICTURE.resize(corner.size), corner, seeds=[1])
 
 
 @pytest.mark.parametrize("picture", [Image.new("RGB", (1, 1)), Image.new("RGBA", (3, 90)), Image.new("LA", (70, 5))])

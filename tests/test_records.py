@@ -161,6 +161,16 @@ def test_with_its_pictures_every_old_record_is_redrawn(case: str, model: UnclipM
         assert difference(model.redraw(images.read_record(before), pictures=pictures), before).max() <= 1
 
 
+def test_an_enlarged_picture_is_redrawn_as_it_was_enlarged(model: UnclipModel, quick: Settings) -> None:
+    """By whatever seed and settings, as the API and `enhance --seed` have them, and not only by the default ones."""
+    (small,) = model.text_to_image(["a cat"], seeds=[5], settings=quick)
+    one, three = quick.changed({"upsampler": {"num_inference_steps": 1}}), quick
+    larges = [model.enlarge(small, 40, seed=seed, settings=by) for seed in (0, 9) for by in (one, three)]
+    for large in larges:
+        assert difference(model.redraw(images.read_record(large)), large).max() <= 1
+    assert min(difference(large, larges[0]).max() for large in larges[1:]) > 1
+
+
 def test_what_a_record_does_not_say_is_not_guessed(model: UnclipModel) -> None:
     for case in ("variations", "inpaint", "enlarge"):  # without the pictures
         with pytest.raises(ValueError, match="started from other pictures"):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.requests import Pictures, Request, name_of, picture_of
-from dalle2.settings import SIZES, OnStep, Settings
+from dalle2.settings import SIZES, OnStep, Settings, check_seed
 from dalle2.verbs import Verbs, generators
 
 LARGEST = 512  # pixels a side: beyond it the networks invent a grain, and a smooth resize is nearer to the truth
@@ -29,7 +29,8 @@ class Enhance(Request):
 
     Without a `size` it becomes as large as what the checkpoint draws, as the upsampler has it. With one it has so many
     pixels a side, which must be more than it has now, and keeps its colours; a record that it carries stays, with the
-    new "size". `factor`, how many times larger the upsampler makes it at once, is the checkpoint's own unless given.
+    new "size" and what else its redrawing needs. `factor`, how many times larger the upsampler makes it at once, is the
+    checkpoint's own unless given.
     """
 
     name: ClassVar[str] = "enhance"
@@ -60,8 +61,10 @@ class Enhance(Request):
         if images.RECORD_KEY not in self.picture.info:
             details = {"picture": name_of(self.picture), "size": size, "factor": factor}
             return model.sign(self.name, drawn, seeds, settings, [details] * len(drawn))
-        for picture in drawn:
-            images.write_record(picture, images.read_record(self.picture) | {"size": size, "factor": factor})
+        upsampler = (settings or model.settings).to_dict()["upsampler"]
+        for picture, seed in zip(drawn, seeds, strict=True):
+            how = {"size": size, "factor": factor, "enlarging_seed": seed, "enlarging_upsampler": upsampler}
+            images.write_record(picture, images.read_record(self.picture) | how)
         return drawn
 
     def _check_smaller(self, most: int) -> None:
@@ -75,6 +78,17 @@ class Enhance(Request):
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
         return cls(picture_of(record["picture"], pictures), record.get("size"), record.get("factor", FORMER_FACTOR))
+
+
+def enlarged_again(
+    model: Verbs, picture: Image.Image, record: Mapping[str, Any], on_step: OnStep | None = None
+) -> Image.Image:
+    """Return a redrawn picture at the size of its record. One that does not say how was enlarged from seed 0."""
+    settings = None
+    if "enlarging_upsampler" in record:
+        settings = Settings.from_dict(model.settings.to_dict() | {"upsampler": record["enlarging_upsampler"]})
+    request = Enhance(picture, record["size"], record.get("factor", FORMER_FACTOR))
+    return request.draw(model, [check_seed(record.get("enlarging_seed", 0))], settings, on_step)[0]
 
 
 def check_side(side: int, own: int, most: int) -> int:

@@ -16,7 +16,8 @@ class Inpaint(Repaint):
     """The picture's middle square with what is white in `mask` painted anew, one for each seed.
 
     Where the mask is black, not a level of a pixel changes. Without a prompt it is painted in the picture's own
-    spirit. ValueError when mask and picture differ in size; a mask without white gives the picture back.
+    spirit. ValueError when mask and picture differ in size; a mask without white gives the picture back,
+    and one whose white lies outside of the square is refused.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -31,6 +32,11 @@ class Inpaint(Repaint):
             raise ValueError(
                 f"The mask has {images.size_of(self.mask)} pixels and the picture {images.size_of(self.picture)}: "
                 "make them the same size."
+            )
+        if self.mask.getextrema()[1] and not images.square(self.mask, min(self.mask.size)).getextrema()[1]:
+            raise ValueError(
+                "What is marked lies outside of the picture's middle square, and only that is repainted: mark "
+                "something within it, or give a square picture."
             )
 
     def canvas(self, side: int) -> Canvas:

@@ -28,6 +28,7 @@ class Mix(Request):
     def __post_init__(self) -> None:
         if not self.parts:
             raise ValueError("A mix needs at least one picture or prompt.")
+        maths.check_weights([weight for _, weight in self.parts], len(self.parts))
         object.__setattr__(self, "parts", [(checked(content), weight) for content, weight in self.parts])
 
     @property

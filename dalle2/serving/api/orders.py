@@ -125,7 +125,7 @@ def variation(service: Service, asked: Variation, pictures: Bytes) -> Order:
 def interpolation(service: Service, asked: Interpolation, pictures: Bytes) -> Order:
     """Return the frames on the way through pictures and prompts."""
     ends = _contents(pictures, asked.said)
-    with about("n"):
+    with about("n" if len(ends) > 1 else "image"):
         request = Interpolate(ends, asked.n or DEFAULT_FRAMES, asked.noise or "fixed", bool(asked.loop))
     return _order(service, asked, request, checkpoint_of(service, asked.model))
 
@@ -135,11 +135,9 @@ def mixture(service: Service, asked: Mixture, pictures: Bytes) -> Order:
     parts = _contents(pictures, asked.said)
     weights = [*(asked.weight or ()), *(asked.weights or ())] or [1.0] * len(parts)
     if len(weights) != len(parts):
-        sentence = (
-            f"There are {len(weights)} weights for {len(parts)} pictures and prompts: give one for each, or none."
-        )
+        sentence = f"Weights given: {len(weights)}, pictures and prompts: {len(parts)}. Give one for each, or none."
         raise Problem(400, sentence, param="weight")
-    with about("image"):
+    with about("weight" if parts else "image"):
         request = Mix(list(zip(parts, weights, strict=True)))
     return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
 
@@ -207,7 +205,10 @@ def _only(pictures: Bytes) -> bytes:
     if len(pictures) > 1:
         sentence = f"There are {len(pictures)} pictures: send one. For several in one there is /v1/images/mixes."
         raise Problem(400, sentence, param="image")
-    return pictures[0] if pictures else b""
+    if not pictures or not pictures[0]:
+        sentence = "There is no picture: send its file in the field image of a multipart form."
+        raise Problem(400, sentence, param="image", code="missing_required_parameter")
+    return pictures[0]
 
 
 def _hole(picture: bytes) -> Image.Image:

@@ -127,7 +127,8 @@ def _invalid(errors: Sequence[Any]) -> Problem:
     if first["type"] in ("model_attributes_type", "dict_type") and param is None:
         return Problem(400, "The body must be a JSON table: send the header Content-Type: application/json with it.")
     if first["type"] == "missing":
-        return Problem(400, f"The field {param or 'body'} is missing.", param=param, code="missing_required_parameter")
+        sentence = f"The field {param} is missing." if param else "The body is empty: send a JSON table or a form."
+        return Problem(400, sentence, param=param, code="missing_required_parameter")
     if "UploadFile" in first["msg"]:
         return Problem(400, f"{param} must be a picture's file, not text.", param=param)
     said = first["msg"].removeprefix("Value error, ")

@@ -111,6 +111,7 @@ class Endpoints:
 
     async def variations(self, asked: Annotated[Variation, MULTIPART], request: Request) -> Response:
         """Draw pictures with the content of another one."""
+        self._note(asked.prompt)
         return await self._answer(request, asked, "image_variation", orders.variation, await _pictures(asked))
 
     async def interpolations(self, asked: Annotated[Interpolation, MULTIPART], request: Request) -> Response:
@@ -125,7 +126,7 @@ class Endpoints:
 
     async def text_diffs(self, asked: Annotated[Rewording, MULTIPART], request: Request) -> Response:
         """Move a picture by words, from what it is to what it should become."""
-        self._note(asked.prompt)
+        self._note(asked.prompt, asked.old_prompt)
         return await self._answer(request, asked, "image_text_diff", orders.rewording, await _pictures(asked))
 
     async def captions(self, asked: Annotated[Captioning, MULTIPART], request: Request) -> Response:
