@@ -54,12 +54,18 @@ def half_a_download(folder: Path) -> None:
     (folder / "model_index.json").write_text(json.dumps(index))
 
 
+def a_prior_with_half_a_decoder(folder: Path) -> None:
+    half_a_download(folder)
+    (folder / "prior").mkdir()
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
         (plain_stable_diffusion, r"no image embedding between\. Its model_index\.json is that of a StableDiffusion"),
         (lora, r"is a LoRA, which changes another checkpoint and cannot draw by itself"),
         (half_a_download, r"names super_res_last, text_proj, which are not there: download it again"),
+        (a_prior_with_half_a_decoder, r"names super_res_last, text_proj, which are not there: download it again"),
     ],
 )
 def test_it_is_said_what_a_folder_is_instead(
@@ -71,6 +77,11 @@ def test_it_is_said_what_a_folder_is_instead(
         load(tmp_path)
     # What is open stays as it was.
     assert np.array_equal(levels(model.text_to_image(["a cat"], seeds=[1], settings=quick)[0]), levels(before[0]))
+
+
+def test_an_address_is_no_id() -> None:
+    with pytest.raises(ValueError, match="does not exist, and it is no id of the hub either, as kakaobrain/karlo"):
+        load("https://huggingface.co/kakaobrain/karlo-v1-alpha")
 
 
 # Karlo's variants

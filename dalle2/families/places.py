@@ -65,7 +65,10 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
         raise ValueError(f"{place} is a file: give the folder of a checkpoint, or the id of one on the hub.")
     match = HUB_ID.fullmatch(str(place))
     if not match:
-        raise ValueError(f"The checkpoint folder {place} does not exist.")
+        raise ValueError(
+            f"The checkpoint folder {place} does not exist, and it is no id of the hub either, "
+            "as kakaobrain/karlo-v1-alpha, or that with a revision, as kakaobrain/karlo-v1-alpha@main."
+        )
     repo, revision = match["repo"], match["revision"]
     wanted = ["model_index.json"]  # of a copy, about whose other files nothing is known; a family says what it lacks
     try:

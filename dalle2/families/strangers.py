@@ -6,13 +6,14 @@ LAYOUTS = (
     "decoder, text_proj, text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout), unet and movq "
     "(Kandinsky's), or unet, vae and image_normalizer (Stable unCLIP's layout)"
 )
+DECODERS = {"decoder", "unet"}
 LORA = ("pytorch_lora_weights", "adapter_model")  # as diffusers and peft name them
 
 
 def describe(folder: CheckpointFolder, prior: str | None) -> str:
     """Return what is known of a folder; `prior` is the place that was named before it, if any."""
     parts = set(folder.parts())
-    if "prior" in parts:
+    if "prior" in parts and not parts & DECODERS:
         said = f"{folder.name} is a prior without a decoder: name both, PRIOR+DECODER"
         return f"{said}, as {folder.name}+{prior}." if prior else f"{said}."
     if any(file.name.startswith(LORA) for file in folder.path.iterdir()):
