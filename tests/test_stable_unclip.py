@@ -171,7 +171,7 @@ def test_parts_that_do_not_fit_are_told(twin: Path, karlo_text: Path, tmp_path: 
     with pytest.raises(ValueError, match=r"unet reads 64 numbers of an image embedding.*make 32"):
         load(folder)
     shutil.rmtree(folder / "image_normalizer")
-    with pytest.raises(ValueError, match="not a checkpoint of a known family"):
+    with pytest.raises(ValueError, match="names image_normalizer, which is not there"):
         load(folder)
     broken = Path(shutil.copytree(twin, tmp_path / "broken"))
     (broken / "scheduler" / "scheduler_config.json").write_text('{"_class_name": "CosineDPMSolver"}')
