@@ -87,6 +87,12 @@ def test_an_address_is_no_id() -> None:
 # Karlo's variants
 
 
+@pytest.mark.parametrize("name, said", [("", "name is empty"), ("  ", "name is empty"), ("a" * 5000, "does not exist")])
+def test_a_name_that_can_be_none_is_refused(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        load(name)
+
+
 def test_karlo_in_half_precision_as_safetensors_is_chosen_for_it(karlo_variations: Path, tmp_path: Path) -> None:
     """Each part in four files, as the hub has them; only the half one is whole here."""
     folder = Path(shutil.copytree(karlo_variations, tmp_path / "half"))

@@ -29,7 +29,9 @@ def split_name(name: str | Path) -> tuple[str | None, str]:
     ValueError when neither half is a place. A folder whose own name has a "+" is one place.
     """
     name = str(name)
-    if "+" not in name or Path(name).expanduser().exists():
+    if not name.strip():
+        raise ValueError("The checkpoint's name is empty: give a folder, or the id of one on the hub.")
+    if "+" not in name or _exists(Path(name).expanduser()):
         return None, name
     parts = name.split("+")
     halves = [("+".join(parts[:cut]), "+".join(parts[cut:])) for cut in range(1, len(parts))]
@@ -49,7 +51,7 @@ def public_name(name: str | Path) -> str:
     prior, decoder = split_name(name)
     places = [decoder] if prior is None else [prior, decoder]
     paths = {place: Path(place).expanduser() for place in places}
-    return "+".join(path.resolve().name if path.is_dir() else place for place, path in paths.items())
+    return "+".join(path.resolve().name if _exists(path) and path.is_dir() else place for place, path in paths.items())
 
 
 def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None = None) -> Path:
@@ -59,9 +61,9 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
     ValueError if there is none.
     """
     path = Path(place).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists():
+    if _exists(path):
+        if path.is_dir():
+            return path
         raise ValueError(f"{place} is a file: give the folder of a checkpoint, or the id of one on the hub.")
     match = HUB_ID.fullmatch(str(place))
     if not match:
@@ -80,6 +82,14 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
             return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
         except Exception:
             raise ValueError(_why(error, str(place), repo, revision)) from error
+
+
+def _exists(path: Path) -> bool:
+    """Whether anything is there; a name that is too long for a file is none's."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _why(error: Exception, place: str, repo: str, revision: str | None) -> str:
@@ -107,7 +117,8 @@ def _why(error: Exception, place: str, repo: str, revision: str | None) -> str:
 
 
 def _is_place(text: str) -> bool:
-    return (bool(text) and Path(text).expanduser().is_dir()) or HUB_ID.fullmatch(text) is not None
+    path = Path(text).expanduser()
+    return (bool(text) and _exists(path) and path.is_dir()) or HUB_ID.fullmatch(text) is not None
 
 
 def _wanted(names: list[str], dtype: torch.dtype, parts: Collection[str] | None = None) -> list[str]:
