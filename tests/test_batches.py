@@ -304,7 +304,7 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
 
     class Hold(TextToImage):
         def draw(self, *_: object) -> list:
-            service._batches.compute(Call(visit_of(), (), lambda _: held.wait(SECONDS)))
+            service.painter.batches.compute(Call(visit_of(), (), lambda _: held.wait(SECONDS)))
             return [Image.new("RGB", (4, 4))]
 
     def stream(prompt: str, count: int) -> list:
@@ -313,9 +313,9 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
 
     with ThreadPoolExecutor(4) as pool:
         holding = pool.submit(lambda: list(service.draw(Hold(["a cat"]), 1, 1)))
-        wait_until(lambda: service._batches._computing is not None and not service._batches._waiting)
+        wait_until(lambda: service.painter.batches._computing is not None and not service.painter.batches._waiting)
         asked = [pool.submit(stream, prompt, count) for prompt, count in (("a cat", 1), ("a dog", 2), ("a face", 1))]
-        wait_until(lambda: len(service._batches._waiting) == 3)
+        wait_until(lambda: len(service.painter.batches._waiting) == 3)
         held.set()
         drawn = [future.result(SECONDS) for future in asked]
         holding.result(SECONDS)

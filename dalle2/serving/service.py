@@ -12,16 +12,15 @@ from PIL import Image
 
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
-from dalle2.serving.batches import Batches, Visit
+from dalle2.serving.batches import Visit
 from dalle2.serving.catalogue import Card, Catalogue
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import MAX_PICTURES, WAITING_VISITORS, Choice, seeds_of
 from dalle2.serving.pace import Pace, Turn, job_of
+from dalle2.serving.painter import LocalPainter, Painter
 from dalle2.serving.queue import Queue, Ticket
 from dalle2.serving.refusal import Busy, Cancelled, Refusal, refusal_of
 from dalle2.serving.safety import Safety, without_previews
-from dalle2.serving.shared_model import SharedModel
-from dalle2.settings import MAX_PICTURES as MODEL_PICTURES
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.caption import Caption
 
@@ -30,27 +29,22 @@ TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also d
 EVENTS_A_SECOND = 10.0  # of all streams together, since each takes time from drawing; alone, every step is told
 
 
-# Pictures in a batch on a CPU, where a picture costs no less in a larger one; on a GPU it is as many as a model draws.
-CPU_PICTURES = 8
-
-
 class Service(Catalogue):
-    """The models of one machine, for many visitors at a time."""
+    """Models for many visitors at a time: of this machine, unless another painter draws."""
 
     def __init__(
         self,
         *models: UnclipModel,
         cards: Mapping[str, Card] | None = None,
         folders: Mapping[str, Path] | None = None,
+        painter: Painter | None = None,
+        waiting: int | None = None,
     ) -> None:
         super().__init__(*models, cards=cards, folders=folders)
-        on_cpu = all(model.device.type == "cpu" for model in models)
-        self._batches = Batches(CPU_PICTURES if on_cpu else MODEL_PICTURES)
-        self._shared = {name: SharedModel(model, self._batches) for name, model in self._models.items()}
+        self.painter = painter or LocalPainter(self._models)
         self._pace = Pace()
         self.safety = Safety()
-        # While one batch is drawn and brought to its visitors, the next one is ready.
-        self.queue = Queue(WAITING_VISITORS, 2 * self._batches.most)
+        self.queue = Queue(WAITING_VISITORS if waiting is None else waiting, self.painter.together)
 
     def draw(
         self,
@@ -78,43 +72,46 @@ class Service(Catalogue):
             raise Refusal(str(error)) from error
         stages = tuple((name, 0, steps) for name, steps in request.steps(chosen).items())
         kind = f"{model.checkpoint} {request.name} {' '.join(request.stages)}"
-        job, shared = job_of(kind, stages, request.series or len(seeds)), self._shared[model.checkpoint]
+        visit = Visit(Turn(job_of(kind, stages, request.series or len(seeds)), self._pace))
         yield from self._stream(
-            Drawing(seeds, stages),
-            Turn(job, self._pace),
-            lambda on_step: self._checked(request, shared, seeds, chosen, on_step),
+            Drawing(seeds, stages), visit, lambda on_step: self._checked(visit, request, model, seeds, chosen, on_step)
         )
 
     def _checked(
-        self, request: Request, model: SharedModel, seeds: Sequence[int], settings: Settings, on_step: OnStep
+        self,
+        visit: Visit,
+        request: Request,
+        model: UnclipModel,
+        seeds: Sequence[int],
+        settings: Settings,
+        on_step: OnStep,
     ) -> list[Image.Image]:
         """Draw, and where this checkpoint's pictures are checked, show none before they are."""
-        if not self.safety.watches(model):
-            return request.draw(model, seeds, settings, on_step)
-        return self.safety.shown(request.draw(model, seeds, settings, without_previews(on_step)))
+        checked = self.safety.watches(model)
+        heard = without_previews(on_step) if checked else on_step
+        pictures = self.painter.draw(visit, request, model.checkpoint, seeds, settings, heard)
+        return self.safety.shown(pictures) if checked else pictures
 
     def caption(self, request: Caption, checkpoint: str | None = None) -> Generator[Drawing]:
         """Yield the captions that are nearest to its first picture, when it is our turn; Refusal as by `draw`."""
-        model = self._shared[self.model(checkpoint).checkpoint]
-
-        def task(_: OnStep) -> list[tuple[str, float]]:
-            return [(one.caption, one.score) for one in request.find(model)[0]]
-
-        turn = Turn(job_of(f"{model.checkpoint} {request.name}", (), 1), self._pace)
-        yield from self._stream(Drawing((), ()), turn, task, "captions")
+        name = self.model(checkpoint).checkpoint
+        visit = Visit(Turn(job_of(f"{name} {request.name}", (), 1), self._pace))
+        yield from self._stream(
+            Drawing((), ()), visit, lambda _: self.painter.caption(visit, request, name), "captions"
+        )
 
     def _stream(
-        self, drawing: Drawing, turn: Turn, task: Callable[[OnStep], Sequence[Any]], result: str = "pictures"
+        self, drawing: Drawing, visit: Visit, task: Callable[[OnStep], Sequence[Any]], result: str = "pictures"
     ) -> Iterator[Drawing]:
         """Wait for the turn, then run the task in a thread; what it reports comes out, at least every `_tick()`.
 
         `result` is the drawing's field for what the task returns.
         """
-        ticket = self.queue.join(turn)
+        ticket = self.queue.join(visit.turn)
         if ticket is None:
             seconds = self.queue.seconds_to_end()
             raise Busy("Many visitors are waiting already: please try again in a minute.", seconds)
-        visit, news = Visit(turn), News()
+        news = News()
         try:
             while not ticket.admitted():
                 yield dataclasses.replace(drawing, ahead=ticket.ahead(), seconds_left=ticket.seconds_left())
@@ -131,7 +128,7 @@ class Service(Catalogue):
             yield drawing
         finally:
             # A thread whose turn has begun keeps the place until its step is done.
-            self._batches.give_up(visit)
+            self.painter.give_up(visit)
             if not visit.turn.begun:
                 ticket.leave()
 
@@ -157,8 +154,7 @@ class Service(Catalogue):
             news.put(drawing)
 
         try:
-            with self._batches.during(visit):
-                found = {result: tuple(task(on_step))}
+            found = {result: tuple(task(on_step))}
             visit.turn.end()
             news.put(dataclasses.replace(drawing, **found, seconds_left=0.0, finished=True))
         except Cancelled:
