@@ -1,6 +1,6 @@
 """What the page uses of Gradio beyond its documented interface, so that an upgrade has one file to look at.
 
-tests/test_gradio_internals.py has a test for each of these, which says what breaks when Gradio changes it.
+tests/demo/test_gradio_internals.py has a test for each of these, which says what breaks when Gradio changes it.
 """
 
 import json
