@@ -317,7 +317,7 @@ class Verbs(ABC):
         able = ", ".join(sorted(self.capabilities)) or "nothing"
         return ValueError(f"The checkpoint {self.checkpoint} cannot do {task}: it can do {able}.")
 
-    def sign(
+    def attach_records(
         self,
         task: str,
         pictures: list[Image.Image],

@@ -45,7 +45,7 @@ class Attention(Request):
         drawn = [picture, *(images.highlight(picture, heat) for _, heat in shown)]
         shared = {"prompt": self.prompt, **self.understanding_record(self.words)}
         details = [{**shared, "word": word} for word in ("", *(word for word, _ in shown))]
-        return model.sign(self.name, drawn, [seed] * len(drawn), settings, details)
+        return model.attach_records(self.name, drawn, [seed] * len(drawn), settings, details)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:

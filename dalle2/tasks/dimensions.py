@@ -59,7 +59,7 @@ class Dimensions(Request):
         drawn = model.decode(rows, generator, None, settings, on_step)
         shared = {"picture": name_of(self.picture), "others": None if self.others is None else len(self.others)}
         details = [{**shared, "axes": min(count, len(axes))} for count in self.counts]
-        return model.sign(self.name, drawn, seeds, settings, details)
+        return model.attach_records(self.name, drawn, seeds, settings, details)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:

@@ -54,13 +54,15 @@ class Enhance(Request):
             self._check_smaller(model.picture_size)
             pixels = [model.upsample(small, generators([seed]), settings, on_step) for seed in seeds]
             drawn = images.to_pictures(torch.cat(pixels))
-            return model.sign(self.name, drawn, seeds, settings, [{"picture": name_of(self.picture)}] * len(drawn))
+            return model.attach_records(
+                self.name, drawn, seeds, settings, [{"picture": name_of(self.picture)}] * len(drawn)
+            )
         check_side(size, side, model.picture_size)
         factor = self.factor or model.upsampling
         drawn = [_enlarged(model, small, size, factor, seed, settings, on_step) for seed in seeds]
         if images.RECORD_KEY not in self.picture.info:
             details = {"picture": name_of(self.picture), "size": size, "factor": factor}
-            return model.sign(self.name, drawn, seeds, settings, [details] * len(drawn))
+            return model.attach_records(self.name, drawn, seeds, settings, [details] * len(drawn))
         upsampler = (settings or model.settings).to_dict()["upsampler"]
         for picture, seed in zip(drawn, seeds, strict=True):
             how = {"size": size, "factor": factor, "enlarging_seed": seed, "enlarging_upsampler": upsampler}

@@ -84,7 +84,7 @@ class Interpolate(Request):
         shared = {"ends": [name_of(end) for end in self.ends], "noise": self.noise, "loop": self.loop}
         shared |= self.understanding_record(self.words)
         details = [{**shared, "position": position} for position in positions]
-        return model.sign(self.name, drawn, [seed] * len(positions), settings, details)
+        return model.attach_records(self.name, drawn, [seed] * len(positions), settings, details)
 
     def _closed(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the rows, and in a loop the first one again after the last."""

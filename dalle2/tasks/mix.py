@@ -50,7 +50,7 @@ class Mix(Request):
         drawn = model.decode(torch.stack(mixed), generator, None, settings, on_step)
         named = [[name_of(content), weight] for content, weight in self.parts]
         details = {"parts": named, **self.understanding_record(self.words)}
-        return model.sign(self.name, drawn, seeds, settings, [details] * len(seeds))
+        return model.attach_records(self.name, drawn, seeds, settings, [details] * len(seeds))
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:

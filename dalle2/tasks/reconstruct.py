@@ -43,7 +43,7 @@ class Reconstruct(Request):
         noise = model.invert(self.pictures, embeddings, None, settings, on_step, self.refinements)
         drawn = model.decode(embeddings, generator, None, settings, on_step, noise)
         details = [{"picture": name_of(picture), "refinements": self.refinements} for picture in self.pictures]
-        return model.sign(self.name, drawn, seeds, settings, details)
+        return model.attach_records(self.name, drawn, seeds, settings, details)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:

@@ -76,4 +76,4 @@ class Repaint(Request):
             # Each stage has kept these pixels to its rounding; here they become the same to the last level.
             drawn = [Image.composite(new, canvas.picture, canvas.mask) for new in painted]
         details = {"prompt": self.prompt or "", **self.details(), **self.understanding_record(self.words)}
-        return model.sign(self.name, drawn, seeds, settings, [details] * len(seeds))
+        return model.attach_records(self.name, drawn, seeds, settings, [details] * len(seeds))

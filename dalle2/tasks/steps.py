@@ -49,7 +49,7 @@ class Steps(Request):
         noise = generators([seed])
         embedding = model.embed_prompt(asked, noise, settings, on_step)
         model.decode(embedding, noise, asked, settings, collect)
-        return model.sign(self.name, predicted, [seed] * len(predicted), settings, details)
+        return model.attach_records(self.name, predicted, [seed] * len(predicted), settings, details)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:

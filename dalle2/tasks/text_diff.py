@@ -92,7 +92,7 @@ class TextDiff(Request):
         shared = {"picture": name_of(self.picture), "new": self.new, "old": self.old or "", "way": way}
         shared |= self.understanding_record(self.words)
         details = [{**shared, "strength": strength} for strength in strengths]
-        return model.sign(self.name, drawn, [seed] * len(strengths), settings, details)
+        return model.attach_records(self.name, drawn, [seed] * len(strengths), settings, details)
 
     def _moved(
         self, model: Verbs, way: Way, seed: int, settings: Settings, on_step: OnStep | None

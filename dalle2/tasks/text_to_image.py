@@ -43,7 +43,7 @@ class TextToImage(Request):
         embeddings = model.embed_prompt(asked, noise, settings, on_step)
         pictures = model.decode(embeddings, noise, asked, settings, on_step)
         details = [{"prompt": prompt, **self.understanding_record([prompt])} for prompt in prompts]
-        return model.sign(self.name, pictures, seeds, settings, details)
+        return model.attach_records(self.name, pictures, seeds, settings, details)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:

@@ -57,7 +57,7 @@ class Variations(Request):
         drawn = model.decode(embedding.expand(len(seeds), -1), generator, prompts, settings, on_step, noise)
         details = {"prompt": self.prompt or "", "picture": name_of(self.picture), "inverted": self.eta is not None}
         details |= self.understanding_record(self.words)
-        return model.sign(self.name, drawn, seeds, settings, [details] * len(seeds))
+        return model.attach_records(self.name, drawn, seeds, settings, [details] * len(seeds))
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
