@@ -54,7 +54,7 @@ class Catalogue:
         models, cards, folders = [], {}, {}
         for source in checkpoints or (EMBEDDED.name,):
             model = load(source, device, getattr(torch, dtype), allow_pickle=allow_pickle, offload=offload)
-            folder = EMBEDDED if model.checkpoint == EMBEDDED.name else Path(source).expanduser()
+            folder = folder_of(source)
             # Records and pages are public, and where the server keeps its files is nobody's business.
             model.checkpoint = public_name(model.checkpoint)
             if folder.is_dir():
@@ -150,6 +150,11 @@ class Catalogue:
         if isinstance(count, bool) or not isinstance(count, int):
             raise Refusal(f"Ask for 1 to {MAX_PICTURES} pictures, not {count!r}.")
         return count * sum(stage.evaluations for stage in like.rows(settings).values())
+
+
+def folder_of(source: str) -> Path:
+    """Return the folder of a checkpoint, as `load` names it; it may be none of this machine's."""
+    return EMBEDDED if source == EMBEDDED.name else Path(source).expanduser()
 
 
 def _card(folder: Path) -> Card:

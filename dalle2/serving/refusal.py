@@ -31,6 +31,10 @@ class Fault(Refusal):
     """Something went wrong that is no fault of the visitor's."""
 
 
+class Full(Exception):
+    """Who draws takes no more for now; the service, which knows for how long, makes a `Busy` of it."""
+
+
 class Cancelled(Exception):
     """Nobody waits for these pictures any more."""
 

@@ -19,7 +19,7 @@ from dalle2.serving.limits import MAX_PICTURES, WAITING_VISITORS, Choice, seeds_
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.painter import LocalPainter, Painter
 from dalle2.serving.queue import Queue, Ticket
-from dalle2.serving.refusal import Busy, Cancelled, Refusal, refusal_of
+from dalle2.serving.refusal import Busy, Cancelled, Full, Refusal, refusal_of
 from dalle2.serving.safety import Safety, without_previews
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.caption import Caption
@@ -109,8 +109,7 @@ class Service(Catalogue):
         """
         ticket = self.queue.join(visit.turn)
         if ticket is None:
-            seconds = self.queue.seconds_to_end()
-            raise Busy("Many visitors are waiting already: please try again in a minute.", seconds)
+            raise self._busy()
         news = News()
         try:
             while not ticket.admitted():
@@ -159,10 +158,16 @@ class Service(Catalogue):
             news.put(dataclasses.replace(drawing, **found, seconds_left=0.0, finished=True))
         except Cancelled:
             pass
+        except Full:
+            news.put(self._busy())
         except Exception as error:
             news.put(refusal_of(error))
         finally:
             ticket.leave()
+
+    def _busy(self) -> Busy:
+        seconds = self.queue.seconds_to_end()
+        return Busy("Many visitors are waiting already: please try again in a minute.", seconds)
 
     def _rest(self) -> float:
         """Seconds between two events of a stream: all streams together tell so much, however many there are."""

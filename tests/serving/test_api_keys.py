@@ -12,11 +12,12 @@ from starlette.testclient import TestClient
 from dalle2 import serve
 from dalle2.model import UnclipModel
 from dalle2.serving.api import options as serving
-from dalle2.serving.api.alone import alone
+from dalle2.serving.api.alone import alone, beside
 from dalle2.serving.api.keys import Key, Keys, make
 from dalle2.serving.api.links import Links
 from dalle2.serving.api.meter import Meter
 from dalle2.serving.api.problems import Problem
+from dalle2.serving.api.routes import api
 from dalle2.serving.service import Service
 
 DRAFT = {"prompt": "a cat", "settings": "draft"}
@@ -66,6 +67,12 @@ def test_a_line_that_is_no_key_is_named(line: str, tmp_path: Path) -> None:
     path.write_text(f"# who may draw\n\n{line}\n")
     with pytest.raises(ValueError, match=f"Line 3 of {path} is not NAME SHA256"):
         Keys.read(path)
+
+
+def test_behind_a_proxy_of_its_own_the_api_is_open_to_that_machine_alone(service: Service) -> None:
+    app = beside(service, api(service, Keys(), near=True))
+    for host, status in (("127.0.0.1", 200), ("::1", 200), ("192.0.2.7", 401), ("testclient", 401)):
+        assert TestClient(app, client=(host, 5000)).get("/v1/models").status_code == status
 
 
 def test_only_a_key_opens_the_api(client: TestClient, made: tuple[str, Path]) -> None:

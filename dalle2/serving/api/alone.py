@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from dalle2.serving.api.keys import Keys
 from dalle2.serving.api.problems import problem_of
@@ -17,9 +18,14 @@ ROBOTS = "User-agent: *\nDisallow: /\n"
 
 
 def alone(service: Service, keys: Keys | None = None, public: bool = False, log_prompts: bool = False) -> Starlette:
-    """Return the application: the API at /v1, and beside it what load balancers and crawlers ask for."""
+    """Return the API as the whole application."""
+    return beside(service, api(service, keys, public, log_prompts))
+
+
+def beside(service: Service, app: ASGIApp) -> Starlette:
+    """Return the API's app at /v1, and beside it what load balancers and crawlers ask for."""
     routes = [
-        Mount("/v1", api(service, keys, public, log_prompts)),
+        Mount("/v1", app),
         Route("/health", partial(_health, service)),
         Route("/robots.txt", _robots),
     ]

@@ -49,11 +49,20 @@ MODEL_CREATED = int(time.time())
 log = logging.getLogger("dalle2.api")
 
 
-def api(service: Service, keys: Keys | None = None, public: bool = False, log_prompts: bool = False) -> FastAPI:
-    """Return the application to mount at /v1; without `keys` it is open, to this machine or, if `public`, to all."""
+def api(
+    service: Service,
+    keys: Keys | None = None,
+    public: bool = False,
+    log_prompts: bool = False,
+    near: bool = False,
+) -> FastAPI:
+    """Return the application to mount at /v1; without `keys` it is open, to this machine or, if `public`, to all.
+
+    With `near` those who ask from this machine need no key.
+    """
     app = FastAPI(title=TITLE, description=DESCRIPTION, version="1", docs_url=None, redoc_url=None)
     app.include_router(Endpoints(service, log_prompts).router)
-    app.add_middleware(Gate, keys=keys, public=public)
+    app.add_middleware(Gate, keys=keys, public=public, near=near)
     for kind in (RequestValidationError, HTTPException, Problem):
         app.add_exception_handler(kind, _refuse)
     return app

@@ -1,0 +1,57 @@
+"""What `serve run` and a Serve config file may say, as fields of one table: mostly the options of `python app.py`."""
+
+import argparse
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from dalle2.serving.limits import WAITING_VISITORS
+
+
+def _listed(value: Any) -> Any:
+    """Return the parts of "a,b", which is how a command line says a list."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class Options(BaseModel):
+    """One application. ValueError names a field that is unknown or out of range."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    # What draws: each checkpoint is a deployment of its own, and scales by itself.
+    checkpoints: Listed = ("emoji",)
+    dtype: str = "float32"
+    allow_pickle: bool = False
+    offload: bool = False
+    min_replicas: Annotated[int, Field(ge=1)] = 1
+    max_replicas: Annotated[int, Field(ge=1)] = 4
+    cpus: Annotated[float, Field(ge=0)] = 1.0  # of each replica; so many threads its networks use
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    # What stands in front of it.
+    fronts: Annotated[int, Field(ge=1)] = 1
+    waiting: Annotated[int, Field(ge=0)] = 4 * WAITING_VISITORS  # requests of each front, above which it refuses
+    api_keys: str | None = None  # a file
+    open_api: bool = False
+    log_prompts: bool = False
+    refuse_words: str | None = None
+    picture_check: str = "auto"
+    no_provenance: bool = False
+    c2pa: Annotated[tuple[str, str] | None, BeforeValidator(_listed)] = None
+
+    @model_validator(mode="after")
+    def _check_range(self) -> "Options":
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas is {self.min_replicas}, and so above max_replicas, {self.max_replicas}.")
+        return self
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """Return how checkpoints are opened, as keywords of `Catalogue.open`."""
+        return {"dtype": self.dtype, "allow_pickle": self.allow_pickle, "offload": self.offload}
+
+    def namespace(self) -> argparse.Namespace:
+        """Return the same as the commands' parsers give it."""
+        return argparse.Namespace(**self.model_dump())
