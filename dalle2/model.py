@@ -241,9 +241,7 @@ class UnclipModel(Verbs):
         request, settings = request_of(record, pictures), Settings.from_dict(record["settings"])
         drawn = request.draw(self, [check_seed(record["seed"])], settings, on_step)
         picture = next((picture for picture in drawn if _matches(picture, record)), drawn[0])
-        if record.get("size") is None or isinstance(request, Enhance):
-            return picture
-        return enlarged_again(self, picture, record, on_step)
+        return enlarged_again(self, request, picture, record, on_step)
 
 
 def _matches(picture: Picture, record: Mapping[str, Any]) -> bool:

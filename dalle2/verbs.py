@@ -257,13 +257,18 @@ class Verbs(ABC):
         if level and level >= self.noise_levels:
             raise ValueError(f"The noise levels of {self.checkpoint} go up to {self.noise_levels - 1}, not {level}.")
         side = settings.decoder.picture_size
-        if side is not None and side not in (self.picture_size, *self.picture_sizes):
+        if side is not None:
+            self.check_drawn(side)
+        return settings
+
+    def check_drawn(self, side: int) -> None:
+        """Raise ValueError, with the sizes that it draws, unless pictures of so many pixels a side are among them."""
+        if side not in (self.picture_size, *self.picture_sizes):
             others = ", ".join(map(str, self.picture_sizes)) or "no others"
             raise ValueError(
                 f"The checkpoint {self.checkpoint} draws pictures of {self.picture_size} pixels a side ({others}), "
                 f"not of {side}."
             )
-        return settings
 
     def side(self, settings: Settings | None) -> int:
         """Return how many pixels a side a picture has that is drawn with these settings."""

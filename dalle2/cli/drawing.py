@@ -22,7 +22,7 @@ from dalle2.model import UnclipModel
 from dalle2.requests import Request
 from dalle2.settings import Settings, check_seed
 from dalle2.tasks import request_of
-from dalle2.tasks.enhance import check_side, passes
+from dalle2.tasks.enhance import Enhance, check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.sentences import NotUnderstood, sentences
 
@@ -115,9 +115,12 @@ def _check_size(options: argparse.Namespace, model: UnclipModel, again: bool = F
 
     A decoder that draws pictures of this size needs no upsampler for it, unless they are to be drawn `again`.
     """
-    drawn = not again and options.size in model.picture_sizes
-    if options.size and options.task != "enhance" and not drawn:
-        model.require("enhance")
+    if not options.size or options.task == Enhance.name or (not again and options.size in model.picture_sizes):
+        return
+    if not again and Enhance.name not in model.capabilities:
+        model.check_drawn(options.size)
+    else:
+        model.require(Enhance.name)
         check_side(options.size, model.picture_size, model.picture_size)
 
 

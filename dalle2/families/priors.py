@@ -3,7 +3,7 @@
 The diffusion prior is the paper's (section 2.2); ECLIPSE's takes its place in one forward pass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -103,6 +103,26 @@ def draw_once(
     if on_step:
         on_step(Step("prior", 1, 1))
     return embeddings
+
+
+def check_layout(priors: CheckpointFolder, family: str, parts: Collection[str]) -> None:
+    """Raise ValueError, with what else the folder is, unless it holds a prior, whole or not, in this family's layout.
+
+    `parts` are the folders that it should have.
+    """
+    held = family
+    if priors.has("prior_scheduler") or priors.pipeline.startswith("UnCLIP"):
+        held = "Karlo"
+    elif priors.pipeline.startswith("Kandinsky") or priors.has("scheduler") or priors.has("image_encoder"):
+        held = "Kandinsky"
+    if priors.has("prior") and held == family:
+        return
+    if priors.has("prior"):
+        said = f" It is a prior of {held}."
+    else:
+        said = " It holds a decoder: the prior comes first." if {"unet", "decoder"} & set(priors.parts()) else ""
+    expected = ", ".join(sorted(parts))
+    raise ValueError(f"{priors.name} holds no prior in {family}'s layout: expected the folders {expected}.{said}")
 
 
 def read_eclipse(folder: CheckpointFolder) -> EclipsePrior | None:

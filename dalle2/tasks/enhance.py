@@ -29,8 +29,8 @@ class Enhance(Request):
 
     Without a `size` it becomes as large as what the checkpoint draws, as the upsampler has it. With one it has so many
     pixels a side, which must be more than it has now, and keeps its colours; a record that it carries stays, with the
-    new "size" and what else its redrawing needs. `factor`, how many times larger the upsampler makes it at once, is the
-    checkpoint's own unless given.
+    new "size" and what else its redrawing needs, or where it was enlarged before, with these in "enlarged_again".
+    `factor`, how many times larger the upsampler makes it at once, is the checkpoint's own unless given.
     """
 
     name: ClassVar[str] = "enhance"
@@ -66,7 +66,7 @@ class Enhance(Request):
         upsampler = (settings or model.settings).to_dict()["upsampler"]
         for picture, seed in zip(drawn, seeds, strict=True):
             how = {"size": size, "factor": factor, "enlarging_seed": seed, "enlarging_upsampler": upsampler}
-            images.write_record(picture, images.read_record(self.picture) | how)
+            images.write_record(picture, _with_enlarging(images.read_record(self.picture), how))
         return drawn
 
     def _check_smaller(self, most: int) -> None:
@@ -79,18 +79,34 @@ class Enhance(Request):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        return cls(picture_of(record["picture"], pictures), record.get("size"), record.get("factor", FORMER_FACTOR))
+        picture = picture_of(record["picture"], pictures)
+        if "enlarging_seed" in record:  # it was enlarged to its size afterwards
+            return cls(picture)
+        return cls(picture, record.get("size"), record.get("factor", FORMER_FACTOR))
 
 
 def enlarged_again(
-    model: Verbs, picture: Image.Image, record: Mapping[str, Any], on_step: OnStep | None = None
+    model: Verbs, request: Request, picture: Image.Image, record: Mapping[str, Any], on_step: OnStep | None = None
 ) -> Image.Image:
-    """Return a redrawn picture at the size of its record. One that does not say how was enlarged from seed 0."""
-    settings = None
-    if "enlarging_upsampler" in record:
-        settings = Settings.from_dict(model.settings.to_dict() | {"upsampler": record["enlarging_upsampler"]})
-    request = Enhance(picture, record["size"], record.get("factor", FORMER_FACTOR))
-    return request.draw(model, [check_seed(record.get("enlarging_seed", 0))], settings, on_step)[0]
+    """Return what a record's request drew, enlarged as often as the record says.
+
+    An enlarging that does not say how was from seed 0.
+    """
+    drawn_so = record.get("size") is None or (isinstance(request, Enhance) and request.size is not None)
+    for how in [*([] if drawn_so else [record]), *record.get("enlarged_again", ())]:
+        settings = None
+        if "enlarging_upsampler" in how:
+            settings = Settings.from_dict(model.settings.to_dict() | {"upsampler": how["enlarging_upsampler"]})
+        enhance = Enhance(picture, how["size"], how.get("factor", FORMER_FACTOR))
+        (picture,) = enhance.draw(model, [check_seed(how.get("enlarging_seed", 0))], settings, on_step)
+    return picture
+
+
+def _with_enlarging(record: dict[str, Any], how: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a picture that was now enlarged in this way, and perhaps before."""
+    if record.get("size") is None:
+        return {**record, **how}
+    return {**record, "enlarged_again": [*record.get("enlarged_again", ()), dict(how)]}
 
 
 def check_side(side: int, own: int, most: int) -> int:

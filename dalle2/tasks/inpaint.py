@@ -17,7 +17,7 @@ class Inpaint(Repaint):
 
     Where the mask is black, not a level of a pixel changes. Without a prompt it is painted in the picture's own
     spirit. ValueError when mask and picture differ in size; a mask without white gives the picture back,
-    and one whose white lies outside of the square is refused.
+    and one whose white lies outside of the square, or averages to nothing at the model's size, is refused.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -40,7 +40,13 @@ class Inpaint(Repaint):
             )
 
     def canvas(self, side: int) -> Canvas:
-        return Canvas(images.square(images.to_rgb(self.picture), side), images.square(self.mask, side))
+        mask = images.square(self.mask, side)
+        if self.mask.getextrema()[1] and not mask.getextrema()[1]:
+            raise ValueError(
+                f"What is marked is too small: of the {side} × {side} pixels that this checkpoint draws, it is less "
+                "than a trace of one. Mark more."
+            )
+        return Canvas(images.square(images.to_rgb(self.picture), side), mask)
 
     def details(self) -> dict[str, Any]:
         return {"picture": name_of(self.picture), "mask": name_of(self.mask)}

@@ -19,6 +19,7 @@ from dalle2.families.kandinsky.load import save
 from dalle2.model import UnclipModel, generators
 from dalle2.serving.api.asked import Generation
 from dalle2.serving.api.orders import generation
+from dalle2.serving.api.problems import Problem
 from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
 from dalle2.stage_settings import SCHEDULERS, DecoderSettings, PriorSettings
@@ -317,8 +318,14 @@ def test_what_does_not_fit_is_told(folders: tuple[Path, Path], tiny_checkpoint: 
         load(f"{decoder}+{prior}")
     with pytest.raises(ValueError, match="is a prior without a decoder"):
         load(prior)
-    with pytest.raises(ValueError, match=r"decoder is no prior of Kandinsky.*It holds a decoder\."):
+    with pytest.raises(ValueError, match=r"decoder.* holds no prior in Kandinsky's layout.* It holds a decoder"):
         load(f"{decoder}+{decoder}")
+    with pytest.raises(ValueError, match=r"no prior in Kandinsky's layout: .*, scheduler, .* It is a prior of Karlo\."):
+        load(f"{tiny_checkpoint}+{decoder}")
+    with pytest.raises(
+        ValueError, match=r"no prior in Karlo's layout: .*prior_scheduler.* It is a prior of Kandinsky\."
+    ):
+        load(f"{prior}+{tiny_checkpoint}")
     made = tiny_kandinsky.parts()
     made.unet = tiny_kandinsky.decoder(6)
     _, odd = tiny_kandinsky.twins(made, tmp_path)
@@ -363,7 +370,12 @@ def test_the_command_line_draws_with_it(
     assert images.open_picture(file).size == (64, 64)
     assert main(["--from", str(file), "-o", str(tmp_path / "again.png")]) == 0
     assert images.open_picture(tmp_path / "again.png").tobytes() == images.open_picture(file).tobytes()
-    assert main(["a cat", *common, "--size", "900", "--literal"]) == 1
+    for size in ("33", "900"):
+        assert main(["a cat", *common, "--size", size, "--literal"]) == 1
+        said = capsys.readouterr().err
+        assert "draws pictures of 32 pixels a side (16, 20, " in said and f"not of {size}." in said
+    assert main(["a cat", *common, "--size", "32", "--literal"]) == 0
+    assert main(["--from", str(file), "--size", "900", "-o", str(tmp_path / "larger.png")]) == 1
     assert "cannot do enhance" in capsys.readouterr().err
 
 
@@ -372,6 +384,8 @@ def test_the_service_and_the_ruler_draw_with_it(kandinsky: UnclipModel, tmp_path
     assert told[-1].finished and len(told[-1].pictures) == 2
     order = generation(Service(kandinsky), Generation(prompt="a cat", size="64x48"))
     assert order.side is None and order.settings["decoder"]["picture_size"] == 48
+    with pytest.raises(Problem, match=r"draws pictures of 32 pixels a side \(16, 20, .*\), not of 33"):
+        generation(Service(kandinsky), Generation(prompt="a cat", size="33x33", enlarge=True))
     (tmp_path / "prompts.txt").write_text("a cat\na dog\n")
     manifest = generate(kandinsky, read_prompts(str(tmp_path / "prompts.txt")), tmp_path / "drawn")
     assert manifest.picture_size == 32 and len(list((tmp_path / "drawn").glob("*.png"))) == 2

@@ -153,7 +153,7 @@ def test_the_half_precision_variant(tmp_path: Path) -> None:
     ("order", "sentence"),
     [
         ("decoder+karlo", r"holds no prior"),
-        ("variations+decoder", r"holds no prior for .*expected the folders .*It holds a decoder"),
+        ("variations+decoder", r"holds no prior in Karlo's layout: expected the folders .*It holds a decoder"),
     ],
 )
 def test_mixed_up_names_are_told(

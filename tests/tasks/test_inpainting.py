@@ -77,6 +77,14 @@ def test_an_empty_mask_gives_the_picture_back(model: UnclipModel) -> None:
     assert square.size == (SIDE, SIDE) and square.getpixel((0, 0)) == (1, 2, 3)
 
 
+def test_a_mark_of_which_nothing_is_left_is_refused(model: UnclipModel) -> None:
+    """It gave the picture back as it was, and said nothing."""
+    picture, mask = PICTURE.resize((1024, 1024)), Image.new("L", (1024, 1024), 0)
+    mask.putpixel((700, 300), 255)
+    with pytest.raises(ValueError, match="too small: of the 32 × 32 pixels that this checkpoint draws"):
+        model.inpaint(picture, mask, seeds=[1])
+
+
 def test_a_full_mask_keeps_nothing(model: UnclipModel, quick: Settings) -> None:
     """With every pixel repainted and each step taken once, it is text to image."""
     (drawn,) = model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), seeds=[5], prompt="a cat", settings=quick)

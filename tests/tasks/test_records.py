@@ -171,6 +171,21 @@ def test_an_enlarged_picture_is_redrawn_as_it_was_enlarged(model: UnclipModel, q
     assert min(difference(large, larges[0]).max() for large in larges[1:]) > 1
 
 
+def test_a_picture_that_was_enlarged_several_times_is_redrawn(model: UnclipModel, quick: Settings) -> None:
+    """Its record kept the last size alone, to which it was then enlarged at once."""
+    tiny = PICTURE.resize((8, 8))
+    (enhanced,) = model.enhance([tiny], seeds=[3], settings=quick)
+    enlarged = model.enlarge(tiny, 12, seed=5, settings=quick)
+    for picture, sizes in ((enhanced, [40]), (enlarged, [30, 70])):
+        large = picture
+        for seed, size in enumerate(sizes):
+            large = model.enlarge(large, size, seed=seed, settings=quick)
+        record = images.read_record(large)
+        assert large.width == sizes[-1] and record["seed"] in (3, 5)
+        assert [how["size"] for how in record.get("enlarged_again", [record])] == sizes
+        assert difference(model.redraw(record, pictures=[tiny]), large).max() == 0
+
+
 def test_what_a_record_does_not_say_is_not_guessed(model: UnclipModel) -> None:
     for case in ("variations", "inpaint", "enlarge"):  # without the pictures
         with pytest.raises(ValueError, match="started from other pictures"):

@@ -30,6 +30,7 @@ from transformers import (
 
 from dalle2 import atomic
 from dalle2.families.checkpoint_folder import CheckpointFolder
+from dalle2.families.priors import check_layout
 from dalle2.families.saving import rename, save_part, write_json
 from dalle2.networks.eclipse_prior import EclipsePrior
 
@@ -117,7 +118,8 @@ def read(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePri
             return decoder, name
         return prior, name if prior is decoder else name.removeprefix(PREFIX)
 
-    _check_prior(decoder, prior)
+    if prior is not decoder and eclipse is None:
+        check_layout(prior, "Kandinsky", PRIOR_PARTS)
     absent = _absent(decoder, prior, eclipse)
     parts: dict[str, Any] = {"scheduler": _read_scheduler(decoder), "prior_eclipse": eclipse}
     for name, kind in OTHERS.items():
@@ -144,15 +146,6 @@ def _absent(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: Eclipse
     if eclipse is not None or (prior.has("prior_eclipse") and not prior.has("prior_prior")):
         absent |= {"prior_prior", "prior_scheduler"}
     return absent
-
-
-def _check_prior(decoder: CheckpointFolder, prior: CheckpointFolder) -> None:
-    if prior is decoder or any(prior.has(part) for part in ("prior", "image_encoder")):
-        return
-    said = " It holds a decoder." if prior.has("unet") else ""
-    raise ValueError(
-        f"{prior.name} is no prior of Kandinsky: expected the folders {', '.join(sorted(PRIOR_PARTS))}.{said}"
-    )
 
 
 def _read_scheduler(folder: CheckpointFolder) -> DDPMScheduler | DDIMScheduler:

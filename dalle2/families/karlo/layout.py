@@ -21,7 +21,7 @@ from transformers import (
 from dalle2 import atomic
 from dalle2.datasets.phrases import Phrases
 from dalle2.families.checkpoint_folder import CheckpointFolder
-from dalle2.families.priors import check_eclipse
+from dalle2.families.priors import check_eclipse, check_layout
 from dalle2.families.saving import rename, save_part, write_json
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.eclipse_prior import EclipsePrior
@@ -94,8 +94,8 @@ def read(folder: CheckpointFolder, priors: CheckpointFolder | None = None) -> Pa
     ValueError says which part is missing, damaged, or does not fit.
     """
     priors = priors or folder
-    if priors is not folder and not priors.has("prior"):
-        raise ValueError(f"{priors.name} holds no prior: name the prior before the decoder, PRIOR+DECODER.")
+    if priors is not folder:
+        check_layout(priors, "Karlo", PRIOR)
     absent = {name for pair in OPTIONAL.items() if not folder.has(pair[0]) for name in pair}
     if priors.has("prior"):
         absent -= set(PRIOR)

@@ -25,6 +25,7 @@ from transformers import (
 
 from dalle2 import atomic
 from dalle2.families.checkpoint_folder import CheckpointFolder
+from dalle2.families.priors import check_layout
 from dalle2.families.saving import rename, save_part, write_json
 from dalle2.sampling import PREDICTIONS, noise_schedule
 
@@ -90,7 +91,7 @@ def read(folder: CheckpointFolder, priors: CheckpointFolder | None) -> Parts:
     own = {**OTHERS, **NETWORKS} | (EYES if folder.has("image_encoder") else {})
     places = {name: (folder, name, kind) for name, kind in own.items()}
     if priors is not None:
-        _check_prior(priors, folder)
+        check_layout(priors, "Karlo", {KARLO.get(name, name) for name in PRIOR_PARTS})
         parts["prior_scheduler"] = _read_scheduler(priors, "prior_scheduler")
         names = prior_parts(priors)
         places |= {name: (priors, names[name], kind) for name, kind in PRIOR.items()}
@@ -119,16 +120,6 @@ def _read_scheduler(folder: CheckpointFolder, part: str) -> SchedulerMixin:
             f"{', '.join(PREDICTIONS)}."
         )
     return scheduler
-
-
-def _check_prior(priors: CheckpointFolder, folder: CheckpointFolder) -> None:
-    if priors.has("prior"):
-        return
-    said = " It holds a decoder: the prior comes first." if priors.has("unet") or priors.has("decoder") else ""
-    expected = ", ".join(sorted({KARLO.get(name, name) for name in PRIOR_PARTS}))
-    raise ValueError(
-        f"{priors.name} holds no prior for {folder.name}: expected the folders {expected} (Karlo's layout).{said}"
-    )
 
 
 def _check_agreement(folder: CheckpointFolder, priors: CheckpointFolder | None, parts: Mapping[str, Any]) -> None:

@@ -183,7 +183,8 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
         side = None  # as large as that already, or drawn so by the decoder itself
     if side is not None:
         with about("size"):
-            model.require(Enhance.name)
+            if Enhance.name not in model.capabilities:
+                model.check_drawn(side)
             check_enlarging(model, Image.new("RGB", (model.picture_size, model.picture_size)), side)
     return Order(request, checkpoint, count, asked.seed, choice, side)
 
