@@ -69,13 +69,15 @@ def write(draw: ImageDraw.ImageDraw, prompt: str, centre: float, top: float) -> 
 
 @cache
 def _font(chinese: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return a font of the machine's that has the signs, or else Pillow's own."""
-    for name in ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc") if chinese else ():
+    """Return a font that has the signs: Pillow's own, or for Chinese one of the machine's; OSError if it has none."""
+    if not chinese:
+        return ImageFont.load_default(12)
+    for name in ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "wqy-zenhei.ttc"):
         try:
             return ImageFont.truetype(name, 12)
         except OSError:
             continue
-    return ImageFont.load_default(12)
+    raise OSError("No font for the Chinese prompt was found: install one, such as Debian's fonts-noto-cjk.")
 
 
 if __name__ == "__main__":
