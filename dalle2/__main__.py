@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from dalle2 import serve
 
         return (serve.main if arguments[0] == "serve" else serve.new_key)(arguments[1:])
+    if arguments[:1] == ["reports"]:
+        from dalle2 import reports
+
+        return reports.main(arguments[1:])
     code = 0
     lines = []
     try:

@@ -48,6 +48,11 @@ class Request(ABC):
         """The prompts in it, as somebody wrote them."""
         return ()
 
+    @property
+    def pictured(self) -> bool:
+        """Whether a picture shows what is drawn, so that prompts may say only how it should look."""
+        return False
+
     def understood(self, model: Verbs) -> Self:
         """Return the request with what the checkpoint takes its prompts for; itself where there is no vocabulary.
 
@@ -60,7 +65,7 @@ class Request(ABC):
         for one in found:
             if not one.known:
                 raise NotUnderstood(one)
-        return replace(self, understandings=found)
+        return replace(self, understandings=tuple(one.of_looks() for one in found) if self.pictured else found)
 
     def asked(self, prompt: str) -> str:
         """Return what the checkpoint is asked for one of the prompts."""

@@ -77,6 +77,7 @@ def key_parser() -> argparse.ArgumentParser:
     parser.add_argument("--api-keys", metavar="FILE", required=True, type=Path, help="the file, which may be new")
     each = "requests a minute; default: %(default)s"
     parser.add_argument("--requests-per-minute", type=int, default=keys.PER_MINUTE, help=each)
+    parser.add_argument("--operator", action="store_true", help="let the key see the counts, at /v1/counts")
     parser.add_argument("--pictures", type=int, default=keys.PICTURES, help="at a time; default: %(default)s")
     return parser
 
@@ -87,7 +88,8 @@ def new_key(arguments: Sequence[str] | None = None) -> int:
 
     options = key_parser().parse_args(arguments)
     try:
-        print(keys.make(options.api_keys, options.name, options.requests_per_minute, options.pictures))
+        limits = (options.requests_per_minute, options.pictures)
+        print(keys.make(options.api_keys, options.name, *limits, operator=options.operator))
     except (ValueError, OSError) as error:
         print(f"dalle2 new-key: {error}", file=sys.stderr)
         return 1

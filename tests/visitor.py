@@ -19,6 +19,7 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from dalle2.serving.reports import Reports
 from dalle2.serving.service import Service
 from demo.page import build
 
@@ -39,6 +40,7 @@ def launched(service: Service, folder: Path, port: int | None = None, api: objec
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "cache"))
         patch.setenv("VOTES_FILE", str(folder / "votes.sqlite3"))
+        patch.setattr(service, "reports", Reports(folder / "reports.sqlite3"))
         blocks, looks = build(service, api)
         where = {"server_name": "127.0.0.1", "server_port": port}
         _, url, _ = blocks.launch(**where, prevent_thread_lock=True, quiet=True, **looks)
@@ -58,6 +60,7 @@ def served(folder: Path, *arguments: str, port: int | None = None) -> Iterator[s
         "GRADIO_TEMP_DIR": str(folder / "cache"),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
+        "REPORTS_FILE": str(folder / "reports.sqlite3"),
         "VOTES_FILE": str(folder / "votes.sqlite3"),
     }
     folder.mkdir(parents=True, exist_ok=True)

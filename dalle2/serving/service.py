@@ -20,6 +20,7 @@ from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.painter import LocalPainter, Painter
 from dalle2.serving.queue import Queue, Ticket
 from dalle2.serving.refusal import Busy, Cancelled, Full, Refusal, refusal_of
+from dalle2.serving.reports import Reports
 from dalle2.serving.safety import Safety, without_previews
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.caption import Caption
@@ -44,6 +45,7 @@ class Service(Catalogue):
         self.painter = painter or LocalPainter(self._models)
         self._pace = Pace()
         self.safety = Safety()
+        self.reports = Reports()
         self.queue = Queue(WAITING_VISITORS if waiting is None else waiting, self.painter.together)
 
     def draw(

@@ -36,6 +36,10 @@ class Mix(Request):
         return tuple(content for content, _ in self.parts if isinstance(content, str))
 
     @property
+    def pictured(self) -> bool:
+        return len(self.words) < len(self.parts)
+
+    @property
     def stages(self) -> tuple[str, ...]:
         return ("prior", "decoder", "upsampler") if self.words else ("decoder", "upsampler")
 

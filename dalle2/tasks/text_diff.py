@@ -54,6 +54,10 @@ class TextDiff(Request):
         return tuple(text for text in (self.new, self.old) if text)
 
     @property
+    def pictured(self) -> bool:
+        return True
+
+    @property
     def stages(self) -> tuple[str, ...]:
         return ("inversion", *(() if self.way == "slerp" else ("prior",)), "decoder", "upsampler")
 

@@ -33,6 +33,10 @@ class Variations(Request):
         return (self.prompt,) if self.prompt else ()
 
     @property
+    def pictured(self) -> bool:
+        return True
+
+    @property
     def stages(self) -> tuple[str, ...]:
         return ("decoder", "upsampler") if self.eta is None else ("inversion", "decoder", "upsampler")
 

@@ -1,7 +1,7 @@
 """`Understanding`: what was made of a prompt, as one frozen value that command line, page, API and records share."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DRAWN, UNKNOWN = "drawn", "unknown"
 
@@ -69,6 +69,10 @@ class Understanding:
     def rarely_drawn_well(self) -> bool:
         """Whether the concept is known to come out badly."""
         return any(note.kind == "poor" for note in self.notes)
+
+    def of_looks(self) -> "Understanding":
+        """Return the same of somebody who need not name a thing: a style alone is then all that is asked for."""
+        return replace(self, notes=tuple(note for note in self.notes if note.kind != "bare"))
 
     @property
     def alternatives(self) -> tuple[Near, ...]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tqdm import tqdm
 
-from dalle2 import families, formats, images, serve
+from dalle2 import families, formats, images, reports, serve
 from dalle2.__main__ import main
 from dalle2.cli import parsers
 from dalle2.cli.output import Destination, Progress
@@ -242,8 +242,8 @@ def test_what_the_documents_say_is_understood() -> None:
     asked = [shlex.split(line, comments=True)[3:] for line in lines if line.startswith("python -m dalle2 ")]
     assert len(asked) > 25 and {words[0] for words in asked} >= set(parsers.TASKS)
     for words in asked:
-        if words[0] in ("serve", "new-key"):
-            options = serve.parser() if words[0] == "serve" else serve.key_parser()
+        if made := {"serve": serve.parser, "new-key": serve.key_parser, "reports": reports.parser}.get(words[0]):
+            options = made()
             assert vars(options.parse_args(words[1:]))
             continue
         task = parsers.task_of(words)

@@ -185,6 +185,20 @@ def test_style_alone_is_asked_as_it_is_and_said_to_name_no_thing(service: Servic
         assert sentences([found]) == "This names no thing, only how it should look."
 
 
+def test_style_alone_is_all_that_is_asked_where_a_picture_shows_the_thing(service: Service) -> None:
+    picture = Image.new("RGB", (32, 32))
+    asked = [
+        TextDiff(picture, "noto style", "twemoji style"),
+        Variations(picture, "noto style"),
+        Mix([(picture, 1.0), ("noto style", 0.5)]),
+    ]
+    for request in asked:
+        found = service.understood(request).understandings
+        assert found[0].asked == "noto style" and not sentences(found), request.name
+    for request in (Mix([("noto style", 1.0)]), Interpolate([picture, "noto style"]), TextToImage(["noto style"])):
+        assert "names no thing" in sentences(service.understood(request).understandings), request.name
+
+
 @needs_chromium
 def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(
     service: Service, browser: Browser, tmp_path: Path

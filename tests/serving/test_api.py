@@ -175,6 +175,8 @@ def test_quality_settings_and_a_negative_prompt_are_kept_and_told(client: openai
     table = {"decoder": {"num_inference_steps": 2}}
     steered = client.images.generate(prompt="a cat", extra_body={"settings": table, "negative_prompt": "red"})
     assert steered.settings["negative_prompt"] == "red" and steered.settings["decoder"]["num_inference_steps"] == 2
+    nothing = {"settings": "draft", "negative_prompt": ""}  # another thing than none where a decoder reads no text
+    assert client.images.generate(prompt="a cat", extra_body=nothing).settings["negative_prompt"] == ""
 
 
 def test_pictures_are_enlarged_and_encoded_as_asked(client: openai.OpenAI) -> None:
@@ -277,6 +279,13 @@ def test_the_other_tasks_have_endpoints_beside_openai_s(plain: httpx.Client) -> 
         ({"prompt": "a", "settings": "sublime"}, "settings", "There are no settings 'sublime'"),
         ({"prompt": "a", "settings": {"decoder": {"num_inference_steps": 101}}}, "settings", "at most 100 steps"),
         ({"prompt": "a", "settings": {"decoder": 5}}, "settings", "must be a table"),
+        ({"prompt": "a", "settings": [1]}, "settings", "The settings are a preset's name or a table"),
+        ({"prompt": "a", "settings": 5}, "settings", "The settings are a preset's name or a table"),
+        ({"prompt": "a", "n": True}, "n", "A number is needed here, not true."),
+        ({"prompt": "a", "seed": False}, "seed", "A number is needed here, not false."),
+        ({"prompt": "a", "enlarge": True}, "size", "To be enlarged a picture needs a size"),
+        ({"prompt": "a", "enlarge": True, "size": "auto"}, "size", "To be enlarged a picture needs a size"),
+        ({"prompt": "a", "negative_prompt": "a" * 1_001}, "negative_prompt", "at most 1,000 are allowed"),
         ({"prompt": "a", "response_format": "gif"}, "response_format", "response_format cannot be used"),
         ({"prompt": "a", "partial_images": 4, "stream": True}, "partial_images", "partial_images cannot be used"),
     ],

@@ -12,6 +12,7 @@ from fastapi import UploadFile
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from dalle2.serving.limits import MAX_API_PICTURES, MAX_FRAMES, PRESETS, check_count
+from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS, check_reason
 from dalle2.settings import MAX_SEED, SIZES, check_seed
 from dalle2.tasks.caption import MAX_CAPTIONS, check_num
 
@@ -40,6 +41,21 @@ def _table(value: Any) -> Any:
     return value
 
 
+def _settings(value: Any) -> Any:
+    """Return a preset's name, or the table; ValueError for anything else."""
+    found = _table(value)
+    if not isinstance(found, str | dict):
+        raise ValueError("The settings are a preset's name or a table as in a picture's record: give one of these.")
+    return found
+
+
+def _number(value: Any) -> Any:
+    """Return the value; ValueError for true and false, which pydantic takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"A number is needed here, not {str(value).lower()}.")
+    return value
+
+
 def _check_size(size: str) -> str:
     if size != "auto" and not SIZE.fullmatch(size):
         raise ValueError(f"A size is WIDTHxHEIGHT in pixels, as 512x512, or auto, not {size!r}.")
@@ -62,22 +78,25 @@ def _check_captions(count: int) -> int:
 
 
 Optional = Annotated[T | None, BeforeValidator(_empty_is_none)]
-Count = Annotated[int, AfterValidator(partial(check_count, most=MAX_API_PICTURES)), _whole(1, MAX_API_PICTURES)]
-Frames = Annotated[int, AfterValidator(partial(check_count, most=MAX_FRAMES)), _whole(2, MAX_FRAMES)]
-Captions = Annotated[int, AfterValidator(_check_captions), _whole(1, MAX_CAPTIONS)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Count = Annotated[Whole, AfterValidator(partial(check_count, most=MAX_API_PICTURES)), _whole(1, MAX_API_PICTURES)]
+Frames = Annotated[Whole, AfterValidator(partial(check_count, most=MAX_FRAMES)), _whole(2, MAX_FRAMES)]
+Captions = Annotated[Whole, AfterValidator(_check_captions), _whole(1, MAX_CAPTIONS)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, AfterValidator(check_seed), _whole(0, MAX_SEED)]
+Seed = Annotated[Whole, AfterValidator(check_seed), _whole(0, MAX_SEED)]
 Size = Annotated[str, AfterValidator(_check_size), WithJsonSchema({"type": "string", "examples": ["512x512", "auto"]})]
 Quality = Annotated[str, AfterValidator(_check_quality), WithJsonSchema({"type": "string", "enum": list(QUALITIES)})]
-Uploads = Annotated[list[UploadFile], Field(description="A picture: PNG, JPEG, WebP, GIF, BMP or AVIF, at most 20 MB.")]
+A_PICTURE = "A picture: PNG, JPEG, WebP, GIF, BMP or AVIF, at most 20 MB."
+A_MODEL = "A checkpoint's name; OpenAI's names stand for the default one."
+A_PROMPT = "What to draw, in at most 1,000 characters."
+WEIGHTS = "Of pictures, then prompts; else 1 each. A negative one takes a content away."
+HOW_MANY = "How many pictures, of seeds that count up; 1 without it."
 
 
 class Asked(BaseModel):
     """What all requests that draw have."""
 
-    model: Annotated[
-        Optional[str], Field(description="A checkpoint's name; OpenAI's names stand for the default one.")
-    ] = None
+    model: Annotated[Optional[str], Field(description=A_MODEL, examples=["dall-e-2"])] = None
     size: Annotated[
         Optional[Size],
         Field(
@@ -86,29 +105,42 @@ class Asked(BaseModel):
         ),
     ] = None
     enlarge: Annotated[
-        Optional[bool], Field(description=f"Enlarge what is drawn to `size`, up to {SIZES[-1]}, by the upsampler.")
+        Optional[bool],
+        Field(description=f"Enlarge what is drawn to `size`, which it needs, up to {SIZES[-1]}, by the upsampler."),
     ] = None
-    quality: Optional[Quality] = None
+    quality: Annotated[
+        Optional[Quality], Field(description="low, medium, high: half, all, two and a half times the usual steps.")
+    ] = None
     response_format: Annotated[
         Optional[Literal["url", "b64_json"]],
         Field(description="Without it as OpenAI's: url, but b64_json for the names of its GPT image models."),
     ] = None
-    output_format: Optional[Literal["png", "jpeg", "webp"]] = None
-    output_compression: Optional[Annotated[int, Field(ge=0, le=100)]] = None
+    output_format: Annotated[
+        Optional[Literal["png", "jpeg", "webp"]], Field(description="The files' kind; png, which alone has a record.")
+    ] = None
+    output_compression: Annotated[
+        Optional[Annotated[Whole, Field(ge=0, le=100)]], Field(description="Of jpeg and webp: 100 loses the least.")
+    ] = None
     background: Annotated[
         Optional[Literal["transparent", "opaque", "auto"]],
         Field(description="transparent cuts an even background out; where there is none, the answer says opaque."),
     ] = None
-    stream: Optional[bool] = None
-    partial_images: Optional[Annotated[int, Field(ge=0, le=MOST_PARTIAL_IMAGES)]] = None
+    stream: Annotated[Optional[bool], Field(description="Answer with server-sent events.")] = None
+    partial_images: Annotated[
+        Optional[Annotated[Whole, Field(ge=0, le=MOST_PARTIAL_IMAGES)]],
+        Field(description="Previews of each picture in a stream; a quick machine shows fewer."),
+    ] = None
     seed: Annotated[
         Optional[Seed], Field(description="The first picture's; the next ones count up. Without it a random one.")
     ] = None
     settings: Annotated[
-        Optional[Annotated[str | dict[str, Any], BeforeValidator(_table)]],
+        Optional[Annotated[str | dict[str, Any], BeforeValidator(_settings)]],
         Field(description=f"One of {', '.join(PRESETS)}, or a table as in a picture's record; instead of `quality`."),
     ] = None
-    negative_prompt: Optional[str] = None
+    negative_prompt: Annotated[
+        str | None,
+        Field(description="What to steer away from. Empty is not the same as none where a decoder reads no text."),
+    ] = None
     literal: Annotated[Optional[bool], Field(description="Draw the very words, without understanding them.")] = None
 
     @property
@@ -133,15 +165,15 @@ class Asked(BaseModel):
 class Generation(Asked):
     """POST /images/generations."""
 
-    prompt: str
-    n: Optional[Count] = None
+    prompt: Annotated[str, Field(description=A_PROMPT, examples=["a cat face, noto style"])]
+    n: Annotated[Optional[Count], Field(description=HOW_MANY)] = None
 
 
 class Files(BaseModel):
     """A form with pictures, as `image` or `image[]`."""
 
-    image: Optional[Uploads] = None
-    images: Annotated[Optional[Uploads], Field(alias="image[]")] = None
+    image: Annotated[Optional[list[UploadFile]], Field(description=A_PICTURE)] = None
+    images: Annotated[Optional[list[UploadFile]], Field(alias="image[]", description=A_PICTURE)] = None
 
     @property
     def uploads(self) -> list[UploadFile]:
@@ -156,30 +188,30 @@ class Pictured(Files, Asked):
 class Edit(Pictured):
     """POST /images/edits."""
 
-    prompt: Optional[str] = None
+    prompt: Annotated[Optional[str], Field(description="What to paint there; else in the picture's own spirit.")] = None
     mask: Annotated[
         Optional[UploadFile],
         Field(description="Transparent where the picture is repainted; or, without transparency, white there."),
     ] = None
-    n: Optional[Count] = None
+    n: Annotated[Optional[Count], Field(description=HOW_MANY)] = None
 
 
 class Variation(Pictured):
     """POST /images/variations."""
 
-    prompt: Optional[str] = None
+    prompt: Annotated[Optional[str], Field(description="Words beside the picture.")] = None
     eta: Annotated[
         Optional[Share],
         Field(description="Start from the picture's own noise, from 0 (the same) to 1 (freely)."),
     ] = None
-    n: Optional[Count] = None
+    n: Annotated[Optional[Count], Field(description=HOW_MANY)] = None
 
 
 class Contents(Pictured):
     """Pictures and prompts, of which the pictures count before the prompts."""
 
-    prompt: Optional[list[str]] = None
-    prompts: Annotated[Optional[list[str]], Field(alias="prompt[]")] = None
+    prompt: Annotated[Optional[list[str]], Field(description=A_PROMPT)] = None
+    prompts: Annotated[Optional[list[str]], Field(alias="prompt[]", description=A_PROMPT)] = None
 
     @property
     def said(self) -> list[str]:
@@ -191,16 +223,19 @@ class Interpolation(Contents):
     """POST /images/interpolations."""
 
     n: Annotated[Optional[Frames], Field(description="How many frames; 8 without it.")] = None
-    noise: Optional[Literal["fixed", "slerp"]] = None
-    loop: Optional[bool] = None
+    noise: Annotated[
+        Optional[Literal["fixed", "slerp"]],
+        Field(description="fixed: all frames share the seed's noise; slerp: from one picture's own to the next one's."),
+    ] = None
+    loop: Annotated[Optional[bool], Field(description="Lead back to the first end, which is not repeated.")] = None
 
 
 class Mixture(Contents):
     """POST /images/mixes."""
 
-    weight: Annotated[Optional[list[float]], Field(description="Of pictures, then prompts; else 1 each.")] = None
-    weights: Annotated[Optional[list[float]], Field(alias="weight[]")] = None
-    n: Optional[Count] = None
+    weight: Annotated[Optional[list[float]], Field(description=WEIGHTS)] = None
+    weights: Annotated[Optional[list[float]], Field(alias="weight[]", description=WEIGHTS)] = None
+    n: Annotated[Optional[Count], Field(description=HOW_MANY)] = None
 
 
 class Rewording(Pictured):
@@ -211,12 +246,33 @@ class Rewording(Pictured):
     strength: Annotated[
         Optional[Share], Field(description="How far the last picture is moved; without it the way's own.")
     ] = None
-    way: Optional[Literal["prior", "slerp"]] = None
+    way: Annotated[
+        Optional[Literal["prior", "slerp"]],
+        Field(description="prior: the prior rewrites the picture; slerp: the paper's, along the texts' difference."),
+    ] = None
     n: Annotated[Optional[Frames], Field(description="How many pictures of growing strength; 6 without it.")] = None
+
+
+class Reporting(Files):
+    """POST /images/reports."""
+
+    reason: Annotated[
+        Annotated[str, AfterValidator(check_reason), WithJsonSchema({"type": "string", "enum": list(REASONS)})],
+        Field(description="What is wrong with the picture."),
+    ]
+    url: Annotated[
+        Optional[str], Field(description="The address that an answer named, instead of the picture's file.")
+    ] = None
+    note: Annotated[
+        Optional[str], Field(description=f"What is wrong with it, in at most {MOST_NOTE_CHARACTERS} characters.")
+    ] = None
+    with_record: Annotated[
+        Optional[bool], Field(description="Keep the picture's record too, with its prompt, for the operator to read.")
+    ] = None
 
 
 class Captioning(Files):
     """POST /images/captions."""
 
-    model: Optional[str] = None
+    model: Annotated[Optional[str], Field(description=A_MODEL)] = None
     n: Annotated[Optional[Captions], Field(description="How many captions; 5 without it.")] = None

@@ -78,14 +78,18 @@ class Gate:
             if self.public:
                 return self.meter.count(address, FREE_PER_MINUTE, FREE_PICTURES)
             _check_origin(headers)
-            return self.meter.count(address, None, None)
+            caller = self.meter.count(address, None, None)
+            caller.operator = True  # whose machine it is
+            return caller
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not given.strip():
             raise Problem(401, "No API key was sent: send it in the header Authorization: Bearer KEY.")
         key = self.keys.find(given.strip())
         if key is None:
             raise Problem(401, "This API key is none of this server's: ask its operator for one.")
-        return self.meter.count(key.name, key.per_minute, key.pictures)
+        caller = self.meter.count(key.name, key.per_minute, key.pictures)
+        caller.operator = key.operator
+        return caller
 
 
 def _check_origin(headers: Headers) -> None:

@@ -1,6 +1,7 @@
 """API keys: a file of their hashes, who sends one, and how much each may ask for.
 
-A line of the file is `NAME SHA256 REQUESTS_PER_MINUTE PICTURES_AT_A_TIME`; # begins a comment. A key is 32 random
+A line of the file is `NAME SHA256 REQUESTS_PER_MINUTE PICTURES_AT_A_TIME`, and `operator` at its end lets a key see
+the counts; # begins a comment. A key is 32 random
 bytes, so that a plain SHA-256 cannot be undone.
 """
 
@@ -16,17 +17,22 @@ from dalle2 import atomic
 
 PREFIX = "sk-"
 PER_MINUTE, PICTURES = 60, 20
+OPERATOR = "operator"
 NAME = re.compile(r"[\w.@-]{1,64}")
 
 
 @dataclass(frozen=True)
 class Key:
-    """Who has a key, its SHA-256 in hexadecimal, and its limits: requests a minute, pictures at a time."""
+    """Who has a key, its SHA-256 in hexadecimal, its limits, and whether it is an operator's, who sees the counts.
+
+    The limits are requests a minute, and pictures at a time.
+    """
 
     name: str
     sha256: str
     per_minute: int = PER_MINUTE
     pictures: int = PICTURES
+    operator: bool = False
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -51,11 +57,12 @@ class Keys:
             words = line.partition("#")[0].split()
             if not words:
                 continue
+            operator = words[-1] == OPERATOR
             try:
-                name, sha256, *limits = words
-                keys[name] = Key(name, sha256, *map(int, limits))
+                name, sha256, *limits = words[:-1] if operator else words
+                keys[name] = Key(name, sha256, *map(int, limits), operator=operator)
             except (ValueError, TypeError) as error:
-                wanted = "NAME SHA256 REQUESTS_PER_MINUTE PICTURES_AT_A_TIME"
+                wanted = f"NAME SHA256 REQUESTS_PER_MINUTE PICTURES_AT_A_TIME [{OPERATOR}]"
                 raise ValueError(f"Line {number} of {path} is not {wanted}: {error}") from error
         return cls(tuple(keys.values()))
 
@@ -68,14 +75,16 @@ class Keys:
         return found
 
 
-def make(path: Path, name: str, per_minute: int = PER_MINUTE, pictures: int = PICTURES) -> str:
+def make(
+    path: Path, name: str, per_minute: int = PER_MINUTE, pictures: int = PICTURES, *, operator: bool = False
+) -> str:
     """Return a new key, and add its hash to the file, which only its owner can read; ValueError for a name taken."""
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     if old and any(key.name == name for key in Keys.read(path).keys):
         raise ValueError(f"{path} has a key called {name} already: choose another name, or remove its line.")
     given = PREFIX + secrets.token_urlsafe(32)
-    key = Key(name, _hash(given), per_minute, pictures)
-    line = f"{key.name} {key.sha256} {key.per_minute} {key.pictures}\n"
+    key = Key(name, _hash(given), per_minute, pictures, operator)
+    line = f"{key.name} {key.sha256} {key.per_minute} {key.pictures}{f' {OPERATOR}' if operator else ''}\n"
     with atomic.file(path) as partial:
         partial.touch(mode=0o600)
         partial.write_text(old + ("" if old.endswith("\n") or not old else "\n") + line, encoding="utf-8")

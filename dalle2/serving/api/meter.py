@@ -14,11 +14,15 @@ MANY = 1_000  # callers, above which those who ask for nothing any more are forg
 
 @dataclass
 class Caller:
-    """Who asks, and what they may: a key's owner, or an address where there are no keys. None is no limit."""
+    """Who asks, and what they may: a key's owner, or an address where there are no keys. None is no limit.
+
+    An operator may see the counts.
+    """
 
     name: str
     per_minute: int | None = None
     most: int | None = None
+    operator: bool = False
     times: deque[float] = field(default_factory=deque)
     pictures: int = 0
 

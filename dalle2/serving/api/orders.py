@@ -30,7 +30,7 @@ from dalle2.serving.forms import check_enlarging
 from dalle2.serving.limits import MAX_API_PICTURES, Choice, words
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_mask, open_picture
-from dalle2.settings import STRENGTHS
+from dalle2.settings import STRENGTHS, check_negative_prompt
 from dalle2.tasks.caption import Caption
 from dalle2.tasks.enhance import Enhance
 from dalle2.tasks.inpaint import Inpaint
@@ -104,7 +104,7 @@ def generation(service: Service, asked: Generation) -> Order:
 def edit(service: Service, asked: Edit, pictures: Bytes, mask: bytes | None) -> Order:
     """Return inpainting: the mask, or without one the picture, is transparent where it is painted anew."""
     with about("image"):
-        picture = open_picture(_only(pictures))
+        picture = open_picture(only(pictures))
     with about("mask"):
         marked = open_mask(mask, picture) if mask else _hole(pictures[0])
         request = Inpaint(picture, marked)
@@ -116,7 +116,7 @@ def edit(service: Service, asked: Edit, pictures: Bytes, mask: bytes | None) -> 
 def variation(service: Service, asked: Variation, pictures: Bytes) -> Order:
     """Return variations of a picture."""
     with about("image"):
-        picture = open_picture(_only(pictures))
+        picture = open_picture(only(pictures))
     with about("prompt"):
         request = Variations(picture, words(asked.prompt, needed=False) or None, asked.eta)
     return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
@@ -145,7 +145,7 @@ def mixture(service: Service, asked: Mixture, pictures: Bytes) -> Order:
 def rewording(service: Service, asked: Rewording, pictures: Bytes) -> Order:
     """Move a picture from what it is to what it should become, farther from picture to picture: a text diff."""
     with about("image"):
-        picture = open_picture(_only(pictures))
+        picture = open_picture(only(pictures))
     checkpoint = checkpoint_of(service, asked.model)
     way = asked.way or ("prior" if "diffusion" in service.model(checkpoint).priors else "slerp")
     strongest = STRENGTHS[way][-1] if asked.strength is None else asked.strength
@@ -160,7 +160,7 @@ def rewording(service: Service, asked: Rewording, pictures: Bytes) -> Order:
 def captioning(service: Service, asked: Captioning, pictures: Bytes) -> tuple[Caption, str]:
     """Return what finds a picture's captions, and by which checkpoint."""
     with about("image"):
-        picture = open_picture(_only(pictures))
+        picture = open_picture(only(pictures))
     checkpoint = checkpoint_of(service, asked.model)
     with about("model"):
         service.model(checkpoint).require(Caption.name)
@@ -174,11 +174,15 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
         model.require(request.name)
     with about("prompt"):
         request = service.understood(request, checkpoint, bool(asked.literal))
+    with about("negative_prompt"):
+        check_negative_prompt(asked.negative_prompt)
     with about("settings"):
         choice = _choice(service, asked, request, checkpoint)
         settings = service.settings(choice, checkpoint, request)
     with about("negative_prompt"):
         settings.check_negative(request.stages)
+    if asked.enlarge and side is None:
+        raise Problem(400, "To be enlarged a picture needs a size: give one, as 512x512.", param="size")
     if side is not None and (side <= model.picture_size or side in model.picture_sizes):
         side = None  # as large as that already, or drawn so by the decoder itself
     if side is not None:
@@ -192,17 +196,18 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
 def _choice(service: Service, asked: Asked, request: Request, checkpoint: str) -> Choice:
     choice = asked.settings or QUALITIES[asked.quality or "auto"]
     sized = asked.square in service.model(checkpoint).picture_sizes
-    if not asked.negative_prompt and not sized:
+    if asked.negative_prompt is None and not sized:
         return choice
     table: dict[str, Any] = service.settings(choice, checkpoint, request).to_dict()
-    if asked.negative_prompt:
+    if asked.negative_prompt is not None:
         table["negative_prompt"] = asked.negative_prompt
     if sized:
         table["decoder"]["picture_size"] = asked.square
     return table
 
 
-def _only(pictures: Bytes) -> bytes:
+def only(pictures: Bytes) -> bytes:
+    """Return the one picture; Problem for none, or several."""
     if len(pictures) > 1:
         sentence = f"There are {len(pictures)} pictures: send one. For several in one there is /v1/images/mixes."
         raise Problem(400, sentence, param="image")

@@ -4,11 +4,11 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Form
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,22 +20,23 @@ from dalle2.serving.api.asked import (
     Asked,
     Captioning,
     Edit,
-    Files,
     Generation,
     Interpolation,
     Mixture,
     Rewording,
     Variation,
 )
+from dalle2.serving.api.bodies import pictures, read
 from dalle2.serving.api.gate import Gate
 from dalle2.serving.api.keys import Keys
 from dalle2.serving.api.links import Links
 from dalle2.serving.api.orders import Make, Order
 from dalle2.serving.api.previews import Previews
 from dalle2.serving.api.problems import Problem, problem_of
+from dalle2.serving.api.replies import DRAWN, ERRORS, EVENTS, FILE, Captions, Model, Models
+from dalle2.serving.api.reporting import Reports
 from dalle2.serving.api.streams import EventStream, Heart, checked, drawings, in_thread, told, while_there
 from dalle2.serving.drawing import Drawing
-from dalle2.serving.limits import MAX_UPLOAD_BYTES
 from dalle2.serving.service import Service
 
 TITLE = "Open DALL·E 2"
@@ -60,12 +61,32 @@ def api(
 
     With `near` those who ask from this machine need no key.
     """
-    app = FastAPI(title=TITLE, description=DESCRIPTION, version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # what generated clients call their methods
+    )
     app.include_router(Endpoints(service, log_prompts).router)
+    app.openapi = partial(_document, app)
     app.add_middleware(Gate, keys=keys, public=public, near=near)
     for kind in (RequestValidationError, HTTPException, Problem):
         app.add_exception_handler(kind, _refuse)
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document: the routes', with the events of streams, and the key that may be needed."""
+    document = FastAPI.openapi(app)
+    parts = document["components"]
+    for event in EVENTS:
+        parts["schemas"] |= {event.__name__: event.model_json_schema(ref_template="#/components/schemas/{model}")}
+        parts["schemas"] |= parts["schemas"][event.__name__].pop("$defs", {})
+    parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "A key of this server's."}}
+    document["security"] = [{"key": []}, {}]
+    return document
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
@@ -85,12 +106,27 @@ class Endpoints:
             ("/images/interpolations", self.interpolations),
             ("/images/mixes", self.mixes),
             ("/images/text-diffs", self.text_diffs),
-            ("/images/captions", self.captions),
         ):
-            router.add_api_route(path, handler, methods=["POST"], response_model=None)
-        router.add_api_route("/models", self.models, methods=["GET"])
-        router.add_api_route("/models/{model:path}", self.model, methods=["GET"])
-        router.add_api_route("/images/files/{name}", self.file, methods=["GET"], response_model=None)
+            router.add_api_route(path, handler, methods=["POST"], response_model=None, responses=DRAWN)
+        for path, handler, reply in (
+            ("/models", self.models, Models),
+            ("/models/{model:path}", self.model, Model),
+        ):
+            router.add_api_route(
+                path,
+                handler,
+                methods=["GET"],
+                response_model=reply,
+                response_model_exclude_unset=True,
+                responses=ERRORS,
+            )
+        router.add_api_route(
+            "/images/captions", self.captions, methods=["POST"], response_model=Captions, responses=ERRORS
+        )
+        router.add_api_route(
+            "/images/files/{name}", self.file, methods=["GET"], response_class=Response, responses=FILE
+        )
+        router.include_router(Reports(service, self.links).router)
 
     async def models(self) -> dict[str, Any]:
         """List the checkpoints; the first is the one that OpenAI's names of models stand for."""
@@ -115,32 +151,32 @@ class Endpoints:
     async def edits(self, asked: Annotated[Edit, MULTIPART], request: Request) -> Response:
         """Repaint a picture where its mask, or else the picture itself, is transparent."""
         self._note(asked.prompt)
-        mask = await _read(asked.mask, "mask") if asked.mask else None
-        return await self._answer(request, asked, "image_edit", orders.edit, await _pictures(asked), mask)
+        mask = await read(asked.mask, "mask") if asked.mask else None
+        return await self._answer(request, asked, "image_edit", orders.edit, await pictures(asked), mask)
 
     async def variations(self, asked: Annotated[Variation, MULTIPART], request: Request) -> Response:
         """Draw pictures with the content of another one."""
         self._note(asked.prompt)
-        return await self._answer(request, asked, "image_variation", orders.variation, await _pictures(asked))
+        return await self._answer(request, asked, "image_variation", orders.variation, await pictures(asked))
 
     async def interpolations(self, asked: Annotated[Interpolation, MULTIPART], request: Request) -> Response:
         """Draw the way from picture to picture, or prompt, in `n` frames."""
         self._note(*asked.said)
-        return await self._answer(request, asked, "image_interpolation", orders.interpolation, await _pictures(asked))
+        return await self._answer(request, asked, "image_interpolation", orders.interpolation, await pictures(asked))
 
     async def mixes(self, asked: Annotated[Mixture, MULTIPART], request: Request) -> Response:
         """Draw several pictures and prompts in one, by weight."""
         self._note(*asked.said)
-        return await self._answer(request, asked, "image_mix", orders.mixture, await _pictures(asked))
+        return await self._answer(request, asked, "image_mix", orders.mixture, await pictures(asked))
 
     async def text_diffs(self, asked: Annotated[Rewording, MULTIPART], request: Request) -> Response:
         """Move a picture by words, from what it is to what it should become."""
         self._note(asked.prompt, asked.old_prompt)
-        return await self._answer(request, asked, "image_text_diff", orders.rewording, await _pictures(asked))
+        return await self._answer(request, asked, "image_text_diff", orders.rewording, await pictures(asked))
 
     async def captions(self, asked: Annotated[Captioning, MULTIPART], request: Request) -> Response:
         """Tell a picture in words: the captions that the checkpoint finds nearest to it."""
-        order, checkpoint = await checked(orders.captioning, self.service, asked, await _pictures(asked))
+        order, checkpoint = await checked(orders.captioning, self.service, asked, await pictures(asked))
         with request.state.caller.drawing(1, self.service.queue.seconds_to_end):
             found = await while_there(request.receive, _last(drawings(self.service.caption(order, checkpoint))))
         if found is None:
@@ -214,15 +250,3 @@ async def _last(parts: AsyncGenerator[Drawing]) -> Drawing:
         async for drawing in parts:
             found = drawing
     return found
-
-
-async def _pictures(asked: Files) -> list[bytes]:
-    return [await _read(upload, "image") for upload in asked.uploads]
-
-
-async def _read(upload: UploadFile, param: str) -> bytes:
-    """Return the upload's bytes; one that is too large is refused before it is read."""
-    if (upload.size or 0) > MAX_UPLOAD_BYTES:
-        sentence = f"The picture's file is larger than {MAX_UPLOAD_BYTES // 1_000_000} MB: make it smaller."
-        raise Problem(413, sentence, param=param)
-    return await upload.read()

@@ -1,0 +1,68 @@
+"""Reports of pictures that should not be shown, and what the operator is told of them and of all decisions."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+
+from dalle2.serving.api import bodies
+from dalle2.serving.api.asked import Reporting
+from dalle2.serving.api.links import Links
+from dalle2.serving.api.orders import only
+from dalle2.serving.api.problems import Problem, about
+from dalle2.serving.api.replies import ERRORS, Counts, Reported
+from dalle2.serving.api.streams import checked
+from dalle2.serving.reports import Report
+from dalle2.serving.service import Service
+from dalle2.serving.uploads import open_own
+
+LATEST = 100  # reports that the operator is told of at once
+
+
+class Reports:
+    """The handlers of one service's reports."""
+
+    def __init__(self, service: Service, links: Links) -> None:
+        self.service, self.links = service, links
+        self.router = APIRouter(responses=ERRORS)
+        self.router.add_api_route("/images/reports", self.report, methods=["POST"], response_model=Reported)
+        self.router.add_api_route("/counts", self.counts, methods=["GET"], response_model=Counts)
+
+    async def report(self, asked: Annotated[Reporting, Form(media_type="multipart/form-data")]) -> dict[str, Any]:
+        """Report a picture that should not be shown, by its file or its address: the operator is told."""
+        sent = await bodies.pictures(asked)
+        return await checked(self._kept, asked, sent or [self._at(asked.url)])
+
+    async def counts(self, request: Request) -> dict[str, Any]:
+        """Tell the operator who waits, what was refused, and what was reported: with the key of one, or on loopback."""
+        if not request.state.caller.operator:
+            raise Problem(
+                403, "Only an operator's key sees the counts: make one with python -m dalle2 new-key --operator."
+            )
+        return await checked(self._counted)
+
+    def _kept(self, asked: Reporting, pictures: list[bytes]) -> dict[str, Any]:
+        with about("image"):
+            picture = open_own(only(pictures))
+        with about("note"):
+            report = Report.of(picture, asked.reason, asked.note or "", bool(asked.with_record))
+        times = self.service.reports.add(report)
+        return {"object": "report", "picture": report.picture, "reason": report.reason, "times": times}
+
+    def _counted(self) -> dict[str, Any]:
+        service = self.service
+        return {
+            "waiting": len(service.queue.tickets),
+            "decisions": dict(service.safety.counts),
+            "reported": service.reports.counts(),
+            "reports": service.reports.latest(LATEST),
+        }
+
+    def _at(self, url: str | None) -> bytes:
+        """Return the picture at an address of this server's; b"" where none was named."""
+        if url is None:
+            return b""
+        found = self.links.get(url.rpartition("/")[2])
+        if found is None:
+            raise Problem(404, "There is no picture at this address any more: send its file as image.", param="url")
+        return found.content
