@@ -10,6 +10,7 @@ Each further keyword is a field of the command's `Options` (`evaluation.cli.fid.
 as the option. Nothing heavy is imported before something is measured.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["compare_contestants", "compute_clip_score", "compute_fid", "compute_prior", "compute_ssim_psnr", "draw"]
 
 
-def compute_fid(images: str | Path, reference: str | Path, *, network: str = "inception", **options: Any) -> "Report":
-    """Compute FID, KID, precision, recall, density, coverage and Inception score; `python -m evaluation.fid`.
+def compute_fid(
+    images: str | Path, reference: str | Path, *, network: str | Sequence[str] = "inception", **options: Any
+) -> "Report":
+    """Compute FID, KID, MIND, precision, recall, density, coverage and Inception score; `python -m evaluation.fid`.
 
-    `reference` is a folder of real pictures, or an .npz of their statistics; `network` "inception", "judge" or
-    "clip:SOURCE". ValueError says what is wrong or missing.
+    `reference` is a folder of real pictures, or an .npz of their statistics; `network` one or more of "inception",
+    "sfid", "judge", "clip:SOURCE" and "hf:SOURCE". ValueError says what is wrong or missing.
     """
     from evaluation import fid
 
-    return fid.run(fid.Options(Path(images), Path(reference), network=network, **options))
+    networks = (network,) if isinstance(network, str) else tuple(network)
+    return fid.run(fid.Options(Path(images), Path(reference), network=networks, **options))
 
 
 def compute_clip_score(

@@ -1,6 +1,6 @@
-"""python -m evaluation.fid: FID, KID, precision, recall, density, coverage and Inception score of a folder.
+"""python -m evaluation.fid: FID, KID, MIND, precision, recall, density, coverage and Inception score of a folder.
 
-One pass of the network gives the features that all of them share. Statistics are saved and reused as .npz. Its options
+One pass of a network gives the features that all of them share. Statistics are saved and reused as .npz. Its options
 are those of `evaluation.cli.fid`.
 """
 

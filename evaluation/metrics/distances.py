@@ -1,4 +1,4 @@
-"""All measures of two sets of features: Fréchet and kernel distance, precision and recall, density and coverage.
+"""All measures of two sets of features: Fréchet and kernel distance, MIND, precision, recall, density and coverage.
 
 Each is computed once, and carries the values from which two contestants are compared.
 """
@@ -11,8 +11,10 @@ from scipy.stats import t
 
 from evaluation.metrics import kernel_distance, prdc
 from evaluation.metrics.bootstrap import mean_interval
-from evaluation.metrics.frechet import Moments, frechet_distance, leave_groups_out
+from evaluation.metrics.frechet import POINTS, Moments, extrapolated, frechet_distance, leave_groups_out
+from evaluation.metrics.frechet_ratio import Ratio
 from evaluation.metrics.inception_score import SPLITS, inception_score
+from evaluation.metrics.mind import PROJECTIONS, mind
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.network import Classifier, Network
 from evaluation.reporting.measure import Measure
@@ -21,6 +23,7 @@ FEW = 10_000  # pictures, below which FID's bias is larger than most differences
 GROUPS = 20
 LEAST = 4  # pictures of which two groups can be left out in turn
 SUBSET = 1000
+KERNEL = {"kernel": "(x·y / d + 1)³", "estimate": "unbiased, of all pairs"}
 
 
 def measure(
@@ -36,8 +39,10 @@ def measure(
     if pictures.space.size:
         details["size"] = pictures.space.size
     found = [_frechet(pictures, reference, network, details, groups, seed)]
+    found += _extrapolated(pictures, reference, network, details, seed)
     if pictures.features is not None and reference.features is not None:
         found.append(_kernel(pictures.features, reference.features, network, details, seed))
+        found.append(_mind(pictures.features, reference.features, network, details, groups, seed))
         found += _fidelity_and_diversity(pictures, reference, network, details, seed)
         if "cmmd" in network.extras:
             value = kernel_distance.cmmd(pictures.features, reference.features)
@@ -48,6 +53,21 @@ def measure(
         name = _name("inception_score", "Inception score", network)
         found.append(Measure(*name, score, n, "higher", interval, parts))
     return found
+
+
+def ratio_measure(ratio: Ratio, network: Network) -> Measure:
+    """Return a Fréchet distance over that of other real pictures, as a report has it."""
+    details = {"network": f"{network.name}@{network.sha256[:8]}", "resize": network.resize}
+    details |= {"pictures": f"{ratio.pictures:.5g}", "other real pictures": f"{ratio.real:.5g}"}
+    return Measure(*_name("fdr", "FDr", network), ratio.value, ratio.n, "lower", None, details)
+
+
+def mean_ratio(ratios: Sequence[Measure]) -> Measure:
+    """Return FDr^k, the mean over k networks."""
+    value, n = float(np.mean([one.value for one in ratios])), min(one.n for one in ratios)
+    details = {"networks": [one.details["network"] for one in ratios]}
+    label = f"FDr^{len(ratios)} (mean over {len(ratios)} networks)"
+    return Measure("fdr_mean", label, value, n, "lower", None, details)
 
 
 def warnings_of(
@@ -121,11 +141,41 @@ def _interval(
     return max(0.0, distance - reach), distance + reach
 
 
+def _extrapolated(
+    pictures: Statistics, reference: Statistics, network: Network, details: Mapping, seed: int
+) -> Iterator[Measure]:
+    """Yield the distance that infinitely many pictures would have, nothing where there are too few to tell."""
+    if pictures.features is None:
+        return
+    found = extrapolated(pictures.features, reference.moments, seed)
+    if found is not None:
+        key, label = network.naming.frechet
+        label = f"{label.removesuffix(network.naming.mark)}∞{network.naming.mark}"
+        facts = {**details, "line of": f"{POINTS} sets from {found.least:,}", "r²": round(found.fit, 4)}
+        yield Measure(f"{key}_infinity", label, found.value, pictures.moments.n, "lower", None, facts)
+
+
+def _mind(
+    pictures: np.ndarray, reference: np.ndarray, network: Network, details: Mapping, groups: int, seed: int
+) -> Measure:
+    """Return MIND, its interval, and what it would be without each group of pictures, as for the Fréchet distance."""
+    found = mind(pictures, reference, seed=seed, groups=groups)
+    interval = None
+    if found.left_out is not None and found.left_out_reference is not None:
+        count = len(found.left_out)
+        variance = (count - 1) * float(np.var(found.left_out) + np.var(found.left_out_reference))
+        reach = float(t.ppf(0.975, count - 1)) * variance**0.5
+        interval = max(0.0, found.value - reach), found.value + reach
+    facts = {**details, "projections": PROJECTIONS, "pictures a side": found.n}
+    name = _name("mind", "MIND", network)
+    return Measure(*name, found.value, found.n, "lower", interval, facts, left_out=found.left_out)
+
+
 def _kernel(pictures: np.ndarray, reference: np.ndarray, network: Network, details: Mapping, seed: int) -> Measure:
     n = len(pictures)
     subset = SUBSET if min(n, len(reference)) >= SUBSET else None
     found = kernel_distance.kid(pictures, reference, subset_size=subset, seed=seed)
-    facts = dict(details)
+    facts = {**details, **KERNEL}
     if found.of_subsets is not None:
         mean, deviation = found.of_subsets
         facts["100 subsets of 1,000"] = f"{mean:.6f} ± {deviation:.6f}"

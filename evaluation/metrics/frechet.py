@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+POINTS = 15  # of the line along which a distance is extrapolated, as published
 BLOCK = 4096  # rows; fixed, so that sums do not depend on the batches that features came in
 
 
@@ -95,6 +96,15 @@ class Moments:
         return self.n - 1
 
 
+@dataclass(frozen=True)
+class Extrapolation:
+    """A distance at infinitely many pictures, the smallest number it was drawn from, and the line's r squared."""
+
+    value: float
+    least: int
+    fit: float
+
+
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Return the squared Fréchet distance of two Gaussians (Dowson and Landau 1982): FID, in Inception's features.
 
@@ -114,6 +124,28 @@ def leave_groups_out(features: np.ndarray, groups: int, seed: int = 0) -> Iterat
         return
     total = Moments.of(features)
     yield from (total.without(Moments.of(features[np.sort(part)])) for part in parts)
+
+
+def extrapolated(features: np.ndarray, reference: Moments, seed: int = 0) -> Extrapolation | None:
+    """Return the distance that infinitely many pictures would have: FD∞ (Chong and Forsyth, arXiv 1911.07023).
+
+    The distance of n pictures falls along a line in 1/n, whose end is told. Its points are random sets of pictures,
+    from a tenth of them to all; the reference stays whole, so its own bias stays too. None for fewer than twice as
+    many pictures as features: with fewer than one a feature there is no such line yet.
+    """
+    n, dim = features.shape
+    least = min(5000, max(n // 10, dim))
+    if n < 2 * least:
+        return None
+    rng = np.random.default_rng(seed)
+    counts = np.linspace(least, n, POINTS).astype(int)
+    rows = (np.sort(rng.choice(n, count, replace=False)) for count in counts)
+    distances = np.array([frechet_distance(Moments.of(features[chosen]), reference) for chosen in rows])
+    slope, value = np.polyfit(1 / counts, distances, 1)
+    residuals = distances - (value + slope / counts)
+    spread = np.square(distances - distances.mean()).sum()
+    fit = 1.0 if spread == 0 else float(1 - np.square(residuals).sum() / spread)
+    return Extrapolation(float(value), least, fit)
 
 
 def _overlap(a: Moments, b: Moments) -> torch.Tensor:

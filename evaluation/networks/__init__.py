@@ -14,10 +14,13 @@ class Kind(NamedTuple):
     resizes: tuple[str, ...] = ()
 
 
+TO_299 = ("clean", "legacy-tf", "legacy-torch")
 NETWORKS = {
-    "inception": Kind("inception", ("clean", "legacy-tf", "legacy-torch")),
+    "inception": Kind("inception", TO_299),
+    "sfid": Kind("sfid", TO_299),
     "judge": Kind("judge"),
     "clip": Kind("clip:FOLDER"),
+    "hf": Kind("hf:FOLDER", ("published", "square")),
 }
 SPELLINGS = ", ".join(kind.spelling for kind in NETWORKS.values())
 RESIZES = tuple(dict.fromkeys(name for kind in NETWORKS.values() for name in kind.resizes))
@@ -26,5 +29,5 @@ WEIGHTS_VARIABLE = "INCEPTION_WEIGHTS"
 
 def resizes_of(network: str) -> tuple[str, ...]:
     """Return the ways to its size that a network leaves open; () where it has its own."""
-    kind = NETWORKS.get(network)
+    kind = NETWORKS.get(network.partition(":")[0])
     return () if kind is None else kind.resizes

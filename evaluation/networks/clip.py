@@ -148,6 +148,7 @@ class ClipFeatures:
     """A CLIP's picture embeddings, not brought to length 1: the space of CLIP-FID (arXiv 2203.06026) and CMMD."""
 
     resize = "its own"
+    layer = ""
 
     def __init__(self, source: str, device: str = "cpu") -> None:
         self._clip = Clip(source, device)

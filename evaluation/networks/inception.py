@@ -69,6 +69,7 @@ class Inception:
     name = "inception-2015-12-05"
     dim = 2048
     extras: tuple[Extra, ...] = ("inception_score",)
+    layer = ""
 
     def __init__(self, weights: str | Path, resize: str = "clean", device: str = "cpu") -> None:
         if resize not in RESIZES:
@@ -106,14 +107,16 @@ class Inception:
     @torch.inference_mode()
     def __call__(self, batch: torch.Tensor) -> np.ndarray:
         """Levels (n, 3, 299, 299) -> features (n, 2048) float32."""
-        levels = batch.to(self.device).contiguous(memory_format=torch.channels_last)
-        # pytorch-fid scales symmetrically; TensorFlow's graph, and those who follow it, do not.
-        scaled = levels / 127.5 - 1 if self.resize == "legacy-torch" else (levels - 128) / 128
-        return self._trunk(scaled).flatten(1).float().cpu().numpy()
+        return self._trunk(self._scaled(batch)).flatten(1).float().cpu().numpy()
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Features (n, 2048) -> (n, 1008) float64, without the bias, as the Inception score was published."""
         return features.astype(np.float64) @ self._classes.T
+
+    def _scaled(self, batch: torch.Tensor) -> torch.Tensor:
+        levels = batch.to(self.device).contiguous(memory_format=torch.channels_last)
+        # pytorch-fid scales symmetrically; TensorFlow's graph, and those who follow it, do not.
+        return levels / 127.5 - 1 if self.resize == "legacy-torch" else (levels - 128) / 128
 
 
 def open_network(source: str, given: Given) -> Inception:

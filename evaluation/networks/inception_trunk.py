@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 BATCH_NORM_EPSILON = 0.001
+SPATIAL_CHANNELS = 7  # that sFID takes (Nash et al., arXiv 2103.03841)
 
 
 class Trunk(nn.Module):
@@ -37,15 +38,22 @@ class Trunk(nn.Module):
         self.Mixed_7c = BlockE(2048, max_pool=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.Mixed_6e(self.Mixed_6d(self._to_6c(x)))
+        x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))  # (n, 2048, 8, 8)
+        return x.mean((2, 3))
+
+    def spatial(self, x: torch.Tensor) -> torch.Tensor:
+        """Scaled pixels -> (n, 17 · 17 · 7), where things are: the first channels of TensorFlow's `mixed_6/conv`."""
+        x = self.Mixed_6d.branch1x1(self._to_6c(x))[:, :SPATIAL_CHANNELS]
+        return x.permute(0, 2, 3, 1).flatten(1)  # as TensorFlow has it: channels last
+
+    def _to_6c(self, x: torch.Tensor) -> torch.Tensor:
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))  # (n, 64, 147, 147)
         x = F.max_pool2d(x, 3, stride=2)
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x))  # (n, 192, 71, 71)
         x = F.max_pool2d(x, 3, stride=2)
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x)))  # (n, 288, 35, 35)
-        x = self.Mixed_6a(x)  # (n, 768, 17, 17)
-        x = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(x))))
-        x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))  # (n, 2048, 8, 8)
-        return x.mean((2, 3))
+        return self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(x)))  # (n, 768, 17, 17)
 
 
 class Convolution(nn.Module):

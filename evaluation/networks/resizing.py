@@ -16,8 +16,13 @@ SIDE = 299
 
 def clean(picture: Image.Image) -> torch.Tensor:
     """Resize by Pillow's bicubic filter on floats, clipped, not rounded (arXiv 2104.11222; clean-fid)."""
-    bands = [band.convert("F").resize((SIDE, SIDE), Image.Resampling.BICUBIC) for band in picture.split()]
-    return torch.from_numpy(np.stack([np.asarray(band) for band in bands]).clip(0, 255))
+    return by_band(picture, (SIDE, SIDE), Image.Resampling.BICUBIC).clip(0, 255)
+
+
+def by_band(picture: Image.Image, size: tuple[int, int], resample: Image.Resampling) -> torch.Tensor:
+    """Return an RGB picture resized by Pillow's filter on floats, not rounded: (3, height, width) float32."""
+    bands = [band.convert("F").resize(size, resample) for band in picture.split()]
+    return torch.from_numpy(np.stack([np.asarray(band) for band in bands]))
 
 
 def legacy_tf(picture: Image.Image) -> torch.Tensor:

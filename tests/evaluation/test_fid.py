@@ -102,7 +102,7 @@ def test_the_chain(folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: 
     assert {"precision (CLIP)", "recall (CLIP)", "density (CLIP)", "coverage (CLIP)"} < set(found)
 
     for one in report["measures"]:
-        assert one["n"] == (40 if one["label"].startswith(("recall", "coverage")) else 45)
+        assert one["n"] == (40 if one["label"].startswith(("recall", "coverage", "MIND")) else 45)
         assert one["details"]["references"] == 40 and one["details"]["size"] == 32
         assert network.sha256.startswith(one["details"]["network"].split("@")[1])
         low, high = one["interval"] or (one["value"], one["value"])
@@ -243,9 +243,9 @@ def test_inception_in_two_resizings(
     assert names == [
         (f"{name} (unpublished weights)", resize)
         for resize in ("clean", "legacy-tf")
-        for name in ("Fréchet distance", "kernel distance")
+        for name in ("Fréchet distance", "kernel distance", "MIND")
     ]
-    clean, _, legacy, _ = (one["value"] for one in report["measures"])
+    clean, _, _, legacy, _, _ = (one["value"] for one in report["measures"])
     assert clean > 0 and legacy > 0 and abs(clean / legacy - 1) > 1e-3
     assert "not the published ones" in report["warnings"][0] and "2,048 features" in report["warnings"][1]
     capsys.readouterr()
@@ -287,7 +287,7 @@ def test_only_published_weights_give_published_names() -> None:
     rows = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     made = Statistics(space_of(network), Moments.of(rows), rows)
     names = [one.label for one in measure(made, made, network)]
-    assert names == ["FID", "KID", "precision", "recall", "density", "coverage", "Inception score"]
+    assert names == ["FID", "FID∞", "KID", "MIND", "precision", "recall", "density", "coverage", "Inception score"]
     many = Statistics(made.space, Moments(30_000, made.moments.mean, scatter=torch.eye(4)))
     assert warnings_of(many, many, network) == []
     judge = open_network("judge")
@@ -346,13 +346,13 @@ def test_bad_input(folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: 
     ]:
         assert expected in refused(*arguments, *network, capsys=capsys)
     both = ("--images", drawn, "--reference", real)
-    assert "clip:FOLDER, not 'resnet'" in refused(*both, "--network", "resnet", capsys=capsys)
+    assert "hf:FOLDER, not 'resnet'" in refused(*both, "--network", "resnet", capsys=capsys)
     assert "no CLIP at" in refused(*both, "--network", f"clip:{tmp_path / 'absent'}", capsys=capsys)
 
 
 def test_features_that_are_not_finite_are_refused(folders: tuple[Path, Path]) -> None:
     class Broken:
-        name, sha256, resize, dim = "broken", "0", "none", 3
+        name, sha256, resize, layer, dim = "broken", "0", "none", "", 3
 
         def preprocess(self, picture: Image.Image) -> torch.Tensor:
             return torch.tensor([picture.width, picture.height, 0.0])
@@ -363,3 +363,30 @@ def test_features_that_are_not_finite_are_refused(folders: tuple[Path, Path]) ->
     with pytest.raises(ValueError, match=r"003\.png are not finite"):
         extract(find_pictures(folders[0]), Broken(), batch_size=2, workers=0, progress=False)
     assert space_of(Broken(), 64) == FeatureSpace("broken", "0", "none", 64)
+
+
+def test_several_networks_and_their_mean_ratio(
+    folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    drawn, real = folders
+    networks = ("--network", "judge", f"clip:{tiny_checkpoint}")
+    report = run("--images", drawn, "--reference", real, *networks, "--fdr", "half", "--size", 32, tmp_path=tmp_path)
+    found = {one["key"]: one for one in report["measures"]}
+    ratios = [found["judge_fdr"], found["clip_fdr"]]
+    assert found["fdr_mean"]["value"] == pytest.approx(np.mean([one["value"] for one in ratios]))
+    assert found["fdr_mean"]["label"] == "FDr^2 (mean over 2 networks)" and ratios[0]["n"] == 20
+    assert all(one["value"] > 1.2 for one in ratios)  # the drawn ones are of another distribution
+    assert set(report["provenance"]["passes"]) == {"clip:emoji-judge its own", f"clip:{tiny_checkpoint} its own"}
+    stats = tmp_path / "real.npz"
+    main(["--images", str(real), *map(str, networks), "--save-stats", str(stats), "--size", "32", "--workers", "0"])
+    capsys.readouterr()
+    saved = run("--images", drawn, "--reference", stats, *networks, "--size", 32, tmp_path=tmp_path)
+    assert {one["key"]: one["value"] for one in saved["measures"]}.items() <= {
+        key: one["value"] for key, one in found.items()
+    }.items()
+    capsys.readouterr()
+    both = ("--images", drawn, "--reference", real)
+    assert "takes" not in refused(*both, *networks, "--resize", "clean", capsys=capsys)
+    assert "it takes clean, legacy-tf" in refused(*both, "--resize", "square", capsys=capsys)
+    same = refused(*both, "--network", "judge", "--fdr", real, capsys=capsys)
+    assert "those of the reference" in same

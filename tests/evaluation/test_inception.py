@@ -15,6 +15,7 @@ from torch import nn
 from benchmarks.fid import random_weights
 from evaluation.networks import inception
 from evaluation.networks.inception import FILE, Inception, find_weights
+from evaluation.networks.network import open_network, space_of
 
 State = dict[str, torch.Tensor]
 
@@ -40,14 +41,21 @@ def levels() -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def expected(state: State, levels: torch.Tensor) -> np.ndarray:
-    """Features by the naive network, batch norms and all, in float64."""
+def forward(state: State, levels: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Features by the naive network, batch norms and all, in float64, and those of TensorFlow's mixed_6/conv."""
     double = {name: values.double() for name, values in state.items()}
-    return naive((levels.double() - 128) / 128, double).numpy()
+    features, middle = naive((levels.double() - 128) / 128, double)
+    return features.numpy(), middle.numpy()
 
 
-def naive(x: torch.Tensor, state: State) -> torch.Tensor:
-    """pytorch-fid's network as a function: (n, 3, 299, 299) -> (n, 2048)."""
+@pytest.fixture(scope="module")
+def expected(forward: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    return forward[0]
+
+
+def naive(x: torch.Tensor, state: State) -> tuple[torch.Tensor, torch.Tensor]:
+    """pytorch-fid's network as a function: (n, 3, 299, 299) -> (n, 2048), and (n, 192, 17, 17) on the way."""
+    middle = x
 
     def layer(name: str, x: torch.Tensor, stride: int = 1) -> torch.Tensor:
         kernel = state[f"{name}.conv.weight"]
@@ -79,6 +87,7 @@ def naive(x: torch.Tensor, state: State) -> torch.Tensor:
     for block in ("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"):
         seven = [" ".join(f"branch7x7_{i}" for i in (1, 2, 3)), " ".join(f"branch7x7dbl_{i}" for i in range(1, 6))]
         branches = [chain(block, names, x) for names in ("branch1x1", *seven)]
+        middle = branches[0] if block == "Mixed_6d" else middle
         x = torch.cat([*branches, chain(block, "branch_pool", average(x))], 1)
     three = chain("Mixed_7a", "branch3x3_1 branch3x3_2", x, 2)
     seven = chain("Mixed_7a", "branch7x7x3_1 branch7x7x3_2 branch7x7x3_3 branch7x7x3_4", x, 2)
@@ -89,7 +98,7 @@ def naive(x: torch.Tensor, state: State) -> torch.Tensor:
         forks += [chain(block, f"branch3x3dbl_3{end}", double) for end in "ab"]
         pooled = average(x) if block == "Mixed_7b" else F.max_pool2d(x, 3, 1, 1)
         x = torch.cat([chain(block, "branch1x1", x), *forks, chain(block, "branch_pool", pooled)], 1)
-    return x.mean((2, 3))
+    return x.mean((2, 3)), middle
 
 
 def apart(a: np.ndarray, b: np.ndarray) -> float:
@@ -109,7 +118,7 @@ def test_features_are_those_of_the_published_network(
 
 def test_the_scale_of_pixels_belongs_to_the_resize(weights: Path, levels: torch.Tensor, state: State) -> None:
     double = {name: values.double() for name, values in state.items()}
-    symmetric = naive(levels[:1].double() / 255 * 2 - 1, double).numpy()
+    symmetric = naive(levels[:1].double() / 255 * 2 - 1, double)[0].numpy()
     assert apart(Inception(weights, "legacy-torch")(levels[:1]), symmetric) < 1e-5
 
 
@@ -224,3 +233,20 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = find_weights("download")
     assert found.name == FILE and asked == [(inception.URL, inception.SHA256)]
     assert find_weights("download") == found and len(asked) == 1
+
+
+def test_spatial_features_are_the_first_channels_of_mixed_6(
+    weights: Path, levels: torch.Tensor, forward: tuple[np.ndarray, np.ndarray], state: State, tmp_path: Path
+) -> None:
+    expected = forward[1][:, :7].transpose(0, 2, 3, 1).reshape(len(levels), -1)
+    network = open_network("sfid", weights=str(weights))
+    features = network(levels)
+    assert features.shape == (2, network.dim) and apart(features, expected) < 1e-5
+    assert network.naming.frechet[1] == "Fréchet distance (spatial, unpublished weights)"
+    last = Inception(weights)
+    assert network.sha256 == last.sha256
+    with pytest.raises(ValueError, match="layer the last, the pictures with mixed_6/conv"):
+        space_of(network).require(space_of(last), "These")
+    torch.jit.trace(Script(state), torch.zeros(1, 3, 299, 299)).save(str(tmp_path / "script.pt"))
+    with pytest.raises(ValueError, match="TorchScript"):
+        open_network("sfid", weights=str(tmp_path / "script.pt"))
