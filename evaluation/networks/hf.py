@@ -116,7 +116,7 @@ class Dinov3Processor:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.values = {
+        self.values: dict[str, Any] = {
             "size": {"height": 224, "width": 224},
             "resample": int(Image.Resampling.BILINEAR),
             "rescale_factor": 1 / 255,
