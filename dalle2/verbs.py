@@ -8,18 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from PIL import Image
 
 from dalle2 import images
 from dalle2.datasets.phrases import Phrases
-from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt, check_seed
+from dalle2.seeds import Seed, generators
+from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt
 from dalle2.understanding.answer import Understanding, literal
 from dalle2.understanding.interpreter import Interpreter
-
-# A seed, or the generator of a picture that goes on where an earlier stage left it.
-Seed = int | torch.Generator
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,12 @@ class Verbs(ABC):
     noise_levels: int = 0  # how many the decoder knows of noise in an embedding; 0 if it expects none
     device: torch.device
     dtype: torch.dtype
+    host: Any = None  # the `engines.hosting.Host` that computes its denoising networks, where that is not torch
+
+    @property
+    def engine(self) -> str:
+        """Return what computes its denoising networks: "torch", "onnxruntime" or "openvino"."""
+        return "torch" if self.host is None else self.host.name
 
     @property
     @abstractmethod
@@ -208,8 +213,7 @@ class Verbs(ABC):
                 raise
         for generator, state in zip(noise, states, strict=True):
             generator.set_state(state)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # does nothing elsewhere
         half = len(noise) // 2
         parts = []
         for rows in (slice(None, half), slice(half, None)):
@@ -338,17 +342,9 @@ class Verbs(ABC):
             "device": self.device.type,
             "dtype": str(self.dtype).removeprefix("torch."),
             **({"tokenizer": self.tokenizer} if self.tokenizer else {}),
-            "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+            "engine": self.engine,
+            "versions": {name: version(name) for name in sorted({"torch", "diffusers", "transformers", self.engine})},
         }
         for picture, seed, detail in zip(pictures, seeds, details, strict=True):
             images.write_record(picture, {"task": task, **detail, "seed": seed, **shared})
         return pictures
-
-
-def generators(seeds: Sequence[Seed]) -> list[torch.Generator]:
-    """Return one CPU generator a picture, so that it depends on its own seed only; ValueError without seeds."""
-    if not seeds:
-        raise ValueError("Give at least one seed: each seed is one picture.")
-    return [
-        seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(check_seed(seed)) for seed in seeds
-    ]

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dalle2.engines import ENGINES
 from dalle2.settings import Settings
 from dalle2.stage_settings import PRIORS, SCHEDULERS, DecoderSettings
 
@@ -40,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu or cuda; default: cuda if available")
     parser.add_argument("--dtype", choices=DTYPES, help="precision of the networks; default float32")
     parser.add_argument("--compile", action="store_true", help="compile the networks: slow to start, then faster")
+    computes = "what computes the networks on a CPU; default: auto, ONNX Runtime where it is there with the graphs"
+    parser.add_argument("--engine", choices=ENGINES, help=computes)
     trusted = "read weights from pickled files too, which could run as programs: only what you trust"
     parser.add_argument("--allow-pickle", action="store_true", help=trusted)
     turns = "let the networks wait in the machine's memory and visit the GPU one at a time: for small GPUs"
@@ -64,7 +67,8 @@ def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipMod
     logging.disable_progress_bar()
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     how = {name: getattr(options, name) for name in ("allow_pickle", "tokenizer", "offload")}
-    return load(checkpoint, device, getattr(torch, dtype), options.compile, **how)
+    engine = options.engine or "auto"
+    return load(checkpoint, device, getattr(torch, dtype), options.compile, engine=engine, **how)
 
 
 def chosen_settings(options: Options, model: "UnclipModel", default: Settings | None = None) -> Settings:

@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--num", type=kinds.whole, default=5, help="captions of each picture; default 5")
     parser.add_argument("--captioner", metavar="FOLDER_OR_ID", help="an image-to-text model, instead of the checkpoint")
     parser.add_argument("--checkpoint", help=SOURCE)
-    parser.set_defaults(allow_pickle=False, tokenizer=None, offload=False)
+    parser.set_defaults(allow_pickle=False, tokenizer=None, offload=False, engine="torch")
     parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
     parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
     parser.set_defaults(compile=False)

@@ -4,8 +4,9 @@ Pictures are drawn one after another, not as a batch, so that `--from` draws eac
 """
 
 import argparse
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dalle2 import formats, images, provenance
 from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.cli.output import Progress
 from dalle2.cli.parsers import TASKS
+from dalle2.engines.runtimes import PACKAGES, is_installed
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
@@ -25,6 +27,8 @@ from dalle2.tasks import request_of
 from dalle2.tasks.enhance import Enhance, check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.sentences import NotUnderstood, sentences
+
+log = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace) -> Iterator[Path | str]:
@@ -96,6 +100,7 @@ def _draw_again(options: argparse.Namespace) -> Path:
     file = options.destination.names(words, [record["seed"]], meaning)[0]
     source = options.checkpoint or record["checkpoint"]
     options.tokenizer = options.tokenizer or record.get("tokenizer")
+    options.engine = options.engine or _engine_of(record)
     model = open_checkpoint(options, source, options.dtype or record.get("dtype", "float32"))
     if model.checkpoint_hash != record["checkpoint_hash"] and options.checkpoint is None:
         raise ValueError(
@@ -108,6 +113,17 @@ def _draw_again(options: argparse.Namespace) -> Path:
         _expect_enlarging(progress, 1, model, options)
         picture = model.redraw(record, on_step=progress.advance)
         return _write(picture, file, model, options, progress)
+
+
+def _engine_of(record: Mapping[str, Any]) -> str:
+    """Return the engine that draws a record again, where it can be had here: the same one rounds alike."""
+    drew = record.get("engine")
+    if drew not in [*PACKAGES]:
+        return "torch"  # which drew all records that say nothing of it
+    if is_installed(drew):
+        return drew
+    log.warning("%s drew it, and is not installed here: by torch it comes out the same, to 1e-4.", PACKAGES[drew])
+    return "torch"
 
 
 def _check_size(options: argparse.Namespace, model: UnclipModel, again: bool = False) -> None:

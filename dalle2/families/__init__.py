@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dalle2.model import UnclipModel
+from dalle2.requests import ANY_PICTURE
 
 if TYPE_CHECKING:
     from dalle2.families.checkpoint_folder import CheckpointFolder
@@ -14,7 +15,7 @@ TOKENIZERS = ("2022",)  # other than today's
 EMBEDDED = Path(__file__).parent.parent / "checkpoints" / "emoji"
 
 
-def load(
+def load(  # noqa: PLR0913, all but the first have defaults
     source: str | Path = EMBEDDED,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
@@ -23,6 +24,7 @@ def load(
     allow_pickle: bool = False,
     tokenizer: str | None = None,
     offload: bool = False,
+    engine: str = "auto",
 ) -> UnclipModel:
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
 
@@ -30,9 +32,11 @@ def load(
     both are named: PRIOR+DECODER. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the
     networks, which takes a minute and then draws faster. `allow_pickle` reads weights from files that could run as
     programs, `offload` lets the networks wait on the CPU and visit the GPU one at a time, `tokenizer` "2022" makes of
-    prompts the token ids of that year. ValueError says what is wrong and what was expected; a model that is already
-    open stays as it is.
+    prompts the token ids of that year. `engine` computes the networks on a CPU: "torch", "onnxruntime" or "openvino",
+    for which graphs are exported once, or "auto": ONNX Runtime where it is installed and has the graphs already.
+    ValueError says what is wrong and what was expected; a model that is already open stays as it is.
     """
+    from dalle2.engines.hosting import choose, host
     from dalle2.families.checkpoint_folder import CheckpointFolder
     from dalle2.families.places import locate, split_name
 
@@ -54,13 +58,28 @@ def load(
     if offload and (compile or device.type == "cpu"):
         clash = "compiled networks cannot be moved" if compile else "there is no GPU to spare: the device is cpu"
         raise ValueError(f"Leave out offload: {clash}.")
+    chosen = choose(engine, device, dtype, others=compile or offload)
     model = _family(folder, prior).load(folder, prior, torch.device("cpu") if offload else device, compile)
     model.tokenizer = tokenizer
+    if chosen is not None:
+        model.host = host(model.parts.present(), engine, chosen, dtype, path)
+        if model.host is not None and model.host.exports:
+            warm(model)
     if offload:
         from dalle2.families.offload import offload as take_turns
 
         take_turns(model.parts.present(), device)
     return model
+
+
+def warm(model: UnclipModel) -> None:
+    """Draw with as few steps as go through all networks: what is made when a network is first asked is made now."""
+    few = model.settings.changed({stage: {"num_inference_steps": 2} for stage in model.stages})
+    if "text_to_image" in model.capabilities:
+        embeddings = model.embed_prompt(["a"], [0], few)
+    else:
+        embeddings = model.embed_image([ANY_PICTURE])
+    model.decode_pixels(embeddings, [0], ["a"], few)
 
 
 def _family(folder: "CheckpointFolder", prior: str | None) -> Any:

@@ -45,15 +45,23 @@ class Catalogue:
         self._folders = folders or {}
 
     @classmethod
-    def open(cls, *checkpoints: str, dtype: str = "float32", allow_pickle: bool = False, offload: bool = False) -> Self:
+    def open(
+        cls,
+        *checkpoints: str,
+        dtype: str = "float32",
+        allow_pickle: bool = False,
+        offload: bool = False,
+        engine: str = "auto",
+    ) -> Self:
         """Load checkpoints (as `dalle2.families.load` names them; none: the embedded one) onto the GPU if there is one.
 
-        `dtype`, `allow_pickle` and `offload` are as there. ValueError says what is wrong with one.
+        `dtype`, `allow_pickle`, `offload` and `engine` are as there. ValueError says what is wrong with one.
         """
         device = "cuda" if torch.cuda.is_available() else "cpu"
         models, cards, folders = [], {}, {}
         for source in checkpoints or (EMBEDDED.name,):
-            model = load(source, device, getattr(torch, dtype), allow_pickle=allow_pickle, offload=offload)
+            how: dict[str, Any] = {"allow_pickle": allow_pickle, "offload": offload, "engine": engine}
+            model = load(source, device, getattr(torch, dtype), **how)
             folder = folder_of(source)
             # Records and pages are public, and where the server keeps its files is nobody's business.
             model.checkpoint = public_name(model.checkpoint)

@@ -33,6 +33,10 @@ class SharedModel(UnclipModel):
         return self._model.checkpoint_hash
 
     @property
+    def engine(self) -> str:
+        return self._model.engine
+
+    @property
     def phrases(self) -> Phrases | None:  # ty: ignore[incompatible-property-override]  (nobody writes it here)
         return self._model.phrases
 

@@ -52,6 +52,7 @@ class Options(command.CommandOptions):
     device: str | None = None
     dtype: str | None = None
     compile: bool = False
+    engine: str | None = None
     allow_pickle: bool = False
     offload: bool = False
     tokenizer: str | None = None

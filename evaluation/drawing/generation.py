@@ -121,6 +121,7 @@ def describe(
                 file=f"{index:06d}.png", id=readable(prompt.id), caption=caption, seed=seed + index, reference=reference
             )
         )
+    made_by = () if model.engine == "torch" else (model.engine,)
     manifest = Manifest(
         prompts=readable(prompts.name),
         prompts_sha256=prompts.sha256,
@@ -135,9 +136,10 @@ def describe(
         device=model.device.type,
         dtype=str(model.dtype).removeprefix("torch."),
         compiled=compiled,
+        engine=model.engine,
         threads=torch.get_num_threads(),
         # the writer of PNGs too, for the files are to be the same
-        versions={name: version(name) for name in ("torch", "diffusers", "transformers", "pillow")},
+        versions={name: version(name) for name in ("torch", "diffusers", "transformers", "pillow", *made_by)},
         command=readable(shlex.join(["python", *sys.orig_argv[1:]])),
         rows=tuple(rows),
     )
@@ -246,6 +248,8 @@ def generate_folder(options: Options) -> Manifest:
         raise ValueError(f"{options.protocol} draws one picture of each prompt: leave out --per-prompt.")
     if options.device is None or (options.device == "cuda" and state.num_processes > 1):
         options = dataclasses.replace(options, device=str(state.device))  # each process has a device of its own
+    if options.engine is None and (begun := read_manifest(options.out)):
+        options = dataclasses.replace(options, engine=begun.engine)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = chosen_settings(options, model)
     if options.understand:

@@ -66,6 +66,7 @@ class Manifest(_Strict):
     device: str
     dtype: str
     compiled: bool
+    engine: str = "torch"
     threads: int
     versions: dict[str, str]
     command: str

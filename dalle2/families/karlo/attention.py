@@ -7,6 +7,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnAddedKVProcessor
 
+from dalle2.engines.hosting import by_torch
+
 
 class AttentionMaps:
     """The sum of all that was seen while the decoder was watched."""
@@ -44,7 +46,8 @@ def record_attention(decoder: UNet2DConditionModel, context: int) -> Generator[A
     try:
         for module in attentions.values():
             module.get_attention_scores = _recording(module.get_attention_scores, module.heads, maps)
-        yield maps
+        with by_torch(decoder):
+            yield maps
     finally:
         for module in attentions.values():
             vars(module).pop("get_attention_scores", None)  # the class's own comes back

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dalle2 import provenance
 from dalle2.cli.arguments import DTYPES
+from dalle2.engines import ENGINES
 
 if TYPE_CHECKING:
     from dalle2.serving.api.keys import Keys
@@ -27,6 +28,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checkpoint", action="append", default=[], help=source)
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="precision of the networks; default float32")
+    computes = "what computes the networks on a CPU; auto: ONNX Runtime where it is installed and has the graphs"
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help=computes)
     turns = "let the networks wait in the machine's memory and visit the GPU one at a time: for small GPUs"
     parser.add_argument("--offload", action="store_true", help=turns)
     trusted = "read weights from pickled files too, which could run as programs: only what you trust"
@@ -50,7 +53,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def opening(options: argparse.Namespace) -> dict[str, Any]:
     """Return how checkpoints are opened, as keywords of `Service.open`."""
-    return {name: getattr(options, name) for name in ("dtype", "offload", "allow_pickle")}
+    return {name: getattr(options, name) for name in ("dtype", "offload", "allow_pickle", "engine")}
 
 
 def check(options: argparse.Namespace) -> None:

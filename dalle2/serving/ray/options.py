@@ -26,6 +26,7 @@ class Options(BaseModel):
     dtype: str = "float32"
     allow_pickle: bool = False
     offload: bool = False
+    engine: str = "auto"
     min_replicas: Annotated[int, Field(ge=1)] = 1
     max_replicas: Annotated[int, Field(ge=1)] = 4
     cpus: Annotated[float, Field(ge=0)] = 1.0  # of each replica; so many threads its networks use
@@ -50,7 +51,8 @@ class Options(BaseModel):
     @property
     def opening(self) -> dict[str, Any]:
         """Return how checkpoints are opened, as keywords of `Catalogue.open`."""
-        return {"dtype": self.dtype, "allow_pickle": self.allow_pickle, "offload": self.offload}
+        names = ("dtype", "allow_pickle", "offload", "engine")
+        return {name: getattr(self, name) for name in names}
 
     def namespace(self) -> argparse.Namespace:
         """Return the same as the commands' parsers give it."""
