@@ -17,7 +17,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         _check(options)
-        keys = serving.keys(options, options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+        shared = serving.shared(options)
+        keys = serving.keys(options, options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), shared)
         # The networks' libraries take seconds to import, which --help and refusals need not wait for.
         from dalle2.serving.api.routes import api
         from dalle2.serving.service import Service
@@ -27,7 +28,7 @@ def main() -> None:
         checks = serving.guard(options, service)
     except (ValueError, OSError) as error:
         sys.exit(f"app.py: {error}")
-    blocks, looks = page.build(service, api(service, keys, options.open_api, options.log_prompts))
+    blocks, looks = page.build(service, api(service, keys, options.open_api, options.log_prompts, shared=shared))
     blocks.launch(server_name=options.host, server_port=options.port, prevent_thread_lock=True, quiet=True, **looks)
     print(f"Open {blocks.local_url} in your browser; Ctrl-C ends the page.", flush=True)
     print(f"Programs for OpenAI's image API: {serving.told(keys, blocks.local_url)}", flush=True)

@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from dalle2.serving.api import options as serving
@@ -18,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     host = options.host or "127.0.0.1"
     try:
         serving.check(options)
-        keys = serving.keys(options, host)
+        shared = serving.shared(options)
+        keys = serving.keys(options, host, shared)
         if keys is not None and not keys.keys:
             raise ValueError(
                 f"Beyond this machine ({host}) the API needs keys: make some with python -m dalle2 new-key and name "
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     logging.getLogger("dalle2.api").setLevel(logging.INFO)
-    app = alone(service, keys, options.open_api, options.log_prompts)
+    app = alone(service, keys, options.open_api, options.log_prompts, shared)
     shown = "localhost" if serving.is_loopback(host) or host == "0.0.0.0" else host
     print(serving.guard(options, service), file=sys.stderr)
     print(f"OPENAI_BASE_URL=http://{shown}:{options.port}/v1; Ctrl-C ends the API.", flush=True)
@@ -74,7 +76,9 @@ def key_parser() -> argparse.ArgumentParser:
         description="Make an API key and print it; the file keeps only its hash. A removed line takes the key back.",
     )
     parser.add_argument("name", help="whose it is, for the log")
-    parser.add_argument("--api-keys", metavar="FILE", required=True, type=Path, help="the file, which may be new")
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--api-keys", metavar="FILE", type=Path, help="the file, which may be new")
+    place.add_argument("--database", metavar="URL", help="or the database that several servers share")
     each = "requests a minute; default: %(default)s"
     parser.add_argument("--requests-per-minute", type=int, default=keys.PER_MINUTE, help=each)
     parser.add_argument("--operator", action="store_true", help="let the key see the counts, at /v1/counts")
@@ -88,8 +92,10 @@ def new_key(arguments: Sequence[str] | None = None) -> int:
 
     options = key_parser().parse_args(arguments)
     try:
+        shared = serving.shared(options)
+        make = partial(keys.make, options.api_keys) if shared is None else shared.keys.make
         limits = (options.requests_per_minute, options.pictures)
-        print(keys.make(options.api_keys, options.name, *limits, operator=options.operator))
+        print(make(options.name, *limits, operator=options.operator))
     except (ValueError, OSError) as error:
         print(f"dalle2 new-key: {error}", file=sys.stderr)
         return 1

@@ -5,7 +5,6 @@ Knows nothing of Gradio.
 
 import logging
 import random
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,8 +92,8 @@ def keep(votes: Votes, pair: Pair | None, given: Mapping[str, str], keep_prompt:
         votes.add([Vote(asked, pair.a.name, pair.b.name, won, pair.seed, prompt) for asked, won in given.items()])
     except ValueError as error:
         raise Refusal(str(error)) from error
-    except (OSError, sqlite3.Error) as error:
-        log.error("The vote cannot be written to %s", votes.file, exc_info=error)
+    except OSError as error:
+        log.error("The vote cannot be written", exc_info=error)
         raise Refusal("The vote could not be kept, and the server's log says why: please try again.") from error
 
 

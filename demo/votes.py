@@ -1,4 +1,4 @@
-"""The blind votes of the page in a SQLite file, and their export. What they add up to is told in `ranking.py`.
+"""The blind votes of the page in a SQLite file or another database, and their export; `ranking.py` counts them.
 
 `python -m demo.votes FILE --out votes.csv` exports them from the command line.
 """
@@ -7,13 +7,14 @@ import argparse
 import csv
 import io
 import os
-import sqlite3
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -21,31 +22,28 @@ from rich.table import Table
 from dalle2 import atomic
 from demo.ranking import QUESTIONS, WINNERS, rank
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
 HEADER = ("question", "a", "b", "winner")
 FILE = "votes.sqlite3"
 BUCKET = Path("/data")  # where a Space mounts its bucket, the only place there that outlives a restart
-BUSY_SECONDS = 30  # how long a vote waits while another one is written
-# No identifier of a visitor; the prompt stays NULL without consent.
-SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS votes (
-    id INTEGER PRIMARY KEY,
-    time TEXT NOT NULL,
-    question TEXT NOT NULL CHECK (question IN {QUESTIONS}),
-    a TEXT NOT NULL,
-    b TEXT NOT NULL CHECK (a <> b),
-    winner TEXT NOT NULL CHECK (winner IN {WINNERS}),
-    seed INTEGER NOT NULL,
-    prompt TEXT
-)
-"""
 
 
-def usual_file() -> Path:
-    """Return where votes are kept: in what VOTES_FILE names, else on a Space in its bucket, else in this folder."""
+def usual_place() -> Path | str:
+    """Return where votes are kept: in what VOTES_FILE names, else on a Space in its bucket, else in this folder.
+
+    VOTES_FILE is a file, or the URL of a database that several servers share.
+    """
     if named := os.environ.get("VOTES_FILE"):
-        return Path(named)
+        return named if is_url(named) else Path(named)
     mounted = "SPACE_ID" in os.environ and BUCKET.is_dir() and os.access(BUCKET, os.W_OK)
     return BUCKET / FILE if mounted else Path(FILE)
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether this is the URL of a database, and not the path of a file."""
+    return "://" in str(place)
 
 
 @dataclass(frozen=True)
@@ -72,31 +70,33 @@ class Vote:
 
 
 class Votes:
-    """The file of votes, which appears with the first one.
+    """The votes in a file, which appears with the first one, or in the database of a URL.
 
-    Each call has a connection of its own, hence any thread and any process may call; sqlite3.Error and OSError when
-    the file cannot be read or written.
+    Any thread and any process may call; OSError when the file or the database cannot be read or written, ValueError
+    for a URL of no database.
     """
 
-    def __init__(self, file: str | Path) -> None:
-        self.file = Path(file)
+    def __init__(self, place: str | Path) -> None:
+        self._url = str(place)
+        self.file = None if is_url(place) else Path(place)  # None where a server has the database
 
     def add(self, votes: Sequence[Vote]) -> None:
         """Keep all of these or none."""
+        from demo.vote_table import VOTES
+
         time = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = [(time, vote.question, vote.a, vote.b, vote.winner, vote.seed, vote.prompt) for vote in votes]
         with self._open() as connection:
-            connection.executemany(
-                "INSERT INTO votes (time, question, a, b, winner, seed, prompt) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-            )
+            connection.execute(VOTES.insert(), [{"time": time, **asdict(vote)} for vote in votes])
 
     def read(self) -> list[Vote]:
         """Return all votes, the oldest first; [] before the first one."""
-        if not self.file.exists():
+        from demo.vote_table import VOTES
+
+        if self.file is not None and not self.file.exists():
             return []
         with self._open() as connection:
-            rows = connection.execute("SELECT question, a, b, winner, seed, prompt FROM votes ORDER BY id").fetchall()
-        return [Vote(*row) for row in rows]
+            rows = connection.execute(VOTES.select().order_by(VOTES.c.id)).mappings().all()
+        return [Vote(**{field.name: row[field.name] for field in fields(Vote)}) for row in rows]
 
     def to_csv(self) -> str:
         """Return what `evaluation.compare --votes` reads: a header and one line a vote, without prompts and seeds."""
@@ -113,28 +113,49 @@ class Votes:
             partial.write_text(self.to_csv(), encoding="utf-8")
         return path
 
+    @cached_property
+    def _engine(self) -> "Engine":
+        # What a page that nobody votes on need not wait for.
+        from sqlalchemy import URL
+
+        from dalle2.serving.database import engine_of, prepare
+        from demo.vote_table import TABLES
+
+        if self.file is None:
+            engine = engine_of(self._url)
+        else:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            engine = engine_of(URL.create("sqlite", database=str(self.file)))
+        prepare(engine, TABLES)
+        return engine
+
     @contextmanager
-    def _open(self) -> Generator[sqlite3.Connection]:
+    def _open(self) -> Generator["Connection"]:
         """Yield a connection whose changes are kept if no error comes."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self.file, timeout=BUSY_SECONDS)) as connection, connection:
-            connection.execute(SCHEMA)
-            yield connection
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from dalle2.serving.database import unreachable
+
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise unreachable(error) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the ranking for each question, and export the votes if asked to."""
     parser = argparse.ArgumentParser(prog="python -m demo.votes", description="The ranking of the page's blind votes.")
-    parser.add_argument("file", type=Path, help="the votes' file, such as votes.sqlite3")
+    parser.add_argument("file", help="the votes' file, such as votes.sqlite3, or the URL of their database")
     parser.add_argument("--out", type=Path, help="CSV file to write for evaluation.compare --votes")
     options = parser.parse_args(arguments)
     try:
-        if not options.file.is_file():
+        if not is_url(options.file) and not Path(options.file).is_file():
             raise FileNotFoundError(f"{options.file} does not exist: give the page's file of votes (VOTES_FILE).")
         votes = Votes(options.file).read()
         if options.out:
             Votes(options.file).export(options.out)
-    except (OSError, ValueError, sqlite3.Error) as error:
+    except (OSError, ValueError) as error:
         Console(stderr=True).print(f"demo.votes: {error}", markup=False, soft_wrap=True)
         sys.exit(2)
     for question in QUESTIONS:

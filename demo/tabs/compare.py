@@ -5,7 +5,6 @@ Until the vote the page has neither records nor names: who is A and who is B is 
 
 import json
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from html import escape
@@ -29,7 +28,7 @@ from demo.pictures import Pictures
 from demo.ranking import QUESTIONS, rank
 from demo.status import Status, progress, status
 from demo.tab_builder import HERE, Destination, TabBuilder
-from demo.votes import Vote, Votes, usual_file
+from demo.votes import Vote, Votes, usual_place
 
 MAX_A_SIDE = 4
 PAIR_SECONDS = 1800  # for so long a visitor may think before voting
@@ -66,7 +65,7 @@ log = logging.getLogger(__name__)
 def build(builder: TabBuilder) -> None:
     """Lay out the tab, with the endpoints `/compare`, `/vote`, `/reveal` and `/standings`.
 
-    The votes lie in `demo.votes.usual_file`.
+    The votes lie in `demo.votes.usual_place`.
     """
     if not builder.service.can("text_to_image"):
         return
@@ -124,7 +123,7 @@ def build(builder: TabBuilder) -> None:
             table = gr.HTML()
             export = gr.DownloadButton(say("All votes as CSV", "下载全部投票 (CSV)"), size="sm")
         pair = gr.State(None, time_to_live=PAIR_SECONDS)
-    votes = Votes(usual_file())
+    votes = Votes(usual_place())
 
     inputs = [prompt, seed, random_seed, count, settings, other_settings, other_checkpoint, literal]
     builder.on_draw(controls, _comparing(builder, cache_of(slider)), inputs, [*boards, slider, pair, seed])
@@ -277,8 +276,8 @@ def _standings(votes: Votes, service: Service, cache: str) -> Callable[..., tupl
             # Gradio empties its cache in time.
             file = cache_bytes(votes.to_csv().encode(), "votes.csv", cache)
             return _tables(votes.read(), asked(service), request), file
-        except (OSError, ValueError, sqlite3.Error) as error:
-            log.error("The votes in %s cannot be read", votes.file, exc_info=error)
+        except (OSError, ValueError) as error:
+            log.error("The votes cannot be read", exc_info=error)
             sentence = refused("The votes cannot be read now: the server's log says why.", request)
             raise gr.Error(sentence, print_exception=False) from error
 

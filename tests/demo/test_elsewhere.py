@@ -121,13 +121,15 @@ def test_on_a_space_votes_go_to_its_bucket(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(votes, "BUCKET", tmp_path / "data")
     for name in ("VOTES_FILE", "SPACE_ID"):
         monkeypatch.delenv(name, raising=False)
-    assert votes.usual_file() == Path("votes.sqlite3")
+    assert votes.usual_place() == Path("votes.sqlite3")
     monkeypatch.setenv("SPACE_ID", "me/mine")
-    assert votes.usual_file() == Path("votes.sqlite3")  # no bucket is mounted
+    assert votes.usual_place() == Path("votes.sqlite3")  # no bucket is mounted
     (tmp_path / "data").mkdir()
-    assert votes.usual_file() == tmp_path / "data" / "votes.sqlite3"
+    assert votes.usual_place() == tmp_path / "data" / "votes.sqlite3"
     monkeypatch.setenv("VOTES_FILE", "here.sqlite3")
-    assert votes.usual_file() == Path("here.sqlite3")
+    assert votes.usual_place() == Path("here.sqlite3")
+    monkeypatch.setenv("VOTES_FILE", "postgresql+psycopg://host/votes")
+    assert votes.usual_place() == "postgresql+psycopg://host/votes"
 
 
 def front_matter() -> dict[str, str]:

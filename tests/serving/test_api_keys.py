@@ -1,5 +1,6 @@
 """Keys, limits, addresses that expire and the log: who may draw, how much, and what is written down of it."""
 
+import asyncio
 import hashlib
 import logging
 import stat
@@ -18,6 +19,7 @@ from dalle2.serving.api.links import Links
 from dalle2.serving.api.meter import Meter
 from dalle2.serving.api.problems import Problem
 from dalle2.serving.api.routes import api
+from dalle2.serving.api.shared import SharedLinks, SharedMeter
 from dalle2.serving.service import Service
 
 DRAFT = {"prompt": "a cat", "settings": "draft"}
@@ -50,7 +52,8 @@ def test_the_file_keeps_only_hashes_and_only_its_owner_reads_it(made: tuple[str,
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     keys = Keys.read(path)
     assert keys.keys[0] == Key("alice", hashlib.sha256(key.encode()).hexdigest(), 60, 2)
-    assert keys.find(key).name == "alice" and keys.find(key[:-1]) is None and keys.find("") is None
+    found = [asyncio.run(keys.find(given)) for given in (key, key[:-1], "")]
+    assert [one and one.name for one in found] == ["alice", None, None]
     with pytest.raises(ValueError, match="has a key called alice already"):
         make(path, "alice")
     for name in ("a b", "", "x" * 65, "a#b"):
@@ -100,21 +103,29 @@ def test_a_key_draws_so_many_pictures_at_a_time(client: TestClient, made: tuple[
 
 def test_a_caller_is_told_when_there_is_room_again() -> None:
     now = [100.0]
-    meter = Meter(lambda: now[0])
-    caller = meter.count("alice", 2, 3)
-    with caller.drawing(2, lambda: 7.0), pytest.raises(Problem) as busy, caller.drawing(2, lambda: 7.0):
-        pass
+    asyncio.run(metered(Meter(lambda: now[0]), now))
+
+
+async def metered(meter: Meter | SharedMeter, now: list[float]) -> None:
+    """Alice may ask twice a minute, and have three pictures drawn at a time."""
+    caller = await meter.count("alice", 2, 3)
+    with pytest.raises(Problem) as busy:
+        async with caller.drawing(2, lambda: 7.0), caller.drawing(2, lambda: 7.0):
+            pass
     assert (busy.value.status, busy.value.response().headers["retry-after"]) == (429, "7")
-    with caller.drawing(3, lambda: 7.0):
+    with pytest.raises(Problem, match="at a time: ask for fewer"):
+        async with caller.drawing(4, lambda: 7.0):
+            pass
+    async with caller.drawing(3, lambda: 7.0):
         pass
-    now[0] = 110.0
-    meter.count("alice", 2, 3)
+    now[0] += 10.0
+    await meter.count("alice", 2, 3)
     with pytest.raises(Problem) as often:
-        meter.count("alice", 2, 3)
+        await meter.count("alice", 2, 3)
     assert (often.value.status, often.value.response().headers["retry-after"]) == (429, "50")
-    assert meter.count("bob", 2, 3) is not caller
-    now[0] = 160.5
-    assert meter.count("alice", 2, 3) is caller
+    await meter.count("bob", 2, 3)
+    now[0] += 50.5
+    await meter.count("alice", 2, 3)
 
 
 @pytest.mark.parametrize("seconds, header", [(0.0, "1"), (1.2, "2"), (4000.0, "120")])
@@ -124,15 +135,21 @@ def test_nobody_is_told_to_wait_for_longer_than_clients_do(seconds: float, heade
 
 def test_addresses_end_and_the_oldest_first() -> None:
     now = [0.0]
-    links = Links(seconds=10, most_bytes=10, clock=lambda: now[0])
-    first = links.put(b"12345", "image/png")
-    assert first.endswith(".png") and len(first) > 30 and links.put(b"12345", "image/png") != first
-    now[0] = 9.0
-    assert links.get(first).content == b"12345"
-    late = links.put(b"6789", "image/webp")  # too much of all: the oldest goes
-    assert links.get(first) is None and links.get(late).kind == "image/webp"
-    now[0] = 20.0
-    assert links.get(late) is None and links.get("") is None
+    asyncio.run(linked(Links(seconds=10, most_bytes=10, clock=lambda: now[0]), now))
+
+
+async def linked(links: Links | SharedLinks, now: list[float]) -> None:
+    """What lies there lies there for ten seconds, and ten bytes of all of it."""
+    first = await links.put(b"12345", "image/png")
+    assert first.endswith(".png") and len(first) > 30
+    now[0] += 1.0
+    assert await links.put(b"12345", "image/png") != first
+    now[0] += 8.0
+    assert (await links.get(first)).content == b"12345"
+    late = await links.put(b"6789", "image/webp")  # too much of all: the oldest goes
+    assert await links.get(first) is None and (await links.get(late)).kind == "image/webp"
+    now[0] += 11.0
+    assert await links.get(late) is None and await links.get("") is None
 
 
 def test_beyond_this_machine_the_api_is_closed_without_keys(service: Service, tmp_path: Path) -> None:
@@ -201,6 +218,6 @@ def test_a_key_is_made_from_the_command_line(tmp_path: Path, capsys: pytest.Capt
     path = tmp_path / "keys"
     assert serve.new_key(["carol", "--api-keys", str(path), "--pictures", "4"]) == 0
     key = capsys.readouterr().out.strip()
-    assert Keys.read(path).find(key).pictures == 4
+    assert asyncio.run(Keys.read(path).find(key)).pictures == 4
     assert serve.new_key(["carol", "--api-keys", str(path)]) == 1
     assert "has a key called carol already" in capsys.readouterr().err

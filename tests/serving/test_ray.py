@@ -304,7 +304,8 @@ def test_what_cannot_be_drawn_ends_with_a_sentence(model: UnclipModel, monkeypat
         ({"min_replicas": 3, "max_replicas": 2}, "min_replicas is 3"),
         ({"checkpoint": "emoji"}, "checkpoint"),
         ({"checkpoints": "a/emoji,emoji"}, "same name"),
-        ({"fronts": 2}, "The page has one front"),
+        ({"fronts": 2}, "Several fronts share"),
+        ({"fronts": 2, "database": "sqlite:///shared"}, "The page has one front"),
     ],
 )
 def test_options_that_cannot_be_are_refused(

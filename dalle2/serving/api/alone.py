@@ -1,6 +1,7 @@
 """The API as a server of its own."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,12 +15,21 @@ from dalle2.serving.api.problems import problem_of
 from dalle2.serving.api.routes import api
 from dalle2.serving.service import Service
 
+if TYPE_CHECKING:
+    from dalle2.serving.api.shared import Shared, SharedKeys
+
 ROBOTS = "User-agent: *\nDisallow: /\n"
 
 
-def alone(service: Service, keys: Keys | None = None, public: bool = False, log_prompts: bool = False) -> Starlette:
-    """Return the API as the whole application."""
-    return beside(service, api(service, keys, public, log_prompts))
+def alone(
+    service: Service,
+    keys: "Keys | SharedKeys | None" = None,
+    public: bool = False,
+    log_prompts: bool = False,
+    shared: "Shared | None" = None,
+) -> Starlette:
+    """Return the API as the whole application; its arguments are as of `api`."""
+    return beside(service, api(service, keys, public, log_prompts, shared=shared))
 
 
 def beside(service: Service, app: ASGIApp) -> Starlette:

@@ -6,7 +6,7 @@ All of it is decided before a byte of the body is parsed.
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -18,6 +18,9 @@ from dalle2.serving.api.meter import Caller, Meter
 from dalle2.serving.api.options import is_loopback
 from dalle2.serving.api.problems import Problem, problem_of
 from dalle2.serving.limits import MAX_UPLOAD_BYTES
+
+if TYPE_CHECKING:
+    from dalle2.serving.api.shared import SharedCaller, SharedKeys, SharedMeter
 
 MAX_BODY_BYTES = 2 * MAX_UPLOAD_BYTES + 1_000_000  # a picture, its mask, and the fields beside them
 SILENT_SECONDS, SENDING_SECONDS = 30.0, 300.0  # without a byte, and in all, until a body is there
@@ -39,9 +42,15 @@ class Gate:
     With `near` those who ask from this machine need none either.
     """
 
-    def __init__(self, app: Any, keys: Keys | None = None, public: bool = False, near: bool = False) -> None:
-        self.app, self.keys, self.public, self.near = app, keys, public, near
-        self.meter = Meter()
+    def __init__(
+        self,
+        app: Any,
+        meter: "Meter | SharedMeter",
+        keys: "Keys | SharedKeys | None" = None,
+        public: bool = False,
+        near: bool = False,
+    ) -> None:
+        self.app, self.meter, self.keys, self.public, self.near = app, meter, keys, public, near
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,7 +66,7 @@ class Gate:
 
         try:
             if path not in OPEN and not path.startswith(FILES):
-                caller = self._admit(scope)
+                caller = await self._admit(scope)
                 name = caller.name
                 scope.setdefault("state", {})["caller"] = caller
             await self.app(scope, _bounded(scope, receive), watched)
@@ -71,23 +80,23 @@ class Gate:
             shown = f"{FILES}…" if path.startswith(FILES) else path
             log.info("%s %s %s %d %.2f s", name, scope["method"], shown, status, time.monotonic() - begun)
 
-    def _admit(self, scope: Message) -> Caller:
+    async def _admit(self, scope: Message) -> "Caller | SharedCaller":
         headers = Headers(scope=scope)
         address = (scope.get("client") or ("",))[0]
         if self.keys is None or (self.near and is_loopback(address)):
             if self.public:
-                return self.meter.count(address, FREE_PER_MINUTE, FREE_PICTURES)
+                return await self.meter.count(address, FREE_PER_MINUTE, FREE_PICTURES)
             _check_origin(headers)
-            caller = self.meter.count(address, None, None)
+            caller = await self.meter.count(address, None, None)
             caller.operator = True  # whose machine it is
             return caller
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not given.strip():
             raise Problem(401, "No API key was sent: send it in the header Authorization: Bearer KEY.")
-        key = self.keys.find(given.strip())
+        key = await self.keys.find(given.strip())
         if key is None:
             raise Problem(401, "This API key is none of this server's: ask its operator for one.")
-        caller = self.meter.count(key.name, key.per_minute, key.pictures)
+        caller = await self.meter.count(key.name, key.per_minute, key.pictures)
         caller.operator = key.operator
         return caller
 

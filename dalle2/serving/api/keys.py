@@ -66,9 +66,9 @@ class Keys:
                 raise ValueError(f"Line {number} of {path} is not {wanted}: {error}") from error
         return cls(tuple(keys.values()))
 
-    def find(self, given: str) -> Key | None:
+    async def find(self, given: str) -> Key | None:
         """Return whose key this is, in a time that does not depend on how much of one it resembles."""
-        sha256, found = _hash(given), None
+        sha256, found = hashed(given), None
         for key in self.keys:
             if hmac.compare_digest(key.sha256, sha256):
                 found = key
@@ -82,8 +82,7 @@ def make(
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     if old and any(key.name == name for key in Keys.read(path).keys):
         raise ValueError(f"{path} has a key called {name} already: choose another name, or remove its line.")
-    given = PREFIX + secrets.token_urlsafe(32)
-    key = Key(name, _hash(given), per_minute, pictures, operator)
+    given, key = fresh(name, per_minute, pictures, operator)
     line = f"{key.name} {key.sha256} {key.per_minute} {key.pictures}{f' {OPERATOR}' if operator else ''}\n"
     with atomic.file(path) as partial:
         partial.touch(mode=0o600)
@@ -91,5 +90,12 @@ def make(
     return given
 
 
-def _hash(given: str) -> str:
+def fresh(name: str, per_minute: int, pictures: int, operator: bool) -> tuple[str, Key]:
+    """Return a new key as it is given away, and as it is kept."""
+    given = PREFIX + secrets.token_urlsafe(32)
+    return given, Key(name, hashed(given), per_minute, pictures, operator)
+
+
+def hashed(given: str) -> str:
+    """Return what is kept of a key: its SHA-256 in hexadecimal."""
     return hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest()

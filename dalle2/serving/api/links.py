@@ -18,7 +18,7 @@ class File(NamedTuple):
 
 
 class Links:
-    """The pictures of late, in memory."""
+    """The pictures of late, in memory. It is used in the event loop's thread only."""
 
     def __init__(
         self,
@@ -30,17 +30,17 @@ class Links:
         self._files: dict[str, File] = {}
         self._bytes = 0
 
-    def put(self, content: bytes, kind: str) -> str:
+    async def put(self, content: bytes, kind: str) -> str:
         """Keep a file, and return the name that opens it."""
         self._expire()
-        name = f"{secrets.token_urlsafe(24)}.{kind.partition('/')[2]}"
+        name = new_name(kind)
         self._files[name] = File(content, kind, self._clock() + self._seconds)
         self._bytes += len(content)
         while self._bytes > self._most and len(self._files) > 1:
             self._drop(next(iter(self._files)))
         return name
 
-    def get(self, name: str) -> File | None:
+    async def get(self, name: str) -> File | None:
         """Return the file, or None where there is none of this name any more."""
         self._expire()
         return self._files.get(name)
@@ -52,3 +52,8 @@ class Links:
 
     def _drop(self, name: str) -> None:
         self._bytes -= len(self._files.pop(name).content)
+
+
+def new_name(kind: str) -> str:
+    """Return a name for a file of this MIME type that nobody can guess."""
+    return f"{secrets.token_urlsafe(24)}.{kind.partition('/')[2]}"

@@ -2,8 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from dalle2.serving.api.problems import Problem
@@ -26,14 +26,13 @@ class Caller:
     times: deque[float] = field(default_factory=deque)
     pictures: int = 0
 
-    @contextmanager
-    def drawing(self, pictures: int, seconds: Callable[[], float]) -> Generator[None]:
+    @asynccontextmanager
+    async def drawing(self, pictures: int, seconds: Callable[[], float]) -> AsyncGenerator[None]:
         """While these pictures are drawn; Problem where they are too many. `seconds` tells until when others are."""
         if self.most is not None and pictures > self.most:
-            raise Problem(400, f"This key may have {self.most} pictures drawn at a time: ask for fewer.", param="n")
+            raise too_many_at_once(self.most)
         if self.most is not None and self.pictures + pictures > self.most:
-            sentence = f"{self.pictures} pictures are being drawn for this key already, of {self.most} at a time."
-            raise Problem(429, sentence, retry_after=seconds())
+            raise too_many_pictures(self.pictures, self.most, seconds())
         self.pictures += pictures
         try:
             yield
@@ -48,7 +47,7 @@ class Meter:
         self._clock = clock
         self._callers: dict[str, Caller] = {}
 
-    def count(self, name: str, per_minute: int | None, most: int | None) -> Caller:
+    async def count(self, name: str, per_minute: int | None, most: int | None) -> Caller:
         """Return the caller, with this request counted; Problem where there were too many within a minute."""
         now = self._clock()
         self._forget(now)
@@ -57,8 +56,7 @@ class Meter:
         while caller.times and caller.times[0] <= now - MINUTE:
             caller.times.popleft()
         if per_minute is not None and len(caller.times) >= per_minute:
-            rest = caller.times[0] + MINUTE - now
-            raise Problem(429, f"At most {per_minute} requests a minute are answered: wait a little.", retry_after=rest)
+            raise too_often(per_minute, caller.times[0] + MINUTE - now)
         caller.times.append(now)
         return caller
 
@@ -71,3 +69,19 @@ class Meter:
             ]
             for name in gone:
                 del self._callers[name]
+
+
+def too_often(per_minute: int, seconds: float) -> Problem:
+    """Return the problem of a request that was one too many, until so many seconds are over."""
+    return Problem(429, f"At most {per_minute} requests a minute are answered: wait a little.", retry_after=seconds)
+
+
+def too_many_at_once(most: int) -> Problem:
+    """Return the problem of a request for more pictures than the caller may ever have drawn at a time."""
+    return Problem(400, f"This key may have {most} pictures drawn at a time: ask for fewer.", param="n")
+
+
+def too_many_pictures(drawn: int, most: int, seconds: float) -> Problem:
+    """Return the problem of a request that must wait until others of the caller's are done, in about so long."""
+    sentence = f"{drawn} pictures are being drawn for this key already, of {most} at a time."
+    return Problem(429, sentence, retry_after=seconds)

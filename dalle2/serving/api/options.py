@@ -14,6 +14,7 @@ from dalle2.engines import ENGINES
 
 if TYPE_CHECKING:
     from dalle2.serving.api.keys import Keys
+    from dalle2.serving.api.shared import Shared, SharedKeys
     from dalle2.serving.safety import Safety
     from dalle2.serving.service import Service
 
@@ -39,6 +40,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "file of API keys, as `python -m dalle2 new-key` makes it; default: no keys on this machine, and no API beyond"
     )
     parser.add_argument("--api-keys", metavar="FILE", help=keys)
+    shared = (
+        "database of keys, limits and pictures' addresses that several servers share, as "
+        "postgresql+psycopg://user:password@host/name; default: each server has its own"
+    )
+    parser.add_argument("--database", metavar="URL", help=shared)
     open_to_all = "beyond this machine too, the API needs no key, within limits for each address"
     parser.add_argument("--open-api", action="store_true", help=open_to_all)
     parser.add_argument("--log-prompts", action="store_true", help="write prompts of the API into its log")
@@ -83,16 +89,34 @@ def check(options: argparse.Namespace) -> None:
         ) from error
 
 
-def keys(options: argparse.Namespace, host: str) -> "Keys | None":
+def shared(options: argparse.Namespace) -> "Shared | None":
+    """Return what this server shares with others, if it does; ValueError or OSError for a database that is not there.
+
+    The tables are made where they are missing.
+    """
+    if options.database is None:
+        return None
+    try:
+        from dalle2.serving.api.shared import Shared
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--database needs the package {error.name}: pip install 'open-dalle2[database]'.") from error
+    return Shared(options.database)
+
+
+def keys(options: argparse.Namespace, host: str, shared: "Shared | None" = None) -> "Keys | SharedKeys | None":
     """Return the keys that open the API on this host: None where it needs none, and no key beyond this machine.
 
-    ValueError for a file that is none of keys.
+    Without a file of keys those of the database count, if it has some. ValueError for a file that is none of keys.
     """
     from dalle2.serving.api.keys import Keys
 
     if options.api_keys is not None:
         return Keys.read(Path(options.api_keys))
-    return None if options.open_api or is_loopback(host) else Keys()
+    if options.open_api:
+        return None
+    if shared is not None and (shared.keys.keys or not is_loopback(host)):
+        return shared.keys
+    return None if is_loopback(host) else Keys()
 
 
 def guard(options: argparse.Namespace, service: "Service") -> str:
@@ -119,7 +143,7 @@ def _safety(options: argparse.Namespace, checkpoints: Sequence[str] | None = Non
     return Safety(words, open_nsfw() if rated else None, checkpoints)
 
 
-def told(keys: "Keys | None", address: str) -> str:
+def told(keys: "Keys | SharedKeys | None", address: str) -> str:
     """Return how the API is reached, for the one who starts it."""
     if keys is not None and not keys.keys:
         return "closed beyond this machine; --api-keys FILE opens it to those with a key, --open-api to all."

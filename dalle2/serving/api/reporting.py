@@ -1,6 +1,6 @@
 """Reports of pictures that should not be shown, and what the operator is told of them and of all decisions."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Form
 from starlette.requests import Request
@@ -16,13 +16,16 @@ from dalle2.serving.reports import Report
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_own
 
+if TYPE_CHECKING:
+    from dalle2.serving.api.shared import SharedLinks
+
 LATEST = 100  # reports that the operator is told of at once
 
 
 class Reports:
     """The handlers of one service's reports."""
 
-    def __init__(self, service: Service, links: Links) -> None:
+    def __init__(self, service: Service, links: "Links | SharedLinks") -> None:
         self.service, self.links = service, links
         self.router = APIRouter(responses=ERRORS)
         self.router.add_api_route("/images/reports", self.report, methods=["POST"], response_model=Reported)
@@ -31,7 +34,7 @@ class Reports:
     async def report(self, asked: Annotated[Reporting, Form(media_type="multipart/form-data")]) -> dict[str, Any]:
         """Report a picture that should not be shown, by its file or its address: the operator is told."""
         sent = await bodies.pictures(asked)
-        return await checked(self._kept, asked, sent or [self._at(asked.url)])
+        return await checked(self._kept, asked, sent or [await self._at(asked.url)])
 
     async def counts(self, request: Request) -> dict[str, Any]:
         """Tell the operator who waits, what was refused, and what was reported: with the key of one, or on loopback."""
@@ -58,11 +61,11 @@ class Reports:
             "reports": service.reports.latest(LATEST),
         }
 
-    def _at(self, url: str | None) -> bytes:
+    async def _at(self, url: str | None) -> bytes:
         """Return the picture at an address of this server's; b"" where none was named."""
         if url is None:
             return b""
-        found = self.links.get(url.rpartition("/")[2])
+        found = await self.links.get(url.rpartition("/")[2])
         if found is None:
             raise Problem(404, "There is no picture at this address any more: send its file as image.", param="url")
         return found.content

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Form
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +30,7 @@ from dalle2.serving.api.bodies import pictures, read
 from dalle2.serving.api.gate import Gate
 from dalle2.serving.api.keys import Keys
 from dalle2.serving.api.links import Links
+from dalle2.serving.api.meter import Meter
 from dalle2.serving.api.orders import Make, Order
 from dalle2.serving.api.previews import Previews
 from dalle2.serving.api.problems import Problem, problem_of
@@ -38,6 +39,9 @@ from dalle2.serving.api.reporting import Reports
 from dalle2.serving.api.streams import EventStream, Heart, checked, drawings, in_thread, told, while_there
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.service import Service
+
+if TYPE_CHECKING:
+    from dalle2.serving.api.shared import Shared, SharedKeys, SharedLinks
 
 TITLE = "Open DALL·E 2"
 DESCRIPTION = (
@@ -52,14 +56,16 @@ log = logging.getLogger("dalle2.api")
 
 def api(
     service: Service,
-    keys: Keys | None = None,
+    keys: "Keys | SharedKeys | None" = None,
     public: bool = False,
     log_prompts: bool = False,
     near: bool = False,
+    shared: "Shared | None" = None,
 ) -> FastAPI:
     """Return the application to mount at /v1; without `keys` it is open, to this machine or, if `public`, to all.
 
-    With `near` those who ask from this machine need no key.
+    With `near` those who ask from this machine need no key. Limits and addresses are `shared` by several servers, or
+    this one's own.
     """
     app = FastAPI(
         title=TITLE,
@@ -69,9 +75,10 @@ def api(
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,  # what generated clients call their methods
     )
-    app.include_router(Endpoints(service, log_prompts).router)
+    links, meter = (Links(), Meter()) if shared is None else (shared.links, shared.meter)
+    app.include_router(Endpoints(service, links, log_prompts).router)
     app.openapi = partial(_document, app)
-    app.add_middleware(Gate, keys=keys, public=public, near=near)
+    app.add_middleware(Gate, meter=meter, keys=keys, public=public, near=near)
     for kind in (RequestValidationError, HTTPException, Problem):
         app.add_exception_handler(kind, _refuse)
     return app
@@ -96,8 +103,8 @@ async def _refuse(_: Request, error: Exception) -> Response:
 class Endpoints:
     """The handlers of one service."""
 
-    def __init__(self, service: Service, log_prompts: bool = False) -> None:
-        self.service, self.links, self.log_prompts = service, Links(), log_prompts
+    def __init__(self, service: Service, links: "Links | SharedLinks", log_prompts: bool = False) -> None:
+        self.service, self.links, self.log_prompts = service, links, log_prompts
         self.router = router = APIRouter()
         for path, handler in (
             ("/images/generations", self.generations),
@@ -138,7 +145,7 @@ class Endpoints:
 
     async def file(self, name: str) -> Response:
         """Open a picture at the address that an answer named."""
-        found = self.links.get(name)
+        found = await self.links.get(name)
         if found is None:
             raise Problem(404, "There is no picture at this address any more: each lies there for an hour.")
         return Response(found.content, media_type=found.kind, headers={"Cache-Control": "private, max-age=3600"})
@@ -177,7 +184,7 @@ class Endpoints:
     async def captions(self, asked: Annotated[Captioning, MULTIPART], request: Request) -> Response:
         """Tell a picture in words: the captions that the checkpoint finds nearest to it."""
         order, checkpoint = await checked(orders.captioning, self.service, asked, await pictures(asked))
-        with request.state.caller.drawing(1, self.service.queue.seconds_to_end):
+        async with request.state.caller.drawing(1, self.service.queue.seconds_to_end):
             found = await while_there(request.receive, _last(drawings(self.service.caption(order, checkpoint))))
         if found is None:
             return Response()
@@ -195,15 +202,16 @@ class Endpoints:
         if found is None:
             return Response()
         made = await in_thread(_encoded, found, asked)
-        data = [answers.item(one, order, None if asked.base64 else self._url(request, one)) for one in made]
+        data = [answers.item(one, order, None if asked.base64 else await self._url(request, one)) for one in made]
         return JSONResponse(answers.answer(data, made, asked, order))
 
     async def _drawn(self, request: Request, order: Order) -> AsyncGenerator[Drawing]:
         """Yield the order's drawings, which count as the caller's until they are done or given up."""
-        with request.state.caller.drawing(order.pictures, self.service.queue.seconds_to_end):
-            async with aclosing(drawings(order.draw(self.service))) as parts:
-                async for drawing in parts:
-                    yield drawing
+        until = self.service.queue.seconds_to_end
+        drawing = request.state.caller.drawing(order.pictures, until)
+        async with drawing, aclosing(drawings(order.draw(self.service))) as parts:
+            async for part in parts:
+                yield part
 
     async def _events(
         self, parts: AsyncGenerator[Drawing], first: Drawing, asked: Asked, order: Order, kind: str
@@ -225,8 +233,8 @@ class Endpoints:
         except Exception as error:
             yield told(problem_of(error).body(), "error")
 
-    def _url(self, request: Request, made: Encoded) -> str:
-        return f"{address(request.scope)}/v1/images/files/{self.links.put(made.content, made.kind)}"
+    async def _url(self, request: Request, made: Encoded) -> str:
+        return f"{address(request.scope)}/v1/images/files/{await self.links.put(made.content, made.kind)}"
 
     def _described(self, name: str) -> dict[str, Any]:
         model = self.service.model(name)

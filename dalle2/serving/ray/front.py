@@ -46,9 +46,10 @@ class Front:
         provenance.choose_options(chosen)
         log.info(serving.guard(chosen, service))
         # Behind Ray's proxies a front does not know on which addresses they listen, but it does know who asks.
-        keys = serving.keys(chosen, ANYWHERE)
+        shared = serving.shared(chosen)
+        keys = serving.keys(chosen, ANYWHERE, shared)
         near = keys is not None and not keys.keys
-        return self.application(service, api(service, keys, chosen.open_api, chosen.log_prompts, near))
+        return self.application(service, api(service, keys, chosen.open_api, chosen.log_prompts, near, shared))
 
     def application(self, service: Service, app: ASGIApp) -> ASGIApp:
         """Return all that answers, the API's app at /v1."""

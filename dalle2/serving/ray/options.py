@@ -35,6 +35,7 @@ class Options(BaseModel):
     fronts: Annotated[int, Field(ge=1)] = 1
     waiting: Annotated[int, Field(ge=0)] = 4 * WAITING_VISITORS  # requests of each front, above which it refuses
     api_keys: str | None = None  # a file
+    database: str | None = None  # a URL: keys, limits and pictures' addresses, which all fronts share
     open_api: bool = False
     log_prompts: bool = False
     refuse_words: str | None = None
@@ -46,6 +47,10 @@ class Options(BaseModel):
     def _check_range(self) -> "Options":
         if self.min_replicas > self.max_replicas:
             raise ValueError(f"min_replicas is {self.min_replicas}, and so above max_replicas, {self.max_replicas}.")
+        if self.fronts > 1 and self.database is None:
+            raise ValueError(
+                "Several fronts share limits and the addresses of pictures in a database: name its URL as database."
+            )
         return self
 
     @property
