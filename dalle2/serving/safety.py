@@ -1,4 +1,4 @@
-"""What a server does not draw or does not show: a prompt check by a list of words, a picture check by open_nsfw.
+"""What a server does not draw or does not show: a prompt check by a list of words, a picture check by classifiers.
 
 Either can be off. Decisions are counted and explained to who asked; a prompt is never written down.
 """
@@ -98,6 +98,11 @@ def open_nsfw() -> Rate:
         ) from error
     classifier = NSFWClassifier(threshold=THRESHOLD, intra_op_num_threads=1)
     return lambda pictures: [classifier.classify(picture).nsfw for picture in pictures]
+
+
+def strictest(rates: Sequence[Rate]) -> Rate:
+    """Return what rates each picture as that of these does which finds most wrong with it."""
+    return lambda pictures: [max(scores) for scores in zip(*(rate(pictures) for rate in rates), strict=True)]
 
 
 def _plain(text: str) -> str:

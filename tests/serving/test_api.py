@@ -357,7 +357,8 @@ def test_forms_that_are_none_are_refused(kind: str, plain: httpx.Client) -> None
 
 def test_addresses_that_are_none_say_where_the_api_is(plain: httpx.Client, address: str) -> None:
     assert "/v1/images/generations" in problem(plain.post("/images/paintings"), 404)["message"]
-    problem(plain.get("/images/generations"), 405)
+    answer = plain.get("/images/generations")
+    assert problem(answer, 405) and answer.headers["allow"] == "POST"
     assert "any more" in problem(plain.get("/images/files/guessed.png"), 404)["message"]
     problem(plain.get("/models/nothing"), 404)
 

@@ -116,6 +116,9 @@ def test_only_an_operator_sees_the_counts(service: Service, tmp_path: Path, caps
     with TestClient(alone(service, Keys.read(path))) as client:
         answers = [client.get("/v1/counts", headers={"Authorization": f"Bearer {key}"}) for key in keys]
         assert [answer.status_code for answer in answers] == [403, 200]
+    with TestClient(alone(service), client=("127.0.0.1", 5000)) as client:
+        assert client.get("/v1/counts").status_code == 200
+        assert client.get("/v1/counts", headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 403
     with TestClient(alone(service, None, public=True)) as client:
         assert client.get("/v1/counts").status_code == 403
 

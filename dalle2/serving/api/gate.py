@@ -26,6 +26,7 @@ MAX_BODY_BYTES = 2 * MAX_UPLOAD_BYTES + 1_000_000  # a picture, its mask, and th
 SILENT_SECONDS, SENDING_SECONDS = 30.0, 300.0  # without a byte, and in all, until a body is there
 FREE_PER_MINUTE, FREE_PICTURES = 60, 20  # for each address, where anybody may draw
 FILES = "/images/files/"
+PROXIED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
 OPEN = ("/openapi.json",)  # to everybody
 
 log = logging.getLogger("dalle2.api")
@@ -88,7 +89,7 @@ class Gate:
                 return await self.meter.count(address, FREE_PER_MINUTE, FREE_PICTURES)
             _check_origin(headers)
             caller = await self.meter.count(address, None, None)
-            caller.operator = True  # whose machine it is
+            caller.operator = not PROXIED & set(headers.keys())  # whose machine it is, unless a proxy asks for others
             return caller
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not given.strip():

@@ -4,7 +4,6 @@ import argparse
 import ipaddress
 import os
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from dalle2.engines import ENGINES
 if TYPE_CHECKING:
     from dalle2.serving.api.keys import Keys
     from dalle2.serving.api.shared import Shared, SharedKeys
-    from dalle2.serving.safety import Safety
+    from dalle2.serving.safety import Rate, WordList
     from dalle2.serving.service import Service
 
 
@@ -54,6 +53,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "withhold pictures that may be unfit to be shown; auto: those of checkpoints that draw pictures of all kinds"
     )
     parser.add_argument("--picture-check", choices=CHECKS, default="auto", help=checked)
+    place = (
+        "diffusers' safety checker, which checks pictures beside open_nsfw; default: "
+        "CompVis/stable-diffusion-safety-checker where the hub's cache has it"
+    )
+    parser.add_argument("--safety-checker", metavar="FOLDER_OR_ID", help=place)
     provenance.add_options(parser)
 
 
@@ -70,8 +74,12 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError(
             f"{options.api_keys} is no file of API keys: make one with python -m dalle2 new-key NAME --api-keys FILE."
         )
-    if options.refuse_words is not None or options.picture_check == "on":
-        _safety(options)
+    if options.safety_checker is not None and options.picture_check == "off":
+        raise ValueError("--safety-checker checks pictures, and --picture-check off lets all pass: choose one.")
+    if options.refuse_words is not None:
+        _words(options)
+    if options.safety_checker is not None or options.picture_check == "on":
+        _checkers(options)
     provenance.choose_options(options)
     if options.port is None:
         return
@@ -125,22 +133,40 @@ def guard(options: argparse.Namespace, service: "Service") -> str:
     wanted = [name for name, drawings in every.items() if options.picture_check == "on" or not drawings]
     wanted = [] if options.picture_check == "off" else wanted
     words = "by the list" if options.refuse_words else "not checked (--refuse-words FILE)"
+    pictures, rates = "not checked (--picture-check).", {}
     try:
-        service.safety = _safety(options, wanted)
-        pictures = f"of {', '.join(wanted)} by open_nsfw" if wanted else "not checked (--picture-check)"
+        rates = _checkers(options) if wanted else {}
     except ValueError as error:  # of the package that is missing; what was asked for has been checked before
-        service.safety = _safety(options)
         pictures = f"not checked. {error}"
-    return f"Prompts: {words}. Pictures: {pictures}."
+    if rates:
+        pictures = f"of {', '.join(wanted)} by {' and '.join(rates)}."
+    from dalle2.serving.safety import Safety, strictest
+
+    service.safety = Safety(_words(options), strictest(list(rates.values())) if rates else None, wanted)
+    return f"Prompts: {words}. Pictures: {pictures}"
 
 
-def _safety(options: argparse.Namespace, checkpoints: Sequence[str] | None = None) -> "Safety":
-    """Return the checks; ValueError or OSError for a list or a package that is not there."""
-    from dalle2.serving.safety import Safety, WordList, open_nsfw
+def _words(options: argparse.Namespace) -> "WordList | None":
+    """Return the list of words; ValueError or OSError for one that is not there."""
+    from dalle2.serving.safety import WordList
 
-    words = None if options.refuse_words is None else WordList.read(Path(options.refuse_words))
-    rated = bool(checkpoints) or options.picture_check == "on"
-    return Safety(words, open_nsfw() if rated else None, checkpoints)
+    return None if options.refuse_words is None else WordList.read(Path(options.refuse_words))
+
+
+def _checkers(options: argparse.Namespace) -> "dict[str, Rate]":
+    """Return what rates pictures, by name; ValueError where there is nothing, or what was named cannot be opened."""
+    from dalle2.families.places import public_name
+    from dalle2.serving.safety import open_nsfw
+    from dalle2.serving.safety_checker import cached, safety_checker
+
+    place = options.safety_checker or cached()
+    found: dict[str, Rate] = {}
+    try:
+        found["open_nsfw"] = open_nsfw()
+    except ValueError:
+        if place is None:
+            raise
+    return found if place is None else {**found, public_name(place): safety_checker(place)}
 
 
 def told(keys: "Keys | SharedKeys | None", address: str) -> str:

@@ -29,7 +29,7 @@ class Problem(Exception):
     """An answer that is an error.
 
     `param` is the field that is wrong, `code` what programs know the error by, `retry_after` the seconds until it is
-    worth asking again, and `more` what else stands beside the message.
+    worth asking again, `more` what else stands beside the message, and `headers` what else before it.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class Problem(Exception):
         code: str | None = None,
         retry_after: float | None = None,
         more: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.param = status, message, param
         self.code = code or CODES.get(status)
-        self.retry_after, self.more = retry_after, more or {}
+        self.retry_after, self.more, self.headers = retry_after, more or {}, headers or {}
 
     @property
     def type(self) -> str:
@@ -61,7 +62,7 @@ class Problem(Exception):
 
     def response(self) -> JSONResponse:
         """Return the answer."""
-        headers = {}
+        headers = dict(self.headers)
         if self.retry_after is not None:
             headers["Retry-After"] = str(min(max(math.ceil(self.retry_after), 1), MOST_RETRY_SECONDS))
         if self.status == 401:
@@ -95,7 +96,10 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException(status_code=400):  # a form's parser
             return Problem(400, f"The body cannot be read: {str(error.detail).rstrip('.')}.")
         case HTTPException():
-            return Problem(error.status_code, SAID.get(error.status_code, str(error.detail).rstrip(".") + "."))
+            sentence = SAID.get(error.status_code, str(error.detail).rstrip(".") + ".")
+            return Problem(
+                error.status_code, sentence, headers=error.headers
+            )  # as Allow, of the methods that there are
         case Refusal() | ValueError():
             return _refused(error)
         case _:

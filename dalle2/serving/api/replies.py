@@ -192,13 +192,25 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": Errored, "description": "There is not enough memory for what was asked."},
     "5XX": {"model": Errored, "description": "A fault of the server's, which its log tells."},
 }
+# The schema is that of each event.
 STREAM = {
     "schema": {
-        "type": "string",
-        "description": "Server-sent events where `stream` is true: up to `partial_images` previews (PartialImage) of "
-        "each picture, then each picture (Completed), or an `error` (Errored). Comments keep a silent stream open.",
+        "type": "object",
+        "description": "Server-sent events where `stream` is true: up to `partial_images` previews of each picture, "
+        "then each picture, or an event `error`. Comments keep a silent stream open.",
+        "properties": {
+            "event": {"type": "string"},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {
+                    "anyOf": [
+                        {"$ref": f"#/components/schemas/{name}"} for name in ("PartialImage", "Completed", "Errored")
+                    ]
+                },
+            },
+        },
     },
-    "example": 'event: image_generation.completed\ndata: {"type": "image_generation.completed", "b64_json": "…"}\n\n',
 }
 DRAWN: dict[int | str, dict[str, Any]] = {
     200: {"model": Pictures, "description": "The pictures.", "content": {"text/event-stream": STREAM}}

@@ -27,6 +27,7 @@ from dalle2.serving.api.asked import (
     Variation,
 )
 from dalle2.serving.api.bodies import pictures, read
+from dalle2.serving.api.document import FORM, document
 from dalle2.serving.api.gate import Gate
 from dalle2.serving.api.keys import Keys
 from dalle2.serving.api.links import Links
@@ -34,7 +35,7 @@ from dalle2.serving.api.meter import Meter
 from dalle2.serving.api.orders import Make, Order
 from dalle2.serving.api.previews import Previews
 from dalle2.serving.api.problems import Problem, problem_of
-from dalle2.serving.api.replies import DRAWN, ERRORS, EVENTS, FILE, Captions, Model, Models
+from dalle2.serving.api.replies import DRAWN, ERRORS, FILE, Captions, Model, Models
 from dalle2.serving.api.reporting import Reports
 from dalle2.serving.api.streams import EventStream, Heart, checked, drawings, in_thread, told, while_there
 from dalle2.serving.drawing import Drawing
@@ -48,7 +49,7 @@ DESCRIPTION = (
     "OpenAI's image endpoints on an open unCLIP: generations, edits and variations as its clients call them, and "
     "beside them the paper's other tasks. The pictures' seeds, settings and records ride on every answer."
 )
-MULTIPART = Form(media_type="multipart/form-data")
+MULTIPART = Form(media_type=FORM)
 MODEL_CREATED = int(time.time())
 
 log = logging.getLogger("dalle2.api")
@@ -77,23 +78,11 @@ def api(
     )
     links, meter = (Links(), Meter()) if shared is None else (shared.links, shared.meter)
     app.include_router(Endpoints(service, links, log_prompts).router)
-    app.openapi = partial(_document, app)
+    app.openapi = partial(document, app)
     app.add_middleware(Gate, meter=meter, keys=keys, public=public, near=near)
     for kind in (RequestValidationError, HTTPException, Problem):
         app.add_exception_handler(kind, _refuse)
     return app
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document: the routes', with the events of streams, and the key that may be needed."""
-    document = FastAPI.openapi(app)
-    parts = document["components"]
-    for event in EVENTS:
-        parts["schemas"] |= {event.__name__: event.model_json_schema(ref_template="#/components/schemas/{model}")}
-        parts["schemas"] |= parts["schemas"][event.__name__].pop("$defs", {})
-    parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "A key of this server's."}}
-    document["security"] = [{"key": []}, {}]
-    return document
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
