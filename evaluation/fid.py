@@ -5,7 +5,8 @@ are those of `evaluation.cli.fid`.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from evaluation.cli import command
@@ -38,9 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"Note: {note}", file=sys.stderr)
             return
         unsaved: list[OSError] = []
-        report.deliver(run(options, unsaved), options.report)
+        found = run(options, unsaved)
+        report.deliver(found, options.report, _for_the_hub(options, found))
         if unsaved:  # told last: the disk that is full for statistics may still take the report
             raise unsaved[0]
+
+
+def _for_the_hub(options: Options, found: "Report") -> list[Callable[[], object]]:
+    """Return what else is to be written of a report."""
+    if options.hub_results is None or options.hub_dataset is None:
+        return []
+    from evaluation.reporting import hub_results  # as above
+
+    return [partial(hub_results.write, found, options.hub_results, options.hub_dataset, options.images.name)]
 
 
 if __name__ == "__main__":

@@ -179,6 +179,14 @@ def statistics_file(text: str) -> Path:
     return _writable(path, _is_statistics, "no statistics of ours")
 
 
+def yaml_file(text: str) -> Path:
+    """Return the path if results for the hub can be written there."""
+    path = Path(text).expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        raise Refused(f"Results for the hub are written as .yaml: let {path.name!r} end so.")
+    return _writable(path, lambda there: "model-index" in there.read_text(errors="replace"), "no results of ours")
+
+
 def out_folder(text: str) -> Path:
     """Return a folder to write into, there or not yet."""
     path = Path(text).expanduser()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from evaluation.cli import command
 from evaluation.networks import RESIZES, SPELLINGS, WEIGHTS_VARIABLE
@@ -11,6 +12,10 @@ from evaluation.prompts.protocol import PROTOCOLS
 PROG = "python -m evaluation.fid"
 DESCRIPTION = "FID, KID, MIND, precision, recall, density, coverage and Inception score of a folder."
 GROUPS = 20
+HALF = "half"
+SOURCES = "a folder, .zip, .tar, .parquet, a folder of such shards, hub:ID[:SPLIT], or ADM's .npz of pictures"
+FORMS = ("pytorch-fid", "clean-fid", "adm")
+Form = Literal["pytorch-fid", "clean-fid", "adm"]
 
 
 @dataclass(frozen=True)
@@ -18,9 +23,15 @@ class Options(command.CommandOptions):
     """What is measured, and how.
 
     Attributes:
-        images: the folder of pictures.
-        reference: a folder of real pictures, or an .npz of their statistics; None to save statistics only.
+        images: the pictures: see `pictures.sources`.
+        reference: real pictures, an .npz of their statistics, or a name that such were saved by; None to save
+            statistics only.
+        reference_form: the program that wrote the reference's .npz, where the file does not say.
+        by: a column, or "folder": distances are told of each of its groups as well.
         save_stats: where the pictures' statistics and features are kept.
+        stats_form: a program that can read what is kept; None for our own form, which has the features too.
+        stats_name: by which later runs can name the statistics as their reference.
+        hub_results: a .yaml for a model's card on the hub, of the dataset `hub_dataset` ("ID" or "ID:TASK").
         network: one or more of `networks.NETWORKS` as the command line spells them, each a pass of its own.
         inception_weights: a file, or "download"; None for what is found on this machine.
         resize: ways to a network's size, a pass each for every network that knows them; () for each one's first.
@@ -34,7 +45,13 @@ class Options(command.CommandOptions):
 
     images: Path
     reference: Path | None = None
+    reference_form: Form | None = None
+    by: str | None = None
     save_stats: Path | None = None
+    stats_form: Form | None = None
+    stats_name: str | None = None
+    hub_results: Path | None = None
+    hub_dataset: str | None = None
     network: tuple[str, ...] = ("inception",)
     inception_weights: str | None = None
     resize: tuple[str, ...] = ()
@@ -53,11 +70,18 @@ class Options(command.CommandOptions):
 def parse(argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog=PROG, description=DESCRIPTION)
-    parser.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="the pictures to measure")
-    parser.add_argument("--reference", type=Path, metavar="FOLDER_OR_NPZ", help="real pictures, or statistics of them")
+    parser.add_argument("--images", type=Path, required=True, metavar="SOURCE", help=f"the pictures: {SOURCES}")
+    words = "real pictures, alike, or an .npz of their statistics, or the --stats-name of some"
+    parser.add_argument("--reference", type=Path, metavar="SOURCE", help=words)
+    words = "the program that wrote the reference's .npz, where the file does not say"
+    parser.add_argument("--reference-form", choices=FORMS, help=words)
+    words = "distances by group too: folder, for sub-folders, or a column of the table or metadata file"
+    parser.add_argument("--by", metavar="COLUMN", help=words)
     words = "keep the pictures' statistics and features; older ones of that name are replaced"
     parser.add_argument("--save-stats", type=command.statistics_file, metavar="FILE.npz", help=words)
     words = f"one or more of {SPELLINGS}; default: inception"
+    parser.add_argument("--stats-form", choices=FORMS, help="write them as this program reads them; default: ours")
+    parser.add_argument("--stats-name", metavar="NAME", help="name them, so that --reference NAME finds them")
     parser.add_argument("--network", nargs="+", default=["inception"], metavar="NETWORK", help=words)
     parser.add_argument("--inception-weights", metavar="FILE", help=f'or "download"; default: ${WEIGHTS_VARIABLE}')
     words = "to Inception's 299 pixels (default: clean), or to an encoder's size (default: published)"
@@ -72,4 +96,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--fdr", metavar="FOLDER", help=words)
     command.add_measuring(parser, seed="of --num, of subsets and of intervals")
     command.add_reporting(parser)
+    words = "also write the results as a model's card and .eval_results on the Hugging Face hub have them"
+    parser.add_argument("--hub-results", type=command.yaml_file, metavar="FILE.yaml", help=words)
+    parser.add_argument("--hub-dataset", metavar="ID[:TASK]", help="the dataset on the hub that they are of")
     return command.parsed(parser, Options, argv)

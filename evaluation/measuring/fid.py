@@ -1,62 +1,29 @@
-"""Folders measured by the distance of their features: the work of `evaluation.fid`."""
+"""Pictures measured by the distance of their features: the work of `evaluation.fid`."""
 
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from evaluation.cli import command
-from evaluation.cli.fid import Options
-from evaluation.metrics import distances
+from evaluation.cli.fid import HALF, Options
+from evaluation.measuring import fid_plan
+from evaluation.measuring.fid_plan import Plan, Way
+from evaluation.metrics import distances, foreign_statistics, named_statistics
 from evaluation.metrics.frechet import Moments
 from evaluation.metrics.frechet_ratio import frechet_ratio, halves
 from evaluation.metrics.statistics import Statistics
-from evaluation.networks import resizes_of
 from evaluation.networks.features import extract
 from evaluation.networks.network import Network, open_network, space_of
-from evaluation.pictures.image_folder import Found, measured_pictures
 from evaluation.pictures.manifest import read_manifest
+from evaluation.pictures.sources import Picture
 from evaluation.prompts.protocol import Protocol, protocol_named
 from evaluation.reporting import report
 from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
-
-HALF = "half"
-
-
-class Way(NamedTuple):
-    """A network as it is named, and how pictures come to its size: a pass over all pictures."""
-
-    network: str
-    resize: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is measured after all that is known to be wrong was refused.
-
-    `real` is None where the reference is an .npz, or there is none; `paths` are the pictures that `num` chose, `others`
-    the real ones beside the reference that a ratio is to, if any.
-    """
-
-    options: Options
-    found: Found
-    real: Found | None
-    others: Found | None
-    paths: tuple[Path, ...]
-    ways: tuple[Way, ...]
-    size: int | None
-    device: str
-
-    @property
-    def left_out(self) -> list[str]:
-        """Return what is not measured, as sentences."""
-        return [note for found in (self.found, self.real, self.others) if found is not None for note in found.notes]
 
 
 @dataclass(frozen=True)
@@ -69,94 +36,72 @@ class Pass:
     ratio: Measure | None = None
 
 
+class Kept:
+    """The pictures' statistics on the disk: a file a pass, or one of all in the form of another program.
+
+    Without `unsaved` a disk that does not take them is an OSError; with it the error is kept there.
+    """
+
+    def __init__(self, plan: Plan, unsaved: list[OSError] | None = None) -> None:
+        self._plan, self._unsaved = plan, unsaved
+        self._of_layer: dict[str, Statistics] = {}
+        self._passes = 0
+
+    def add(self, way: Way, statistics: Statistics) -> None:
+        """Save the statistics of a pass; those that go into one file when the last pass is done."""
+        options, file = self._plan.options, self._plan.options.save_stats
+        if file is None:
+            return
+        self._passes += 1
+        try:
+            if options.stats_form is None:
+                written = statistics.save(stats_file(self._plan, way, file))
+            else:
+                self._of_layer[statistics.space.layer] = statistics
+                if self._passes < len(self._plan.ways):
+                    return
+                written = foreign_statistics.write_foreign(file, options.stats_form, self._of_layer)
+            if options.stats_name is not None:
+                named_statistics.record(options.stats_name, written, options.stats_form or "")
+        except OSError as error:
+            if self._unsaved is None:
+                raise
+            self._unsaved.append(error)
+
+
 def measure_folders(options: Options, unsaved: list[OSError] | None = None) -> Report:
-    """Return the distances of a folder to a reference: see `evaluation.fid.run`."""
+    """Return the distances of pictures to a reference: see `evaluation.fid.run`."""
     if options.reference is None:
         raise ValueError("Name a --reference to measure against.")
-    plan = _plan(options)
+    plan = fid_plan.made(options)
     _look_at(plan)
-    passes = [_measure(plan, way, unsaved) for way in plan.ways]
+    kept = Kept(plan, unsaved)
+    passes = [_measure(plan, way, kept) for way in plan.ways]
     return _report(plan, passes)
 
 
 def save_statistics(options: Options) -> list[str]:
-    """Save the statistics of a folder without measuring it; what was left out, as sentences."""
-    plan = _plan(options)
+    """Save the statistics of pictures without measuring them; what was left out, as sentences."""
+    plan = fid_plan.made(options)
     if options.save_stats is None:
         raise ValueError("Name a file for --save-stats.")
     _look_at(plan)
+    kept = Kept(plan)
     for way in plan.ways:
-        _statistics(plan.paths, _network(plan, way), plan).save(_stats_file(plan, way, options.save_stats))
+        kept.add(way, _statistics(plan.pictures, _network(plan, way), plan))
     return plan.left_out
 
 
-def _plan(options: Options) -> Plan:
-    """Return what the protocol fixes, and what is known to be wrong before anything is read."""
-    if options.reference is None and options.save_stats is None:
-        raise ValueError("Name a --reference to measure against, or a file for --save-stats.")
-    if options.reference is None and options.report:
-        raise ValueError("A --report tells distances to a --reference: name one, or leave out --report.")
-    if options.groups == 1:
-        raise ValueError("A jackknife needs two --groups or more, or 0 for no interval.")
-    outputs = [*options.report, *([options.save_stats] if options.save_stats else [])]
-    command.keep(outputs, (options.reference, options.inception_weights))
-    ways, size = _ways(options), options.size
-    found = measured_pictures(options.images)
-    saved = options.reference is None or Path(options.reference).suffix == ".npz"
-    real = None if saved else measured_pictures(options.reference)
-    others = None if options.fdr in (None, HALF) else measured_pictures(options.fdr)
-    if options.protocol is not None:
-        protocol = protocol_named(options.protocol)
-        if options.network != (protocol.network,) or options.resize or size not in (None, protocol.size):
-            raise ValueError(f"--protocol {options.protocol} fixes --network, --resize and --size: leave them out.")
-        ways, size = tuple(Way(protocol.network, resize) for resize in protocol.resizes), protocol.size
-    if options.fdr is not None and len(ways) > len(options.network):
-        raise ValueError("--fdr is a mean over networks, of one --resize each: name one.")
-    device = command.chosen_device(options.device)
-    return Plan(options, found, real, others, _chosen(found.pictures, options), ways, size, device)
-
-
-def _ways(options: Options) -> tuple[Way, ...]:
-    """Return the passes: each network by every way of --resize that it knows, else by its own first one."""
-    for resize in options.resize:
-        if not any(resize in resizes_of(network) for network in options.network):
-            known = ", ".join(dict.fromkeys(one for network in options.network for one in resizes_of(network)))
-            hint = f"it takes {known}" if known else "leave it out, for it has a way of its own"
-            raise ValueError(f"--resize {resize} is not known to --network {' '.join(options.network)}: {hint}.")
-    found = []
-    for network in dict.fromkeys(options.network):
-        own = resizes_of(network)
-        asked = [resize for resize in options.resize if resize in own]
-        found += [Way(network, resize) for resize in asked or own[:1] or ("its own",)]
-    return tuple(found)
-
-
-def _chosen(paths: Sequence[Path], options: Options) -> tuple[Path, ...]:
-    if options.num is None:
-        return tuple(paths)
-    if not 2 <= options.num <= len(paths):
-        raise ValueError(f"--num must be from 2 to the {len(paths):,} pictures of {options.images}, not {options.num}.")
-    chosen = np.random.default_rng(options.seed).permutation(len(paths))[: options.num]
-    return tuple(paths[index] for index in sorted(chosen))
-
-
-def _measure(plan: Plan, way: Way, unsaved: list[OSError] | None) -> Pass:
+def _measure(plan: Plan, way: Way, kept: Kept) -> Pass:
     """One pass of the network over both sides."""
     options = plan.options
     network = _network(plan, way)
-    reference: Statistics | None = None
-    if plan.real is None:  # before the long part, so that statistics of another space are refused at once
-        reference = _saved(plan, way, network)
+    # Before the long part, so that statistics of another space are refused at once.
+    reference = None if plan.saved is None else _saved(plan, way, network)
     start = time.perf_counter()
-    pictures = _statistics(plan.paths, network, plan)
+    pictures = _statistics(plan.pictures, network, plan)
     seconds = time.perf_counter() - start
-    if options.save_stats is not None:
-        try:
-            pictures.save(_stats_file(plan, way, options.save_stats))
-        except OSError as error:
-            if unsaved is None:
-                raise
-            unsaved.append(error)
+    kept.add(way, pictures)  # now, since the rest may take as long again
     if plan.real is not None:
         reference = _statistics(plan.real.pictures, network, plan)
     assert reference is not None, "either statistics or pictures"
@@ -165,14 +110,46 @@ def _measure(plan: Plan, way: Way, unsaved: list[OSError] | None) -> Pass:
         "weights_sha256": network.sha256,
         "resize": network.resize,
         "pictures": pictures.moments.n,
-        "references": reference.moments.n,
+        "references": reference.count,
         "seconds": round(seconds, 1),
-        "pictures_per_second": round(len(plan.paths) / seconds, 2),
+        "pictures_per_second": round(len(plan.pictures) / seconds, 2),
     }
     measures = distances.measure(pictures, reference, network, options.seed, options.groups)
     told = distances.warnings_of(pictures, reference, network, measures)
+    if plan.groups is not None:
+        measures += _by_group(plan, pictures, reference, network, told)
     ratio = None if options.fdr is None else _ratio(plan, network, pictures, reference)
     return Pass((*measures, *([ratio] if ratio else [])), tuple(told), facts, ratio)
+
+
+def _by_group(
+    plan: Plan, pictures: Statistics, reference: Statistics, network: Network, told: list[str]
+) -> list[Measure]:
+    """Return the distances of each group, to the reference's group of that name where it has groups."""
+    assert plan.groups is not None and pictures.features is not None, "asked for, and just extracted"
+    theirs = None if plan.real is None else plan.real.groups
+    if theirs is None:
+        told.append(f"The reference has no groups by {plan.options.by}: each group is measured against all of it.")
+    found, few = [], []
+    for group in sorted(set(plan.groups)):
+        own = _of_group(pictures, plan.groups, group)
+        other = reference if theirs is None else _of_group(reference, theirs, group)
+        if min(own.moments.n, other.moments.n) < distances.LEAST:
+            few.append(group)
+            continue
+        for one in distances.measure(own, other, network, plan.options.seed, plan.options.groups):
+            if one.key in (network.naming.frechet[0], network.naming.kernel[0]) or one.key.endswith("mind"):
+                label = f"{one.label}, {plan.options.by} {group}"
+                found.append(replace(one, key=f"{one.key}@{group}", label=label, left_out=None))
+    if few:
+        told.append(f"Groups of fewer than {distances.LEAST} pictures are not measured: {', '.join(few)}.")
+    return found
+
+
+def _of_group(side: Statistics, groups: Sequence[str], group: str) -> Statistics:
+    assert side.features is not None, "of pictures"
+    rows = side.features[np.array([one == group for one in groups])]
+    return Statistics(side.space, Moments.of(rows), rows)
 
 
 def _ratio(plan: Plan, network: Network, pictures: Statistics, reference: Statistics) -> Measure:
@@ -192,16 +169,20 @@ def _look_at(plan: Plan) -> None:
     """Open all networks, and saved statistics, one after another: what is wrong with the last is told at once."""
     for way in plan.ways[1:]:
         network = _network(plan, way)
-        if plan.real is None and plan.options.reference is not None:
+        if plan.saved is not None:
             _saved(plan, way, network)
 
 
 def _saved(plan: Plan, way: Way, network: Network) -> Statistics:
     """Return the reference's statistics of this pass; where several were saved as one, those of its own file."""
-    named = Path(str(plan.options.reference)).expanduser()
-    own = _stats_file(plan, way, named)
-    reference = Statistics.load(own if own.exists() else named)
-    space_of(network, plan.size).require(reference.space, f"The statistics in {plan.options.reference}")
+    assert plan.saved is not None, "the caller asked"
+    named = plan.saved.file
+    if plan.saved.form != "ours":
+        reference = foreign_statistics.read_foreign(named, plan.saved.form, network, plan.size)
+    else:
+        own = stats_file(plan, way, named)
+        reference = Statistics.load(own if own.exists() else named)
+        space_of(network, plan.size).require(reference.space, f"The statistics in {plan.options.reference}")
     if plan.options.fdr == HALF and reference.features is None:
         raise ValueError(f"{named} holds no features to halve: name other real pictures by --fdr.")
     return reference
@@ -213,12 +194,12 @@ def _network(plan: Plan, way: Way) -> Network:
     return open_network(way.network, way.resize, plan.options.inception_weights, plan.device)
 
 
-def _statistics(paths: Sequence[Path], network: Network, plan: Plan) -> Statistics:
-    features = extract(paths, network, plan.size, plan.options.batch_size, plan.options.workers)
+def _statistics(pictures: Sequence[Picture], network: Network, plan: Plan) -> Statistics:
+    features = extract(pictures, network, plan.size, plan.options.batch_size, plan.options.workers)
     return Statistics(space_of(network, plan.size), Moments.of(features), features)
 
 
-def _stats_file(plan: Plan, way: Way, path: Path) -> Path:
+def stats_file(plan: Plan, way: Way, path: Path) -> Path:
     """Return the file to save to, with network and resizing in its name where there are several."""
     if len(plan.ways) == 1:
         return path
@@ -238,22 +219,39 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
         "jackknife_groups": options.groups,
         "passes": {f"{one.facts['network']} {one.facts['resize']}": one.facts for one in passes},
     }
-    manifest = read_manifest(plan.found.folder)
+    told = list(plan.left_out)
+    if plan.saved is not None:
+        facts["reference_file"] = {"form": plan.saved.form, "sha256": _hash(plan)}
+        if plan.saved.form != "ours":
+            told.append(
+                f"The statistics are in the form of {plan.saved.form}, which says neither of how many pictures they "
+                "are nor how these came to their size: make sure that yours came to it alike."
+            )
+    manifest = None if plan.images.folder is None else read_manifest(plan.images.folder)
     if manifest is not None:
         facts["generation"] = manifest.model_dump(mode="json")
-    told = plan.left_out + [warning for one in passes for warning in one.warnings]
+    told += [warning for one in passes for warning in one.warnings]
     if options.protocol is not None:
         protocol = protocol_named(options.protocol)
         facts["protocol"] = options.protocol
         facts["published"] = {entry.model: entry.fid for entry in protocol.published}
-        told += _beside(protocol, len(plan.paths), known_settings=manifest is not None)
+        told += _beside(protocol, len(plan.pictures), known_settings=manifest is not None)
     if ratios := [one.ratio for one in passes if one.ratio is not None]:
         facts["fdr"] = options.fdr
-    title = f"Distances of {Path(options.images).name} to {Path(str(options.reference)).name}"
+    title = f"Distances of {plan.images.name} to {Path(str(options.reference)).name}"
     measures = tuple(measure for one in passes for measure in one.measures)
     if len(ratios) > 1:
         measures = (*measures, distances.mean_ratio(ratios))
     return Report(title, measures, report.provenance(device=plan.device, **facts), tuple(dict.fromkeys(told)))
+
+
+def _hash(plan: Plan) -> object:
+    """Return the hash of the reference's file, or of each where every pass has its own."""
+    assert plan.saved is not None, "the caller asked"
+    own = {way: stats_file(plan, way, plan.saved.file) for way in plan.ways}
+    files = dict.fromkeys(file if file.exists() else plan.saved.file for file in own.values())
+    hashes = {file.name: named_statistics.digest(file) for file in files}
+    return hashes if len(hashes) > 1 else next(iter(hashes.values()))
 
 
 def _beside(protocol: Protocol, pictures: int, known_settings: bool) -> list[str]:

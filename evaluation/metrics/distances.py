@@ -34,8 +34,9 @@ def measure(
     `groups` is how many a jackknife of the Fréchet distance leaves out in turn, 0 for no interval.
     """
     pictures.space.require(reference.space, "The reference's statistics")
-    n, m = pictures.moments.n, reference.moments.n
-    details = {"network": f"{network.name}@{network.sha256[:8]}", "resize": network.resize, "references": m}
+    n, m = pictures.moments.n, reference.count
+    details: dict[str, object] = {"network": f"{network.name}@{network.sha256[:8]}", "resize": network.resize}
+    details["references"] = "unknown" if m is None else m
     if pictures.space.size:
         details["size"] = pictures.space.size
     found = [_frechet(pictures, reference, network, details, groups, seed)]
@@ -74,11 +75,12 @@ def warnings_of(
     pictures: Statistics, reference: Statistics, network: Network, measures: Sequence[Measure] = ()
 ) -> list[str]:
     """Return what a reader of these numbers must know."""
-    n, m = pictures.moments.n, reference.moments.n
+    n, m = pictures.moments.n, reference.count
     told = list(network.caveats)
-    if min(n, m) < FEW:
-        few = f"{n:,} pictures against {m:,} references are few"
-        rank = f" and fewer than the {network.dim:,} features, " if min(n, m) <= network.dim else ", "
+    least = n if m is None else min(n, m)
+    if least < FEW:
+        few = f"{n:,} pictures{'' if m is None else f' against {m:,} references'} are few"
+        rank = f" and fewer than the {network.dim:,} features, " if least <= network.dim else ", "
         told.append(
             f"{few}{rank}so the Fréchet distance comes out too high: compare it only at the same counts, and trust the "
             "kernel distance (KID), which has no such bias. The interval tells the noise, not the bias."

@@ -18,11 +18,20 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """All that is kept of a folder of pictures; `features` (n, d) float32 are None where only moments were saved."""
+    """All that is kept of a folder of pictures; `features` (n, d) float32 are None where only moments were saved.
+
+    `counted` is false where nobody knows of how many pictures the moments are.
+    """
 
     space: FeatureSpace
     moments: Moments
     features: np.ndarray | None = None
+    counted: bool = True
+
+    @property
+    def count(self) -> int | None:
+        """Return of how many pictures they are, None where nobody knows."""
+        return self.moments.n if self.counted else None
 
     @cached_property
     def radii(self) -> np.ndarray:

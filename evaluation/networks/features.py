@@ -9,10 +9,11 @@ from tqdm import tqdm
 
 from evaluation.networks.network import Encoder
 from evaluation.pictures.loading import batches
+from evaluation.pictures.members import Readable
 
 
 def extract(
-    paths: Sequence[Path],
+    paths: Sequence[Path | Readable],
     network: Encoder,
     size: int | None = None,
     batch_size: int = 32,
@@ -26,7 +27,8 @@ def extract(
     """
     prepared = batches(paths, network.preprocess, size, batch_size, workers)
     done = 0
-    bar = tqdm(total=len(paths), desc=paths[0].parent.name, unit="picture", disable=not progress)
+    place = paths[0].parent.name if isinstance(paths[0], Path) else None
+    bar = tqdm(total=len(paths), desc=place, unit="picture", disable=not progress)
     with tempfile.TemporaryFile() as file, bar:
         for batch in prepared:
             rows = network(batch)

@@ -4,7 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from evaluation.pictures.manifest import is_whole, read_manifest
 
@@ -12,7 +12,21 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", "
 SUFFIXES += (".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 # What stands beside pictures and is none, so that nobody misses it.
 COMPANIONS = (".txt", ".caption", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".npz", ".md", ".html", ".log")
-COMPANIONS += (".yaml", ".yml", ".toml", ".xml", ".ini", ".db", ".zip", ".tar", ".gz", ".safetensors", ".py", ".sh")
+COMPANIONS += (
+    ".cls",
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".xml",
+    ".ini",
+    ".db",
+    ".zip",
+    ".tar",
+    ".gz",
+    ".safetensors",
+    ".py",
+    ".sh",
+)
 
 
 @dataclass(frozen=True)
@@ -119,13 +133,20 @@ def _files(folder: Path, left_out: dict[str, list[str]]) -> Iterator[Path]:
 def _left_out(path: Path) -> str:
     """Why a file is not measured although somebody may miss it; "" for pictures that are, and for what is none."""
     if path.name.startswith("."):
-        return "hidden files" if {suffix.lower() for suffix in path.suffixes} & set(SUFFIXES) else ""
-    suffix = path.suffix.lower()
+        return why_left_out(path)
     if path.is_symlink() and not path.exists():
         return "links to nothing"
-    if suffix in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         return "" if path.is_file() else "what is no file"
-    if suffix in COMPANIONS:
+    return why_left_out(path)
+
+
+def why_left_out(name: PurePath) -> str:
+    """Return why a file of this name is not measured although somebody may miss it, "" for others."""
+    suffix = name.suffix.lower()
+    if name.name.startswith("."):
+        return "hidden files" if {part.lower() for part in name.suffixes} & set(SUFFIXES) else ""
+    if suffix in (*SUFFIXES, *COMPANIONS):
         return ""
     return f"files ending in {_shown(suffix)}" if suffix else "files without an ending"
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from dalle2.images import open_picture
+from evaluation.pictures.members import Readable
 
 MORE_FORMATS = ("TIFF", "PPM")  # which the page does not take, but whose levels are right
 
@@ -35,13 +36,13 @@ def canonical(picture: Image.Image, size: int | None) -> Image.Image:
 
 
 def batches(
-    paths: Sequence[Path | bytes],
+    paths: Sequence[Path | Readable | bytes],
     prepare: Prepare,
     size: int | None = None,
     batch_size: int = 32,
     workers: int | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Yield prepared pictures, stacked, in the order of `paths`, which may be the files' bytes.
+    """Yield prepared pictures, stacked, in the order of `paths`, which may be the files' bytes, or inside of archives.
 
     `workers` processes open them, as many as cores up to 8 by default. ValueError names one that cannot be opened.
     """
@@ -68,7 +69,7 @@ def _leave_stopping(_: int) -> None:
 
 
 class _Pictures(Dataset):
-    def __init__(self, paths: Sequence[Path | bytes], prepare: Prepare, size: int | None) -> None:
+    def __init__(self, paths: Sequence[Path | Readable | bytes], prepare: Prepare, size: int | None) -> None:
         self.paths, self.prepare, self.size = paths, prepare, size
 
     def __len__(self) -> int:
@@ -81,7 +82,8 @@ class _Pictures(Dataset):
         """
         path = self.paths[index]
         try:
-            return self.prepare(canonical(open_picture(path, MORE_FORMATS), self.size))
+            file = path if isinstance(path, Path | bytes) else path.read_bytes()
+            return self.prepare(canonical(open_picture(file, MORE_FORMATS), self.size))
         except (ValueError, OSError) as error:
             name = f"The picture {index}" if isinstance(path, bytes) else path
             return f"{name} cannot be measured: {error}"

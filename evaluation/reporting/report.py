@@ -8,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -26,6 +26,7 @@ from evaluation.reporting.measure import Measure, as_json
 
 PACKAGES = ("torch", "diffusers", "transformers", "torchmetrics", "numpy", "scipy", "pillow")
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+SCHEMA_VERSION = 1  # of the JSON form: see `reporting.schema`
 ROOT = Path(__file__).parents[2]
 
 
@@ -50,6 +51,7 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """Return plain values, ready for JSON."""
         return {
+            "schema_version": SCHEMA_VERSION,
             "title": self.title,
             "measures": [measure.to_dict() for measure in self.measures],
             "warnings": list(self.warnings),
@@ -132,9 +134,9 @@ def write(report: Report, path: str | Path) -> Path:
     return write_text(path, formats[path.suffix.lower()]())
 
 
-def deliver(report: Report, files: Iterable[Path]) -> None:
-    """Write the report to all files, then print it: see `terminal.deliver`."""
-    terminal.deliver([partial(write, report, file) for file in files], partial(show, report))
+def deliver(report: Report, files: Iterable[Path], more: Iterable[Callable[[], object]] = ()) -> None:
+    """Write the report to all files, and what else is to be written of it, then print it: see `terminal.deliver`."""
+    terminal.deliver([*(partial(write, report, file) for file in files), *more], partial(show, report))
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -1,0 +1,185 @@
+"""What `evaluation.fid` is to measure, after all that is known to be wrong was refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluation.cli import command
+from evaluation.cli.fid import HALF, Options
+from evaluation.metrics import named_statistics
+from evaluation.metrics.foreign_statistics import FORMS, form_of
+from evaluation.networks import resizes_of
+from evaluation.pictures.sources import Picture, Source, open_source
+from evaluation.prompts.protocol import protocol_named
+
+
+class Way(NamedTuple):
+    """A network as it is named, and how pictures come to its size: a pass over all pictures."""
+
+    network: str
+    resize: str
+
+
+class Saved(NamedTuple):
+    """The reference's statistics in a file, and the program that wrote it: "ours", or one of `FORMS`."""
+
+    file: Path
+    form: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how.
+
+    Attributes:
+        images: where the pictures come from; `pictures` are those that `num` chose, `groups` one each, if asked for.
+        real: the reference's pictures; None where there is none, or statistics are given: `saved`.
+        others: the real pictures beside the reference that a ratio is to, if any.
+    """
+
+    options: Options
+    images: Source
+    real: Source | None
+    others: Source | None
+    saved: Saved | None
+    pictures: tuple[Picture, ...]
+    groups: tuple[str, ...] | None
+    ways: tuple[Way, ...]
+    size: int | None
+    device: str
+
+    @property
+    def left_out(self) -> list[str]:
+        """Return what is not measured, as sentences."""
+        return [note for source in (self.images, self.real, self.others) if source is not None for note in source.notes]
+
+
+def made(options: Options) -> Plan:
+    """Look at what the options name; ValueError says what is wrong or missing."""
+    _require_sense(options)
+    outputs = [*options.report, *([options.save_stats] if options.save_stats else [])]
+    command.keep(outputs, (options.reference, options.inception_weights))
+    saved = _saved(options)
+    ways, size = _ways(options, saved), options.size
+    if options.protocol is not None:
+        protocol = protocol_named(options.protocol)
+        if options.network != (protocol.network,) or options.resize or size not in (None, protocol.size):
+            raise ValueError(f"--protocol {options.protocol} fixes --network, --resize and --size: leave them out.")
+        ways, size = tuple(Way(protocol.network, resize) for resize in protocol.resizes), protocol.size
+    if options.fdr is not None and len(ways) > len(options.network):
+        raise ValueError("--fdr is a mean over networks, of one --resize each: name one.")
+    _require_keepable(options, ways)
+    images = open_source(options.images, options.by)
+    real = None if saved or options.reference is None else open_source(options.reference, options.by)
+    others = None if options.fdr in (None, HALF) else open_source(options.fdr)
+    chosen = _chosen(len(images.pictures), options)
+    groups = _groups(options, images, real, chosen)
+    pictures = tuple(images.pictures[index] for index in chosen)
+    device = command.chosen_device(options.device)
+    return Plan(options, images, real, others, saved, pictures, groups, ways, size, device)
+
+
+def _require_sense(options: Options) -> None:
+    if options.reference is None and options.save_stats is None:
+        raise ValueError("Name a --reference to measure against, or a file for --save-stats.")
+    if options.reference is None and (options.report or options.hub_results):
+        raise ValueError("A --report tells distances to a --reference: name one, or leave out --report.")
+    if options.groups == 1:
+        raise ValueError("A jackknife needs two --groups or more, or 0 for no interval.")
+    if options.stats_name and options.save_stats is None:
+        raise ValueError("--stats-name names what --save-stats writes: name a file there.")
+    if options.hub_results is not None and options.hub_dataset is None:
+        raise ValueError("--hub-results are of a dataset on the hub: name it with --hub-dataset ID[:TASK].")
+
+
+def _require_keepable(options: Options, ways: Sequence[Way]) -> None:
+    """Refuse what cannot be saved as it is asked for, before anything is measured."""
+    if options.stats_form is not None:
+        form, networks = FORMS[options.stats_form], [way.network for way in ways]
+        fits = set(networks) <= {"inception", "sfid"} and {way.resize for way in ways} == {form.resize}
+        if not fits or len(networks) > len(form.arrays):
+            known = "inception and sfid" if len(form.arrays) > 1 else "inception"
+            raise ValueError(f"--stats-form {options.stats_form} is of --network {known} and --resize {form.resize}.")
+    elif options.stats_name is not None and len(ways) > 1:
+        raise ValueError("--stats-name names one file: measure with one --network and one --resize.")
+
+
+def _saved(options: Options) -> Saved | None:
+    """Return the file of the reference's statistics, or None where the reference is pictures."""
+    if options.reference is None:
+        return None
+    named = None if options.reference.exists() else named_statistics.find(str(options.reference))
+    if named is not None:
+        return Saved(named.file, options.reference_form or named.form or "ours", str(options.reference))
+    file = options.reference.expanduser()
+    if file.suffix != ".npz":
+        if options.reference_form:
+            raise ValueError(f"--reference-form is of an .npz of statistics, which {options.reference} is not.")
+        return None
+    if options.reference_form is not None:
+        return Saved(file, options.reference_form)
+    if not file.exists():
+        return Saved(file, "ours")  # several may lie beside it: see `fid.stats_file`
+    if _holds_pictures_only(file):
+        return None
+    form = form_of(file)
+    if form is None:
+        raise ValueError(
+            f"{file} does not say with which network and resizing it was taken: name the program that wrote it with "
+            f"--reference-form ({', '.join(FORMS)}), or take the statistics again with --save-stats."
+        )
+    return Saved(file, form)
+
+
+def _holds_pictures_only(file: Path) -> bool:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return "arr_0" in arrays.files and "mu" not in arrays.files
+    except (OSError, ValueError, EOFError):
+        return False
+
+
+def _ways(options: Options, saved: Saved | None) -> tuple[Way, ...]:
+    """Return the passes: each network by every way of --resize that it knows, else by the first that fits."""
+    for resize in options.resize:
+        if not any(resize in resizes_of(network) for network in options.network):
+            known = ", ".join(dict.fromkeys(one for network in options.network for one in resizes_of(network)))
+            hint = f"it takes {known}" if known else "leave it out, for it has a way of its own"
+            raise ValueError(f"--resize {resize} is not known to --network {' '.join(options.network)}: {hint}.")
+    foreign = FORMS[saved.form].resize if saved is not None and saved.form in FORMS else None
+    found = []
+    for network in dict.fromkeys(options.network):
+        own = resizes_of(network)
+        asked = [resize for resize in options.resize if resize in own]
+        first = [foreign] if foreign in own else own[:1]
+        found += [Way(network, resize) for resize in asked or first or ("its own",)]
+    return tuple(found)
+
+
+def _chosen(count: int, options: Options) -> list[int]:
+    if options.num is None:
+        return list(range(count))
+    if not 2 <= options.num <= count:
+        raise ValueError(f"--num must be from 2 to the {count:,} pictures of {options.images}, not {options.num}.")
+    return sorted(np.random.default_rng(options.seed).permutation(count)[: options.num].tolist())
+
+
+def _groups(options: Options, images: Source, real: Source | None, chosen: Sequence[int]) -> tuple[str, ...] | None:
+    """Return the group of each chosen picture; ValueError where they are not known, or not to the reference."""
+    if options.by is None:
+        return None
+    if images.groups is None:
+        raise ValueError(
+            f"--by {options.by}: {options.images} has no such groups. Give folder, for sub-folders, or a column of its "
+            "table or metadata file."
+        )
+    groups = tuple(images.groups[index] for index in chosen)
+    if real is not None and real.groups is not None:
+        strangers = sorted(set(groups) - set(real.groups))
+        if strangers:
+            raise ValueError(f"--by {options.by}: {options.reference} has no group {', '.join(strangers)}.")
+    return groups

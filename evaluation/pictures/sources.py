@@ -1,0 +1,231 @@
+"""Where pictures are taken from: folders, archives, shards, tables, sets of the hub, and batches of ADM's evaluator.
+
+All give the same: pictures in an order that is the same on every machine, what was left out, and which group each is
+of, for tables by group.
+"""
+
+import tarfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from evaluation.pictures.groups import grouped_by_metadata
+from evaluation.pictures.image_folder import SUFFIXES, Found, look_into, measured_pictures, why_left_out
+from evaluation.pictures.members import (
+    ArrayRow,
+    DatasetRow,
+    ParquetCell,
+    Readable,
+    TarMember,
+    ZipMember,
+    array_rows,
+)
+
+Picture = Path | Readable
+ARCHIVES = (".zip", ".tar", ".parquet", ".npz")
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+KINDS = "a folder, a .zip, .tar or .parquet, a folder of such shards, hub:ID[:SPLIT], or an .npz with arr_0"
+IMAGE_COLUMNS = ("image", "img", "picture", "png", "jpg", "jpeg", "webp")
+FOLDER = "folder"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures, and what a reader must know of where they come from.
+
+    Attributes:
+        name: of the place, for titles.
+        folder: where a manifest may lie; None for what is no folder.
+        pictures: those that are measured, in order.
+        notes: what is left out, as sentences.
+        groups: one a picture, where groups were asked for and are known.
+    """
+
+    name: str
+    folder: Path | None
+    pictures: tuple[Picture, ...]
+    notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
+
+
+def open_source(place: str | Path, by: str | None = None) -> Source:
+    """List the pictures of a place, `KINDS`; ValueError says what is wrong with it.
+
+    `by` asks for groups: "folder" for the first folder of each picture's path inside of the place, else a column: of a
+    table, of a set of the hub, or of a folder's metadata file. Where none are known, `groups` is None.
+    """
+    text = str(place)
+    if text.startswith("hub:"):
+        return _hub(text.removeprefix("hub:"), by)
+    path = Path(text).expanduser()
+    if text.lower().endswith(COMPRESSED):
+        raise ValueError(f"{path} is a compressed tar, whose pictures cannot be read one by one: decompress it first.")
+    if path.is_file() and path.suffix.lower() in ARCHIVES:
+        return _shards(path.name, [path], by)
+    if path.is_dir() and (shards := _shards_of(path)):
+        return _shards(path.resolve().name, shards, by)
+    if path.is_file():
+        raise ValueError(f"Pictures are not taken from {path.name}: give {KINDS}.")
+    found = measured_pictures(path)
+    return Source(path.name, path, found.pictures, tuple(found.notes), _groups_of(found, by))
+
+
+def _shards_of(folder: Path) -> list[Path]:
+    """Return the archives of a folder without pictures of its own; none where it has some."""
+    shards = sorted(path for path in folder.iterdir() if path.suffix.lower() in ARCHIVES[:3] and path.is_file())
+    if not shards:
+        return []
+    try:
+        look_into(folder)
+    except ValueError:
+        return shards
+    return []
+
+
+def _shards(name: str, shards: Sequence[Path], by: str | None) -> Source:
+    pictures: list[Picture] = []
+    groups: list[str] | None = []
+    left_out: dict[str, list[str]] = defaultdict(list)
+    for shard in shards:
+        found, of = _READERS[shard.suffix.lower()](shard, by, left_out)
+        pictures += found
+        groups = None if groups is None or of is None else groups + of
+    notes = Found(Path(name), (), {why: sorted(names) for why, names in sorted(left_out.items())}).notes
+    if not pictures:
+        raise ValueError(f"{name} holds no pictures.{''.join(f' {note}' for note in notes)}")
+    return Source(name, None, tuple(pictures), tuple(notes), None if groups is None else tuple(groups))
+
+
+Listed = tuple[Sequence[Picture], list[str] | None]
+
+
+def _of_zip(archive: Path, by: str | None, left_out: dict[str, list[str]]) -> Listed:
+    try:
+        with zipfile.ZipFile(archive) as file:
+            entries = [entry for entry in file.infolist() if not entry.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"{archive} cannot be read as a zip ({error}): it may be cut short.") from error
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise ValueError(f"{archive} asks for a password: unpack it first.")
+    names = _measured([entry.filename for entry in entries], left_out)
+    return [ZipMember(archive, name) for name in names], _first_folders(names, by)
+
+
+def _of_tar(archive: Path, by: str | None, left_out: dict[str, list[str]]) -> Listed:
+    try:
+        with tarfile.open(archive, "r:") as file:
+            entries = {entry.name: entry for entry in file if entry.isfile()}
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ValueError(f"{archive} cannot be read as a tar ({error}): it may be cut short.") from error
+    end = archive.stat().st_size
+    if short := [name for name, entry in entries.items() if entry.offset_data + entry.size > end]:
+        raise ValueError(f"{archive} is cut short: {short[0]} is not whole. Fetch it again.")
+    names = _measured(list(entries), left_out)
+    found = [TarMember(archive, name, entries[name].offset_data, entries[name].size) for name in names]
+    return found, _first_folders(names, by)
+
+
+def _of_parquet(table: Path, by: str | None, left_out: dict[str, list[str]]) -> Listed:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(table)
+        schema, metadata = file.schema_arrow, file.metadata
+        column = _image_column(
+            table, [field.name for field in schema if _holds_bytes(field.type)], [field.name for field in schema]
+        )
+        groups = None
+        if by is not None and by in schema.names:
+            groups = [str(value) for value in file.read(columns=[by])[by].to_pylist()]
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{table} cannot be read as Parquet ({str(error).splitlines()[0]}).") from error
+    counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    return [ParquetCell(table, column, group, row) for group, n in enumerate(counts) for row in range(n)], groups
+
+
+def _of_array(archive: Path, by: str | None, left_out: dict[str, list[str]]) -> Listed:
+    found: Sequence[ArrayRow] = array_rows(archive)
+    return found, None
+
+
+_READERS = {".zip": _of_zip, ".tar": _of_tar, ".parquet": _of_parquet, ".npz": _of_array}
+
+
+def _hub(source: str, by: str | None) -> Source:
+    """List a set of `datasets`: an id, or a folder of one, with its split."""
+    import datasets
+    from datasets.exceptions import DatasetNotFoundError
+
+    place, _, split = source.partition(":")
+    try:
+        rows: Any = datasets.load_dataset(place, split=split or None)
+    except (DatasetNotFoundError, OSError, ValueError, RuntimeError, ConnectionError) as error:
+        raise ValueError(f"The set {place} could not be opened ({str(error).strip().splitlines()[0]}).") from error
+    if isinstance(rows, dict):
+        if len(rows) > 1:
+            raise ValueError(f"{place} has several splits: name one, as hub:{place}:{next(iter(rows))}.")
+        rows = next(iter(rows.values()))
+    decoded = [name for name, feature in rows.features.items() if isinstance(feature, datasets.Image)]
+    pictures = decoded or [name for name, kind in rows.features.items() if isinstance(kind, dict) and "bytes" in kind]
+    column = _image_column(place, pictures, list(rows.features))
+    groups = None
+    if by is not None and by in rows.features:
+        kind = rows.features[by]
+        values = rows.select_columns([by])[by]
+        named = isinstance(kind, datasets.ClassLabel)
+        groups = tuple(str(kind.int2str(value)) if named else str(value) for value in values)
+    raw = rows.select_columns([column])
+    raw = raw.cast_column(column, datasets.Image(decode=False)) if decoded else raw
+    found = tuple(DatasetRow(raw, column, index) for index in range(len(raw)))
+    if not found:
+        raise ValueError(f"The set {place} is empty.")
+    return Source(place.rstrip("/").rpartition("/")[2], None, found, (), groups)
+
+
+def _image_column(place: object, holding: Sequence[str], columns: Sequence[str]) -> str:
+    named = [name for wanted in IMAGE_COLUMNS for name in holding if name.lower() == wanted]
+    if not (found := named or list(holding)[:1]):
+        raise ValueError(f"{place} has no column of pictures: it has {', '.join(columns)}.")
+    return found[0]
+
+
+def _holds_bytes(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    if types.is_struct(kind):
+        return any(field.name == "bytes" for field in kind)
+    return types.is_binary(kind) or types.is_large_binary(kind)
+
+
+def _measured(names: Iterable[str], left_out: dict[str, list[str]]) -> list[str]:
+    """Return the names of pictures, sorted; what else somebody may miss goes to `left_out`."""
+    found = []
+    for name in names:
+        path = PurePosixPath(name)
+        if any(part.startswith((".", "__MACOSX")) for part in path.parts[:-1]):
+            left_out["hidden folders"].append(name)
+        elif why := why_left_out(path):
+            left_out[why].append(name)
+        elif path.suffix.lower() in SUFFIXES:
+            found.append(name)
+    return sorted(found)
+
+
+def _first_folders(names: Sequence[str], by: str | None) -> list[str] | None:
+    parts = [PurePosixPath(name).parts for name in names]
+    if by != FOLDER or any(len(one) < 2 for one in parts):
+        return None
+    depth = next((i for i in range(min(map(len, parts)) - 1) if len({one[i] for one in parts}) > 1), 0)
+    return [one[depth] for one in parts]
+
+
+def _groups_of(found: Found, by: str | None) -> tuple[str, ...] | None:
+    if by is None:
+        return None
+    names = [path.relative_to(found.folder).as_posix() for path in found.pictures]
+    groups = _first_folders(names, by) if by == FOLDER else grouped_by_metadata(found.folder, names, by)
+    return None if groups is None else tuple(groups)
