@@ -92,8 +92,9 @@ def export(network: torch.nn.Module, call: Call) -> Graph:
         cause = error.__cause__ or error
         raise CannotExport(f"{type(cause).__name__}: {cause}".splitlines()[0]) from error
     assert made is not None
-    model = _without_weights(made.model, names)
-    return Graph(onnx_ir.to_proto(model).SerializeToString(), tuple(model.graph.initializers))
+    weights = {f"network.{name}" for name in network.state_dict()}  # what else it has, as masks, its config decides
+    model, given = _without_weights(made.model, names, weights)
+    return Graph(onnx_ir.to_proto(model).SerializeToString(), given)
 
 
 def _example(tensor: torch.Tensor, call: Call) -> torch.Tensor:
@@ -103,8 +104,8 @@ def _example(tensor: torch.Tensor, call: Call) -> torch.Tensor:
     return rows.to(kind).clone(memory_format=torch.contiguous_format)
 
 
-def _without_weights(model: Any, names: list[str]) -> Any:
-    """Return the graph, named, and without weights and whatever else makes it large."""
+def _without_weights(model: Any, names: list[str], outside: set[str]) -> tuple[Any, tuple[str, ...]]:
+    """Return the graph, named, without the weights `outside` and whatever else makes it large; and their names."""
     import onnx_ir
 
     graph = model.graph
@@ -113,9 +114,9 @@ def _without_weights(model: Any, names: list[str]) -> Any:
             raise CannotExport(f"the graph takes {given.shape[0]} rows of {name} only")
         given.name = name
     graph.outputs[0].name = "prediction"
-    weights = dict(graph.initializers)
-    graph.initializers.clear()
+    weights = {name: value for name, value in graph.initializers.items() if name in outside}
     for name, value in weights.items():
+        del graph.initializers[name]
         weight, value.name = value.const_value, name.removeprefix("network.")
         value.const_value = onnx_ir.ExternalTensor(
             WEIGHTS, 0, weight.nbytes, weight.dtype, shape=weight.shape, name=value.name
@@ -132,4 +133,4 @@ def _without_weights(model: Any, names: list[str]) -> Any:
             value.metadata_props.clear()
             if value not in graph.outputs:
                 value.type = value.shape = None  # the engine finds them again
-    return model
+    return model, tuple(value.name for value in weights.values())

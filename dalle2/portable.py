@@ -1,0 +1,135 @@
+"""A folder of Karlo's family -> what `dalle2_runner` draws by, read without torch: sizes, schedules, token ids."""
+
+import gzip
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+import dalle2_runner
+from dalle2.settings import Settings
+from dalle2_runner.drawer import Drawer
+from dalle2_runner.networks import SCALE, Network, read_weights
+
+NETWORKS = ("prior", "decoder", "super_res_first", "super_res_last")
+PARTS = ("text_encoder", "text_proj", *NETWORKS)
+INDEX = "graphs/index.json"  # by network: the file of its graph, and of which config that is
+STEPS = ("num_train_timesteps", "prediction_type", "clip_sample", "clip_sample_range")
+
+
+def description(folder: Path) -> dict[str, Any]:
+    """Return what the runner must know of a checkpoint; ValueError where it has something that the runner has not."""
+    text, decoder = _json(folder / "text_encoder" / "config.json"), _json(folder / "decoder" / "config.json")
+    if text["hidden_act"] != "quick_gelu":
+        raise ValueError(f"The runner reads texts with quick_gelu, not with {text['hidden_act']}.")
+    own = _json(folder / "dalle2.json")
+    schedules = {name: _json(folder / name / "scheduler_config.json") for name in _schedulers()}
+    for name, values in schedules.items():
+        if values.get("beta_schedule", "squaredcos_cap_v2") != "squaredcos_cap_v2" or values.get("timestep_spacing"):
+            raise ValueError(f"The runner knows Karlo's noise schedule alone, and not that of {folder / name}.")
+    return {
+        "settings": Settings.from_dict(own["settings"]).to_dict(),
+        "text_encoder": {name: text[name] for name in ("num_hidden_layers", "num_attention_heads", "layer_norm_eps")},
+        **{name: {key: values[key] for key in STEPS} for name, values in schedules.items()},
+        "decoder": [decoder["sample_size"], _json(folder / "text_proj" / "config.json")["clip_extra_context_tokens"]],
+        "size": _json(folder / "super_res_last" / "config.json")["sample_size"],
+        "tokens": _tokens(folder, text["max_position_embeddings"]),
+        "parts": list(PARTS),
+    }
+
+
+def open_checkpoint(folder: Path, threads: int = 0) -> Drawer:
+    """Open a checkpoint that has graphs beside its weights; ValueError or OSError where it is not such a one."""
+    weights = {name: read_weights(_weights(folder / name)) for name in PARTS}
+    networks = {}
+    for name in NETWORKS:
+        graph, names = graph_of(folder, name)
+        networks[name] = Network(graph, names, weights[name], threads)
+    return Drawer(description(folder), _plain(folder), weights, networks)
+
+
+def write(folder: Path, out: Path, record: Mapping[str, Any], eight_bits: bool = False) -> None:
+    """Fill a folder with what draws by itself: weights, graphs, the tokenizer, the runner and the licences.
+
+    `record` is what pictures say beside prompt, seed and settings. ValueError where the checkpoint has no graphs, or
+    something that the runner has not.
+    """
+    told = description(folder)
+    told["record"] = {**record, "settings": told["settings"], "engine": "onnxruntime"}
+    told["networks"] = {}
+    for name in NETWORKS:
+        graph, names = graph_of(folder, name)
+        (out / f"{name}.onnx").write_bytes(graph)
+        told["networks"][name] = {"file": f"{name}.onnx", "weights": names}
+    for name in PARTS:
+        weights = load_file(_weights(folder / name))
+        save_file(in_eight_bits(weights) if eight_bits else weights, out / f"{name}.safetensors")
+    (out / "tokenizer.json").write_text(_plain(folder), encoding="utf-8")
+    (out / "draw.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    for name in ("README.md", "LICENCES.md"):
+        if (folder / name).is_file():
+            shutil.copy(folder / name, out)
+    shutil.copytree(Path(dalle2_runner.__file__).parent, out / "dalle2_runner", ignore=shutil.ignore_patterns("__*__"))
+    for name in ("__init__.py", "__main__.py"):
+        shutil.copy(Path(dalle2_runner.__file__).parent / name, out / "dalle2_runner")
+
+
+def in_eight_bits(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return weights with the matrices and kernels in eight bits, each row with a scale of its own beside it."""
+    kept: dict[str, np.ndarray] = {}
+    for name, values in weights.items():
+        if values.ndim < 2 or values.dtype not in (np.float16, np.float32):
+            kept[name] = values
+            continue
+        numbers = values.astype(np.float32)
+        most = np.abs(numbers).max(tuple(range(1, values.ndim)), keepdims=True)
+        scale = np.maximum(most, np.float32(1e-12)) / 127
+        kept[name] = np.round(numbers / scale).astype(np.int8)
+        kept[name + SCALE] = scale.astype(np.float32)
+    return kept
+
+
+def graph_of(folder: Path, name: str) -> tuple[bytes, list[str]]:
+    """Return the graph that lies beside a network's weights, and the names of these."""
+    index = _json(folder / INDEX) if (folder / INDEX).is_file() else {}
+    entry = index.get(name)
+    config = hashlib.sha256((folder / name / "config.json").read_bytes()).hexdigest()
+    if entry is None or entry["config_sha256"] != config:
+        raise ValueError(f"{folder} has no graph of its {name}: python -m dalle2.export {folder}")
+    names, _, graph = gzip.decompress((folder / "graphs" / entry["file"]).read_bytes()).partition(b"\n")
+    return graph, json.loads(names)
+
+
+def _plain(folder: Path) -> str:
+    """Return the tokenizer without special tokens, as JSON: see `networks.text_encoder`."""
+    nothing = {"added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
+    return json.dumps(_json(folder / "tokenizer" / "tokenizer.json") | nothing)
+
+
+def _schedulers() -> tuple[str, ...]:
+    return ("prior_scheduler", "decoder_scheduler", "super_res_scheduler")
+
+
+def _tokens(folder: Path, most: int) -> list[int]:
+    """Return the ids that begin, end and pad a text, and its length."""
+    said, known = _json(folder / "tokenizer" / "tokenizer_config.json"), _json(folder / "tokenizer" / "vocab.json")
+    ids = [known[said[name]] for name in ("bos_token", "eos_token", "pad_token")]
+    return [*ids, int(min(said.get("model_max_length", most), most))]
+
+
+def _weights(part: Path) -> Path:
+    files = sorted(part.glob("*.safetensors"))
+    if len(files) != 1:
+        raise ValueError(f"{part} must hold its weights in one safetensors file, as what is saved here does.")
+    return files[0]
+
+
+def _json(file: Path) -> Any:
+    if not file.is_file():
+        raise ValueError(f"{file.parent} lacks {file.name}, without which it cannot be drawn from without torch.")
+    return json.loads(file.read_text(encoding="utf-8"))

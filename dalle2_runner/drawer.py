@@ -1,0 +1,117 @@
+"""A checkpoint of Karlo's family -> pictures of prompts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+
+from dalle2_runner.networks import Network, Text, Weights, enlarge, layer_norm, linear, read_weights
+from dalle2_runner.noise import Noise
+from dalle2_runner.steps import Denoise, Schedule
+
+Array = np.ndarray
+
+
+class Drawer:
+    """A checkpoint of Karlo's family, ready to draw from prompts.
+
+    `description` is `draw.json` of an exported folder; `weights` has those of each part by name.
+    """
+
+    def __init__(self, description: Mapping[str, Any], tokenizer: str, weights: Mapping[str, Weights], networks: Any):
+        self.description, self.weights, self.networks = description, weights, networks
+        self.tokenizer = tokenizers.Tokenizer.from_str(tokenizer)
+        self.text = Text(description["text_encoder"], weights["text_encoder"])
+
+    @classmethod
+    def open(cls, folder: Path, threads: int = 0) -> "Drawer":
+        """Open an exported folder; ValueError where it is none."""
+        if not (folder / "draw.json").is_file():
+            raise ValueError(f"{folder} is no exported checkpoint: it lacks draw.json.")
+        description = json.loads((folder / "draw.json").read_text(encoding="utf-8"))
+        parts = {name: read_weights(folder / f"{name}.safetensors") for name in description["parts"]}
+        networks = {}
+        for name, graph in description["networks"].items():
+            model = (folder / graph["file"]).read_bytes()
+            networks[name] = Network(model, graph["weights"], parts[name], threads)
+        return cls(description, (folder / "tokenizer.json").read_text(encoding="utf-8"), parts, networks)
+
+    def draw(self, prompts: Sequence[str], seeds: Sequence[int], settings: Mapping[str, Any] | None = None) -> Array:
+        """Return pixels (n, 3, size, size) in about -1..1 of each prompt and seed."""
+        settings = settings or self.description["settings"]
+        noise = [Noise(seed) for seed in seeds]
+        embeddings = self._embed(prompts, noise, settings["prior"], settings.get("negative_prompt"))
+        small = self._decode(embeddings, prompts, noise, settings["decoder"], settings.get("negative_prompt"))
+        return self._upsample(small.clip(-1, 1), noise, settings["upsampler"])
+
+    def _embed(self, prompts: Sequence[str], noise: Sequence[Noise], settings: Any, negative: str | None) -> Array:
+        """Prompts -> image embeddings, of some candidates the one that is nearest to the text."""
+        many, weights = settings.get("candidates", 1), self.weights["prior"]
+        embeddings, tokens, mask = (np.repeat(rows, many, 0) for rows in self._read(prompts, settings, negative))
+        conditions = {"proj_embedding": embeddings, "encoder_hidden_states": tokens, "attention_mask": mask}
+        schedule = Schedule(self.description["prior_scheduler"], settings)
+        denoise = self._guided("prior", conditions, settings, schedule)
+        each = [one for one in noise for _ in range(many)]
+        normed = schedule.sample(denoise, each, (embeddings.shape[1],))
+        drawn = (normed * weights["clip_std"] + weights["clip_mean"]).reshape(len(prompts), many, -1)
+        texts = embeddings[-len(prompts) * many :: many]
+        nearness = (drawn * texts[:, None]).sum(-1) / np.linalg.norm(drawn, axis=-1)
+        return drawn[np.arange(len(prompts)), nearness.argmax(1)]
+
+    def _decode(
+        self, embeddings: Array, prompts: Sequence[str], noise: Sequence[Noise], settings: Any, negative: str | None
+    ) -> Array:
+        project, (size, count) = self.weights["text_proj"], self.description["decoder"]
+        texts, tokens, mask = self._read(prompts, settings, negative)
+        if len(texts) > len(embeddings):
+            nothing = project["learned_classifier_free_guidance_embeddings"]
+            embeddings = np.concatenate([np.broadcast_to(nothing, embeddings.shape), embeddings])
+        added = linear(project, "embedding_proj", texts)
+        added = added + linear(project, "clip_image_embeddings_project_to_time_embeddings", embeddings)
+        extra = linear(project, "clip_extra_context_tokens_proj", embeddings)
+        extra = extra.reshape(len(embeddings), -1, count).transpose(0, 2, 1)
+        read = linear(project, "encoder_hidden_states_proj", tokens)
+        read = layer_norm(project, "text_encoder_hidden_states_norm", read)
+        seen = np.concatenate([np.ones((len(mask), count), bool), mask], axis=1)
+        context = np.concatenate([extra, read], axis=1)
+        conditions = {"encoder_hidden_states": context, "class_labels": added, "attention_mask": seen}
+        schedule = Schedule(self.description["decoder_scheduler"], settings)
+        return schedule.sample(self._guided("decoder", conditions, settings, schedule), noise, (3, size, size))
+
+    def _upsample(self, small: Array, noise: Sequence[Noise], settings: Any) -> Array:
+        size, schedule = self.description["size"], Schedule(self.description["super_res_scheduler"], settings, True)
+        large = enlarge(small, size)
+
+        def denoise(x: Array, t: int) -> Array:
+            network = self.networks["super_res_first" if t > 0 else "super_res_last"]
+            return network(np.concatenate([x, large], axis=1), t)
+
+        return schedule.sample(denoise, noise, (3, size, size))
+
+    def _read(self, prompts: Sequence[str], settings: Any, negative: str | None) -> tuple[Array, Array, Array]:
+        """Prompts -> text embeddings, tokens' states, and which tokens are text; guided, the negative ones first."""
+        texts = [*([negative or ""] * len(prompts) if settings["guidance_scale"] != 1 else []), *prompts]
+        start, end, pad, length = self.description["tokens"]
+        rows = [[start, *one.ids[: length - 2], end] for one in self.tokenizer.encode_batch(texts)]
+        mask = np.array([[place < len(row) for place in range(length)] for row in rows])
+        states = self.text(np.array([row + [pad] * (length - len(row)) for row in rows]))
+        return self.text.embed(states[np.arange(len(rows)), mask.sum(1) - 1]), states, mask
+
+    def _guided(self, name: str, conditions: Mapping[str, Array], settings: Any, schedule: Schedule) -> Denoise:
+        """Return the network under classifier-free guidance; each condition is (2n, ...), or (n, ...) without."""
+        network, scale = self.networks[name], settings["guidance_scale"]
+        inputs = {key: value if value.dtype == bool else value.astype(np.float32) for key, value in conditions.items()}
+
+        def denoise(x: Array, t: int) -> Array:
+            if scale == 1:
+                return network(x, t, **inputs)
+            if t not in schedule.guided:
+                return network(x, t, **{key: value[len(x) :] for key, value in inputs.items()})
+            without, with_ = np.split(network(np.concatenate([x, x]), t, **inputs), 2)
+            without, clean = without[:, : x.shape[1]], with_[:, : x.shape[1]]
+            return np.concatenate([without + np.float32(scale) * (clean - without), with_[:, x.shape[1] :]], axis=1)
+
+        return denoise

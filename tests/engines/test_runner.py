@@ -1,0 +1,117 @@
+"""What is exported draws by itself: the same pictures, without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dalle2 import export, images
+from dalle2.families import EMBEDDED, load
+from dalle2.model import UnclipModel, generators
+from dalle2.settings import Settings
+from dalle2.stage_settings import SCHEDULERS
+from dalle2_runner.drawer import Drawer
+from dalle2_runner.networks import enlarge
+from dalle2_runner.noise import Noise
+from dalle2_runner.steps import Schedule
+
+TOLERANCE = 1e-4  # of pixels in 0..1
+PROMPTS, SEEDS = ["a cat face, twemoji style", "it's a DOG!!! café 狗"], [7, 2**32 - 1]
+
+
+@pytest.fixture(scope="module")
+def model() -> UnclipModel:
+    return load(EMBEDDED, engine="torch")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("exported") / "emoji"
+    assert export.main(["emoji", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize("count", [16, 17, 100, 192, 3072])
+@pytest.mark.parametrize("seed", [0, 7, 2**31, 2**32 - 1, 2**32 + 5])
+def test_noise_is_torch_s(count: int, seed: int) -> None:
+    ours, theirs = Noise(seed), torch.Generator().manual_seed(seed)
+    for size in (count, 32, count):  # one draw after another
+        expected = torch.randn(size, generator=theirs).numpy()
+        assert np.abs(ours.normal(size) - expected).max() < 4e-6
+
+
+@pytest.mark.parametrize("side, size", [(32, 128), (16, 48), (20, 33)])
+def test_a_small_picture_is_enlarged_as_torch_does(side: int, size: int) -> None:
+    small = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    expected = torch.nn.functional.interpolate(small, size=(size, size), mode="bicubic", antialias=True)
+    assert np.abs(enlarge(small.numpy(), size) - expected.numpy()).max() < 1e-5
+
+
+def settings_of(name: str, model: UnclipModel) -> Settings:
+    own = model.settings
+    changes = {
+        "draft": own.for_draft(),
+        "ancestral": own.changed({"prior": {"scheduler": "unclip"}, "decoder": {"scheduler": "unclip"}}),
+        "ddim, guided in part": own.changed({"decoder": {"scheduler": "ddim", "guidance_interval": (0.2, 0.7)}}),
+        "unguided": own.changed({"prior": {"guidance_scale": 1.0}, "decoder": {"guidance_scale": 1.0}}),
+    }
+    return changes.get(name, own)
+
+
+@pytest.mark.parametrize("name", ["own", "draft", "ancestral", "ddim, guided in part", "unguided"])
+def test_pictures_are_torch_s(name: str, model: UnclipModel, exported: Path) -> None:
+    settings, noise = settings_of(name, model), generators(SEEDS)
+    expected = model.decode_pixels(model.embed_prompt(PROMPTS, noise, settings), noise, PROMPTS, settings).numpy()
+    drawn = Drawer.open(exported, 1).draw(PROMPTS, SEEDS, settings.to_dict())
+    assert drawn.shape == (2, 3, 128, 128) and np.abs(drawn - expected).max() / 2 <= TOLERANCE
+
+
+def test_it_runs_alone_without_torch(model: UnclipModel, exported: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "cat.png"
+    code = (
+        "import sys; sys.modules.update(torch=None, diffusers=None, transformers=None, dalle2=None, PIL=None)\n"
+        "from dalle2_runner.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", code, PROMPTS[0], "--seed", "7", "-o", str(picture)]
+    done = subprocess.run(words, cwd=exported, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    (expected,) = model.text_to_image(PROMPTS[:1], seeds=[7], literal=True)
+    drawn = images.open_picture(picture)
+    assert np.abs(np.asarray(drawn).astype(int) - np.asarray(expected)).max() <= 1
+    record = images.read_record(picture)
+    assert record["engine"] == "onnxruntime" and record["checkpoint_hash"] == model.checkpoint_hash
+    again = model.redraw(record)
+    assert np.array_equal(np.asarray(again), np.asarray(expected))
+    done = subprocess.run(words, cwd=exported, capture_output=True, text=True)
+    assert done.returncode == 1 and "exists already" in done.stderr
+
+
+def test_eight_bits_take_a_little_more_than_half_and_draw_nearly_the_same(exported: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    assert export.main(["emoji", "--out", str(out), "--weights", "int8"]) == 0
+    sizes = [sum(file.stat().st_size for file in folder.glob("*.safetensors")) for folder in (out, exported)]
+    assert sizes[0] < 0.55 * sizes[1]
+    whole, small = (Drawer.open(folder, 1).draw(PROMPTS[:1], SEEDS[:1]) for folder in (exported, out))
+    error = ((whole.clip(-1, 1) - small.clip(-1, 1)) ** 2).mean() / 4
+    assert error > 0 and 10 * np.log10(1 / error) > 20
+    assert "int8" in json.loads((out / "draw.json").read_text())["record"]["checkpoint_hash"]
+
+
+@pytest.mark.parametrize("name", sorted(set(SCHEDULERS) - {"unclip", "ddim", "unipc"}))
+def test_other_schedulers_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="alone, plainly, not by"):
+        Schedule({"num_train_timesteps": 1000}, {"scheduler": name, "num_inference_steps": 4})
+
+
+def test_what_cannot_be_exported_is_told(
+    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export.main([str(tiny_checkpoint), "--out", str(tmp_path / "new")]) == 1
+    assert "python -m dalle2.export" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert export.main(["emoji", "--out", str(tmp_path)]) == 1 and "exists already" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="is no exported checkpoint"):
+        Drawer.open(tmp_path)
