@@ -18,10 +18,19 @@ import dalle2  # noqa: F401  # guards what is run as a command, before anything 
 
 if TYPE_CHECKING:
     from evaluation.comparing.comparison import Comparison
+    from evaluation.measuring.selftest import Selftest
     from evaluation.pictures.manifest import Manifest
     from evaluation.reporting.report import Report
 
-__all__ = ["compare_contestants", "compute_clip_score", "compute_fid", "compute_prior", "compute_ssim_psnr", "draw"]
+__all__ = [
+    "check_known_answers",
+    "compare_contestants",
+    "compute_clip_score",
+    "compute_fid",
+    "compute_prior",
+    "compute_ssim_psnr",
+    "draw",
+]
 
 
 def compute_fid(
@@ -66,6 +75,13 @@ def compute_prior(prompts: str, *, checkpoint: str | None = None, **options: Any
     from evaluation import prior
 
     return prior.run(prior.Options(prompts, checkpoint=checkpoint, **options))
+
+
+def check_known_answers(**options: Any) -> "Selftest":
+    """Measure what answers are known to, and tell which come out otherwise here; `python -m evaluation.selftest`."""
+    from evaluation import selftest
+
+    return selftest.run(selftest.Options(**options))
 
 
 def compare_contestants(*contestants: str, out: str | Path, **options: Any) -> "Comparison":

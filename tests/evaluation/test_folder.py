@@ -185,3 +185,16 @@ def test_a_picture_that_cannot_be_opened_is_named(tmp_path: Path, workers: int) 
     (tmp_path / "b.png").write_text("words")
     with pytest.raises(ValueError, match=r"b\.png cannot be measured: This is not a picture"):
         list(batches(find_pictures(tmp_path), as_tensor, workers=workers))
+
+
+def test_the_table_of_the_docs_says_what_is_taken(tmp_path: Path) -> None:
+    """docs/evaluation.md: of fifteen files the thirteen that are pictures, hidden ones and arrays left out."""
+    names = "a.PNG b.JPG c.webp d.jpeg sub/e.png f.bmp g.gif h.tiff i.JPEG j.jpg k.png l.avif m.jfif .hidden.png n.npy"
+    (tmp_path / "sub").mkdir()
+    for name in names.split():
+        (tmp_path / name).touch()
+    found = look_into(tmp_path)
+    assert len(found.pictures) == 13
+    assert found.notes == [
+        f"Not measured of {tmp_path.name}: files ending in .npy: 1 (as n.npy); hidden files: 1 (as .hidden.png)."
+    ]

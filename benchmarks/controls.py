@@ -1,0 +1,184 @@
+"""python -m benchmarks.controls --data data/emoji --out controls: how often the ruler calls chance a difference.
+
+Two control experiments on what `evaluation.compare` concludes, stated before they are run:
+
+A/A. Two sets of the same checkpoint and prompts, other seeds: there is no difference. Of 200 such comparisons the share
+with p < 0.05 must be 0.05 or less, up to chance, for every measure; and of the verdicts, which are corrected for the
+number of measures, as many comparisons may name a winner at all.
+
+A/B. The same, but every second set is blurred (a Gaussian of one pixel): a difference that can be seen. At the same
+level, 80 of 100 comparisons or more must find it in the Fréchet distance, and none may find it the other way round.
+
+Every comparison of either experiment has pictures of its own, so that the intervals of the shares hold. The same
+command resumes.
+"""
+
+import argparse
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageFilter
+from scipy.stats import binomtest
+from tqdm import tqdm
+
+import evaluation
+from evaluation.comparing.comparison import LEVEL, Contest, Measured, contests_of
+from evaluation.comparing.contestants import Contestant
+from evaluation.metrics import clip_score, distances
+from evaluation.metrics.frechet import Moments
+from evaluation.metrics.statistics import Statistics
+from evaluation.networks.clip import Clip
+from evaluation.networks.features import extract
+from evaluation.networks.network import Network, open_network, space_of
+from evaluation.pictures.manifest import Manifest, Row
+from evaluation.prompts.pairing import Pair
+from evaluation.reporting.report import markdown_table, write_text
+
+POWER = 0.8
+COLUMNS = ("measure", "A/A: p < 0.05", "95 % interval", "A/B: found", "the wrong way")
+ANY = "any, corrected (a verdict)"
+
+
+@dataclass(frozen=True)
+class Blurred:
+    """A picture of a folder, blurred when it is read."""
+
+    path: Path
+    radius: float
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def read_bytes(self) -> bytes:
+        file = io.BytesIO()
+        Image.open(self.path).convert("RGB").filter(ImageFilter.GaussianBlur(self.radius)).save(file, "PNG")
+        return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all sets are measured with."""
+
+    folder: Path
+    manifest: Manifest
+    clip: Clip
+    network: Network
+    reference: Statistics
+
+    def measured(self, name: str, rows: Sequence[Row], blur: float = 0.0) -> Measured:
+        """Return the measures of a set of pictures, one a prompt, as `evaluation.compare` takes them."""
+        paths = [self.folder / row.file for row in rows]
+        pictures: list[Any] = [Blurred(path, blur) for path in paths] if blur else paths
+        pairs = [Pair(picture, row.caption, None) for picture, row in zip(pictures, rows, strict=True)]
+        scores = clip_score.score(pairs, self.clip, workers=0, progress=False)
+        measures = [one for one in clip_score.measures_of(scores) if one.key == clip_score.SCORE]
+        features = extract(pictures, self.network, workers=0, progress=False)
+        statistics = Statistics(self.reference.space, Moments.of(features), features)
+        measures += distances.measure(statistics, self.reference, self.network)
+        return Measured(Contestant(name, self.folder, self.manifest, None), tuple(measures))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw, compare, and write controls.json and controls.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.controls", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="the emoji set, whose test pictures are the reference")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--same", type=int, default=200, help="A/A comparisons; default 200")
+    parser.add_argument("--damaged", type=int, default=100, help="A/B comparisons; default 100")
+    parser.add_argument("--num", type=int, default=100, help="prompts; default 100")
+    parser.add_argument("--blur", type=float, default=1.0, help="pixels, the deviation of the Gaussian; default 1")
+    options = parser.parse_args(arguments)
+    sets = 2 * max(options.same, options.damaged)
+    prompts = f"emoji:{options.data / 'test-pictures'}"
+    drawn = evaluation.draw(prompts, options.out / "pictures", num=options.num, per_prompt=sets, draft=True)
+    bench = _opened(options.out / "pictures", drawn)
+    runs = [drawn.rows[index::sets] for index in range(sets)]
+    assert all(len({row.caption for row in run}) == options.num for run in runs), "a picture of each prompt a set"
+    same = _compared(bench, runs[: 2 * options.same], 0.0, options.out / "same.jsonl")
+    damaged = _compared(bench, runs[: 2 * options.damaged], options.blur, options.out / "damaged.jsonl")
+    summary = summarised(same, damaged)
+    write_text(options.out / "controls.json", json.dumps(summary, indent=2) + "\n")
+    table = "\n".join(markdown_table(COLUMNS, rows_of(summary)))
+    write_text(options.out / "controls.md", table + "\n")
+    print(table)
+
+
+def _opened(folder: Path, manifest: Manifest) -> Bench:
+    network = open_network("judge")
+    real = list(dict.fromkeys(path for row in manifest.rows if (path := row.reference_path) is not None))
+    features = extract(real, network, manifest.picture_size, workers=0, progress=False)
+    return Bench(folder, manifest, Clip(), network, Statistics(space_of(network), Moments.of(features), features))
+
+
+def _compared(bench: Bench, runs: Sequence[Sequence[Row]], blur: float, kept: Path) -> list[Any]:
+    """Compare the runs two by two, the second of each blurred; what is in `kept` is not compared again."""
+    done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    for index in tqdm(range(2 * len(done), len(runs), 2), desc=kept.stem, unit="comparison"):
+        sides = bench.measured("a", runs[index]), bench.measured("b", runs[index + 1], blur)
+        rows = [_plain(contest) for contest in contests_of(sides, index)]
+        with kept.open("a") as file:
+            file.write(json.dumps(rows) + "\n")
+        done.append(rows)
+    return done
+
+
+def _plain(contest: Contest) -> Any:
+    """Return what a summary needs of a contest: its measure, p-value, and who won by how much."""
+    worse = (contest.found.mean > 0) == (contest.better == "higher")
+    return {
+        "key": contest.key,
+        "label": contest.label,
+        "p": contest.found.p,
+        "verdict": contest.verdict,
+        "ahead": "a" if worse else "b",
+    }
+
+
+def summarised(same: Sequence[Sequence[Any]], damaged: Sequence[Sequence[Any]]) -> list[dict[str, object]]:
+    """Return a row a measure, and one of all: shares called significant, and what was stated of them beforehand."""
+    labels = {row["key"]: row["label"] for rows in same for row in rows}
+    summary = []
+    for key, label in labels.items():
+        alike = [row["p"] < LEVEL for rows in same for row in rows if row["key"] == key]
+        found = [row for rows in damaged for row in rows if row["key"] == key and row["p"] < LEVEL]
+        summary.append(_row(label, alike, sum(row["ahead"] == "a" for row in found), len(damaged), len(found)))
+    won = [[row for row in rows if row["verdict"] in ("a", "b")] for rows in damaged]
+    named = [any(row["verdict"] in ("a", "b") for row in rows) for rows in same]
+    right = sum(any(row["verdict"] == "a" for row in rows) for rows in won)
+    summary.append(_row(ANY, named, right, len(damaged), sum(bool(rows) for rows in won)))
+    return summary
+
+
+def _row(label: str, alike: Sequence[bool], right: int, damaged: int, found: int) -> dict[str, object]:
+    test = binomtest(sum(alike), max(1, len(alike))).proportion_ci(method="wilson")
+    return {
+        "measure": label,
+        "same": [sum(alike), len(alike)],
+        "interval": [float(test.low), float(test.high)],
+        "holds": bool(test.low <= LEVEL),
+        "found": [right, damaged],
+        "wrong": found - right,
+    }
+
+
+def rows_of(summary: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the table."""
+    return [
+        (
+            str(row["measure"]),
+            "{} of {}".format(*row["same"]) + ("" if row["holds"] else " (too many)"),
+            "{:.3f} to {:.3f}".format(*row["interval"]),
+            "{} of {}".format(*row["found"]),
+            str(row["wrong"]),
+        )
+        for row in summary
+    ]
+
+
+if __name__ == "__main__":
+    main()
