@@ -97,6 +97,10 @@ def _family(folder: "CheckpointFolder", prior: str | None) -> Any:
             from dalle2.families.stable_unclip import load as stable_unclip
 
             return stable_unclip
+        case {"unet_1": _}:
+            from dalle2.families.dalle2_pytorch import load as dalle2_pytorch
+
+            return dalle2_pytorch
     from dalle2.families.strangers import describe
 
     raise ValueError(describe(folder, prior))

@@ -58,35 +58,46 @@ def edit_embedding(
 ) -> torch.Tensor:
     """Image embedding (1, dim) back to noise under the first text, and forth under the other -> (n, dim).
 
-    The other text is as in `diffuse`, the first without guidance. Each strength is the share of the steps that are
-    taken: with less than half a step nothing changes.
+    The other text is as in `diffuse`, the first without guidance. See `walk`.
+    """
+    old, new = (prior_stage(prior, scheduler_config, text) for text in texts)
+    rows = walk((old, new), normalise(prior, embedding), strengths, settings, on_step)
+    return torch.cat([embedding if row is None else check_finite(denormalise(prior, row), "prior") for row in rows])
+
+
+def walk(
+    stages: tuple[DiffusionStage, DiffusionStage],
+    normed: torch.Tensor,
+    strengths: Sequence[float],
+    settings: PriorSettings,
+    on_step: OnStep | None,
+) -> list[torch.Tensor | None]:
+    """Walk a row (1, dim) back to noise by the first stage, unguided, and forth by the other, once for each strength.
+
+    That is the share of the steps that are taken: with less than half a step nothing changes, and there is None.
     """
     taken = [round(strength * settings.num_inference_steps) for strength in strengths]
     rows, done = [], 0
     for steps in taken:
         told = _after(done, 2 * sum(taken), on_step)
-        rows.append(_edited(prior, scheduler_config, embedding, texts, steps, settings, told) if steps else embedding)
+        rows.append(_walked(stages, normed, steps, settings, told) if steps else None)
         done += 2 * steps
-    return torch.cat(rows)
+    return rows
 
 
-def _edited(
-    prior: PriorTransformer,
-    scheduler_config: Mapping[str, Any],
-    embedding: torch.Tensor,
-    texts: tuple[EncodedText, EncodedText],
+def _walked(
+    stages: tuple[DiffusionStage, DiffusionStage],
+    normed: torch.Tensor,
     steps: int,
     settings: PriorSettings,
     on_step: OnStep | None,
 ) -> torch.Tensor:
-    old, new = texts
-    unguided = replace(settings, guidance_scale=1.0)
-    denoise, scheduler = prior_stage(prior, scheduler_config, old).denoiser(unguided, steps)
+    old, new = stages
+    denoise, scheduler = old.denoiser(replace(settings, guidance_scale=1.0), steps)
     assert isinstance(scheduler, DDIM)
-    noise = invert(denoise, scheduler, normalise(prior, embedding), reporter("prior", on_step))
-    denoise, scheduler = prior_stage(prior, scheduler_config, new).denoiser(settings, steps)
-    normed = sampling.sample(denoise, scheduler, noise, [], reporter("prior", _after(steps, 2 * steps, on_step)))
-    return check_finite(denormalise(prior, normed), "prior")
+    noise = invert(denoise, scheduler, normed, reporter("prior", on_step))
+    denoise, scheduler = new.denoiser(settings, steps)
+    return sampling.sample(denoise, scheduler, noise, [], reporter("prior", _after(steps, 2 * steps, on_step)))
 
 
 def _after(done: int, total: int, on_step: OnStep | None) -> OnStep | None:
@@ -111,7 +122,9 @@ def check_layout(priors: CheckpointFolder, family: str, parts: Collection[str]) 
     `parts` are the folders that it should have.
     """
     held = family
-    if priors.has("prior_scheduler") or priors.pipeline.startswith("UnCLIP"):
+    if priors.has("unet_1"):
+        held = "DALLE2-pytorch"
+    elif priors.has("prior_scheduler") or priors.pipeline.startswith("UnCLIP"):
         held = "Karlo"
     elif priors.pipeline.startswith("Kandinsky") or priors.has("scheduler") or priors.has("image_encoder"):
         held = "Kandinsky"

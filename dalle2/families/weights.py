@@ -4,6 +4,7 @@ import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -46,17 +47,24 @@ def check_readable(file: Path) -> None:
 
     NotWeightsAlone, a ValueError, for a pickle that holds more than weights.
     """
-    with file.open("rb") as stream:
-        beginning = stream.read(40)
-    if beginning.startswith(b"version https://git-lfs"):
-        raise ValueError(f"{file} is a Git LFS pointer, not the weights: run `git lfs pull`.")
-    if beginning.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
-        raise ValueError(f"{file} is a web page, not the weights: download it again, perhaps after a login.")
-    try:
-        if file.suffix == ".safetensors":
+    if file.suffix == ".safetensors":
+        _check_beginning(file)
+        try:
             with safe_open(file, framework="pt"):
                 return
-        weights = torch.load(file, map_location="meta", weights_only=True)
+        except Exception as error:
+            raise _damaged(file, error) from error
+    _check_tensors(file, read_pickle(file, "meta"))
+
+
+def read_pickle(file: Path, device: str = "cpu") -> Any:
+    """Return what torch's loader of weights alone makes of a file: tensors, numbers and texts, in tables and lists.
+
+    ValueError where it is damaged or another file; NotWeightsAlone where it holds more than that.
+    """
+    _check_beginning(file)
+    try:
+        return torch.load(file, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         # Its words, of many lines, advise to trust the file.
         raise NotWeightsAlone(
@@ -64,9 +72,21 @@ def check_readable(file: Path) -> None:
             "safetensors, or say --allow-pickle (allow_pickle=True) if you trust who made the file."
         ) from error
     except Exception as error:  # what is damaged makes torch raise all kinds of exceptions
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ValueError(f"{file} is truncated or damaged ({reason}). Copy the checkpoint again.") from error
-    _check_tensors(file, weights)
+        raise _damaged(file, error) from error
+
+
+def _check_beginning(file: Path) -> None:
+    with file.open("rb") as stream:
+        beginning = stream.read(40)
+    if beginning.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{file} is a Git LFS pointer, not the weights: run `git lfs pull`.")
+    if beginning.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        raise ValueError(f"{file} is a web page, not the weights: download it again, perhaps after a login.")
+
+
+def _damaged(file: Path, error: Exception) -> ValueError:
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return ValueError(f"{file} is truncated or damaged ({reason}). Copy the checkpoint again.")
 
 
 def unpickle(file: Path) -> dict[str, torch.Tensor]:
