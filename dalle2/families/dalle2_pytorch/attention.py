@@ -18,15 +18,15 @@ class Norm(nn.LayerNorm):
 class ScaledNorm(Norm):
     """The same of rows that are divided by their largest value first, which turns the sign where that is negative."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x / x.amax(dim=-1, keepdim=True))
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(input / input.amax(dim=-1, keepdim=True))
 
 
 class ChannelNorm(Norm):
     """The same over the channels of pictures (n, channels, h, w)."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 
 class SelfAttention(nn.Module):

@@ -27,9 +27,9 @@ class TimeHiddens(nn.Module):
 class StandardisedConv(nn.Conv2d):
     """A convolution whose filters have mean 0 and variance 1 (arXiv 1903.10520)."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), correction=0, keepdim=True)
-        return self._conv_forward(x, (self.weight - mean) * (variance + STANDARD_EPS).rsqrt(), self.bias)
+        return self._conv_forward(input, (self.weight - mean) * (variance + STANDARD_EPS).rsqrt(), self.bias)
 
 
 class Block(nn.Module):

@@ -59,7 +59,7 @@ UNET_NAMES = (
 class Converted:
     """A network, how it is sampled from (the config of diffusers' DDPMScheduler), and what should be said about it."""
 
-    network: torch.nn.Module
+    network: Any
     scheduler: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
@@ -149,10 +149,21 @@ def convert_unet(weights: Weights, config: Mapping[str, Any], index: int, versio
             "what it learned so cannot be carried over."
         )
     learned = _padded(config.get("learned_variance", True), count, False)[index]
-    noised = _lowres(config.get("use_noise_for_lowres_cond", False), count)[index]
+    settings = _unet_settings(said, config, index, learned, version)
+    settings["max_text_len"] = own["null_text_embed"].shape[1]
+    named = {_placed(name): value for name, value in own.items()}
+    network = _filled(CascadeUnet(**settings), named, UNET_NAMES, what)
+    return Converted(network, _unet_scheduler(config, index, learned, weights.get(f"noise_schedulers.{index}.betas")))
+
+
+def _unet_settings(
+    said: Mapping[str, Any], config: Mapping[str, Any], index: int, learned: bool, version: Version
+) -> dict[str, Any]:
+    """Return our config of a U-Net, of which the package's Decoder changes some before it builds it."""
+    noised = _lowres(config.get("use_noise_for_lowres_cond", False), len(config["unets"]))[index]
     levels, channels = len(said["dim_mults"]), config.get("channels", 3)
     per_level = {"self_attn": False, "resnet_groups": 8, "num_resnet_blocks": 2}
-    settings = {
+    return {
         **_known(CascadeUnet, said),
         **{name: list(_padded(said.get(name, usual), levels, None)) for name, usual in per_level.items()},
         "dim_mults": list(said["dim_mults"]),
@@ -164,32 +175,31 @@ def convert_unet(weights: Weights, config: Mapping[str, Any], index: int, versio
         "lowres_noise_level": config.get("lowres_noise_sample_level", 0.2) if noised else None,
         "cond_on_image_embeds": index == 0,
         "cond_on_text_encodings": bool(said.get("cond_on_text_encodings")),
-        "max_text_len": own["null_text_embed"].shape[1],
         "former_downsample": version < UNSHUFFLE,
         "former_self_attn": version < COSINE,
         "sparse_attn_values": "plain" if version < DIVIDED else "divided" if version < UNIT else "unit",
         "sigmoid_variance": bool(config.get("learned_variance_constrain_frac", False)),
         "guidable": config.get("image_cond_drop_prob", 0.1) > 0 or config.get("text_cond_drop_prob", 0.5) > 0,
     }
-    named = {_placed(name): value for name, value in own.items()}
-    network = _filled(CascadeUnet(**settings), named, UNET_NAMES, what)
-    schedules = config.get("beta_schedule")
+
+
+def _unet_scheduler(config: Mapping[str, Any], index: int, learned: bool, betas: torch.Tensor | None) -> dict[str, Any]:
+    count, schedules = len(config["unets"]), config.get("beta_schedule")
     if schedules is None:
         schedules = ["cosine"] * max(count - 1, 1) + ["linear"] * (count > 1)
     kind = _prediction(*(_each(config.get(name, False), count)[index] for name in ("predict_v", "predict_x_start")))
-    betas = weights.get(f"noise_schedulers.{index}.betas")
     scheduler = _scheduler(_each(schedules, count)[index], config.get("timesteps", 1000), betas, kind)
     scheduler |= {"variance_type": "learned_range"} if learned else {}
-    if config.get("use_dynamic_thres"):
+    dynamic = bool(config.get("use_dynamic_thres"))
+    if dynamic:
         ratio = config.get("dynamic_thres_percentile", 0.95)
         scheduler |= {"thresholding": True, "dynamic_thresholding_ratio": ratio, "sample_max_value": 1e6}
-    clamp = {"clip_sample": not config.get("use_dynamic_thres"), "clip_sample_range": 1.0}
-    return Converted(network, scheduler | clamp)
+    return scheduler | {"clip_sample": not dynamic, "clip_sample_range": 1.0}
 
 
 def unet_sizes(config: Mapping[str, Any]) -> list[int]:
     """Return the pixels a side of what each U-Net of a "decoder" table draws."""
-    sizes = config.get("image_sizes") or [config.get("image_size")]
+    sizes: list[Any] = config.get("image_sizes") or [config.get("image_size")]
     if not all(isinstance(size, int) for size in sizes) or len(sizes) != len(config["unets"]):
         raise ValueError(f"The decoder has {len(config['unets'])} U-Nets, but its image_sizes are {sizes}.")
     return sorted(sizes)

@@ -124,9 +124,11 @@ def _source(file: Path, config: Path | None, allow_pickle: bool, online: bool) -
     if kind is None:
         raise ValueError(f"{config or file} is no config of a prior or a decoder: expected a table of that name in it.")
     weights = _weights(content, kind, online)
-    wrong = next((name for name, value in weights.items() if not isinstance(value, torch.Tensor)), None)
-    if wrong is not None or not weights:
-        raise ValueError(f"{file} holds no weights of a {kind}" + (f": {wrong!r} is not one." if wrong else "."))
+    if not weights:
+        raise ValueError(f"{file} holds no weights of a {kind}.")
+    for name, value in weights.items():
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(f"{file} holds no weights of a {kind}: {name!r} is a {type(value).__name__}.")
     return Source(file, kind, table, weights, content.get("version"))
 
 

@@ -153,10 +153,9 @@ class TimeMlp(nn.Module):
 
     def forward(self, t: torch.Tensor) -> torch.Tensor:
         """Embed."""
-        x = sinusoids(t, self.dim).to(self.layers[0].weight.dtype)
-        for layer in self.layers[:-1]:
-            x = functional.silu(layer(x))
-        return self.layers[-1](x)
+        first, second, last = self.layers
+        x = sinusoids(t, self.dim).to(next(self.parameters()).dtype)
+        return last(functional.silu(second(functional.silu(first(x)))))
 
 
 def sinusoids(t: torch.Tensor, dim: int) -> torch.Tensor:

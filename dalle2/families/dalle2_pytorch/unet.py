@@ -40,8 +40,8 @@ class CascadeUnet(ModelMixin, ConfigMixin):
         *,
         dim: int = 320,
         image_size: int = 64,
-        image_embed_dim: int | None = None,
-        text_embed_dim: int | None = None,
+        image_embed_dim: int = 768,
+        text_embed_dim: int = 768,
         cond_dim: int | None = None,
         num_image_tokens: int = 4,
         num_time_tokens: int = 2,
@@ -81,34 +81,40 @@ class CascadeUnet(ModelMixin, ConfigMixin):
         lowres_noise_level: float | None = None,
     ) -> None:
         super().__init__()
-        first, cond_dim, wide = init_dim or dim, cond_dim or dim, 4 * dim
-        channels_in = channels * (2 if lowres_cond else 1)
-        if init_cross_embed:
-            self.init_conv = CrossEmbed(channels_in, first, init_cross_embed_kernel_sizes, 1)
+        dims = [init_dim or dim, *(dim * times for times in dim_mults)]
+        self._build_ends(dims[0])
+        self._build_conditions(cond_dim or dim)
+        self._build_levels(dims, cond_dim or dim, 4 * dim)
+
+    def _build_ends(self, first: int) -> None:
+        config = self.config
+        seen = config.channels * (2 if config.lowres_cond else 1)
+        if config.init_cross_embed:
+            self.init_conv = CrossEmbed(seen, first, config.init_cross_embed_kernel_sizes, 1)
         else:
-            self.init_conv = nn.Conv2d(channels_in, first, init_conv_kernel_size, padding=init_conv_kernel_size // 2)
+            size = config.init_conv_kernel_size
+            self.init_conv = nn.Conv2d(seen, first, size, padding=size // 2)
+        dim, size = config.dim, config.final_conv_kernel_size
+        self.final_resnet_block = self._block(2 * dim, dim, config.resnet_groups[0], 4 * dim)
+        seen = dim + (config.channels if config.lowres_cond else 0)
+        self.to_out = nn.Conv2d(seen, config.channels_out, size, padding=size // 2)
+
+    def _build_conditions(self, cond_dim: int) -> None:
+        config = self.config
+        dim, wide, image_dim = config.dim, 4 * config.dim, config.image_embed_dim
+        sees, reads = config.cond_on_image_embeds, config.cond_on_text_encodings
         self.to_time_hiddens = TimeHiddens(dim, wide)
-        self.to_time_tokens = nn.Linear(wide, cond_dim * num_time_tokens)
+        self.to_time_tokens = nn.Linear(wide, cond_dim * config.num_time_tokens)
         self.to_time_cond = nn.Linear(wide, wide)
-        sees, reads = cond_on_image_embeds, cond_on_text_encodings
-        self.image_to_tokens = nn.Linear(image_embed_dim, cond_dim * num_image_tokens) if sees else None
-        self.to_image_hiddens = nn.Linear(image_embed_dim, wide) if sees and add_image_embeds_to_time else None
-        self.text_to_cond = nn.Linear(text_embed_dim, cond_dim) if reads else None
-        self.to_lowres_noise_cond = (
-            nn.ModuleList([TimeHiddens(dim, wide), nn.Linear(wide, wide)]) if lowres_noise_cond else None
-        )
+        self.image_to_tokens = nn.Linear(image_dim, cond_dim * config.num_image_tokens) if sees else None
+        self.to_image_hiddens = nn.Linear(image_dim, wide) if sees and config.add_image_embeds_to_time else None
+        self.text_to_cond = nn.Linear(config.text_embed_dim, cond_dim) if reads else None
+        noised = config.lowres_noise_cond
+        self.to_lowres_noise_cond = nn.ModuleList([TimeHiddens(dim, wide), nn.Linear(wide, wide)]) if noised else None
         self.norm_cond, self.norm_mid_cond = nn.LayerNorm(cond_dim), nn.LayerNorm(cond_dim)
-        self.null_image_embed = nn.Parameter(torch.zeros(1, num_image_tokens, cond_dim))
+        self.null_image_embed = nn.Parameter(torch.zeros(1, config.num_image_tokens, cond_dim))
         self.null_image_hiddens = nn.Parameter(torch.zeros(1, wide))
-        self.null_text_embed = nn.Parameter(torch.zeros(1, max_text_len, cond_dim))
-        self._build_levels([first, *(dim * times for times in dim_mults)], cond_dim, wide)
-        last = nn.Conv2d(
-            dim + (channels if lowres_cond else 0),
-            channels_out,
-            final_conv_kernel_size,
-            padding=final_conv_kernel_size // 2,
-        )
-        self.final_resnet_block, self.to_out = self._block(2 * dim, dim, self.config.resnet_groups[0], wide), last
+        self.null_text_embed = nn.Parameter(torch.zeros(1, config.max_text_len, cond_dim))
 
     def _build_levels(self, dims: Sequence[int], cond_dim: int, wide: int) -> None:
         config = self.config
