@@ -1,5 +1,6 @@
 """Ray Serve: two replicas behind one front; one is killed, all are replaced, a visitor leaves, too many come."""
 
+import argparse
 import asyncio
 import base64
 import io
@@ -21,7 +22,9 @@ from PIL import Image
 from visitor import ROOT, free_port
 
 from dalle2 import images
+from dalle2.families import load
 from dalle2.model import UnclipModel
+from dalle2.serving.api import options as serving
 from dalle2.serving.api.problems import MOST_RETRY_SECONDS
 from dalle2.serving.batches import Visit
 from dalle2.serving.pace import Pace, Turn, job_of
@@ -32,14 +35,16 @@ from dalle2.settings import MAX_PICTURES
 from dalle2.tasks.text_to_image import TextToImage
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: bash .ci/ray installs it, and runs these tests")
-from ray import serve  # noqa: E402  (not without Ray)
+from ray import cloudpickle, serve  # noqa: E402  (not without Ray)
 from ray.serve.exceptions import BackPressureError  # noqa: E402
 
 from dalle2.serving.ray import app as applications  # noqa: E402
+from dalle2.serving.ray.known import FACTS, Known  # noqa: E402
 from dalle2.serving.ray.options import Options  # noqa: E402
 from dalle2.serving.ray.painter import RayPainter  # noqa: E402
 from dalle2.serving.ray.replica import MOST  # noqa: E402
 from dalle2.serving.ray.told import Begun, Ended, Order, Stepped  # noqa: E402
+from dalle2.verbs import Verbs  # noqa: E402
 from demo import on_ray  # noqa: E402
 
 SECONDS = 120
@@ -315,6 +320,18 @@ def test_options_that_cannot_be_are_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=sentence):
         on_ray.page(Options(**fields))
+
+
+def test_what_the_commands_and_the_model_have_is_known_here_too() -> None:
+    parser = argparse.ArgumentParser()
+    serving.add(parser)
+    beside = {"help", "host", "checkpoint"}  # Ray listens, and the field has several
+    assert {action.dest for action in parser._actions} - beside <= set(Options.model_fields)
+    assert set(FACTS) | {"phrases", "host"} == set(Verbs.__annotations__)
+    known = cloudpickle.loads(cloudpickle.dumps(Known(load())))  # the embedded one, by whatever engine draws it
+    assert known.settings and known.understand("a crown").known and known.checkpoint_hash == load().checkpoint_hash
+    with pytest.raises(RuntimeError, match="on other machines"):
+        known.embed_prompt(["a crown"], [1])
 
 
 def test_a_replica_takes_more_than_a_batch_and_ray_refuses_as_we_do() -> None:

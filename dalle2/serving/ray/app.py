@@ -11,6 +11,7 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from dalle2.families.places import public_name
+from dalle2.serving.api import options as serving
 from dalle2.serving.ray.front import ingress
 from dalle2.serving.ray.options import Options
 from dalle2.serving.ray.replica import MOST, Replica
@@ -33,7 +34,7 @@ def application(options: Options, front: Any) -> Application:
     if len(set(names)) < len(names):
         raise ValueError("Two checkpoints have the same name: give each a folder of another name.")
     replicas = [
-        _replicas(options, f"draws-{name}").bind(checkpoint, options.opening)
+        _replicas(options, f"draws-{name}").bind(checkpoint, serving.opening(options.namespace()))
         for name, checkpoint in zip(names, options.checkpoints, strict=True)
     ]
     return _front(options, front).bind(options, *replicas)

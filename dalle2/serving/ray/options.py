@@ -1,11 +1,14 @@
 """What `serve run` and a Serve config file may say, as fields of one table: mostly the options of `python app.py`."""
 
 import argparse
+import os
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dalle2.serving.limits import WAITING_VISITORS
+
+DATABASE = "DALLE2_DATABASE"  # the variable of the environment
 
 
 def _listed(value: Any) -> Any:
@@ -35,11 +38,13 @@ class Options(BaseModel):
     fronts: Annotated[int, Field(ge=1)] = 1
     waiting: Annotated[int, Field(ge=0)] = 4 * WAITING_VISITORS  # requests of each front, above which it refuses
     api_keys: str | None = None  # a file
-    database: str | None = None  # a URL: keys, limits and pictures' addresses, which all fronts share
+    # A URL: keys, limits and pictures' addresses, which all fronts share. Its password need not stand in a file.
+    database: str | None = Field(default_factory=lambda: os.environ.get(DATABASE))
     open_api: bool = False
     log_prompts: bool = False
     refuse_words: str | None = None
     picture_check: str = "auto"
+    safety_checker: str | None = None
     no_provenance: bool = False
     c2pa: Annotated[tuple[str, str] | None, BeforeValidator(_listed)] = None
 
@@ -52,12 +57,6 @@ class Options(BaseModel):
                 "Several fronts share limits and the addresses of pictures in a database: name its URL as database."
             )
         return self
-
-    @property
-    def opening(self) -> dict[str, Any]:
-        """Return how checkpoints are opened, as keywords of `Catalogue.open`."""
-        names = ("dtype", "allow_pickle", "offload", "engine")
-        return {name: getattr(self, name) for name in names}
 
     def namespace(self) -> argparse.Namespace:
         """Return the same as the commands' parsers give it."""
