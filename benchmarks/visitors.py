@@ -111,18 +111,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def served(checkpoint: str | None = None, source: Path = ROOT) -> Generator[tuple[str, psutil.Process]]:
-    """Yield the page's address and its process, a real `python app.py`; RuntimeError with its log if it fails."""
+def served(
+    checkpoint: str | None = None, source: Path = ROOT, folder: Path | None = None, within: Sequence[str] = ()
+) -> Generator[tuple[str, psutil.Process]]:
+    """Yield the page's address and its process, a real `python app.py`; RuntimeError with its log if it fails.
+
+    `folder` takes its files and its log, by default one that is removed afterwards; `within` is a command that runs it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     if checkpoint and Path(checkpoint).is_dir():
         checkpoint = str(Path(checkpoint).resolve())  # the page starts in another folder
-    command = [sys.executable, "app.py", "--port", str(port), *(["--checkpoint", checkpoint] if checkpoint else [])]
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"GRADIO_TEMP_DIR": folder, "VOTES_FILE": f"{folder}/votes.sqlite3"}
-        log = Path(folder, "log")
+    command = [*within, sys.executable, "app.py", "--port", str(port)]
+    command += ["--checkpoint", checkpoint] if checkpoint else []
+    with tempfile.TemporaryDirectory() as own:
+        place = folder or Path(own)
+        environment = os.environ | {"GRADIO_TEMP_DIR": str(place / "cache"), "TMPDIR": str(place)}
+        environment |= {name: str(place / name) for name in ("VOTES_FILE", "REPORTS_FILE")}
+        log = Path(own, "log")
         with log.open("w") as file:
             server = subprocess.Popen(command, cwd=source, env=environment, stdout=file, stderr=file)
         try:

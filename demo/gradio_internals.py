@@ -4,18 +4,22 @@ tests/demo/test_gradio_internals.py has a test for each of these, which says wha
 """
 
 import json
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.exceptions import ComponentProcessingError
 from gradio.i18n import I18nData
 from PIL import Image
 
-from dalle2 import formats
+from dalle2 import atomic, formats
 from dalle2.serving.visitors import NOBODY, Files, owner, visitor
+
+log = logging.getLogger("dalle2.page")
 
 # Else a machine too busy to answer itself within three seconds would not start the page.
 LAUNCH: dict[str, Any] = {"_frontend": False}
@@ -32,10 +36,14 @@ SCRIPT = """() => {
 
 
 class Page(gr.Blocks):
-    """Blocks that know during a call whose it is, and keep one `Files` of all that was uploaded or drawn."""
+    """Blocks that know during a call whose it is, and keep one `Files` of all that was uploaded or drawn.
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    `unwritable` says in a visitor's language that a file of the server's cannot be written.
+    """
+
+    def __init__(self, *arguments: Any, unwritable: Callable[[Any], str] = str, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.unwritable = unwritable
         self.files = Files()
         self.upload_file_set = self.files
         self.temp_file_sets[:] = [self.files]  # of which Gradio deletes what is old enough
@@ -43,7 +51,13 @@ class Page(gr.Blocks):
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         request = options.get("request")
         visitor.set(owner(request.headers.get("cookie", "")) if isinstance(request, gr.Request) else NOBODY)
-        return await super().process_api(*arguments, **options)
+        try:
+            return await super().process_api(*arguments, **options)
+        except (OSError, ComponentProcessingError) as error:
+            if not isinstance(error.__cause__ or error, OSError):  # of the disk, where pictures are put for the browser
+                raise
+            log.error("A file could not be read or written", exc_info=error)
+            raise gr.Error(self.unwritable(request), print_exception=False) from error
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any) -> list[Any]:
         for path in _paths(inputs):
@@ -94,8 +108,11 @@ def cache_picture(picture: Image.Image, cache: str, name: str = "image") -> str:
 
 
 def cache_bytes(content: bytes, name: str, cache: str) -> str:
-    """Return the path of a file of this content and name in the cache."""
-    return processing_utils.save_bytes_to_cache(content, name, cache)
+    """Return the path of a file of this content and name in the cache, where it appears whole or not at all."""
+    path = Path(cache).resolve() / processing_utils.hash_bytes(content) / name
+    with atomic.file(path) as partial:
+        partial.write_bytes(content)
+    return str(path)
 
 
 def cache_file(path: Path, cache: str) -> str:

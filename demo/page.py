@@ -18,7 +18,7 @@ from demo.choices import presets
 from demo.door import TITLE as NAME
 from demo.door import Door
 from demo.gradio_internals import Page, update_props
-from demo.language import Both
+from demo.language import Both, refused
 from demo.tab_builder import HERE, TabBuilder
 
 # The tabs in the order in which they stand; each is a file.
@@ -51,7 +51,7 @@ def build(service: Service, api: Any = None) -> tuple[gr.Blocks, dict[str, Any]]
 
     `api`, an ASGI application, is served beside it at /v1.
     """
-    with Page(title=NAME, analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
+    with Page(title=NAME, unwritable=_unwritable, analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
         builder = TabBuilder(service, page)
         with gr.Row(elem_id="head"):
             title = gr.HTML(
@@ -93,6 +93,10 @@ def build(service: Service, api: Any = None) -> tuple[gr.Blocks, dict[str, Any]]
         "max_file_size": MAX_UPLOAD_BYTES,
         "ssr_mode": False,  # Spaces set it: then Gradio's own styles would come after ours and win
     } | gradio_internals.LAUNCH
+
+
+def _unwritable(request: gr.Request | None) -> str:
+    return refused("The server cannot read or write a file, and its log says why: please try again later.", request)
 
 
 def _drawn(model: Any) -> dict[str, str] | None:

@@ -93,6 +93,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(400, str(error), param="prompt", code="prompt_not_understood", more={"nearest": nearest})
         case RequestValidationError():
             return _invalid(error.errors())
+        case HTTPException(status_code=400, __cause__=OSError()):  # a form's larger files lie on the disk meanwhile
+            log.error("A request's body could not be kept", exc_info=error.__cause__)
+            return Problem(503, "The server cannot keep what was sent, and its log says why: please try again later.")
         case HTTPException(status_code=400):  # a form's parser
             return Problem(400, f"The body cannot be read: {str(error.detail).rstrip('.')}.")
         case HTTPException():
