@@ -29,6 +29,7 @@ __all__ = [
     "compute_fid",
     "compute_prior",
     "compute_ssim_psnr",
+    "compute_text_contribution",
     "draw",
 ]
 
@@ -75,6 +76,13 @@ def compute_prior(prompts: str, *, checkpoint: str | None = None, **options: Any
     from evaluation import prior
 
     return prior.run(prior.Options(prompts, checkpoint=checkpoint, **options))
+
+
+def compute_text_contribution(prompts: str, out: str | Path, *, checkpoint: str = "emoji", **options: Any) -> "Report":
+    """Draw prompts with the text left out of prior, decoder and both; `python -m evaluation.text_contribution`."""
+    from evaluation import text_contribution
+
+    return text_contribution.run(text_contribution.Options(prompts, Path(out), checkpoint=checkpoint, **options))
 
 
 def check_known_answers(**options: Any) -> "Selftest":

@@ -3,6 +3,7 @@
 Its options are those of `evaluation.cli.compare`.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,12 +25,14 @@ def run(options: Options) -> "Comparison":
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw, measure, compare, write; exits with 2 and one sentence when something is wrong."""
+    """Draw, measure, compare, write; exits with 1 where --fail-if says so, with 2 and one sentence when it is wrong."""
     options = parse(arguments)
     with command.sentences(PROG, resumes=True):
         from evaluation.comparing import output  # as above
+        from evaluation.comparing.conditions import Condition, failures
         from evaluation.reporting import terminal
 
+        conditions = [Condition.read(text) for text in options.fail_if]
         files = [command.report_file(str(options.out / f"comparison{suffix}")) for suffix in SUFFIXES]
         command.keep(options.report, (options.votes, options.prompts))
         result = run(options)
@@ -41,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         terminal.deliver([partial(output.write, result, path) for path in [*files, *options.report]], tell)
         if options.log_with:
             output.log(result, options.log_with, options.out)
+        failed = failures(conditions, result)
+    if failed:
+        print("\n".join(failed), file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ class Options(command.CommandOptions):
         reference: real pictures or statistics of them; None for those that the prompts name.
         size: the canonical form before distances, in pixels a side; None for pictures as they are.
         guidance_sweep: guidance scales at which those are drawn too whose own is open.
+        fail_if: conditions under which a contestant is worse than the first; see `comparing.conditions`.
     """
 
     contestants: tuple[str, ...]
@@ -56,6 +57,7 @@ class Options(command.CommandOptions):
     guidance_sweep: tuple[str, ...] = ()
     votes: Path | None = None
     log_with: str | None = None
+    fail_if: tuple[str, ...] = ()
     report: tuple[Path, ...] = ()
 
 
@@ -90,5 +92,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--votes", type=Path, metavar="FILE.csv", help="human votes: question, a, b, winner")
     parser.add_argument("--log-with", choices=("tensorboard", "wandb"), help="hand the measures to a tracker as well")
+    words = 'exit with 1 where one is worse than the first: "fid worse than 2 %% at p < 0.01" (repeatable)'
+    parser.add_argument("--fail-if", action="append", default=[], metavar="CONDITION", help=words)
     command.add_reporting(parser, SUFFIXES)
     return command.parsed(parser, Options, argv)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import combinations
 
 from dalle2.images import open_picture
-from evaluation.comparing.comparison import Comparison, Point, Scene
+from evaluation.comparing.comparison import Comparison, Contest, Measured, Point, Scene
 from evaluation.comparing.contestants import Contestant
+from evaluation.comparing.forest import forest
 from evaluation.comparing.tables import tables
 from evaluation.reporting import webpage
 from evaluation.reporting.report import digits, flat
@@ -20,9 +22,11 @@ Place = Callable[[float], float]
 def to_html(comparison: Comparison) -> str:
     """Return the page; nothing is fetched from elsewhere, and names and captions are escaped."""
     parts = [f'<p class="verdict">{escape(sentence)}</p>' for sentence in comparison.summary]
+    pairs = combinations(comparison.contestants, 2)  # a table of differences each, in their order
     for table in tables(comparison):
         best = _best(comparison) if table.key == "measures" else ()
         above = [_plot(comparison)] if table.key == "sweep" else []
+        above += [forest(_between(comparison, *next(pairs)))] if table.key == "differences" else []
         below = webpage.notes(comparison.warnings) if table.key == "measures" else []
         shown = webpage.table(table.columns, table.rows, table.numbers, best)
         parts.append(webpage.section(table.heading, *above, shown, *below))
@@ -36,6 +40,11 @@ def to_html(comparison: Comparison) -> str:
         parts.append(webpage.section(f"The {len(comparison.scenes)} prompts in which they differ most", words, grid))
     parts.append(webpage.provenance(flat(comparison.provenance)))
     return webpage.page(comparison.title, *parts)
+
+
+def _between(comparison: Comparison, a: Measured, b: Measured) -> list[Contest]:
+    pair = a.contestant.name, b.contestant.name
+    return [one for one in comparison.contests if (one.a, one.b) == pair]
 
 
 def _best(comparison: Comparison) -> list[tuple[int, int]]:
