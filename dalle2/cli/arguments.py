@@ -45,8 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=ENGINES, help=computes)
     trusted = "read weights from pickled files too, which could run as programs: only what you trust"
     parser.add_argument("--allow-pickle", action="store_true", help=trusted)
-    turns = "let the networks wait in the machine's memory and visit the GPU one at a time: for small GPUs"
-    parser.add_argument("--offload", action="store_true", help=turns)
+    turns = (
+        "let networks wait in the machine's memory and visit the GPU one at a time (model, for small GPUs), or layer "
+    )
+    turns += "by layer (sequential, for the smallest: far slower); alone it means model"
+    parser.add_argument("--offload", nargs="?", const="model", choices=("model", "sequential"), help=turns)
     old = "token ids as most programs made them in 2022, for redrawing a picture of that time"
     parser.add_argument("--tokenizer", choices=["2022"], help=old)
 

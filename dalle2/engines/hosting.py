@@ -123,6 +123,12 @@ def choose(engine: str, device: torch.device, dtype: torch.dtype, others: bool) 
 def host(parts: Mapping[str, Any], engine: str, chosen: str, dtype: torch.dtype, beside: Path | None) -> Host | None:
     """Let the chosen engine compute the networks among a model's parts; None where "auto" finds no graphs of them."""
     networks = {name: part for name, part in parts.items() if isinstance(part, DENOISING)}
+    if not networks:  # a family's own, of which nobody makes graphs
+        if engine != "auto":
+            raise ValueError(
+                f"The engine {chosen} computes diffusers' networks, and this checkpoint has none: use torch."
+            )
+        return None
     if engine == "auto" and not all(Graphs(network, beside).known for network in networks.values()):
         return None
     host = Host(chosen, dtype != torch.float32, exports=engine != "auto")

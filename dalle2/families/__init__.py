@@ -23,7 +23,7 @@ def load(  # noqa: PLR0913, all but the first have defaults
     *,
     allow_pickle: bool = False,
     tokenizer: str | None = None,
-    offload: bool = False,
+    offload: bool | str | None = None,
     engine: str = "auto",
 ) -> UnclipModel:
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
@@ -31,13 +31,16 @@ def load(  # noqa: PLR0913, all but the first have defaults
     The id may have a revision: id@revision. Where prior and decoder are published apart, or another prior is wanted,
     both are named: PRIOR+DECODER. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the
     networks, which takes a minute and then draws faster. `allow_pickle` reads weights from files that could run as
-    programs, `offload` lets the networks wait on the CPU and visit the GPU one at a time, `tokenizer` "2022" makes of
-    prompts the token ids of that year. `engine` computes the networks on a CPU: "torch", "onnxruntime" or "openvino",
-    for which graphs are exported once, or "auto": ONNX Runtime where it is installed and has the graphs already.
+    programs, `offload` lets the networks wait on the CPU and visit the GPU one at a time ("model", or True) or layer by
+    layer ("sequential"), `tokenizer` "2022" makes of prompts the token ids of that year. `engine` computes the networks
+    on a CPU: "torch", "onnxruntime" or "openvino", for which graphs are exported once, or "auto": ONNX Runtime where it
+    is installed and has the graphs already.
     ValueError says what is wrong and what was expected; a model that is already open stays as it is.
     """
     from dalle2.engines.hosting import choose, host
     from dalle2.families.checkpoint_folder import CheckpointFolder
+    from dalle2.families.offload import WAYS
+    from dalle2.families.offload import offload as take_turns
     from dalle2.families.places import locate, split_name
 
     device = _check_device(device, dtype)
@@ -55,20 +58,21 @@ def load(  # noqa: PLR0913, all but the first have defaults
     if tokenizer not in (None, *TOKENIZERS):
         raise ValueError(f"There is no tokenizer {tokenizer!r}: leave it out, or take one of {', '.join(TOKENIZERS)}.")
     folder = CheckpointFolder(path, dtype, place, allow_pickle, tokenizer is not None)
+    way = "model" if offload is True else offload
+    if way and way not in WAYS:
+        raise ValueError(f"There is no offload {way!r}: leave it out, or take one of {', '.join(WAYS)}.")
     if offload and (compile or device.type == "cpu"):
         clash = "compiled networks cannot be moved" if compile else "there is no GPU to spare: the device is cpu"
         raise ValueError(f"Leave out offload: {clash}.")
-    chosen = choose(engine, device, dtype, others=compile or offload)
+    chosen = choose(engine, device, dtype, others=compile or bool(offload))
     model = _family(folder, prior).load(folder, prior, torch.device("cpu") if offload else device, compile)
     model.tokenizer = tokenizer
     if chosen is not None:
         model.host = host(model.parts.present(), engine, chosen, dtype, path)
         if model.host is not None and model.host.exports:
             warm(model)
-    if offload:
-        from dalle2.families.offload import offload as take_turns
-
-        take_turns(model.parts.present(), device)
+    if way:
+        take_turns(model.parts.present(), device, way)
     return model
 
 

@@ -64,7 +64,10 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
     if _exists(path):
         if path.is_dir():
             return path
-        raise ValueError(f"{place} is a file: give the folder of a checkpoint, or the id of one on the hub.")
+        said = (
+            " Of DALLE2-pytorch's files `python -m dalle2.convert` makes one." if path.suffix in (".pth", ".pt") else ""
+        )
+        raise ValueError(f"{place} is a file: give the folder of a checkpoint, or the id of one on the hub.{said}")
     match = HUB_ID.fullmatch(str(place))
     if not match:
         raise ValueError(

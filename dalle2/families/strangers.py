@@ -4,9 +4,11 @@ from dalle2.families.checkpoint_folder import CheckpointFolder
 
 LAYOUTS = (
     "decoder, text_proj, text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout), unet and movq "
-    "(Kandinsky's), or unet, vae and image_normalizer (Stable unCLIP's layout)"
+    "(Kandinsky's), unet, vae and image_normalizer (Stable unCLIP's layout), or unet_1 (what dalle2.convert made of "
+    "DALLE2-pytorch's files)"
 )
 DECODERS = {"decoder", "unet"}
+CONVERT = "make a checkpoint of them first, python -m dalle2.convert FILES --out DIR."
 LORA = ("pytorch_lora_weights", "adapter_model")  # as diffusers and peft name them
 
 
@@ -16,6 +18,8 @@ def describe(folder: CheckpointFolder, prior: str | None) -> str:
     if "prior" in parts and not parts & DECODERS:
         said = f"{folder.name} is a prior without a decoder: name both, PRIOR+DECODER"
         return f"{said}, as {folder.name}+{prior}." if prior else f"{said}."
+    if any(folder.path.glob("*.pth")) or any(folder.path.glob("*/prior_config.json")):  # laion/DALLE2-PyTorch
+        return f"{folder.name} holds files of DALLE2-pytorch: {CONVERT}"
     if any(file.name.startswith(LORA) for file in folder.path.iterdir()):
         return f"{folder.name} is a LoRA, which changes another checkpoint and cannot draw by itself: name that one."
     index = folder.read_json("model_index.json") if folder.pipeline else {}

@@ -50,7 +50,7 @@ class Catalogue:
         *checkpoints: str,
         dtype: str = "float32",
         allow_pickle: bool = False,
-        offload: bool = False,
+        offload: bool | str | None = None,
         engine: str = "auto",
     ) -> Self:
         """Load checkpoints (as `dalle2.families.load` names them; none: the embedded one) onto the GPU if there is one.

@@ -54,7 +54,7 @@ class Options(command.CommandOptions):
     compile: bool = False
     engine: str | None = None
     allow_pickle: bool = False
-    offload: bool = False
+    offload: bool | str | None = None
     tokenizer: str | None = None
     report: tuple[Path, ...] = ()
 

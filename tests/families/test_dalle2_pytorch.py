@@ -202,6 +202,11 @@ def test_it_is_saved_and_opened_in_half_precision_and_by_turns(model: UnclipMode
     assert again.text_to_image(["a cat"], **settings)[0].tobytes() == drawn.tobytes()
     offload(again.parts.present(), torch.device("cpu"))
     assert again.text_to_image(["a cat"], **settings)[0].tobytes() == drawn.tobytes()
+    layered = load(tmp_path / "again")
+    offload(layered.parts.present(), torch.device("cpu"), "sequential")
+    assert layered.text_to_image(["a cat"], **settings)[0].tobytes() == drawn.tobytes()
+    with pytest.raises(ValueError, match="computes diffusers' networks, and this checkpoint has none"):
+        load(tmp_path / "again", engine="onnxruntime")
     half = load(tmp_path / "again", dtype=torch.bfloat16)
     assert half.text_to_image(["a cat"], **settings)[0].size == (16, 16)
     with pytest.raises(ValueError, match="where a prior is converted together with its decoder"):
@@ -250,6 +255,10 @@ def test_what_is_wrong_with_files_is_said(clip: Path, tmp_path: Path, capsys: py
         (FILES / "prior.pth", FILES / "decoder.json"): "is not in the file",
         (tmp_path / "nothing.pth",): "is not a file",
     }
+    with pytest.raises(ValueError, match=r"is a file.* `python -m dalle2\.convert` makes one"):
+        load(FILES / "prior.pth")
+    with pytest.raises(ValueError, match="holds files of DALLE2-pytorch: make a checkpoint of them first"):
+        load(FILES)
     for files, sentence in said.items():
         with pytest.raises(SystemExit) as exit_:
             convert.main([*map(str, files), "--clip", str(clip), "--out", str(tmp_path / "out")])

@@ -12,6 +12,7 @@ import pytest
 import regex
 import stable_twin
 import tiny
+import tiny_kandinsky
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -239,6 +240,43 @@ def recording(receive: Callable, names: dict[torch.nn.Module, str], moved: list[
     return record
 
 
+@pytest.mark.parametrize("family", ["karlo", "stable_unclip", "kandinsky21"])
+def test_layers_take_turns_on_the_smallest_gpu(
+    family: str, karlo_text: Path, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a GPU: while a layer computes only its own weights are elsewhere, and the pictures are the same."""
+    place, settings = {
+        "karlo": lambda: (karlo_text, quick),
+        "stable_unclip": lambda: (stable_twin.write(stable_twin.parts(), tmp_path / "twin"), None),
+        "kandinsky21": lambda: (tiny_kandinsky.twins(tiny_kandinsky.parts(version="2.1"), tmp_path)[1], None),
+    }[family]()
+    layered, plain = load(place), load(place)
+    settings = (settings or plain.settings).changed({"decoder": {"num_inference_steps": 2}})
+    networks = [part for part in layered.parts.present().values() if isinstance(part, torch.nn.Module)]
+    weights = {weight.data_ptr(): weight for network in networks for weight in network.parameters()}
+    away = []
+
+    def count(*_: object) -> None:
+        away.append(sum(where != weight.data_ptr() for where, weight in weights.items()))
+
+    for network in networks:
+        for module in network.modules():
+            if list(module.parameters(recurse=False)):
+                module.register_forward_hook(count)
+    offload(layered.parts.present(), torch.device("cpu"), "sequential")
+    picture = Image.linear_gradient("L").convert("RGB")
+    drawn = [
+        model.text_to_image(["a cat"], seeds=[3], settings=settings)
+        if "text_to_image" in model.capabilities
+        else model.variations(picture, seeds=[3], settings=settings)
+        for model in (layered, plain)
+    ]
+    assert np.array_equal(*(levels(one[0]) for one in drawn))
+    # A layer's own, and what belongs to the modules that it is a part of.
+    assert 0 < max(away) <= 6 < len(weights) / 10
+    assert all(where == weight.data_ptr() for where, weight in weights.items())
+
+
 def test_what_comes_out_of_an_autoencoder_is_carried_home(tmp_path: Path) -> None:
     model = load(stable_twin.write(stable_twin.parts(), tmp_path / "twin"))
     expected = model.parts.vae.encode(torch.zeros(1, 3, 32, 32)).latent_dist.mode()
@@ -246,6 +284,10 @@ def test_what_comes_out_of_an_autoencoder_is_carried_home(tmp_path: Path) -> Non
     assert torch.equal(model.parts.vae.encode(torch.zeros(1, 3, 32, 32)).latent_dist.mode(), expected)
     with pytest.raises(ValueError, match="Leave out offload: there is no GPU to spare"):
         load(tmp_path / "twin", offload=True)
+    with pytest.raises(
+        ValueError, match="There is no offload 'layers': leave it out, or take one of model, sequential"
+    ):
+        load(tmp_path / "twin", offload="layers")
 
 
 def test_a_server_opens_checkpoints_as_it_is_told(karlo_text: Path, karlo_variations: Path) -> None:

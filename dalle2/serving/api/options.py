@@ -30,8 +30,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="precision of the networks; default float32")
     computes = "what computes the networks on a CPU; auto: ONNX Runtime where it is installed and has the graphs"
     parser.add_argument("--engine", choices=ENGINES, default="auto", help=computes)
-    turns = "let the networks wait in the machine's memory and visit the GPU one at a time: for small GPUs"
-    parser.add_argument("--offload", action="store_true", help=turns)
+    turns = (
+        "let networks wait in the machine's memory and visit the GPU one at a time (model, for small GPUs), or layer "
+    )
+    turns += "by layer (sequential, for the smallest: far slower); alone it means model"
+    parser.add_argument("--offload", nargs="?", const="model", choices=("model", "sequential"), help=turns)
     trusted = "read weights from pickled files too, which could run as programs: only what you trust"
     parser.add_argument("--allow-pickle", action="store_true", help=trusted)
     parser.add_argument("--host", help="address to listen on, such as 0.0.0.0; default: this machine only")

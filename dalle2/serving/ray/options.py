@@ -28,7 +28,7 @@ class Options(BaseModel):
     checkpoints: Listed = ("emoji",)
     dtype: str = "float32"
     allow_pickle: bool = False
-    offload: bool = False
+    offload: bool | str | None = None
     engine: str = "auto"
     min_replicas: Annotated[int, Field(ge=1)] = 1
     max_replicas: Annotated[int, Field(ge=1)] = 4
