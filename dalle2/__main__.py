@@ -7,7 +7,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dalle2.cli import parsers
@@ -37,9 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parsers.parse(arguments)
         print(_beginning(options), file=sys.stderr, flush=True)
-        from dalle2.cli import drawing
-
-        for line in drawing.run(options):
+        for line in _drawn(options):
             lines.append(line)
     except (ValueError, OSError) as error:
         print(f"dalle2: {_sentence(error)}", file=sys.stderr)
@@ -48,6 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("dalle2: stopped.", file=sys.stderr)
         code = 130
     return _tell(lines) or code
+
+
+def _drawn(options: argparse.Namespace) -> Iterable[object]:
+    from dalle2.cli import quick
+
+    if (planned := quick.plan(options)) is not None:
+        return quick.run(options, planned)
+    from dalle2.cli import drawing
+
+    return drawing.run(options)
 
 
 def _beginning(options: argparse.Namespace) -> str:

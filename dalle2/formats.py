@@ -13,7 +13,6 @@ from xml.sax.saxutils import escape
 import numpy as np
 import vtracer
 from PIL import Image, ImageFilter, UnidentifiedImageError
-from scipy import ndimage
 
 from dalle2 import atomic, images, provenance
 
@@ -33,6 +32,8 @@ def transparent(picture: Image.Image) -> Image.Image:
     Along the edge the background's share of each colour is taken out again, so that no pale rim is left on another
     background. ValueError when the border of the picture has no even colour.
     """
+    from scipy import ndimage  # takes half a second, which most pictures need not wait for
+
     pixels = np.asarray(images.to_rgb(picture)).astype(np.float32)
     around = _background(pixels)
     colour = np.median(pixels[around], axis=0)
@@ -131,6 +132,8 @@ def encode(picture: Image.Image, kind: str = "png", quality: int = 100) -> bytes
 
 def _background(pixels: np.ndarray) -> np.ndarray:
     """Where (h, w) the even background is that touches the border of (h, w, 3)."""
+    from scipy import ndimage  # takes half a second, which most pictures need not wait for
+
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     colour = np.median(border, axis=0)
     if (np.abs(border - colour).max(-1) <= TOLERANCE).mean() < EVEN:
@@ -146,6 +149,8 @@ def _pure(around: np.ndarray, seam: int) -> tuple[np.ndarray, np.ndarray]:
 
     A line so thin that it is all seam counts as pure along its middle.
     """
+    from scipy import ndimage  # takes half a second, which most pictures need not wait for
+
     distance = ndimage.distance_transform_edt(~around)
     parts, count = ndimage.label(~around, np.ones((3, 3)))
     labels = np.arange(count + 1)

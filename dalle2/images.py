@@ -10,15 +10,17 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from xml.sax.saxutils import unescape
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from dalle2 import atomic, png, provenance
 from dalle2.orientation import upright
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 65_535  # as of a JPEG; Pillow takes seconds for millions of short rows
@@ -187,17 +189,21 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return grey
 
 
-def to_tensor(pictures: list[Image.Image]) -> torch.Tensor:
+def to_tensor(pictures: list[Image.Image]) -> "torch.Tensor":
     """Pictures of one size -> (n, 3, height, width) float32 in [-1, 1]."""
+    import torch  # takes a second, which those who only open and save pictures need not wait for
+
     arrays = np.stack([np.asarray(to_rgb(picture)) for picture in pictures])
     return torch.from_numpy(arrays).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def to_pictures(pixels: torch.Tensor) -> list[Image.Image]:
+def to_pictures(pixels: "torch.Tensor") -> list[Image.Image]:
     """(n, 3, height, width) in [-1, 1], of any float type and on any device -> RGB pictures.
 
     ValueError when a number is not finite: it would be a black or white pixel.
     """
+    import torch  # as above
+
     if not torch.isfinite(pixels).all():
         raise ValueError("The pixels hold numbers that are not finite: no picture can be made of them.")
     levels = ((pixels.float() * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)

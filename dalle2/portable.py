@@ -19,6 +19,7 @@ from dalle2_runner.networks import SCALE, Network, read_weights
 NETWORKS = ("prior", "decoder", "super_res_first", "super_res_last")
 PARTS = ("text_encoder", "text_proj", *NETWORKS)
 INDEX = "graphs/index.json"  # by network: the file of its graph, and of which config that is
+NO_PARTS, HASHED = ("graphs", "samples"), (".json", ".txt", ".safetensors")
 STEPS = ("num_train_timesteps", "prediction_type", "clip_sample", "clip_sample_range")
 
 
@@ -51,6 +52,17 @@ def open_checkpoint(folder: Path, threads: int = 0) -> Drawer:
         graph, names = graph_of(folder, name)
         networks[name] = Network(graph, names, weights[name], threads)
     return Drawer(description(folder), _plain(folder), weights, networks)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the hash of a checkpoint's parts, as `families.checkpoint_folder` makes it; weights are safetensors."""
+    digest = hashlib.sha256()
+    parts = [part for part in folder.iterdir() if part.is_dir() and part.name not in NO_PARTS]
+    for file in sorted(file for part in parts for file in part.iterdir() if file.suffix in HASHED):
+        with file.open("rb") as stream:
+            own = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{file.relative_to(folder).as_posix()} {own}\n".encode())
+    return digest.hexdigest()
 
 
 def write(folder: Path, out: Path, record: Mapping[str, Any], eight_bits: bool = False) -> None:

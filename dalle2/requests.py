@@ -15,7 +15,7 @@ from PIL import Image
 from dalle2 import images
 from dalle2.settings import OnStep, Settings, Step, check_prompt
 from dalle2.stage_settings import StageSettings
-from dalle2.understanding.answer import Note, Understanding
+from dalle2.understanding.answer import Note, Understanding, record_of
 from dalle2.understanding.sentences import NotUnderstood
 from dalle2.verbs import Verbs
 
@@ -80,13 +80,7 @@ class Request(ABC):
 
         "asked" is what the checkpoint was asked for the prompt; of several, a table with that of each.
         """
-        taken = {one.prompt: one for one in self.understandings if one.prompt in prompts and not one.literal}
-        if not taken:
-            return {}
-        asked = {prompt: one.asked for prompt, one in taken.items()}
-        poor = any(one.rarely_drawn_well for one in taken.values())
-        said = asked if len(set(prompts)) > 1 else next(iter(asked.values()))
-        return {"asked": said, **({"rarely_drawn_well": True} if poor else {})}
+        return record_of(self.understandings, prompts)
 
     def as_recorded(self, record: Mapping[str, Any]) -> Self:
         """Return the request asking what was asked when this record was written; literally, where it does not say."""

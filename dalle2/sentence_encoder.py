@@ -5,13 +5,14 @@ those of sentence-transformers/all-MiniLM-L6-v2. It was trained on English.
 """
 
 import importlib.util
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
@@ -32,24 +33,14 @@ class SentenceEncoder:
         Raises:
             ValueError: the folder's files are damaged. OSError: they are not there.
         """
-        from transformers import BertConfig, BertModel  # takes a second, which those who draw literally save
-
         self._folder = folder
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            with torch.device("meta"):  # so that no weights are made that the file's own replace at once
-                self._network = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
-            weights = load_file(folder / "model.safetensors")
-            found = {name: weights[name].float() for name in self._network.state_dict()}
-            self._network.load_state_dict(found, assign=True)
-            for name, buffer in self._network.embeddings.named_buffers():  # no file holds these
-                whole = torch.arange(buffer.numel()) if name == "position_ids" else torch.zeros(buffer.numel())
-                setattr(self._network.embeddings, name, whole.long().view(buffer.shape))
+            self._network = Bert(json.loads((folder / "config.json").read_text("utf-8")), read(folder))
         except OSError:
             raise
         except Exception as error:  # tokenizers raises nothing more precise
             raise ValueError(f"The sentence encoder in {folder} is damaged ({error}): {INSTALL}") from error
-        self._network.eval()
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(LONGEST)
 
@@ -74,17 +65,77 @@ class SentenceEncoder:
             embeddings[rows] = self._embed([tokens[row] for row in rows])
         return embeddings
 
-    @torch.inference_mode()
     def _embed(self, rows: Sequence[list[int]]) -> np.ndarray:
         longest = max(map(len, rows))
-        ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
-        states = self._network(input_ids=ids, attention_mask=mask).last_hidden_state
-        weight = mask.unsqueeze(-1)
-        mean = (states * weight).sum(1) / weight.sum(1)
-        return torch.nn.functional.normalize(mean, dim=-1).numpy()
+        ids = np.array([row + [0] * (longest - len(row)) for row in rows])
+        mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in rows], np.float32)
+        mean = (self._network(ids, mask) * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
     @cached_property
     def words(self) -> frozenset[str]:
         """Return the words that it knows as a whole, in small letters."""
         return frozenset(word for word in self._tokenizer.get_vocab() if word.isalnum())
+
+
+def read(folder: Path) -> dict[str, np.ndarray]:
+    """Return the weights of a folder, float32."""
+    weights = load_file(folder / "model.safetensors")
+    return {name: values.astype(np.float32, copy=False) for name, values in weights.items()}
+
+
+class Bert:
+    """The network (arXiv 1810.04805), in numpy: a short text takes it milliseconds, and its import none."""
+
+    def __init__(self, config: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
+        """Take a config and weights by transformers' names; KeyError where one is missing."""
+        self._heads, self._eps = config["num_attention_heads"], np.float32(config["layer_norm_eps"])
+        self._layers, self._weights = config["num_hidden_layers"], weights
+        for number in range(self._layers):
+            weights[f"encoder.layer.{number}.output.LayerNorm.bias"]
+
+    def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return the last states (n, length, width) of token ids (n, length); `mask` is 1 where there is text."""
+        tables = "embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings"
+        words, places, kinds = (self._weights[f"{name}.weight"] for name in tables)
+        x = self._norm("embeddings.LayerNorm", words[ids] + places[: ids.shape[1]] + kinds[0])
+        unseen = (1 - mask[:, None, None]) * np.float32(-1e9)
+        for number in range(self._layers):
+            layer = f"encoder.layer.{number}."
+            seen = self._linear(f"{layer}attention.output.dense", self._attend(f"{layer}attention.self.", x, unseen))
+            x = self._norm(f"{layer}attention.output.LayerNorm", x + seen)
+            hidden = _gelu(self._linear(f"{layer}intermediate.dense", x))
+            x = self._norm(f"{layer}output.LayerNorm", x + self._linear(f"{layer}output.dense", hidden))
+        return x
+
+    def _attend(self, name: str, x: np.ndarray, unseen: np.ndarray) -> np.ndarray:
+        rows, length, width = x.shape
+
+        def split(part: str) -> np.ndarray:
+            return self._linear(name + part, x).reshape(rows, length, self._heads, -1).transpose(0, 2, 1, 3)
+
+        scores = (
+            split("query") @ split("key").transpose(0, 1, 3, 2) / np.float32((width // self._heads) ** 0.5) + unseen
+        )
+        shares = np.exp(scores - scores.max(-1, keepdims=True))
+        shares /= shares.sum(-1, keepdims=True)
+        return (shares @ split("value")).transpose(0, 2, 1, 3).reshape(rows, length, width)
+
+    def _linear(self, name: str, x: np.ndarray) -> np.ndarray:
+        return x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+
+    def _norm(self, name: str, x: np.ndarray) -> np.ndarray:
+        centred = x - x.mean(-1, keepdims=True)
+        normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + self._eps)
+        return normed * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    """X * Phi(x), by the error function of Abramowitz and Stegun, 7.1.26, which is right to 1.5e-7."""
+    size = np.abs(x) * np.float32(0.5**0.5)
+    t = 1 / (1 + np.float32(0.3275911) * size)
+    polynomial = np.zeros_like(t)
+    for factor in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        polynomial = (polynomial + np.float32(factor)) * t
+    erf = np.sign(x) * (1 - polynomial * np.exp(-size * size))
+    return x * (1 + erf) / 2

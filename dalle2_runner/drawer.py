@@ -1,7 +1,8 @@
 """A checkpoint of Karlo's family -> pictures of prompts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dalle2_runner.noise import Noise
 from dalle2_runner.steps import Denoise, Schedule
 
 Array = np.ndarray
+OnStep = Callable[[str, int, int], None]
 
 
 class Drawer:
@@ -24,6 +26,7 @@ class Drawer:
     def __init__(self, description: Mapping[str, Any], tokenizer: str, weights: Mapping[str, Weights], networks: Any):
         self.description, self.weights, self.networks = description, weights, networks
         self.tokenizer = tokenizers.Tokenizer.from_str(tokenizer)
+        self._on_step: OnStep = lambda *_: None
         self.text = Text(description["text_encoder"], weights["text_encoder"])
 
     @classmethod
@@ -39,8 +42,18 @@ class Drawer:
             networks[name] = Network(model, graph["weights"], parts[name], threads)
         return cls(description, (folder / "tokenizer.json").read_text(encoding="utf-8"), parts, networks)
 
-    def draw(self, prompts: Sequence[str], seeds: Sequence[int], settings: Mapping[str, Any] | None = None) -> Array:
-        """Return pixels (n, 3, size, size) in about -1..1 of each prompt and seed."""
+    def draw(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        settings: Mapping[str, Any] | None = None,
+        on_step: OnStep = lambda *_: None,
+    ) -> Array:
+        """Return pixels (n, 3, size, size) in about -1..1 of each prompt and seed.
+
+        `on_step(stage, number, of how many)` hears of each step.
+        """
+        self._on_step = on_step
         settings = settings or self.description["settings"]
         noise = [Noise(seed) for seed in seeds]
         embeddings = self._embed(prompts, noise, settings["prior"], settings.get("negative_prompt"))
@@ -55,7 +68,7 @@ class Drawer:
         schedule = Schedule(self.description["prior_scheduler"], settings)
         denoise = self._guided("prior", conditions, settings, schedule)
         each = [one for one in noise for _ in range(many)]
-        normed = schedule.sample(denoise, each, (embeddings.shape[1],))
+        normed = schedule.sample(denoise, each, (embeddings.shape[1],), partial(self._on_step, "prior"))
         drawn = (normed * weights["clip_std"] + weights["clip_mean"]).reshape(len(prompts), many, -1)
         texts = embeddings[-len(prompts) * many :: many]
         nearness = (drawn * texts[:, None]).sum(-1) / np.linalg.norm(drawn, axis=-1)
@@ -79,7 +92,8 @@ class Drawer:
         context = np.concatenate([extra, read], axis=1)
         conditions = {"encoder_hidden_states": context, "class_labels": added, "attention_mask": seen}
         schedule = Schedule(self.description["decoder_scheduler"], settings)
-        return schedule.sample(self._guided("decoder", conditions, settings, schedule), noise, (3, size, size))
+        denoise, told = self._guided("decoder", conditions, settings, schedule), partial(self._on_step, "decoder")
+        return schedule.sample(denoise, noise, (3, size, size), told)
 
     def _upsample(self, small: Array, noise: Sequence[Noise], settings: Any) -> Array:
         size, schedule = self.description["size"], Schedule(self.description["super_res_scheduler"], settings, True)
@@ -89,7 +103,7 @@ class Drawer:
             network = self.networks["super_res_first" if t > 0 else "super_res_last"]
             return network(np.concatenate([x, large], axis=1), t)
 
-        return schedule.sample(denoise, noise, (3, size, size))
+        return schedule.sample(denoise, noise, (3, size, size), partial(self._on_step, "upsampler"))
 
     def _read(self, prompts: Sequence[str], settings: Any, negative: str | None) -> tuple[Array, Array, Array]:
         """Prompts -> text embeddings, tokens' states, and which tokens are text; guided, the negative ones first."""

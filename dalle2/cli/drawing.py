@@ -18,6 +18,7 @@ from dalle2 import formats, images, provenance
 from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.cli.output import Progress
 from dalle2.cli.parsers import TASKS
+from dalle2.cli.understood import refused, tell
 from dalle2.engines.runtimes import PACKAGES, is_installed
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
@@ -26,7 +27,7 @@ from dalle2.settings import Settings, check_seed
 from dalle2.tasks import request_of
 from dalle2.tasks.enhance import Enhance, check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.understanding.sentences import NotUnderstood, sentences
+from dalle2.understanding.sentences import NotUnderstood
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +71,8 @@ def _understood(request: Request, model: UnclipModel, options: argparse.Namespac
     try:
         request = request.understood(model)
     except NotUnderstood as unknown:
-        offered = unknown.understanding.nearest
-        choice = "Draw one of what it knows" if offered else "Name another thing (--negative: what to avoid)"
-        raise ValueError(f"{unknown} {choice}, or use the prompt exactly as written with --literal.") from unknown
-    if said := sentences(request.understandings):
-        tqdm.write(said, file=sys.stderr)
+        raise refused(unknown) from unknown
+    tell(request.understandings)
     return request
 
 

@@ -1,7 +1,8 @@
 """`Understanding`: what was made of a prompt, as one frozen value that command line, page, API and records share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 DRAWN, UNKNOWN = "drawn", "unknown"
 
@@ -83,3 +84,14 @@ class Understanding:
 def literal(prompt: str, notes: Iterable[Note] = ()) -> Understanding:
     """Return the prompt taken as it is."""
     return Understanding(prompt, prompt, notes=tuple(notes), literal=True)
+
+
+def record_of(understandings: Sequence[Understanding], prompts: Sequence[str]) -> dict[str, Any]:
+    """Return what a record says of these prompts, as `Request.understanding_record` tells."""
+    taken = {one.prompt: one for one in understandings if one.prompt in prompts and not one.literal}
+    if not taken:
+        return {}
+    asked = {prompt: one.asked for prompt, one in taken.items()}
+    poor = any(one.rarely_drawn_well for one in taken.values())
+    said = asked if len(set(prompts)) > 1 else next(iter(asked.values()))
+    return {"asked": said, **({"rarely_drawn_well": True} if poor else {})}

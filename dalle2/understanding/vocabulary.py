@@ -119,7 +119,8 @@ class Vocabulary:
         if not (folder / WORDS).is_file():
             return None
         try:
-            entries = _entries(pyarrow.parquet.read_table(folder / WORDS).to_pydict())
+            with pyarrow.parquet.ParquetFile(folder / WORDS) as words:  # read_table would import pandas
+                entries = _entries(words.read().to_pydict())
             with safe_open(folder / VECTORS, framework="numpy") as file:
                 if (file.metadata() or {}).get("words") != _digest(folder / WORDS):
                     raise ValueError("its vectors are of other words")

@@ -1,0 +1,160 @@
+"""The embedded checkpoint's pictures from a prompt, without torch: the first is there before torch would be imported.
+
+What `drawing` does with the same options comes out the same, to 1e-4 before levels are rounded; a record that names no
+version of torch is of a picture that was drawn here, and is drawn here again, to the last bit.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dalle2 import images, provenance
+from dalle2.cli.arguments import chosen_settings
+from dalle2.cli.output import Progress
+from dalle2.cli.understood import refused, tell
+from dalle2.settings import Settings, Step, check_prompt, check_seed
+from dalle2.understanding.answer import Note, Understanding, literal, record_of
+from dalle2.understanding.sentences import NotUnderstood
+
+NAME = "emoji"
+FOLDER = Path(__file__).parents[1] / "checkpoints" / NAME
+PLAIN = {"engine": (None, "auto", "onnxruntime"), "dtype": (None, "float32"), "device": (None, "cpu")}
+GPU = Path("/dev/nvidia0")
+PACKAGES = ("numpy", "onnxruntime")  # that decide a picture
+
+
+class Light:
+    """What of the embedded checkpoint is known without its networks."""
+
+    def __init__(self) -> None:
+        said = json.loads((FOLDER / "dalle2.json").read_text(encoding="utf-8"))
+        self.settings, self.styles = Settings.from_dict(said["settings"]), tuple(said["styles"])
+
+    @cached_property
+    def checkpoint_hash(self) -> str:
+        """The hash of its files, as `families` make it."""
+        from dalle2.portable import fingerprint
+
+        return fingerprint(FOLDER)
+
+    def understood(self, prompt: str) -> Understanding:
+        """Return what the prompt is taken for; NotUnderstood where nothing is known of it."""
+        from dalle2.understanding.interpreter import Interpreter
+
+        interpreter = Interpreter.of(FOLDER, self.styles, self.checkpoint_hash)
+        found = literal(prompt) if interpreter is None else interpreter.understand(prompt)
+        if not found.known:
+            raise NotUnderstood(found)
+        return found
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn: a prompt as it was taken, with these settings and seeds."""
+
+    model: Light
+    taken: Understanding
+    settings: Settings
+    seeds: tuple[int, ...]
+
+
+def plan(options: argparse.Namespace) -> Plan | None:
+    """Return what is drawn here; None for what is left to `drawing`. ValueError where the options are wrong."""
+    if options.task is not None or not _fits(options):
+        return None
+    model = Light()
+    if options.source is not None:
+        return _again(options, model)
+    settings = chosen_settings(options, model)  # ty: ignore[invalid-argument-type]  (asks for its settings alone)
+    if not _steps_are_known(settings):
+        return None
+    try:
+        taken = literal(check_prompt(options.prompt)) if options.literal else model.understood(options.prompt)
+    except NotUnderstood as unknown:
+        raise refused(unknown) from unknown
+    if not options.literal:
+        tell([taken])
+    return Plan(model, taken, settings, tuple(options.seeds))
+
+
+def run(options: argparse.Namespace, plan: Plan) -> Iterator[Path]:
+    """Draw and write -> the files, as they are written."""
+    from dalle2.portable import open_checkpoint
+
+    provenance.choose_options(options)
+    asked = plan.taken.asked
+    files = options.destination.names(plan.taken.prompt, plan.seeds, asked)
+    steps = {name: stage.num_inference_steps for name, stage in plan.settings.stages.items()}
+    with Progress(steps, len(plan.seeds)) as progress:
+        drawer = open_checkpoint(FOLDER)
+        for seed, file in zip(plan.seeds, files, strict=True):
+            told = lambda *step: progress.advance(Step(*step))  # noqa: E731
+            (pixels,) = drawer.draw([asked], [seed], plan.settings.to_dict(), told)
+            picture = _picture(pixels)
+            images.write_record(picture, _record(plan, seed))
+            yield options.destination.keep(file, lambda name, overwrite, one=picture: images.save(one, name, overwrite))
+
+
+def _fits(options: argparse.Namespace) -> bool:
+    """Whether the options ask for nothing that only torch does, or does better."""
+    if any(getattr(options, name) not in allowed for name, allowed in PLAIN.items()):
+        return False
+    other = options.compile or options.offload or options.tokenizer or options.size or options.prior
+    here = options.checkpoint in (None, NAME) and not other and options.destination.form == "png"
+    # What has imported torch already need not wait for it, and with a GPU it is the faster.
+    return here and "torch" not in sys.modules and not GPU.exists() and find_spec("onnxruntime") is not None
+
+
+def _again(options: argparse.Namespace, model: Light) -> Plan | None:
+    """Return the plan of a picture that was drawn here; None for any other, of which `drawing` says what is wrong."""
+    record: Any = images.read_record(options.source)
+    own = {"task": "text_to_image", "checkpoint": NAME, "engine": "onnxruntime"}
+    versions = record.get("versions")
+    drawn_here = isinstance(versions, dict) and set(versions) == set(PACKAGES)
+    if not drawn_here or any(record.get(key) != value for key, value in own.items()):
+        return None
+    kinds = {"settings": dict, "prompt": str, "seed": int, "asked": str}
+    whole = all(isinstance(record.get(key, "" if key == "asked" else None), kind) for key, kind in kinds.items())
+    if not whole or record.get("size") is not None:
+        return None
+    if record.get("checkpoint_hash") != model.checkpoint_hash:
+        return None
+    settings, prompt = Settings.from_dict(record["settings"]), check_prompt(record["prompt"])
+    taken = literal(prompt)
+    if "asked" in record:
+        notes = (Note("poor"),) if record.get("rarely_drawn_well") else ()
+        taken = Understanding(prompt, check_prompt(record["asked"]), notes=notes)
+    return Plan(model, taken, settings, (check_seed(record["seed"]),)) if _steps_are_known(settings) else None
+
+
+def _steps_are_known(settings: Settings) -> bool:
+    from dalle2_runner.steps import SCHEDULERS
+
+    stages = settings.stages.values()
+    plain = all(stage.scheduler in SCHEDULERS and not stage.eta and stage.times == 1 for stage in stages)
+    return plain and settings.prior is not None and settings.prior.kind == "diffusion"
+
+
+def _record(plan: Plan, seed: int) -> dict[str, object]:
+    own = {"task": "text_to_image", "prompt": plan.taken.prompt, **record_of([plan.taken], [plan.taken.prompt])}
+    made = {"device": "cpu", "dtype": "float32", "engine": "onnxruntime"}
+    checkpoint = {"checkpoint": NAME, "checkpoint_hash": plan.model.checkpoint_hash}
+    versions = {"versions": {name: version(name) for name in PACKAGES}}
+    return {**own, "seed": seed, "settings": plan.settings.to_dict(), **checkpoint, **made, **versions}
+
+
+def _picture(pixels: np.ndarray) -> Image.Image:
+    if not np.isfinite(pixels).all():
+        raise ValueError("The pixels hold numbers that are not finite: no picture can be made of them.")
+    levels = ((pixels * np.float32(0.5) + np.float32(0.5)).clip(0, 1) * 255).round().astype(np.uint8)
+    return Image.fromarray(levels.transpose(1, 2, 0))
