@@ -2,8 +2,7 @@
 # ray 2.60.0: `ray.init()` without any options turns token authentication on and writes a token into the home folder.
 #
 # For years a Ray cluster trusted whoever reached its ports, and authentication had to be asked for. One might expect that
-# a program which only calls `ray.init()`, starts nothing else and sets no variable leaves no secret behind, and that a
-# second machine which runs `ray start --address=…` without more can join. It cannot: both need the same token.
+# a program which only calls `ray.init()`, starts nothing else and sets no variable has no token, and leaves none behind.
 #
 # Seen: before, RAY_AUTH_MODE is not set and ~/.ray/auth_token does not exist; after, the process has
 # RAY_AUTH_MODE=token and the file holds 64 characters. With RAY_AUTH_MODE=disabled no file appears. Fails when

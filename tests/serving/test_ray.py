@@ -19,14 +19,17 @@ import psutil
 import pytest
 from gradio_client import Client
 from PIL import Image
+from starlette.testclient import TestClient
 from visitor import ROOT, free_port
 
 from dalle2 import images
 from dalle2.families import load
 from dalle2.model import UnclipModel
 from dalle2.serving.api import options as serving
+from dalle2.serving.api import streams
 from dalle2.serving.api.problems import MOST_RETRY_SECONDS
 from dalle2.serving.batches import Visit
+from dalle2.serving.catalogue import Card
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.painter import CPU_PICTURES
 from dalle2.serving.refusal import Busy, Fault, NoMemory
@@ -39,6 +42,7 @@ from ray import cloudpickle, serve  # noqa: E402  (not without Ray)
 from ray.serve.exceptions import BackPressureError  # noqa: E402
 
 from dalle2.serving.ray import app as applications  # noqa: E402
+from dalle2.serving.ray.front import Front  # noqa: E402
 from dalle2.serving.ray.known import FACTS, Known  # noqa: E402
 from dalle2.serving.ray.options import Options  # noqa: E402
 from dalle2.serving.ray.painter import RayPainter  # noqa: E402
@@ -281,6 +285,31 @@ def telling(ends: list) -> Iterator[object]:
 
 
 LOST = ray.exceptions.ActorDiedError()
+
+
+class Described(Handle):
+    """A deployment's handle of which a front only asks what it draws."""
+
+    def __init__(self, model: UnclipModel) -> None:
+        super().__init__()
+        self.describe, self.model = self, model
+
+    def remote(self) -> asyncio.Future:
+        future = asyncio.get_running_loop().create_future()
+        future.set_result((Known(self.model), Card("Its card.", "CC BY 4.0")))
+        return future
+
+
+def test_a_front_has_a_thread_for_each_who_waits_and_tells_what_replicas_draw(
+    model: UnclipModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams.ROOM, "total_tokens", streams.ROOM.total_tokens)  # put back afterwards
+    options = Options(checkpoints="sample", waiting=500, picture_check="off", open_api=True)
+    app = asyncio.run(Front(options, Described(model)).__serve_build_asgi_app__())
+    assert streams.ROOM.total_tokens >= 1000
+    (described,) = TestClient(app).get("/v1/models").json()["data"]
+    assert described["id"] == model.checkpoint and described["checkpoint_hash"] == model.checkpoint_hash
+    assert described["capabilities"] == sorted(model.capabilities)
 
 
 def test_lost_work_is_done_again_by_another_replica(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from dalle2 import provenance
 from dalle2.serving.api import options as serving
 from dalle2.serving.api.alone import beside
 from dalle2.serving.api.routes import api
+from dalle2.serving.api.streams import ROOM
 from dalle2.serving.catalogue import folder_of
 from dalle2.serving.ray.options import Options
 from dalle2.serving.ray.painter import RayPainter
@@ -42,6 +43,8 @@ class Front:
             painter=painter,
             waiting=self._options.waiting,
         )
+        # A thread for each who waits: with fewer, what is drawn would wait for those who only wait.
+        ROOM.total_tokens = max(ROOM.total_tokens, 2 * (self._options.waiting + 1))
         chosen = self._options.namespace()
         provenance.choose_options(chosen)
         log.info(serving.guard(chosen, service))
