@@ -2,11 +2,47 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import CLIPImageProcessor, CLIPTokenizer
+
+from dalle2 import atomic
+
+
+def write_folder(
+    folder: str | Path,
+    parts: Mapping[str, Any],
+    index: Mapping[str, Any],
+    description: Mapping[str, Any],
+    dtype: torch.dtype | None = None,
+    finish: Callable[[Path], None] | None = None,
+) -> Path:
+    """Write the parts of a checkpoint by the names of their folders; it appears whole or not at all.
+
+    `index` becomes model_index.json, `description` dalle2.json; `dtype` is that of the weights, and `finish` adds what
+    only one family has. ValueError when the folder exists already, OSError when the disk refuses.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise ValueError(f"{folder} exists already: choose another name, or remove it first.")
+    try:
+        with atomic.folder(folder) as partial:
+            for name, part in parts.items():
+                save_part(part, partial / name, dtype)
+                if isinstance(part, CLIPTokenizer):  # transformers 5 leaves these out, and earlier versions need them
+                    part.backend_tokenizer.model.save(str(partial / name))
+                if isinstance(part, CLIPImageProcessor):  # by the name that every version of transformers knows
+                    rename(partial / name / "preprocessor_config.json", "image_processor_type", "CLIPImageProcessor")
+            write_json(partial / "dalle2.json", description)
+            write_json(partial / "model_index.json", index)
+            if finish is not None:
+                finish(partial)
+    except Exception as error:  # the libraries that write have exceptions of their own
+        raise OSError(f"{folder} could not be written: {error}") from error
+    return folder
 
 
 def save_part(part: Any, folder: Path, dtype: torch.dtype | None = None) -> None:

@@ -19,11 +19,10 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from dalle2 import atomic
 from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.families.dalle2_pytorch.prior import PriorNetwork
 from dalle2.families.dalle2_pytorch.unet import CascadeUnet
-from dalle2.families.saving import save_part, write_json
+from dalle2.families.saving import write_folder
 
 CLIP = {
     "text_encoder": CLIPTextModelWithProjection,
@@ -108,19 +107,8 @@ def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtyp
     `description` becomes dalle2.json; `dtype` is that of the weights. ValueError when the folder exists already,
     OSError when the disk refuses.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise ValueError(f"{folder} exists already: choose another name, or remove it first.")
-    try:
-        with atomic.folder(folder) as partial:
-            for name, part in parts.present().items():
-                save_part(part, partial / name, dtype)
-            parts.tokenizer.backend_tokenizer.model.save(str(partial / "tokenizer"))
-            write_json(partial / "dalle2.json", description)
-            write_json(partial / "model_index.json", {"_class_name": "DALLE2", **_index(parts.present())})
-    except Exception as error:  # the libraries that write have exceptions of their own
-        raise OSError(f"{folder} could not be written: {error}") from error
-    return folder
+    index = {"_class_name": "DALLE2", **_index(parts.present())}
+    return write_folder(folder, parts.present(), index, description, dtype)
 
 
 def _index(parts: Mapping[str, Any]) -> dict[str, list[str]]:

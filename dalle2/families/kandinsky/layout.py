@@ -28,10 +28,9 @@ from transformers import (
     XLMRobertaTokenizer,
 )
 
-from dalle2 import atomic
 from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.families.priors import check_layout
-from dalle2.families.saving import rename, save_part, write_json
+from dalle2.families.saving import write_folder
 from dalle2.networks.eclipse_prior import EclipsePrior
 
 PREFIX = "prior_"
@@ -201,22 +200,7 @@ def write(parts: Parts, folder: str | Path, description: Mapping[str, Any], dtyp
     `description` becomes dalle2.json; `dtype` is that of the weights. ValueError when the folder exists already,
     OSError when the disk refuses.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise ValueError(f"{folder} exists already: choose another name, or remove it first.")
-    try:
-        with atomic.folder(folder) as partial:
-            for name, part in parts.present().items():
-                save_part(part, partial / name, dtype)
-            # transformers 5 leaves these out, and earlier versions need them.
-            parts.prior_tokenizer.backend_tokenizer.model.save(str(partial / "prior_tokenizer"))
-            processor = partial / "prior_image_processor" / "preprocessor_config.json"
-            rename(processor, "image_processor_type", "CLIPImageProcessor")
-            write_json(partial / "dalle2.json", description)
-            write_json(partial / "model_index.json", _model_index(parts))
-    except Exception as error:  # the libraries that write have exceptions of their own
-        raise OSError(f"{folder} could not be written: {error}") from error
-    return folder
+    return write_folder(folder, parts.present(), _model_index(parts), description, dtype)
 
 
 def _model_index(parts: Parts) -> dict[str, Any]:

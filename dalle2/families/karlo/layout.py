@@ -22,7 +22,7 @@ from dalle2 import atomic
 from dalle2.datasets.phrases import Phrases
 from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.families.priors import check_eclipse, check_layout
-from dalle2.families.saving import rename, save_part, write_json
+from dalle2.families.saving import rename, save_part, write_folder
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.eclipse_prior import EclipsePrior
 from dalle2.networks.linear_prior import LinearPrior
@@ -149,23 +149,13 @@ def write(
     are the words that it describes pictures by.
     ValueError when the folder exists already, OSError when the disk refuses.
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise ValueError(f"{folder} exists already: choose another name, or remove it first.")
-    try:
-        with atomic.folder(folder) as partial:
-            for name, part in parts.present().items():
-                save_part(part, partial / name, dtype)
-            # transformers 5 leaves these out, and earlier versions need them.
-            parts.tokenizer.backend_tokenizer.model.save(str(partial / "tokenizer"))
-            _speak_as_stock(partial)
-            write_json(partial / "dalle2.json", description)
-            write_json(partial / "model_index.json", _model_index(parts))
-            if phrases is not None:
-                phrases.write(partial)
-    except Exception as error:  # the libraries that write have exceptions of their own
-        raise OSError(f"{folder} could not be written: {error}") from error
-    return folder
+
+    def finish(partial: Path) -> None:
+        rename(partial / "text_proj" / "config.json", "_class_name", "UnCLIPTextProjModel")
+        if phrases is not None:
+            phrases.write(partial)
+
+    return write_folder(folder, parts.present(), _model_index(parts), description, dtype, finish)
 
 
 def _model_index(parts: Parts) -> dict[str, Any]:
@@ -182,17 +172,6 @@ def _model_index(parts: Parts) -> dict[str, Any]:
     if "feature_extractor" in names:
         index["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
     return {"_class_name": pipeline, "_diffusers_version": diffusers.__version__, **index}
-
-
-def _speak_as_stock(folder: Path) -> None:
-    """Name the classes as every version of diffusers and transformers knows them."""
-    renamed = {
-        "text_proj/config.json": ("_class_name", "UnCLIPTextProjModel"),
-        "feature_extractor/preprocessor_config.json": ("image_processor_type", "CLIPImageProcessor"),
-    }
-    for name, (key, value) in renamed.items():
-        if (folder / name).exists():
-            rename(folder / name, key, value)
 
 
 def _check_agreement(folder: Path, parts: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from dalle2 import images, sampling
 from dalle2.families.checkpoint_folder import Fingerprint
 from dalle2.families.description import Description
-from dalle2.families.diffusion import DiffusionStage, Preview
+from dalle2.families.diffusion import DiffusionStage, Preview, check_embeddings
 from dalle2.families.previews import linear_preview
 from dalle2.families.priors import diffuse, edit_embedding, nearest
 from dalle2.families.stable_unclip import latents as autoencoder
@@ -204,11 +204,4 @@ class StableUnclipModel(UnclipModel):
         """ValueError unless there are as many embeddings, and prompts if any, as pictures."""
         if prompts is not None and len(prompts) != len(seeds):
             raise ValueError(f"decode takes as many prompts as seeds, not {len(prompts)} and {len(seeds)}.")
-        dim = self.parts.dim
-        if embeddings.ndim != 2 or embeddings.shape[1] != dim or len(embeddings) != len(seeds):
-            raise ValueError(
-                f"decode takes embeddings of the shape ({len(seeds)}, {dim}), one row for each seed, "
-                f"not {tuple(embeddings.shape)}."
-            )
-        if not torch.isfinite(embeddings).all():
-            raise ValueError("decode takes embeddings of finite numbers only.")
+        check_embeddings(embeddings, len(seeds), self.parts.dim)
