@@ -6,6 +6,7 @@ heavy is imported before it is needed: `--help` does not wait for torch.
 
 import argparse
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -179,6 +180,14 @@ def statistics_file(text: str) -> Path:
     return _writable(path, _is_statistics, "no statistics of ours")
 
 
+def map_file(text: str) -> Path:
+    """Return the path if a JSON file of picture paths can be written there."""
+    path = Path(text).expanduser()
+    if path.suffix != ".json":
+        raise Refused(f"The map is written as .json: let {path.name!r} end so.")
+    return _writable(path, _is_map, "no map of ours")
+
+
 def yaml_file(text: str) -> Path:
     """Return the path if results for the hub can be written there."""
     path = Path(text).expanduser()
@@ -268,6 +277,14 @@ def _require_folder(folder: Path) -> None:
 def _is_report(path: Path) -> bool:
     text = path.read_text(encoding="utf-8", errors="replace")
     return text.startswith(TABLES) if path.suffix.lower() == ".csv" else "provenance" in text.lower()
+
+
+def _is_map(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and all(isinstance(one, str) and one.endswith(".png") for one in found.values())
 
 
 def _is_statistics(path: Path) -> bool:

@@ -23,6 +23,7 @@ class Options(command.CommandOptions):
         out: the folder; an interrupted run resumes there.
         per_prompt: pictures of each prompt.
         seed: of picture 0; picture i has seed + i.
+        map: a JSON file of {prompt: path of its picture}, as GenEval 2 takes it.
         turns: the name of a run in which several processes take turns; see `drawing.turns`.
         understand: draw what the checkpoint understands of each prompt.
         checkpoint: folder, hub id or id@revision, or PRIOR+DECODER; None for the embedded one. It and what
@@ -38,6 +39,7 @@ class Options(command.CommandOptions):
     per_prompt: int = 1
     seed: int = 0
     batch_size: int = BATCH_SIZE
+    map: Path | None = None
     turns: str | None = None
     understand: bool = False
     checkpoint: str | None = None
@@ -66,6 +68,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
     parser.add_argument("--seed", type=int, default=0, help="of picture 0; picture i has SEED + i; default 0")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, metavar="B", help="default: %(default)s")
+    words = "also write {prompt: path of its picture}, as GenEval 2 takes it; an older one is replaced"
+    parser.add_argument("--map", type=command.map_file, metavar="FILE.json", help=words)
     parser.add_argument("--turns", help=argparse.SUPPRESS)  # drawing.turns says when to draw; the name of its run
     understand = "draw what the checkpoint understands of each prompt; the very words where that is nothing"
     parser.add_argument("--understand", action="store_true", help=understand)

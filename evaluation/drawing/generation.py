@@ -29,6 +29,7 @@ from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
 from dalle2.stage_settings import GuidedSettings
 from evaluation.cli.generation import BATCH_SIZE, Options
+from evaluation.drawing import prompt_map
 from evaluation.drawing.cost import COST, Cost, Stopwatch, write_cost
 from evaluation.drawing.turns import END, READY
 from evaluation.pictures.manifest import (
@@ -246,6 +247,8 @@ def generate_folder(options: Options) -> Manifest:
         print(f"Note: {note}", file=sys.stderr)
     if options.protocol and options.per_prompt != 1:
         raise ValueError(f"{options.protocol} draws one picture of each prompt: leave out --per-prompt.")
+    captions = [prompt.caption for prompt in prompts.prompts]  # as they were given, whatever is understood of them
+    prompt_map.require(options.map, captions)
     if options.device is None or (options.device == "cuda" and state.num_processes > 1):
         options = dataclasses.replace(options, device=str(state.device))  # each process has a device of its own
     if options.engine is None and (begun := read_manifest(options.out)):
@@ -268,6 +271,7 @@ def generate_folder(options: Options) -> Manifest:
             pass
     if (fresh or (options.turns and watch.seconds)) and state.num_processes == 1 and not (options.out / COST).exists():
         write_cost(_cost(watch, options.turns or ""), options.out)
+    prompt_map.write(options.map if state.is_main_process else None, captions, manifest.rows, options.out)
     state.destroy_process_group()
     return manifest
 

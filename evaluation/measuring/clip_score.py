@@ -21,7 +21,7 @@ def score_folder(options: Options) -> Report:
     pairs = found.pairs
     if len(pairs) < 2:
         raise ValueError(f"A score needs at least two pictures, not {len(pairs)}.")
-    clip = Clip(options.clip, device)
+    clip = Clip(options.clip, device, options.clip_processor)
     clip.require()
     scores = clip_score.score(pairs, clip, options.batch_size, options.workers, options.seed, sys.stderr.isatty())
     manifest = read_manifest(images.expanduser())
@@ -32,14 +32,14 @@ def score_folder(options: Options) -> Report:
         "clip": clip.source,
         "clip_image_sha256": clip.sha256,
         "clip_text_sha256": clip.text_sha256,
-        "picture_processor": "CLIPImageProcessorPil",
+        "picture_processor": f"CLIPImageProcessorPil of {clip.processor}",
         "seed": options.seed,
     }
     if manifest is not None:
         facts["generation"] = manifest.model_dump(mode="json")
     return Report(
         f"CLIP score of {images.name}, judged by {clip.source}",
-        tuple(clip_score.measures_of(scores, options.seed)),
+        tuple(clip_score.measures_of(scores, options.seed, options.preference)),
         report.provenance(device=device, **facts),
         (*found.notes, *clip_score.warnings_of(scores, clip, checkpoint)),
     )

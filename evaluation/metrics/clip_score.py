@@ -16,6 +16,8 @@ from evaluation.reporting.measure import Better, Measure
 
 RANKS = (1, 5, 10)
 # Keys of the measures.
+# CLIPs that were trained on what people prefer, whose published score is the cosine too (arXiv 2305.01569, 2306.09341).
+PREFERENCES = {"pickscore": "PickScore", "hpsv2": "HPSv2"}
 COSINE, SCORE, CEILING, FLOOR = "clip_cosine", "clip_score", "clip_cosine_ceiling", "clip_cosine_floor"
 
 
@@ -75,12 +77,13 @@ def score(
     )
 
 
-def measures_of(scores: Scores, seed: int = 0) -> list[Measure]:
-    """Return the scores as a report has them."""
+def measures_of(scores: Scores, seed: int = 0, preference: str | None = None) -> list[Measure]:
+    """Return the scores as a report has them; `preference` names the CLIP where it is one of `PREFERENCES`."""
     n = len(scores.cosine)
+    key, name = (SCORE, "CLIP score") if preference is None else (preference, PREFERENCES[preference])
     found = [
         _mean(COSINE, "CLIP cosine", scores.cosine, "higher", seed),
-        _mean(SCORE, "CLIP score (100 × cosine)", 100 * scores.cosine, "higher", seed),
+        _mean(key, f"{name} (100 × cosine)", 100 * scores.cosine, "higher", seed),
     ]
     if scores.ceiling is not None:
         found.append(_mean(CEILING, "CLIP cosine, ceiling: the real pictures", scores.ceiling, "", seed))

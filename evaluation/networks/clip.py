@@ -46,12 +46,15 @@ class Clip:
     """Pictures and captions -> unit vectors (n, dim); ValueError says what a source lacks.
 
     `source` is a folder, a hub id or id@revision, the name of an embedded checkpoint, or "judge". The towers are loaded
-    when first asked for, so pictures alone need no text encoder. It is a feature network as well: `preprocess` runs in
-    workers, calling it gives the embeddings of a batch.
+    when first asked for, so pictures alone need no text encoder. `processor` is where preparation and tokenizer are, if
+    not there. It is a feature network as well: `preprocess` runs in workers, calling it gives a batch's embeddings.
     """
 
-    def __init__(self, source: str | Path | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, source: str | Path | None = None, device: str = "cpu", processor: str | Path | None = None
+    ) -> None:
         self.source = clip_source(None if source is None else str(source))
+        self.processor = self.source if processor is None else str(processor)
         self.name = f"clip:{self.source}"
         self.device = torch.device(device)
         logging.set_verbosity_error()
@@ -137,11 +140,11 @@ class Clip:
 
     @cached_property
     def _processor(self) -> CLIPImageProcessorPil:
-        return _open(self.source, "feature_extractor")
+        return _open(self.processor, "feature_extractor")
 
     @cached_property
     def _tokenizer(self) -> CLIPTokenizer:
-        return _open(self.source, "tokenizer")
+        return _open(self.processor, "tokenizer")
 
 
 class ClipFeatures:

@@ -192,3 +192,23 @@ def test_real_pictures_fit_real_captions_by_name() -> None:
     pairs = read_pairs(COCO / "val2017", f"coco:{COCO}", None, 0, "pictures").pairs
     assert len(pairs) == 79
     assert all(pair.picture.is_file() and pair.reference is None for pair in pairs)
+
+
+def test_a_preference_model_with_its_processor_elsewhere(tiny_checkpoint: Path, folder: Path, tmp_path: Path) -> None:
+    """PickScore's repository has weights alone, its preparation and tokenizer are those of another one."""
+    bare = tmp_path / "preference"
+    for part in ("text_encoder", "image_encoder"):
+        (bare / part).mkdir(parents=True)
+        for path in (tiny_checkpoint / part).iterdir():
+            (bare / part / path.name).write_bytes(path.read_bytes())
+    common = {"prompts": str(folder / "metadata.jsonl"), "workers": 0, "device": "cpu"}
+    with pytest.raises(ValueError, match="holds no feature_extractor"):
+        command.run(command.Options(folder, clip=str(bare), **common))
+    options = {"clip": str(bare), "clip_processor": str(tiny_checkpoint), "preference": "pickscore"}
+    report = command.run(command.Options(folder, **common, **options))
+    found = {one.key: one for one in report.measures}
+    plain = command.run(command.Options(folder, clip=str(tiny_checkpoint), **common))
+    expected = next(one for one in plain.measures if one.key == "clip_score")
+    assert found["pickscore"].value == pytest.approx(expected.value) and "clip_score" not in found
+    assert found["pickscore"].label == "PickScore (100 × cosine)"
+    assert str(tiny_checkpoint) in report.provenance["picture_processor"]

@@ -357,3 +357,24 @@ def test_references_are_found_from_anywhere(
     monkeypatch.chdir(tmp_path)
     generate(model, read_prompts("list.csv"), Path("out"))
     assert [row.reference_path for row in read_manifest(tmp_path / "out").rows] == [tmp_path.resolve() / "real.png"]
+
+
+def test_the_map_names_each_prompts_picture(tiny_checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
+    """A list as GenEval 2 publishes it, and the {prompt: path} that its evaluator takes."""
+    rows = [
+        {"prompt": f"{count} cats", "atom_count": 1, "vqa_list": [], "skills": ["count"]} for count in ("two", "three")
+    ]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = arguments(tmp_path / "prompts.jsonl", tiny_checkpoint, tmp_path / "out")
+    assert main([*given, "--draft", "--map", str(tmp_path / "map.json")]) == 0
+    found = json.loads((tmp_path / "map.json").read_text())
+    assert list(found) == ["two cats", "three cats"]
+    assert found["three cats"] == str(tmp_path / "out" / "000001.png") and Path(found["three cats"]).is_file()
+    assert main([*given, "--draft", "--map", str(tmp_path / "map.json")]) == 0  # its own map is replaced
+    capsys.readouterr()
+    (tmp_path / "notes.json").write_text("[1, 2]")
+    with pytest.raises(SystemExit):
+        main([*given, "--map", str(tmp_path / "notes.json")])
+    assert "no map of ours" in capsys.readouterr().err
+    twice = [*given[:-2], "--per-prompt", "2", "--map", str(tmp_path / "map.json")]
+    assert main(twice) == 2 and "one picture for each prompt" in capsys.readouterr().err
