@@ -20,6 +20,7 @@ from demo.door import Door
 from demo.gradio_internals import Page, update_props
 from demo.language import Both, refused
 from demo.tab_builder import HERE, TabBuilder
+from demo.zero import beside
 
 # The tabs in the order in which they stand; each is a file.
 TABS = (
@@ -84,7 +85,7 @@ def build(service: Service, api: Any = None) -> tuple[gr.Blocks, dict[str, Any]]
         "favicon_path": Path(__file__).with_name("favicon.svg"),
         "js": _scripts(service),
         "app_kwargs": {
-            "routes": [*samples.routes(service), *([Mount("/v1", api)] if api else []), ROBOTS],
+            "routes": [*samples.routes(service), *([Mount("/v1", beside(api))] if api else []), ROBOTS],
             "middleware": [Middleware(Door, files=page.files)],
         },
         "i18n": builder.say.translations(),

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from dalle2.requests import ANY_PICTURE, Request
+from dalle2.serving.api.problems import Problem
 from dalle2.serving.limits import MAX_PICTURES
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
@@ -48,6 +49,25 @@ def accelerated(
         yield from task(*(_light(value) if isinstance(value, gr.Request) else value for value in arguments))
 
     return called
+
+
+def beside(api: Any) -> Any:
+    """Return what is served at /v1 beside the page: the API or, where only the page's calls get a GPU, a refusal."""
+    if api is None or spaces is None or spaces.GPU(_probe, duration=BEGINNING_SECONDS) is _probe:
+        return api
+    return _closed
+
+
+def _probe() -> None:
+    """Stand for any task."""
+
+
+async def _closed(scope: Any, receive: Any, send: Any) -> None:
+    sentence = (
+        "On ZeroGPU only the page, and programs that call it by gradio_client, get a GPU: to use this API, give the "
+        "Space hardware of its own, or run the server elsewhere."
+    )
+    await Problem(503, sentence, headers={"x-should-retry": "false"}).response()(scope, receive, send)
 
 
 def duration(endpoint: Callable[..., Any], service: Service, like: Request) -> Callable[..., int]:

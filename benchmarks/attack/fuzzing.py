@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from typing import Any
 
 from PIL import Image
 
@@ -37,12 +38,14 @@ FIELDS = (
 )
 
 
+MANY = (0, 0, 1, 1, 2, 5)  # fields beside those that a request needs
+
+
 def request(dice: random.Random) -> tuple[str, bytes, str]:
     """Return an endpoint's name, a body, and its content type."""
     if dice.random() < 0.4:
-        table = {"settings": "draft"} | {
-            name: dice.choice(VALUES) for name in dice.choices(FIELDS, k=dice.randrange(6))
-        }
+        table: dict[str, Any] = {"settings": "draft"}
+        table |= {name: dice.choice(VALUES) for name in dice.choices(FIELDS, k=dice.choice(MANY))}
         content = json.dumps(dice.choice([table, table | {"prompt": "a cat"}, [table], "text", None])).encode()
         return "generations", broken(content, dice), "application/json"
     form = f"multipart/form-data; boundary={BOUNDARY}"
@@ -51,8 +54,8 @@ def request(dice: random.Random) -> tuple[str, bytes, str]:
 
 
 def broken(content: bytes, dice: random.Random) -> bytes:
-    """Return the bytes cut, doubled, or with some of them changed; often as they were."""
-    match dice.randrange(6):
+    """Return the bytes cut, doubled, or with some of them changed; mostly as they were."""
+    match dice.randrange(10):
         case 0:
             return content[: dice.randrange(len(content) + 1)]
         case 1:
@@ -78,8 +81,12 @@ def picture(dice: random.Random) -> bytes:
 
 
 def _form(dice: random.Random) -> bytes:
-    parts = b""
-    for name in dice.choices(FIELDS, k=dice.randrange(6)):
+    parts = b"".join(
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in {"settings": "draft", "prompt": "a cat", "reason": "other", "n": "2"}.items()
+        if dice.random() < 0.8
+    )
+    for name in (*(["image"] if dice.random() < 0.8 else []), *dice.choices(FIELDS, k=dice.choice(MANY))):
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"'
         if name in ("image", "image[]", "mask") and dice.random() < 0.9:
             whole = broken(picture(dice), dice)

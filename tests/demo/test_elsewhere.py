@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from gradio.utils import get_function_description
 from gradio_client import Client
@@ -17,6 +18,7 @@ from visitor import launched
 
 from dalle2.model import UnclipModel
 from dalle2.requests import ANY_PICTURE
+from dalle2.serving.api.routes import api
 from dalle2.serving.service import Service
 from dalle2.stage_settings import STAGE_KINDS
 from dalle2.tasks.text_to_image import ANY_PROMPT
@@ -186,3 +188,17 @@ def test_with_the_optional_package_the_endpoints_are_tools_of_mcp(
         tools, drawn, refused = asyncio.run(call(address))
     assert {"text_to_image", "variations", "interpolate"} <= tools
     assert "text_to_image-" in drawn and refused.startswith("The prompt is empty")
+
+
+def test_on_zerogpu_the_api_says_that_it_has_no_gpu(
+    model: UnclipModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(model)
+    monkeypatch.setattr(zero, "spaces", SimpleNamespace(GPU=lambda task, duration: task))  # the package, elsewhere
+    own = api(service)
+    assert zero.beside(own) is own
+    monkeypatch.setattr(zero, "spaces", ZeroGPU())
+    with launched(service, tmp_path, api=own) as address:
+        answer = httpx.post(f"{address}/v1/images/generations", json={"prompt": "a cat"})
+    assert answer.status_code == 503 and answer.headers["x-should-retry"] == "false"
+    assert answer.json()["error"]["message"].startswith("On ZeroGPU only the page")

@@ -83,11 +83,11 @@ def test_what_a_client_may_not_read_is_found(capsys: pytest.CaptureFixture[str])
     assert not judged(429, ERROR, "application/json", 0.1, (200, 429)).fault
     assert "not to be expected" in judged(500, ERROR, "application/json", 0.1, (200, 429)).fault
     assert "another shape" in judged(429, "Too many", "text/plain", 0.1, (200, 429)).fault
-    attacks = [Attack("one", [Answer("200", 1.0), Answer("500", 3.0, "It broke.")], (100, 400)), Attack("none", [])]
+    attacks = [Attack("one", [Answer("200", 1.0), Answer("500", 3.0, "It broke.")], (100, 800)), Attack("none", [])]
     assert (attacks[0].seconds(0.5), attacks[0].seconds(0.95)) == (3.0, 3.0) and math.isnan(attacks[1].seconds(0.5))
     assert command.told(attacks, 4.0)
     said = capsys.readouterr().out
-    assert "It broke." in said and "grew from 100 to 400 MB" in said and "2 faults." in said
+    assert "It broke." in said and "grew from 100 to 800 MB" in said and "2 faults." in said
 
 
 def test_a_file_that_is_half_one_is_found(tmp_path: Path) -> None:
