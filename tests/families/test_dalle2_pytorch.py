@@ -242,11 +242,14 @@ def test_what_is_wrong_with_files_is_said(clip: Path, tmp_path: Path, capsys: py
         said[FILES / "decoder.pth", tmp_path / f"{name}.json"] = sentence
     torch.save({"model": weights["model"], "version": Version("1.15.6")}, tmp_path / "pickled.pth")
     torch.save({**weights, "version": "0.9.0"}, tmp_path / "old.pth")
+    older = {name.removesuffix(".g") + ".gamma" if name.endswith(".g") else name: 1 for name in weights["model"]}
+    torch.save(dict.fromkeys(older, torch.ones(1)), tmp_path / "older.pth")
     (tmp_path / "page.pth").write_text("<html>")
     (tmp_path / "what.json").write_text("{}")
     said |= {
         (tmp_path / "pickled.pth", FILES / "decoder.json"): "say --allow-pickle",
         (tmp_path / "old.pth", FILES / "decoder.json"): "only files of 0.23.3 and later",
+        (tmp_path / "older.pth", FILES / "decoder.json"): "norms are those of dalle2-pytorch before 0.16.0",
         (tmp_path / "page.pth", FILES / "decoder.json"): "is a web page",
         (FILES / "decoder.pth", tmp_path / "what.json"): "no config of a prior or a decoder",
         (FILES / "decoder.pth",): "says nothing of its networks",

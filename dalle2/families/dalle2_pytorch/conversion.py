@@ -77,6 +77,10 @@ def version_of(said: object, weights: Weights, chosen: str | None) -> tuple[Vers
                     f"It was saved by dalle2-pytorch {version}, and only files of {OLDEST} and later are understood."
                 )
             return version, how
+    if any(name.endswith(".gamma") for name in weights):
+        raise ValueError(
+            f"Its norms are those of dalle2-pytorch before 0.16.0, and only files of {OLDEST} and later are understood."
+        )
     former = any(name.endswith("net.null_text_embed") for name in weights) or any(
         re.search(r"downs\.\d+\.[04]\.weight", name) and value.shape[-1] == 4 for name, value in weights.items()
     )
@@ -272,9 +276,7 @@ def _filled(
     for name, value in weights.items():
         for pattern, ours in names:
             name = re.sub(pattern, ours, name)
-        if name.endswith(".beta") and not value.any():  # versions before 0.16.0 kept zeros
-            continue
-        name = re.sub(r"\.(g|gamma)$", ".weight", name)
+        name = re.sub(r"\.g$", ".weight", name)
         found[name] = value.flatten() if name.endswith("norm.weight") or name.endswith("to_out.1.weight") else value
     missing, unknown = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     if missing or unknown:

@@ -68,9 +68,9 @@ def assemble(sources: Sequence[Source], clip: str | None, saved_by: str | None =
     """
     said, priors, unets, sizes = [], [], [], []
     for source in sources:
-        version, how = version_of(source.version, source.weights, saved_by)
-        said.append(f"{source.file.name}: a {source.kind}, saved by dalle2-pytorch {version}, {how}.")
         try:
+            version, how = version_of(source.version, source.weights, saved_by)
+            said.append(f"{source.file.name}: a {source.kind}, saved by dalle2-pytorch {version}, {how}.")
             if source.kind == "prior":
                 priors.append(convert_prior(source.weights, source.config, version))
             else:
