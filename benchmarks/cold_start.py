@@ -10,12 +10,13 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.visitors import START_SECONDS, served
+from benchmarks.visitors import ROOT, START_SECONDS, served
 
 BUDGET = 10.0  # seconds until the page can be used
 PROMPT = "a cat face, twemoji style"
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cold_start", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=5, help="how often to start (default 5)")
     parser.add_argument("--checkpoint", help="folder or hub id; default: the embedded checkpoint")
+    parser.add_argument("--source", type=Path, help="the code of another commit, whose page starts in turns with ours")
     options = parser.parse_args(arguments)
     if options.runs < 1:
         parser.error("give at least one run.")
@@ -34,23 +36,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("There is no Chromium here: apt-get install chromium.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        runs = [start(browser, options.checkpoint) for _ in range(options.runs)]
+        sources = [ROOT, *([options.source] if options.source else [])]
+        runs: dict[Path, list] = {source: [] for source in sources}
+        for turn in range(options.runs):
+            for source in sources if turn % 2 == 0 else reversed(sources):
+                runs[source].append(start(browser, options.checkpoint, source))
         browser.close()
     table = Table(title=f"Cold start, {options.runs} times, {os.cpu_count()} CPU cores")
     table.add_column("seconds until")
-    for column in ("median", "max"):
-        table.add_column(column, justify="right")
-    for stage, seconds in zip(STAGES, zip(*runs, strict=True), strict=True):
-        table.add_row(stage, f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}")
-    Console(width=100).print(table)
-    if max(usable for _, usable, *_ in runs) > BUDGET:
+    for source in sources:
+        for column in ("median", "max"):
+            table.add_column(f"{column}{'' if source == ROOT else f', {source.name}'}", justify="right")
+    for row, stage in enumerate(STAGES):
+        each = [[one[row] for one in runs[source]] for source in sources]
+        table.add_row(stage, *(f"{value:.2f}" for one in each for value in (statistics.median(one), max(one))))
+    Console(width=110).print(table)
+    if max(usable for _, usable, *_ in runs[ROOT]) > BUDGET:
         sys.exit(f"A page could be used only after more than {BUDGET:g} s.")
 
 
-def start(browser: Browser, checkpoint: str | None = None) -> tuple[float, float, float, float]:
+def start(browser: Browser, checkpoint: str | None = None, source: Path = ROOT) -> tuple[float, float, float, float]:
     """Return the seconds of one start, as in STAGES; the last one is of that picture alone."""
     begun = time.monotonic()
-    with served(checkpoint) as (address, _):
+    with served(checkpoint, source) as (address, _):
         answers = time.monotonic() - begun
         page = browser.new_context(locale="en-US").new_page()
         page.set_default_timeout(START_SECONDS * 1000)

@@ -1,4 +1,4 @@
-"""The embedded checkpoint's pictures from a prompt, without torch: the first is there before torch would be imported.
+"""Pictures from a prompt without torch, by a checkpoint that has graphs: there before torch would be imported.
 
 What `drawing` does with the same options comes out the same, to 1e-4 before levels are rounded; a record that names no
 version of torch is of a picture that was drawn here, and is drawn here again, to the last bit.
@@ -30,28 +30,30 @@ NAME = "emoji"
 FOLDER = Path(__file__).parents[1] / "checkpoints" / NAME
 PLAIN = {"engine": (None, "auto", "onnxruntime"), "dtype": (None, "float32"), "device": (None, "cpu")}
 GPU = Path("/dev/nvidia0")
+INDEX = "graphs/index.json"  # as in `dalle2.portable`, which imports more
 PACKAGES = ("numpy", "onnxruntime")  # that decide a picture
 
 
 class Light:
-    """What of the embedded checkpoint is known without its networks."""
+    """What of a checkpoint that has graphs beside its weights is known without its networks."""
 
-    def __init__(self) -> None:
-        said = json.loads((FOLDER / "dalle2.json").read_text(encoding="utf-8"))
-        self.settings, self.styles = Settings.from_dict(said["settings"]), tuple(said["styles"])
+    def __init__(self, name: str) -> None:
+        self.name, self.folder = name, place(name)
+        said = json.loads((self.folder / "dalle2.json").read_text(encoding="utf-8"))
+        self.settings, self.styles = Settings.from_dict(said["settings"]), tuple(said.get("styles", ()))
 
     @cached_property
     def checkpoint_hash(self) -> str:
         """The hash of its files, as `families` make it."""
         from dalle2.portable import fingerprint
 
-        return fingerprint(FOLDER)
+        return fingerprint(self.folder)
 
     def understood(self, prompt: str) -> Understanding:
         """Return what the prompt is taken for; NotUnderstood where nothing is known of it."""
         from dalle2.understanding.interpreter import Interpreter
 
-        interpreter = Interpreter.of(FOLDER, self.styles, self.checkpoint_hash)
+        interpreter = Interpreter.of(self.folder, self.styles, self.checkpoint_hash)
         found = literal(prompt) if interpreter is None else interpreter.understand(prompt)
         if not found.known:
             raise NotUnderstood(found)
@@ -68,13 +70,18 @@ class Plan:
     seeds: tuple[int, ...]
 
 
+def place(name: str) -> Path:
+    """Return the folder of a checkpoint that is named so, there or not."""
+    return FOLDER if name == NAME else Path(name).expanduser()
+
+
 def plan(options: argparse.Namespace) -> Plan | None:
     """Return what is drawn here; None for what is left to `drawing`. ValueError where the options are wrong."""
     if options.task is not None or not _fits(options):
         return None
-    model = Light()
     if options.source is not None:
-        return _again(options, model)
+        return _again(options)
+    model = Light(options.checkpoint or NAME)
     settings = chosen_settings(options, model)  # ty: ignore[invalid-argument-type]  (asks for its settings alone)
     if not _steps_are_known(settings):
         return None
@@ -96,7 +103,7 @@ def run(options: argparse.Namespace, plan: Plan) -> Iterator[Path]:
     files = options.destination.names(plan.taken.prompt, plan.seeds, asked)
     steps = {name: stage.num_inference_steps for name, stage in plan.settings.stages.items()}
     with Progress(steps, len(plan.seeds)) as progress:
-        drawer = open_checkpoint(FOLDER)
+        drawer = open_checkpoint(plan.model.folder)
         for seed, file in zip(plan.seeds, files, strict=True):
             told = lambda *step: progress.advance(Step(*step))  # noqa: E731
             (pixels,) = drawer.draw([asked], [seed], plan.settings.to_dict(), told)
@@ -110,23 +117,28 @@ def _fits(options: argparse.Namespace) -> bool:
     if any(getattr(options, name) not in allowed for name, allowed in PLAIN.items()):
         return False
     other = options.compile or options.offload or options.tokenizer or options.size or options.prior
-    here = options.checkpoint in (None, NAME) and not other and options.destination.form == "png"
+    named = options.checkpoint or NAME
+    here = not other and options.destination.form == "png" and (place(named) / INDEX).is_file()
     # What has imported torch already need not wait for it, and with a GPU it is the faster.
     return here and "torch" not in sys.modules and not GPU.exists() and find_spec("onnxruntime") is not None
 
 
-def _again(options: argparse.Namespace, model: Light) -> Plan | None:
+def _again(options: argparse.Namespace) -> Plan | None:
     """Return the plan of a picture that was drawn here; None for any other, of which `drawing` says what is wrong."""
     record: Any = images.read_record(options.source)
-    own = {"task": "text_to_image", "checkpoint": NAME, "engine": "onnxruntime"}
+    own = {"task": "text_to_image", "engine": "onnxruntime"}
     versions = record.get("versions")
     drawn_here = isinstance(versions, dict) and set(versions) == set(PACKAGES)
     if not drawn_here or any(record.get(key) != value for key, value in own.items()):
         return None
-    kinds = {"settings": dict, "prompt": str, "seed": int, "asked": str}
+    kinds = {"settings": dict, "prompt": str, "seed": int, "checkpoint": str, "asked": str}
     whole = all(isinstance(record.get(key, "" if key == "asked" else None), kind) for key, kind in kinds.items())
     if not whole or record.get("size") is not None:
         return None
+    named = options.checkpoint or record["checkpoint"]
+    if not (place(named) / INDEX).is_file():
+        return None
+    model = Light(named)
     if record.get("checkpoint_hash") != model.checkpoint_hash:
         return None
     settings, prompt = Settings.from_dict(record["settings"]), check_prompt(record["prompt"])
@@ -148,7 +160,7 @@ def _steps_are_known(settings: Settings) -> bool:
 def _record(plan: Plan, seed: int) -> dict[str, object]:
     own = {"task": "text_to_image", "prompt": plan.taken.prompt, **record_of([plan.taken], [plan.taken.prompt])}
     made = {"device": "cpu", "dtype": "float32", "engine": "onnxruntime"}
-    checkpoint = {"checkpoint": NAME, "checkpoint_hash": plan.model.checkpoint_hash}
+    checkpoint = {"checkpoint": plan.model.name, "checkpoint_hash": plan.model.checkpoint_hash}
     versions = {"versions": {name: version(name) for name in PACKAGES}}
     return {**own, "seed": seed, "settings": plan.settings.to_dict(), **checkpoint, **made, **versions}
 
