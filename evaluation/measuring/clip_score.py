@@ -32,7 +32,8 @@ def score_folder(options: Options) -> Report:
         "clip": clip.source,
         "clip_image_sha256": clip.sha256,
         "clip_text_sha256": clip.text_sha256,
-        "picture_processor": f"CLIPImageProcessorPil of {clip.processor}",
+        "picture_processor": "CLIPImageProcessorPil",
+        "clip_processor": clip.processor,
         "seed": options.seed,
     }
     if manifest is not None:

@@ -211,4 +211,4 @@ def test_a_preference_model_with_its_processor_elsewhere(tiny_checkpoint: Path, 
     expected = next(one for one in plain.measures if one.key == "clip_score")
     assert found["pickscore"].value == pytest.approx(expected.value) and "clip_score" not in found
     assert found["pickscore"].label == "PickScore (100 × cosine)"
-    assert str(tiny_checkpoint) in report.provenance["picture_processor"]
+    assert report.provenance["clip_processor"] == str(tiny_checkpoint)
