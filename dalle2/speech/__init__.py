@@ -1,0 +1,1 @@
+"""From speech to a prompt, and from what a picture shows to speech."""
