@@ -4,6 +4,7 @@ A request holds what is asked for. The seeds and the settings come to it when it
 can be drawn with several of them.
 """
 
+import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.settings import OnStep, Settings, Step, check_prompt
+from dalle2.speech.heard import Heard
 from dalle2.stage_settings import StageSettings
 from dalle2.understanding.answer import Note, Understanding, record_of
 from dalle2.understanding.sentences import NotUnderstood
@@ -36,12 +38,14 @@ class Request(ABC):
         former_name: what records called the task before it had that name; "" where it never had another.
         understandings: what its prompts are taken for, as `understood` finds; a prompt that none is of is drawn
             literally.
+        heard: what a recogniser made of a recording of its prompt, which may have been corrected since.
     """
 
     name: ClassVar[str]
     former_name: ClassVar[str] = ""
 
     understandings: tuple[Understanding, ...] = field(default=(), kw_only=True)
+    heard: Heard | None = field(default=None, kw_only=True)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -80,7 +84,8 @@ class Request(ABC):
 
         "asked" is what the checkpoint was asked for the prompt; of several, a table with that of each.
         """
-        return record_of(self.understandings, prompts)
+        spoken = {"heard": dataclasses.asdict(self.heard)} if self.heard else {}
+        return spoken | record_of(self.understandings, prompts)
 
     def as_recorded(self, record: Mapping[str, Any]) -> Self:
         """Return the request asking what was asked when this record was written; literally, where it does not say."""
@@ -88,7 +93,9 @@ class Request(ABC):
         asked = dict.fromkeys(self.words, said) if isinstance(said, str) else dict(said)
         notes = (Note("poor"),) if record.get("rarely_drawn_well") else ()
         found = [Understanding(prompt, check_prompt(text), notes=notes) for prompt, text in asked.items()]
-        return replace(self, understandings=tuple(found))
+        spoken = record.get("heard")
+        heard = Heard(**spoken) if isinstance(spoken, dict) and set(spoken) == {"words", "recogniser"} else None
+        return replace(self, understandings=tuple(found), heard=heard)
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
+from dalle2.cli.hearing import add_audio, check_audio
 from dalle2.settings import check_prompt
 
 if TYPE_CHECKING:
@@ -57,18 +58,26 @@ def add_picture(parser: argparse.ArgumentParser) -> None:
 def check_picture(options: argparse.Namespace) -> None:
     """Raise ValueError unless it is there, and can go with the prompt beside it."""
     options.contents = [kinds.picture(options.contents[0])]
+    if hasattr(options, "audio"):
+        check_audio(options, options.prompt)
     if getattr(options, "prompt", None) is not None:
         options.prompt = check_prompt(options.prompt)
 
 
 def add_words(parser: argparse.ArgumentParser) -> None:
     """Add the prompt that a task starts from, with or without quotes."""
-    parser.add_argument("contents", nargs="+", metavar="PROMPT")
+    parser.add_argument("contents", nargs="*", metavar="PROMPT")
     add_literal(parser)
+    add_audio(parser)
 
 
 def check_words(options: argparse.Namespace) -> None:
     """Raise ValueError unless they are a prompt."""
+    if check_audio(options, options.contents):
+        options.contents = [Path(options.audio)]
+        return
+    if not options.contents:
+        raise ValueError('Give a prompt, such as "a cat face", or a recording of one with --audio.')
     options.contents = [check_prompt(" ".join(options.contents))]
 
 
@@ -81,6 +90,7 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     """Add a prompt beside the picture."""
     parser.add_argument("--prompt", help="what the picture should show")
     add_literal(parser)
+    add_audio(parser)
 
 
 def open_content(content: str | Path) -> "str | Image.Image":

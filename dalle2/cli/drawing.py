@@ -4,17 +4,20 @@ Pictures are drawn one after another, not as a batch, so that `--from` draws eac
 """
 
 import argparse
+import dataclasses
 import logging
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
 
 from dalle2 import formats, images, provenance
+from dalle2.cli import hearing
 from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.cli.output import Progress
 from dalle2.cli.parsers import TASKS
@@ -23,7 +26,8 @@ from dalle2.engines.runtimes import PACKAGES, is_installed
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
-from dalle2.settings import Settings, check_seed
+from dalle2.settings import Settings, check_prompt, check_seed
+from dalle2.speech.reading import read_aloud
 from dalle2.tasks import request_of
 from dalle2.tasks.enhance import Enhance, check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
@@ -51,10 +55,12 @@ def run(options: argparse.Namespace) -> Iterator[Path | str]:
 
 
 def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
-    prompt, seeds = options.prompt, options.seeds
+    samples = hearing.opened(options) if options.audio else None
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = _sized(options, chosen_settings(options, model), model)
-    request = _understood(TextToImage([prompt]), model, options)
+    heard = None if samples is None else hearing.hear(options, samples, model)
+    prompt, seeds = hearing.corrected(heard) if heard else options.prompt, options.seeds
+    request = _understood(TextToImage([prompt], heard=heard), model, options)
     _check_size(options, model)
     files = options.destination.names(prompt, seeds, request.asked(prompt))
     with Progress(request.steps(settings), len(seeds)) as progress:
@@ -159,8 +165,13 @@ def _write(
 
 def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     seeds, destination = options.seeds, options.destination
-    request: Any = TASKS[options.task].request(options)
-    model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
+    if getattr(options, "audio", None):
+        samples = hearing.opened(options)
+        model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
+        request = _spoken(options, samples, model)
+    else:
+        request = TASKS[options.task].request(options)
+        model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     request = _understood(request, model, options)
     settings = _settings(options, request.own_settings(model), model).check_negative(request.stages)
     _check_size(options, model)
@@ -181,6 +192,17 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
             yield _write(picture, name, model, options, progress)
 
 
+def _spoken(options: argparse.Namespace, samples: np.ndarray, model: UnclipModel) -> Any:
+    """Return the request of a task with the words of a recording as its prompt."""
+    heard = hearing.hear(options, samples, model)
+    words = hearing.corrected(heard)
+    if hasattr(options, "prompt"):
+        options.prompt = check_prompt(words)
+    else:
+        options.contents = [check_prompt(words)]
+    return dataclasses.replace(TASKS[options.task].request(options), heard=heard)
+
+
 def _captions(options: argparse.Namespace) -> list[str]:
     """Lines of a table: picture, score, caption."""
     request: Any = TASKS["caption"].request(options)  # the one that draws nothing
@@ -192,6 +214,8 @@ def _captions(options: argparse.Namespace) -> list[str]:
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
         tqdm.write("Reading all the captions that the checkpoint knows, which takes a while on a CPU.", file=sys.stderr)
     found = model.caption(request.pictures, request.num)
+    if options.say:
+        read_aloud(" ".join(f"Picture {n}: {best.caption}." for n, (best, *_) in enumerate(found, 1)), Path(options.say).expanduser())
     return [
         f"{name}\t{one.score:.3f}\t{one.caption}"
         for name, captions in zip(options.contents, found, strict=True)

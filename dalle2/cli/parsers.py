@@ -57,6 +57,8 @@ NEVER_EMPTY = {
     "mask": "--mask",
     "out": "--out",
     "source": "--from",
+    "audio": "--audio",
+    "recogniser": "--recogniser",
     "device": "--device",
 }
 

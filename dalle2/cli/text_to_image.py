@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dalle2.cli import kinds
 from dalle2.cli.command import add_count, add_literal
+from dalle2.cli.hearing import add_audio, check_audio
 from dalle2.settings import check_prompt
 
 
@@ -16,6 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_count(parser)
     parser.add_argument("--from", dest="source", metavar="PICTURE", help="redraw this PNG or SVG from its record")
     add_literal(parser)
+    add_audio(parser)
 
 
 def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
@@ -25,7 +27,7 @@ def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
     """
     words = options.prompt
     if options.source is not None:
-        given = ("n", "seed", "steps", "guidance", "negative_prompt", "scheduler", "prior", "noise_level")
+        given = ("audio", "n", "seed", "steps", "guidance", "negative_prompt", "scheduler", "prior", "noise_level")
         clashing = [name for name in given if getattr(options, name) is not None]
         clashing += [name for name in ("draft", "literal") if getattr(options, name)]
         if words or clashing:
@@ -33,6 +35,9 @@ def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
             name = "the prompt" if words else spelled.get(clashing[0], f"--{clashing[0]}")
             raise ValueError(f"--from draws the picture as it was: leave out {name}, or leave out --from.")
         options.source = kinds.picture(options.source)
+        return
+    if check_audio(options, words):
+        options.prompt = ""
         return
     if not words:
         raise ValueError('Give a prompt, such as "a cat face", or a picture to draw again with --from.')

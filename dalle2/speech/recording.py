@@ -13,6 +13,7 @@ RATE = 16_000  # samples a second, which all recognisers here take
 MOST_SECONDS = 60  # a prompt takes three
 MOST_BYTES = 32 * 2**20  # a minute of 32-bit stereo at 48 kHz takes 22 MiB
 SILENCE = 10 ** (-50 / 20)  # of full scale: the loudest 20 ms of a quiet room lie below
+HISS = 120  # of 32,768
 RATES = (4_000, 384_000)
 # Containers that hold their own sound. Others, such as playlists, would let a file name further files and addresses.
 FORMATS = "wav,w64,aiff,au,caf,flac,ogg,mp3,aac,amr,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,wv,opus"
@@ -29,14 +30,16 @@ def read_recording(source: Path | str | bytes) -> np.ndarray:
     if not len(samples):
         raise NotHeard("The recording is empty: record again.")
     blocks = np.pad(samples.astype(np.float32) / 2**15, (0, -len(samples) % _BLOCK)).reshape(-1, _BLOCK)
-    levels = np.sqrt((blocks - blocks.mean()).__pow__(2).mean(1))
+    levels = np.sqrt(((blocks - blocks.mean()) ** 2).mean(1))
     if levels.max() < SILENCE:
         raise NotHeard("The recording is silent: is the right microphone chosen, and not muted?")
     heard = np.flatnonzero(levels > max(SILENCE, levels.max() / 50))
     margin = RATE // 4
     begin, end = max(0, heard[0] * _BLOCK - margin), (heard[-1] + 1) * _BLOCK + margin
     kept = samples[begin:end].astype(np.float32)
-    return np.round(kept * (2**14 / np.abs(kept).max())).astype(np.int16)
+    kept *= 2**14 / np.abs(kept).max()
+    # Perfect silence between words, as of synthetic speech and of gates, is nothing that a recogniser was trained on.
+    return np.round(kept + np.random.default_rng(0).normal(0, HISS, len(kept))).astype(np.int16)
 
 
 def _content(source: Path | str | bytes) -> bytes:

@@ -8,6 +8,7 @@ checkpoint does not know is heard as itself and refused, not taken for the neare
 import contextlib
 import io
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,11 +21,12 @@ from dalle2.speech.phrases import FILLERS, Phrases, phrases
 from dalle2.understanding.vocabulary import Vocabulary
 
 NAME = "pocketsphinx"
-OTHERS = 12_000  # of the most frequent words of English, beside those of the vocabulary
+OTHERS = 6_000  # of the most frequent words of English, beside those of the vocabulary
 OTHER_WEIGHT = 2  # how often each of these is said, in the proportion of `phrases`
 PRONUNCIATIONS = Path(__file__).with_name("pronunciations.tsv")
-# The weight of the language model against the sounds, and the least part of its own that a wider search keeps.
-SEARCH = {"lw": 7.0, "beam": 1e-60, "wbeam": 1e-40, "maxhmmpf": 10_000}
+SURPRISE = 0.3  # how likely a word is that none of the phrases has after the two before it
+# The weight of the language model against the sounds.
+SEARCH = {"lw": 6.5}
 
 Pronunciations = Mapping[str, Sequence[str]]  # a word -> the ways to say it, in phonemes with blanks between them
 
@@ -33,7 +35,7 @@ class Sphinx:
     """PocketSphinx with the words of one vocabulary; ValueError where it is not installed."""
 
     def __init__(self, vocabulary: Vocabulary, styles: Sequence[str]) -> None:
-        sphinx = _library()
+        sphinx, self._turn = _library(), threading.Lock()
         known = _dictionary()
         sayings = phrases(vocabulary, styles)
         spoken = {word: said for words in sayings for word in words if (said := _pronounced(word, known))}
@@ -47,10 +49,11 @@ class Sphinx:
     def recognise(self, samples: np.ndarray) -> Heard:
         """Return the words in (samples,) int16 at 16 kHz, one channel; NotHeard where there are none."""
         decoder = self._decoder
-        decoder.start_utt()
-        decoder.process_raw(samples.tobytes(), full_utt=True)
-        decoder.end_utt()
-        hypothesis = decoder.hyp()
+        with self._turn:
+            decoder.start_utt()
+            decoder.process_raw(samples.tobytes(), full_utt=True)
+            decoder.end_utt()
+            hypothesis = decoder.hyp()
         words = [word for word in (hypothesis.hypstr if hypothesis else "").split() if word not in FILLERS]
         if not words:
             raise NotHeard("No words were heard: speak closer to the microphone, or type the prompt.")
@@ -109,7 +112,7 @@ def _language_model(sayings: Phrases, spoken: Iterable[str], others: Sequence[st
     """Return an ARPA trigram model of those phrases that can be said, and of single other words."""
     from pocketsphinx.lm import ArpaBoLM
 
-    known, model = set(spoken), ArpaBoLM(add_start=True)
+    known, model = set(spoken), ArpaBoLM(add_start=True, discount_mass=SURPRISE)
     for words, weight in sayings.items():
         if known.issuperset(words):
             _count(model, ("<s>", *words, "</s>"), weight)

@@ -1,0 +1,37 @@
+"""Speech to words in any language by a model of transformers, such as openai/whisper-small, where its weights are."""
+
+import numpy as np
+import torch
+from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor
+
+from dalle2.speech.heard import Heard, NotHeard
+from dalle2.speech.recording import RATE
+
+LENGTH = 100  # new tokens of a prompt
+LONGEST = 30  # seconds, which is what Whisper hears at once
+
+
+class Whisper:
+    """A model that writes down speech; `source` is a folder, or an id on the hub. ValueError when it is none."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        try:
+            self._processor = AutoProcessor.from_pretrained(source)
+            self._model = AutoModelForSpeechSeq2Seq.from_pretrained(source).eval()
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise ValueError(f"{source} is no speech model, on this machine or on the Hugging Face hub: {reason}") from error
+
+    @torch.no_grad()
+    def recognise(self, samples: np.ndarray) -> Heard:
+        """Return the words in (samples,) int16 at 16 kHz, one channel; NotHeard where there are none."""
+        if len(samples) > LONGEST * RATE:
+            raise ValueError(f"{self.source} hears at most {LONGEST} seconds at once: record less.")
+        waves = samples.astype(np.float32) / 2**15
+        inputs = self._processor(waves, sampling_rate=RATE, return_tensors="pt", return_attention_mask=True)
+        written = self._model.generate(**inputs, max_new_tokens=LENGTH, do_sample=False)
+        words = self._processor.batch_decode(written, skip_special_tokens=True)[0].strip()
+        if not words:
+            raise NotHeard("No words were heard: speak closer to the microphone, or type the prompt.")
+        return Heard(words, self.source)
