@@ -215,7 +215,10 @@ def _captions(options: argparse.Namespace) -> list[str]:
         tqdm.write("Reading all the captions that the checkpoint knows, which takes a while on a CPU.", file=sys.stderr)
     found = model.caption(request.pictures, request.num)
     if options.say:
-        read_aloud(" ".join(f"Picture {n}: {best.caption}." for n, (best, *_) in enumerate(found, 1)), Path(options.say).expanduser())
+        read_aloud(
+            " ".join(f"Picture {n}: {best.caption}." for n, (best, *_) in enumerate(found, 1)),
+            Path(options.say).expanduser(),
+        )
     return [
         f"{name}\t{one.score:.3f}\t{one.caption}"
         for name, captions in zip(options.contents, found, strict=True)

@@ -2,21 +2,38 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from dalle2.datasets.caption_words import BACKGROUNDS, style_phrases
-from dalle2.understanding.descriptions import read_descriptions
 from dalle2.understanding.lookup import EVERYDAY
 from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import COLOURS
 
 Phrases = Counter[tuple[str, ...]]
-OF_LABEL, OF_EVERYDAY, OF_TAG, OF_DESCRIPTION, OF_LOOK = 6, 12, 2, 1, 40  # how often each is said, in proportion
+# How often each is said, in proportion. Tags and descriptions make so many words likely that all are heard worse.
+OF_LABEL, OF_PERSON, OF_EVERYDAY, OF_LOOK = 6, 1, 12, 150
+PEOPLE = {"man", "woman", "person", "men", "women", "people", "boy", "girl"}  # hundreds of labels begin so
 # How a request begins, with its article or without, and what stands about it.
 BEGINNINGS = (
     *("", "", "", "a", "a", "a", "an", "the", "draw", "draw a", "draw an", "draw me a", "please draw a", "paint a"),
-    *("a picture of", "a picture of a", "an image of a", "a drawing of", "a drawing of a", "an emoji of a", "show me a"),
-    *("can you draw a", "could you draw a", "could you draw me a", "can you make a", "make a", "make me a", "give me a"),
+    *(
+        "a picture of",
+        "a picture of a",
+        "an image of a",
+        "a drawing of",
+        "a drawing of a",
+        "an emoji of a",
+        "show me a",
+    ),
+    *(
+        "can you draw a",
+        "could you draw a",
+        "could you draw me a",
+        "can you make a",
+        "make a",
+        "make me a",
+        "give me a",
+    ),
     *("i want a", "i would like a", "i'd like a", "let me see a", "i want to see a", "how about a", "create a"),
     *("please paint a", "can i have a", "um a", "uh a", "well a", "okay draw a", "some", "two", "my", "generate a"),
     *("i need a", "please show me a", "could i get a", "let's have a", "can i see a", "something like a"),
@@ -27,7 +44,7 @@ QUALITIES = (
 )
 ENDINGS = ("", "", "", "", "", "", "please", "emoji", "icon", "for me", "thank you", "for me please", "sticker")
 FILLERS = ("um", "uh", "er", "hmm", "mm", "uhm")
-NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 ORDINALS = {"1st": "first", "2nd": "second", "3rd": "third"}
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
@@ -43,7 +60,7 @@ def spoken(text: str) -> tuple[str, ...]:
 def phrases(vocabulary: Vocabulary, styles: Sequence[str]) -> Phrases:
     """Return what may be asked of a checkpoint with this vocabulary and these styles, and how often."""
     found: Phrases = Counter()
-    things = list(_things(vocabulary))
+    things = [(thing, weight) for thing, weight in _things(vocabulary) if thing]
     for number, (thing, weight) in enumerate(things):
         # Each thing in a share of all frames, so that each frame and each thing are heard together with others.
         for step in range(4):
@@ -65,19 +82,12 @@ def phrases(vocabulary: Vocabulary, styles: Sequence[str]) -> Phrases:
 
 
 def _things(vocabulary: Vocabulary) -> Iterator[tuple[tuple[str, ...], int]]:
-    described = read_descriptions()
     for entry in vocabulary.entries:
-        label, *tags = entry.words["en"]
-        yield from _each([label], OF_LABEL)
-        yield from _each(tags, OF_TAG)
-        yield from _each(described.get(label, ()), OF_DESCRIPTION)
+        words = spoken(entry.label)
+        yield words, OF_PERSON if len(words) > 1 and PEOPLE.intersection(words) else OF_LABEL
     rows = EVERYDAY.read_text(encoding="utf-8").splitlines()
     everyday = [row.partition("\t")[0] for row in rows if row[0] != "#"]
-    yield from _each([word for word in everyday if word.isascii()], OF_EVERYDAY)
-
-
-def _each(texts: Iterable[str], weight: int) -> Iterator[tuple[tuple[str, ...], int]]:
-    yield from ((words, weight) for text in texts if (words := spoken(text)))
+    yield from ((spoken(word), OF_EVERYDAY) for word in everyday if word.isascii())
 
 
 def _looks_of(number: int, styles: Sequence[str]) -> Iterator[tuple[str, ...]]:

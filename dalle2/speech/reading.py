@@ -13,7 +13,9 @@ def check_reader() -> str:
     """Return where espeak-ng is; ValueError where it is not installed."""
     found = shutil.which("espeak-ng")
     if found is None:
-        raise ValueError("Reading aloud needs espeak-ng (Debian: apt install espeak-ng, macOS: brew install espeak-ng).")
+        raise ValueError(
+            "Reading aloud needs espeak-ng (Debian: apt install espeak-ng, macOS: brew install espeak-ng)."
+        )
     return found
 
 
@@ -23,5 +25,7 @@ def read_aloud(text: str, path: Path, overwrite: bool = False) -> Path:
         command = [check_reader(), "-v", "en-us", "-w", str(partial), "--stdin"]
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=SECONDS)
         if done.returncode or not partial.stat().st_size:
-            raise ValueError("espeak-ng could not read this aloud: " + done.stderr.decode(errors="replace").strip()[:200])
+            raise ValueError(
+                "espeak-ng could not read this aloud: " + done.stderr.decode(errors="replace").strip()[:200]
+            )
     return path

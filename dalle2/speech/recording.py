@@ -58,7 +58,9 @@ def _decoded(content: bytes) -> np.ndarray:
                 raise ValueError("The file holds no sound: give a recording.")
             stream = container.streams.audio[0]
             if not RATES[0] <= (stream.rate or 0) <= RATES[1]:
-                raise ValueError(f"The recording has {stream.rate} samples a second: {RATES[0]:,} to {RATES[1]:,} work.")
+                raise ValueError(
+                    f"The recording has {stream.rate} samples a second: {RATES[0]:,} to {RATES[1]:,} work."
+                )
             parts, length = [], 0
             for part in _resampled(container.decode(stream)):
                 parts.append(part)
@@ -68,7 +70,7 @@ def _decoded(content: bytes) -> np.ndarray:
                         f"The recording is longer than {MOST_SECONDS} seconds: say only what the picture should show."
                     )
     except av.error.FFmpegError as error:
-        raise ValueError("This is not a recording that can be read: give a WAV, MP3, Ogg, FLAC, M4A or WebM.") from error
+        raise ValueError("This is no recording that can be read: give WAV, MP3, Ogg, FLAC, M4A or WebM.") from error
     return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
 

@@ -26,7 +26,7 @@ OTHER_WEIGHT = 2  # how often each of these is said, in the proportion of `phras
 PRONUNCIATIONS = Path(__file__).with_name("pronunciations.tsv")
 SURPRISE = 0.3  # how likely a word is that none of the phrases has after the two before it
 # The weight of the language model against the sounds.
-SEARCH = {"lw": 6.5}
+SEARCH = {"lw": 6.5, "cmn": "batch"}
 
 Pronunciations = Mapping[str, Sequence[str]]  # a word -> the ways to say it, in phonemes with blanks between them
 
@@ -50,6 +50,7 @@ class Sphinx:
         """Return the words in (samples,) int16 at 16 kHz, one channel; NotHeard where there are none."""
         decoder = self._decoder
         with self._turn:
+            decoder.reinit_feat()  # else its means of the recording before would change what is heard in this one
             decoder.start_utt()
             decoder.process_raw(samples.tobytes(), full_utt=True)
             decoder.end_utt()

@@ -50,6 +50,7 @@ ENDPOINTS = {
         "/reveal",
         "/standings",
         "/in_all_styles",
+        "/hear",
     ),
 }
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}

@@ -13,7 +13,8 @@ from demo.language import LONGEST, REFUSALS, in_chinese, refused
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("demo", "demo/tabs", "dalle2/serving", "dalle2/tasks")
-RAISED = ("Refusal", "Busy", "Forbidden", "NoMemory", "Fault", "ValueError", "refused")
+HEARD = tuple(f"speech/{name}.py" for name in ("recording", "sphinx"))
+RAISED = ("Refusal", "NotHeard", "Busy", "Forbidden", "NoMemory", "Fault", "ValueError", "refused")
 FILES = (
     "finiteness.py",
     "formats.py",
@@ -24,6 +25,7 @@ FILES = (
     "verbs.py",
     "embeddings.py",
     "sampling.py",
+    *HEARD,
 )
 WORDS = ("This file", "text encoder", "image encoder", "text projection")  # that change from sentence to sentence
 # For those who write programs or start servers; no visitor can bring these about.

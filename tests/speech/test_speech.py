@@ -1,0 +1,144 @@
+"""A prompt that was spoken: recordings of any kind, their words, the picture's record, and captions read aloud."""
+
+import io
+import shutil
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from dalle2 import images
+from dalle2.__main__ import main
+from dalle2.speech import phrases, reading
+from dalle2.speech.heard import Heard, NotHeard
+from dalle2.speech.recording import MOST_SECONDS, RATE, read_recording
+
+PIZZA = Path(__file__).with_name("recordings") / "pizza.flac"
+Capture = pytest.CaptureFixture[str]
+
+
+def sound(seconds: float, rate: int = RATE, channels: int = 1, level: float = 0.3) -> bytes:
+    """A tone as a WAV file."""
+    times = np.arange(int(seconds * rate)) / rate
+    tone = np.round(level * np.sin(2 * np.pi * 440 * times) * 32767).astype(np.int16)
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setparams((channels, 2, rate, 0, "NONE", ""))
+        file.writeframes(np.repeat(tone[:, None], channels, 1).tobytes())
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("rate, channels", [(8_000, 1), (44_100, 2), (48_000, 1)])
+def test_any_rate_and_both_channels_become_one_at_16_khz(rate: int, channels: int) -> None:
+    samples = read_recording(sound(1, rate, channels))
+    assert samples.dtype == np.int16 and abs(len(samples) - RATE) < RATE // 20
+    tones = np.abs(np.fft.rfft(samples))
+    assert abs(tones.argmax() * RATE / len(samples) - 440) < 3
+
+
+def test_a_recording_in_webm_as_browsers_make_it(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "voice.webm"), "w") as file:
+        stream = file.add_stream("libopus", rate=48_000, layout="mono")
+        for frame in av.open(io.BytesIO(sound(1, 48_000))).decode(audio=0):
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    assert abs(len(read_recording(tmp_path / "voice.webm")) - RATE) < RATE // 10
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (sound(0.5, level=0), "The recording is silent"),
+        (sound(0), "The recording is empty"),
+        (sound(MOST_SECONDS + 1, 8_000), "longer than 60 seconds"),
+        (b"GIF89a no sound at all", "This is no recording that can be read"),
+        (b"#EXTM3U\n#EXTINF:1,\nother.wav\n#EXT-X-ENDLIST\n", "This is no recording that can be read"),
+        (b"", "This is no recording that can be read"),
+    ],
+)
+def test_what_is_no_speech_is_refused_in_a_sentence(content: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_recording(content)
+
+
+def test_a_film_without_sound_is_refused(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "film.mp4"), "w") as file:
+        stream = file.add_stream("mpeg4", rate=8)
+        stream.width = stream.height = 32
+        file.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+        file.mux(stream.encode(None))
+    with pytest.raises(ValueError, match="holds no sound"):
+        read_recording(tmp_path / "film.mp4")
+
+
+def test_numbers_and_ordinals_are_said_as_words() -> None:
+    assert phrases.spoken("11:30 on the 1st, o’clock") == ("eleven", "thirty", "on", "the", "first", "o'clock")
+
+
+@pytest.fixture(scope="module")
+def sphinx():
+    pytest.importorskip("pocketsphinx", reason="hearing speech needs pocketsphinx: pip install pocketsphinx")
+    from dalle2.speech.sphinx import Sphinx
+    from dalle2.understanding.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.read(Path(images.__file__).with_name("checkpoints") / "emoji")
+    return Sphinx(vocabulary, ("noto", "twemoji", "openmoji"))
+
+
+def test_a_prompt_is_heard_with_its_style_also_twice(sphinx) -> None:
+    samples = read_recording(PIZZA)
+    first, second = sphinx.recognise(samples), sphinx.recognise(samples)
+    assert first == second and first.recogniser == "pocketsphinx"
+    assert "pizza" in first.words and "noto" in first.words
+
+
+def test_nothing_is_heard_where_nothing_is_said(sphinx) -> None:
+    with pytest.raises(NotHeard, match="No words were heard"):
+        sphinx.recognise(np.zeros(RATE // 10, np.int16))
+
+
+def test_pictures_of_a_recording_carry_what_was_heard_and_draw_again(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dalle2.cli import hearing
+
+    monkeypatch.setattr(hearing, "hear", lambda *_: Heard("a red hart", "pocketsphinx"))
+    monkeypatch.setattr(hearing, "corrected", lambda _: "a red heart")
+    assert main(["--audio", str(PIZZA), "--draft", "--seed", "3", "-o", str(tmp_path / "a.png")]) == 0
+    record = images.read_record(tmp_path / "a.png")
+    assert record["prompt"] == "a red heart"
+    assert record["heard"] == {"words": "a red hart", "recogniser": "pocketsphinx"}
+    assert main(["--from", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png")]) == 0
+    assert images.read_record(tmp_path / "b.png") == record
+    assert images.open_picture(tmp_path / "a.png").tobytes() == images.open_picture(tmp_path / "b.png").tobytes()
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["a cat", "--audio", str(PIZZA)], "--audio holds the prompt"),
+        (["--audio", "none.wav"], "There is no recording 'none.wav'"),
+        (["a cat", "--recogniser", "whisper"], "--recogniser hears a recording"),
+        (["steps"], "Give a prompt"),
+        (["--audio", str(Path(__file__))], "This is no recording"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(arguments: list[str], said: str, capsys: Capture) -> None:
+    assert main(arguments) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed (Debian: apt install espeak-ng)")
+def test_a_caption_is_read_aloud_and_no_file_is_replaced(tmp_path: Path) -> None:
+    file = reading.read_aloud("Picture 1: a red heart.", tmp_path / "said.wav")
+    assert 0.5 * RATE < len(read_recording(file)) < 4 * RATE
+    with pytest.raises(FileExistsError):
+        reading.read_aloud("another", file)
+
+
+def test_without_espeak_ng_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading.shutil, "which", lambda _: None)
+    with pytest.raises(ValueError, match="apt install espeak-ng"):
+        reading.read_aloud("a red heart", Path("said.wav"))
