@@ -33,13 +33,15 @@ KINDS = ("inside", "outside", "fillers", "unknown")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Speak, hear, understand, and print a table; the rows go into a JSON file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speech", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speech", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sentences", type=int, default=200, help="how many, evenly from the whole list; default all")
     parser.add_argument("--out", type=Path, default=Path("speech.json"))
     options = parser.parse_args(arguments)
     check_reader()
     rows = _rows(options.sentences)
     interpreter = Interpreter.of(CHECKPOINT, _styles())
+    if interpreter is None:
+        raise SystemExit("The embedded checkpoint has no vocabulary.")
     begun = time.perf_counter()
     sphinx = Sphinx(interpreter.vocabulary, _styles())
     print(f"The recogniser was ready after {time.perf_counter() - begun:.1f} s.")

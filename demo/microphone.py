@@ -60,7 +60,7 @@ def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
             buttons=[],
             elem_id="microphone",
         )
-        note = gr.HTML("<p id='microphone-note' role='status'></p>", js_on_load=None)
+        gr.HTML("<p id='microphone-note' role='status'></p>", js_on_load=None)
     hearing = _Hearing(builder.service)
 
     def hear(recording: str, checkpoint: str = first, request: gr.Request = None) -> str:

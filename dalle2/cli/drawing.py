@@ -168,11 +168,11 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     if getattr(options, "audio", None):
         samples = hearing.opened(options)
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-        request = _spoken(options, samples, model)
+        asked = _spoken(options, samples, model)
     else:
-        request = TASKS[options.task].request(options)
+        asked: Any = TASKS[options.task].request(options)
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
-    request = _understood(request, model, options)
+    request = _understood(asked, model, options)
     settings = _settings(options, request.own_settings(model), model).check_negative(request.stages)
     _check_size(options, model)
     with Progress(request.steps(settings)) as progress:
@@ -215,10 +215,8 @@ def _captions(options: argparse.Namespace) -> list[str]:
         tqdm.write("Reading all the captions that the checkpoint knows, which takes a while on a CPU.", file=sys.stderr)
     found = model.caption(request.pictures, request.num)
     if options.say:
-        read_aloud(
-            " ".join(f"Picture {n}: {best.caption}." for n, (best, *_) in enumerate(found, 1)),
-            Path(options.say).expanduser(),
-        )
+        said = " ".join(f"Picture {number}: {best.caption}." for number, (best, *_) in enumerate(found, 1))
+        read_aloud(said, Path(options.say).expanduser())
     return [
         f"{name}\t{one.score:.3f}\t{one.caption}"
         for name, captions in zip(options.contents, found, strict=True)

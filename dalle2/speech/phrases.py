@@ -91,7 +91,7 @@ def _things(vocabulary: Vocabulary) -> Iterator[tuple[tuple[str, ...], int]]:
 
 
 def _looks_of(number: int, styles: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Some of the looks for each thing, so that all of them come with some things."""
+    """Yield some of the looks for each thing, so that all of them come with some things."""
     looks = list(_all_looks(styles))
     for step in range(3):
         yield looks[(13 * number + 29 * step) % len(looks)]

@@ -25,7 +25,6 @@ def read_aloud(text: str, path: Path, overwrite: bool = False) -> Path:
         command = [check_reader(), "-v", "en-us", "-w", str(partial), "--stdin"]
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=SECONDS)
         if done.returncode or not partial.stat().st_size:
-            raise ValueError(
-                "espeak-ng could not read this aloud: " + done.stderr.decode(errors="replace").strip()[:200]
-            )
+            reason = done.stderr.decode(errors="replace").strip()[:200]
+            raise ValueError(f"espeak-ng could not read this aloud: {reason}")
     return path

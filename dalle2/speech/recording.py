@@ -53,7 +53,7 @@ def _content(source: Path | str | bytes) -> bytes:
 
 def _decoded(content: bytes) -> np.ndarray:
     try:
-        with av.open(io.BytesIO(content), options={"format_whitelist": FORMATS}) as container:
+        with av.open(io.BytesIO(content), "r", options={"format_whitelist": FORMATS}) as container:
             if not container.streams.audio:
                 raise ValueError("The file holds no sound: give a recording.")
             stream = container.streams.audio[0]

@@ -1,6 +1,7 @@
 """A prompt that was spoken: recordings of any kind, their words, the picture's record, and captions read aloud."""
 
 import io
+import json
 import shutil
 import wave
 from pathlib import Path
@@ -8,12 +9,21 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
+from transformers import (
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
+)
 
 from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.speech import phrases, reading
 from dalle2.speech.heard import Heard, NotHeard
 from dalle2.speech.recording import MOST_SECONDS, RATE, read_recording
+from dalle2.speech.whisper import Whisper
 
 PIZZA = Path(__file__).with_name("recordings") / "pizza.flac"
 Capture = pytest.CaptureFixture[str]
@@ -142,3 +152,34 @@ def test_without_espeak_ng_it_is_told_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(reading.shutil, "which", lambda _: None)
     with pytest.raises(ValueError, match="apt install espeak-ng"):
         reading.read_aloud("a red heart", Path("said.wav"))
+
+
+@pytest.fixture
+def whisper(tmp_path: Path) -> Path:
+    """A tiny Whisper with random weights, in the layout that openai/whisper-* are published in."""
+    letters = [chr(point) for point in range(33, 127)] + ["Ġ"]
+    specials = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
+    vocabulary = {token: number for number, token in enumerate([*letters, *specials])}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = WhisperTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    WhisperProcessor(WhisperFeatureExtractor(feature_size=8), tokenizer).save_pretrained(tmp_path)
+    end, start = vocabulary["<|endoftext|>"], vocabulary["<|startoftranscript|>"]
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    sizes |= {"encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "d_model": 16, "num_mel_bins": 8}
+    ends = {"eos_token_id": end, "pad_token_id": end, "bos_token_id": end, "decoder_start_token_id": start}
+    torch.manual_seed(0)
+    model = WhisperForConditionalGeneration(WhisperConfig(vocab_size=len(vocabulary), **sizes, **ends))
+    model.generation_config.suppress_tokens = [end]
+    model.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_whisper_model_hears_by_its_folder(whisper: Path) -> None:
+    heard = Whisper(str(whisper)).recognise(read_recording(PIZZA))
+    assert heard.words and heard.recogniser == str(whisper)
+
+
+def test_what_is_no_speech_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no speech model"):
+        Whisper(str(tmp_path))
