@@ -12,7 +12,7 @@ from dalle2.serving.uploads import read_record
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import Understanding
-from demo import microphone, samples, styles
+from demo import samples, styles
 from demo.answers import Answer, Order
 from demo.interface import described
 from demo.language import Both, refused
@@ -64,7 +64,6 @@ def build(builder: TabBuilder) -> None:
     with builder.tab("text_to_image", "Create", "创作"), builder.task():
         with builder.asking():
             prompt = _prompt(builder)
-            microphone.build(builder, prompt)
             styled = any(len(builder.service.model(name).styles) > 1 for name in builder.service.checkpoints)
             controls = builder.controls(sheet=styled)
             builder.understood("text_to_image", controls, [prompt])

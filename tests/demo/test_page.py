@@ -50,7 +50,6 @@ ENDPOINTS = {
         "/reveal",
         "/standings",
         "/in_all_styles",
-        "/hear",
     ),
 }
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
