@@ -77,7 +77,8 @@ def check_words(options: argparse.Namespace) -> None:
         options.contents = [Path(options.audio)]
         return
     if not options.contents:
-        raise ValueError('Give a prompt, such as "a cat face", or a recording of one with --audio.')
+        needed = f"The task {options.task} needs PROMPT; to draw the word itself, write a longer prompt"
+        raise ValueError(f"{needed} (a recording of one: --audio FILE).")
     options.contents = [check_prompt(" ".join(options.contents))]
 
 

@@ -131,7 +131,7 @@ def test_pictures_of_a_recording_carry_what_was_heard_and_draw_again(
         (["a cat", "--audio", str(PIZZA)], "--audio holds the prompt"),
         (["--audio", "none.wav"], "There is no recording 'none.wav'"),
         (["a cat", "--recogniser", "whisper"], "--recogniser hears a recording"),
-        (["steps"], "Give a prompt"),
+        (["steps"], "needs PROMPT"),
         (["--audio", str(Path(__file__))], "This is no recording"),
     ],
 )
