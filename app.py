@@ -13,6 +13,7 @@ def main() -> None:
     about = "Type a prompt in the browser, get a picture; programs written for OpenAI's image API find it at /v1."
     parser = argparse.ArgumentParser(description=about)
     serving.add(parser)
+    serving.add_picker(parser)
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     options = parser.parse_args()
     try:
@@ -24,11 +25,15 @@ def main() -> None:
         from dalle2.serving.service import Service
         from demo import page
 
-        service = Service.open(*options.checkpoint, **serving.opening(options))
+        service = Service.open(*serving.sources(options), **serving.opening(options))
+        picking = serving.picking(options)
+        if picking != "off":
+            service.offer_published()
         checks = serving.guard(options, service)
     except (ValueError, OSError) as error:
         sys.exit(f"app.py: {error}")
-    blocks, looks = page.build(service, api(service, keys, options.open_api, options.log_prompts, shared=shared))
+    routes = api(service, keys, options.open_api, options.log_prompts, shared=shared)
+    blocks, looks = page.build(service, routes, picking == "on")
     blocks.launch(server_name=options.host, server_port=options.port, prevent_thread_lock=True, quiet=True, **looks)
     print(f"Open {blocks.local_url} in your browser; Ctrl-C ends the page.", flush=True)
     print(f"Programs for OpenAI's image API: {serving.told(keys, blocks.local_url)}", flush=True)

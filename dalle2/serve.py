@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from dalle2.serving.api.alone import alone
         from dalle2.serving.service import Service
 
-        service = Service.open(*options.checkpoint, **serving.opening(options))
+        service = Service.open(*serving.sources(options), **serving.opening(options))
     except ModuleNotFoundError as error:
         print(f"dalle2 serve: {error.name} is not installed: pip install 'open-dalle2[serve]'.", file=sys.stderr)
         return 1

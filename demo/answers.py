@@ -12,11 +12,12 @@ from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import Choice
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
+from dalle2.serving.shelf import Loading
 from dalle2.serving.uploads import read_record
 from dalle2.understanding.answer import Understanding
 from dalle2.understanding.sentences import NotUnderstood
 from demo.language import refused
-from demo.status import progress, status
+from demo.status import loading, progress, status
 from demo.understood import sentence_of, told
 
 Answer = tuple[list[tuple[Image.Image, str]], int, dict[str, Any]]
@@ -47,21 +48,24 @@ def drawn(
     order: Order,
     said: dict[str, Any],
     about: Callable[[], Sequence[Understanding]] | None = None,
-) -> Iterator[Drawing]:
+) -> Iterator[Drawing | Loading]:
     """Draw what `ask` makes, with its prompts understood, and put into `said` what they are taken for (see `told`).
 
-    `about` may give what is told instead. Nothing is asked before the first event is wanted, so that what is refused
-    is refused there.
+    `about` may give what is told instead. A checkpoint that is not in memory is loaded first. Nothing is asked before
+    the first event is wanted, so that what is refused is refused there.
     """
-    try:
-        request = service.understood(ask(), order.checkpoint, order.literal)
-        found = about() if about and not order.literal else request.understandings
-    except NotUnderstood as unknown:
-        said.update(told([unknown.understanding]))
-        raise
-    others = order.weights and not service.model(order.checkpoint).checkpoint_hash.startswith(order.weights)
-    said.update(told(found, other_weights=bool(others)))
-    yield from service.draw(request, order.seed, order.count, order.settings, order.checkpoint)
+    with service.need(order.checkpoint) as need:
+        yield from need.coming()
+        checkpoint = service.offer(order.checkpoint).name
+        try:
+            request = service.understood(ask(), checkpoint, order.literal)
+            found = about() if about and not order.literal else request.understandings
+        except NotUnderstood as unknown:
+            said.update(told([unknown.understanding]))
+            raise
+        others = order.weights and not service.model(checkpoint).checkpoint_hash.startswith(order.weights)
+        said.update(told(found, other_weights=bool(others)))
+        yield from service.draw(request, order.seed, order.count, order.settings, checkpoint)
 
 
 def refusal_for(error: Exception, request: gr.Request | None) -> str:
@@ -72,21 +76,26 @@ def refusal_for(error: Exception, request: gr.Request | None) -> str:
 
 
 def answers(
-    drawings: Iterator[Drawing],
+    drawings: Iterator[Drawing | Loading],
     caption: str,
     request: gr.Request | None,
     named: Callable[[Mapping[str, Any]], str] | None = None,
     numbered: str = "{} {}",
+    titled: Callable[[str], str] = str,
 ) -> Iterator[Answer]:
     """Yield what an endpoint yields of a drawing: (pictures with captions, the first one's seed, the progress line).
 
     Of several pictures each has the caption `numbered`; `named` finds a finished one's own in its record, and until
     then it has no number, which would be taken for what `named` tells. A Refusal, or what a request itself refuses,
-    ends it with its sentence in the progress line, and as the API's error.
+    ends it with its sentence in the progress line, and as the API's error. A checkpoint that is loaded first is called
+    as `titled`.
     """
     shown: Sequence[Image.Image] = ()
     try:
         for drawing in drawings:
+            if isinstance(drawing, Loading):
+                yield gr.skip(), gr.skip(), loading(drawing, titled(drawing.checkpoint), request)
+                continue
             # Pictures that the page has already are not sent again.
             fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption, named, numbered)
             shown = drawing.pictures

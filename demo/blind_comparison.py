@@ -115,7 +115,7 @@ def label(service: Service, settings: str | Mapping[str, Mapping[str, object]], 
     chosen = service.settings(settings, checkpoint)
     preset = next((name for name in PRESETS if service.settings(name, checkpoint) == chosen), None)
     how = QUALITIES[preset] if preset else Both("settings of its own", "自定设置")
-    where = f" ({checkpoint})" if len(service.checkpoints) > 1 else ""
+    where = f" ({checkpoint})" if sum(offer.read for offer in service.offers) > 1 else ""
     return Both(how.en + where, how.zh + where)
 
 

@@ -1,11 +1,13 @@
 // A preset is kept by its name; any change of a number, and a negative prompt, makes the value a table of its own.
+const presets = () => window.checkpoints[props.checkpoint].presets[props.kind];
+
 const current = () => {
-  const here = props.presets[props.checkpoint];
+  const here = presets();
   return typeof props.value === "string" ? here[props.value] || here.default : props.value;
 };
 
 const against = (preset, negative) =>
-  negative ? { ...props.presets[props.checkpoint][preset], negative_prompt: negative } : preset;
+  negative ? { ...presets()[preset], negative_prompt: negative } : preset;
 
 element.addEventListener("click", event => {
   const button = event.target.closest("[data-preset]");
@@ -20,7 +22,7 @@ element.addEventListener("input", event => {
 element.addEventListener("change", event => {
   const { stage, key } = event.target.dataset;
   if (key === "negative_prompt") {
-    const { negative_prompt, ...stages } = current(), here = props.presets[props.checkpoint];
+    const { negative_prompt, ...stages } = current(), here = presets();
     const preset = Object.keys(here).find(name => JSON.stringify(here[name]) === JSON.stringify(stages));
     const text = event.target.value.trim();
     props.value = preset ? against(preset, text) : { ...stages, ...(text && { negative_prompt: text }) };

@@ -10,10 +10,10 @@ import gradio as gr
 
 from dalle2.requests import Request
 from dalle2.serving.limits import MAX_CANDIDATES, MAX_GUIDANCE, MAX_STEPS, PRESETS
-from dalle2.serving.service import Service
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.stage_settings import SCHEDULERS
 from dalle2.tasks.text_to_image import ANY_PROMPT
+from demo.facts import key_of
 
 TEMPLATE = Path(__file__).with_name("choices.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("choices.js").read_text(encoding="utf-8")
@@ -27,7 +27,6 @@ class Choices(gr.HTML):
 
     def __init__(
         self,
-        service: Service,
         checkpoint: str,
         value: str = "default",
         like: Request = ANY_PROMPT,
@@ -39,10 +38,8 @@ class Choices(gr.HTML):
             js_on_load=BEHAVIOUR,
             elem_classes="choices",
             apply_default_css=False,
-            presets=presets(service, like),
+            kind=key_of(like),
             stages=like.stages,
-            priors={each: service.model(each).priors for each in service.checkpoints},
-            noise_levels={each: service.model(each).noise_levels for each in service.checkpoints},
             checkpoint=checkpoint,
             schedulers=SCHEDULERS,
             most_steps=MAX_STEPS,
@@ -67,9 +64,3 @@ class Choices(gr.HTML):
     def example_value(self) -> str:
         return "default"
 
-
-def presets(service: Service, like: Request) -> dict[str, dict[str, Any]]:
-    """Return checkpoint -> preset -> its table of settings."""
-    return {
-        each: {name: service.settings(name, each, like).to_dict() for name in PRESETS} for each in service.checkpoints
-    }

@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 
 from dalle2.serving.api.address import address, scheme
 from dalle2.serving.visitors import NOBODY, Files, cookie, owner, visitor
+from demo.facts import Facts
 from demo.gradio_internals import FILE_ROUTE, PREVIEW_TAGS
 
 CARD = Path(__file__).with_name("card.png")
@@ -24,9 +25,8 @@ Send = Callable[[Message], Awaitable[None]]
 class Door:
     """ASGI middleware around the page's app."""
 
-    def __init__(self, app: Any, files: Files) -> None:
-        self.app = app
-        self.files = files
+    def __init__(self, app: Any, files: Files, facts: Facts) -> None:
+        self.app, self.files, self.facts = app, files, facts
 
     async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,15 +40,15 @@ class Door:
         if path == "/card.png":
             return await FileResponse(CARD)(scope, receive, send)
         if path in ("", "/") and scope["method"] == "GET":
-            return await self.app(scope, receive, _Dressed(scope, headers, asking, send))
+            return await self.app(scope, receive, _Dressed(scope, headers, asking, send, self.facts))
         return await self.app(scope, receive, send)
 
 
 class _Dressed:
-    """A `send` that gives the page its own preview card, and a new browser its cookie."""
+    """A `send` that gives the page its own preview card and the facts, and a new browser its cookie."""
 
-    def __init__(self, scope: Message, headers: Headers, asking: str, send: Send) -> None:
-        self.scope, self.headers, self.asking, self.pass_on = scope, headers, asking, send
+    def __init__(self, scope: Message, headers: Headers, asking: str, send: Send, facts: Facts) -> None:
+        self.scope, self.headers, self.asking, self.pass_on, self.facts = scope, headers, asking, send, facts
         self.start: Message = {}
         self.body = b""
 
@@ -80,4 +80,6 @@ class _Dressed:
         tags += (
             '<meta property="og:type" content="website" /><meta name="twitter:card" content="summary_large_image" />'
         )
-        return PREVIEW_TAGS.sub("", page).replace("<head>", f"<head>{tags}", 1)
+        client = (self.scope.get("client") or ("",))[0]
+        facts = self.facts.script(self.facts.may_pick(self.headers, client))
+        return PREVIEW_TAGS.sub("", page).replace("<head>", f"<head><script>{facts}</script>{tags}", 1)

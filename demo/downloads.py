@@ -24,7 +24,7 @@ from demo.gradio_internals import cache_bytes, cache_file, cache_of
 from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
-from demo.status import progress, status
+from demo.status import loading, progress, status
 from demo.tab_builder import BEGIN, HERE, TabBuilder
 from demo.zero import accelerated
 
@@ -100,12 +100,17 @@ def _downloading(builder: TabBuilder, cache: str) -> Any:
                 raise Refusal(f"Send 1 to {MAX_FRAMES} pictures, not {len(pictures or ())}.")
             named = [(_name(path), open_own(path)) for path in pictures]
             side = _side(form)
-            if side and min(named[0][1].size) < side and "enhance" in service.model(checkpoint).capabilities:
-                name, small = named[0]
-                check_enlarging(service.model(checkpoint), small, side)
-                for drawing in service.draw(Enhance(small, side), 0, checkpoint=checkpoint):
-                    yield progress(drawing, request), None
-                named = [(name, drawing.pictures[0])]
+            if side and min(named[0][1].size) < side:
+                with service.need(checkpoint) as need:
+                    for one in need.coming():
+                        yield loading(one, builder.facts.title(one.checkpoint), request), None
+                    drawer = service.offer(checkpoint).name
+                    if "enhance" in service.model(drawer).capabilities:
+                        name, small = named[0]
+                        check_enlarging(service.model(drawer), small, side)
+                        for drawing in service.draw(Enhance(small, side), 0, checkpoint=drawer):
+                            yield progress(drawing, request), None
+                        named = [(name, drawing.pictures[0])]
             file = _film(named, form, cache) if form in ("gif", "mp4") else _file(named, form, cache)
             yield status("done", Both("Saved.", "已保存。").for_visitor(request)), file
         except Refusal as refusal:

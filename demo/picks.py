@@ -1,6 +1,6 @@
 """Things to pick from with a click, of the chosen checkpoint: texts as chips, or pictures with their names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
 
 
 class Picks(gr.HTML):
-    """Offers {name, url} of each checkpoint, `url` being a picture; texts, without one, in the visitor's language.
+    """Offers a fact of the checkpoint, {name, url}s, `url` being a picture; texts, without, in the visitor's language.
 
     A click puts the name into the page's `window.picked` and triggers "pick". With `marks` the one that is its value
     is marked as chosen.
@@ -22,7 +22,7 @@ class Picks(gr.HTML):
 
     def __init__(
         self,
-        offered: Mapping[str, Sequence[Mapping[str, str]]],
+        fact: str,
         checkpoint: str,
         heading: Both,
         marks: bool = False,
@@ -36,8 +36,7 @@ class Picks(gr.HTML):
             elem_id=elem_id,
             elem_classes="picks",
             apply_default_css=False,
-            visible=any(offered.values()),
-            offered=offered,
+            fact=fact,
             checkpoint=checkpoint,
             heading=heading._asdict(),
             marks=marks,

@@ -3,6 +3,10 @@ const pictures = () => props.value || [];
 
 const sources = () => window.sources?.[props.board] ?? [];
 
+// What can be done with them, and what is shown before there are any, is the chosen checkpoint's.
+if (window.chosen) props.checkpoint = window.chosen;
+window.addEventListener("chosen", () => { props.checkpoint = window.chosen; });
+
 let large = 0;
 
 function enlarge(index) {
@@ -82,9 +86,9 @@ element.addEventListener("click", event => {
     case "close":
       return dialog.close();
     case "sample": {
-      const { checkpoint, walls } = props, language = navigator.language.startsWith("zh") ? "zh" : "en";
+      const { wall } = window.checkpoints[props.checkpoint], language = navigator.language.startsWith("zh") ? "zh" : "en";
       window.sampled = true; // its seed is for this once
-      window.parcel = { way: "sample", record: walls[checkpoint][language][index].record };
+      window.parcel = { way: "sample", record: wall[language][index].record };
       return trigger("send");
     }
     case "menu":

@@ -1,6 +1,6 @@
 """Results: a grid of pictures, each with what can be done with it in one click. A component that all tabs share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,10 @@ class Pictures(gr.HTML):
         film: bool = False,
         empty: Both = EMPTY,
         captioned: bool = False,
-        walls: Mapping[str, Mapping[str, Any]] | None = None,
+        wall: bool = False,
         checkpoint: str = "",
         compared: bool = False,
         board: str = "",
-        licences: Mapping[str, str] | None = None,
         files: Files | None = None,
         visible: bool = True,
         render: bool = True,
@@ -69,11 +68,10 @@ class Pictures(gr.HTML):
             apply_default_css=False,
             film=film,
             captioned=captioned,
-            walls=walls or {},
+            wall=wall,
             checkpoint=checkpoint,
             compared=compared,
             board=board,  # under which the page keeps what the pictures were made from
-            licences=licences or {},  # by checkpoint
             before="",
             shown=0,
             playing=False,
@@ -81,7 +79,7 @@ class Pictures(gr.HTML):
             empty=empty._asdict(),
         )
         # Gradio asks for every argument, and takes one that nobody has set for an event that our script names.
-        self.checkpoint, self.compared, self.board, self.licences = checkpoint, compared, board, licences
+        self.wall, self.checkpoint, self.compared, self.board = wall, checkpoint, compared, board
         self._files = Files() if files is None else files
 
     def preprocess(self, payload: Album | None) -> list[str]:

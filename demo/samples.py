@@ -4,50 +4,68 @@
 benchmarks.wall` draws them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 
 
-def walls(service: Service) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Return checkpoint -> language -> [{url, record}], without those that have no samples."""
+class Samples(NamedTuple):
+    """The pictures of one checkpoint: their address beside the page, their folder, and its index."""
+
+    place: str
+    folder: Path
+    index: Mapping[str, Any]
+
+
+def of(service: Service, checkpoint: str) -> Samples | None:
+    """Return the samples of a checkpoint that is in memory; None where it has none."""
+    found = service.samples(checkpoint)
+    return found and Samples(f"samples/{service.offers.index(service.offer(checkpoint))}", *found)
+
+
+def wall(samples: Samples | None) -> dict[str, list[dict[str, Any]]]:
+    """Return language -> [{url, record}] of the first screen's pictures."""
+    if samples is None:
+        return {}
+    settings = samples.index["settings"]
     return {
-        checkpoint: {
-            language: [_shown(place, index, sample) for sample in wall] for language, wall in index["wall"].items()
-        }
-        for checkpoint, place, _, index in _found(service)
-    }
-
-
-def styles(service: Service) -> dict[str, list[dict[str, str]]]:
-    """Return checkpoint -> [{name, url, prompt}] of its styles; url and prompt are "" where there is no sample."""
-    offered = {
-        name: [{"name": style, "url": "", "prompt": ""} for style in service.model(name).styles]
-        for name in service.checkpoints
-    }
-    for checkpoint, place, _, index in _found(service):
-        for style in offered[checkpoint]:
-            if sample := index["styles"].get(style["name"]):
-                style |= {"url": f"{place}/{sample['file']}", "prompt": sample["prompt"]}
-    return offered
-
-
-def examples(service: Service, count: int) -> dict[str, list[dict[str, str]]]:
-    """Return checkpoint -> [{name, url, language}]: the first pictures of its wall, named by their prompts."""
-    return {
-        checkpoint: [
-            {"name": sample["prompt"], "url": f"{place}/{sample['file']}", "language": language}
-            for language, wall in index["wall"].items()
-            for sample in wall[:count]
+        language: [
+            {
+                "url": f"{samples.place}/{one['file']}",
+                "record": {"prompt": one["prompt"], "seed": one["seed"], "settings": settings},
+            }
+            for one in wall
         ]
-        for checkpoint, place, _, index in _found(service)
+        for language, wall in samples.index["wall"].items()
     }
+
+
+def styles(samples: Samples | None, names: Sequence[str]) -> list[dict[str, str]]:
+    """Return [{name, url, prompt}] of these styles; url and prompt are "" where there is no sample."""
+    drawn = samples.index["styles"] if samples else {}
+    place = samples.place if samples else ""
+    return [
+        {"name": name, "url": f"{place}/{drawn[name]['file']}", "prompt": drawn[name]["prompt"]}
+        if name in drawn
+        else {"name": name, "url": "", "prompt": ""}
+        for name in names
+    ]
+
+
+def examples(samples: Samples | None, count: int) -> list[dict[str, str]]:
+    """Return [{name, url, language}]: the first pictures of the wall, named by their prompts."""
+    return [
+        {"name": one["prompt"], "url": f"{samples.place}/{one['file']}", "language": language}
+        for language, wall in (samples.index["wall"] if samples else {}).items()
+        for one in wall[:count]
+    ]
 
 
 def example_file(service: Service, checkpoint: str, name: str) -> Path:
@@ -60,18 +78,15 @@ def example_file(service: Service, checkpoint: str, name: str) -> Path:
     return found[0] / file
 
 
-def routes(service: Service) -> list[Mount]:
-    """Return the routes that serve the pictures, at addresses that do not tell where the server keeps them."""
-    return [Mount(f"/{place}", StaticFiles(directory=folder)) for _, place, folder, _ in _found(service)]
+def route(service: Service) -> Route:
+    """Return the route that serves the pictures, at addresses that do not tell where the server keeps them."""
 
+    def sample(request: Request) -> Response:
+        number, name = request.path_params["number"], request.path_params["name"]
+        folder = service.folder(service.offers[number].name) if number < len(service.offers) else None
+        file = folder / "samples" / name if folder else None
+        if file is None or file.suffix == ".json" or not file.is_file():
+            return PlainTextResponse("There is no such picture.", 404)
+        return FileResponse(file)
 
-def _found(service: Service) -> Iterator[tuple[str, str, Path, Mapping[str, Any]]]:
-    """(checkpoint, address beside the page, folder, index) of each that has samples."""
-    for number, checkpoint in enumerate(service.checkpoints):
-        if found := service.samples(checkpoint):
-            yield checkpoint, f"samples/{number}", *found
-
-
-def _shown(place: str, index: Mapping[str, Any], sample: Mapping[str, Any]) -> dict[str, Any]:
-    record = {"prompt": sample["prompt"], "seed": sample["seed"], "settings": index["settings"]}
-    return {"url": f"{place}/{sample['file']}", "record": record}
+    return Route("/samples/{number:int}/{name}", sample)

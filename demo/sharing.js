@@ -4,12 +4,14 @@
   const zh = navigator.language.startsWith("zh");
   const word = (en, chinese) => zh ? chinese : en;
 
+  const presets_of = checkpoint => window.checkpoints[checkpoint]?.presets[window.anyPrompt];
+
   function changed(settings, presets) {
     const own = Object.keys(presets).find(name => same(presets[name], settings));
     if (own) return own;
     const { negative_prompt, ...stages } = settings;
     const rows = Object.entries(stages).map(([stage, values]) =>
-      [stage, Object.fromEntries(Object.entries(values).filter(([key, value]) => !same(value, presets.default[stage]?.[key])))]);
+      [stage, Object.fromEntries(Object.entries(values).filter(([key, value]) => !same(value, presets.default?.[stage]?.[key])))]);
     const different = Object.fromEntries(rows.filter(([, values]) => Object.keys(values).length));
     return JSON.stringify({ ...different, ...(negative_prompt != null && { negative_prompt }) });
   }
@@ -18,9 +20,9 @@
     const address = new URL(location.pathname, location.origin);
     address.searchParams.set("prompt", record.prompt);
     address.searchParams.set("seed", record.seed);
-    const [first] = Object.keys(window.presets);
-    if (record.checkpoint !== first) address.searchParams.set("checkpoint", record.checkpoint);
-    const presets = window.presets[record.checkpoint] ?? window.presets[first];
+    const [first] = window.offers;
+    if (record.checkpoint !== first.name) address.searchParams.set("checkpoint", record.checkpoint);
+    const presets = presets_of(record.checkpoint) ?? {};
     const settings = changed(record.settings, presets);
     if (settings !== "default") address.searchParams.set("settings", settings);
     if (record.asked) address.searchParams.set("asked", "1");
@@ -61,7 +63,7 @@
 
   // The settings of a link: a preset's name, or what differs from the default, or, in old links, all of them.
   function settings_of(text, checkpoint) {
-    const presets = window.presets[checkpoint];
+    const presets = presets_of(checkpoint);
     if (text in presets) return text;
     try {
       const given = JSON.parse(text), table = structuredClone(presets.default);

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from dalle2.serving.drawing import Drawing
+from dalle2.serving.shelf import Loading
 from demo.language import Both
 
 HINT = Both("Enter draws, Esc stops.", "Enter 开始，Esc 停止。")
@@ -89,6 +90,21 @@ def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, A
     return status(
         "working", say(Both(f"{name}: step {done} of {total}", f"{name}：第 {done}/{total} 步")) + estimate, stages
     )
+
+
+def loading(one: Loading, title: str, request: gr.Request | None = None) -> dict[str, Any]:
+    """Return the progress line while a checkpoint of this title is loaded, in the visitor's language."""
+
+    def say(en: str, zh: str) -> str:
+        return Both(en, zh).for_visitor(request)
+
+    if one.waiting:
+        return status("waiting", say(f"{title} comes after the pictures that are being drawn", f"等正在画的图完成后切换到 {title}"))
+    if one.come >= one.size:
+        return status("working", say(f"Reading the weights of {title}", f"正在读取 {title} 的权重"))
+    come, size = f"{one.come / 1e9:.1f}", f"{one.size / 1e9:.1f} GB"
+    line = say(f"Downloading {title}: {come} of {size}", f"正在下载 {title}：{come} / {size}")
+    return status("working", line, [(say("Download", "下载"), one.come, one.size)])
 
 
 def _time(seconds: float) -> str:

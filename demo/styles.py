@@ -1,13 +1,13 @@
 """A prompt in a style: the style stands at its end, in the words of the prompt's language."""
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 HAN = re.compile("[\u3400-\u9fff]")
-# The same as `restyled` in the browser. Picking the style that is there takes it off, and a style alone is shown on
-# what its sample shows.
-TOGGLE = """(prompt, style, offered) => {
+# The same as `restyled` in the browser, for the picked style. Picking the one that is there takes it off, and a style
+# alone is shown on what its sample shows.
+TOGGLE = """(text, checkpoint) => {
+  const prompt = text || "", style = window.picked, offered = window.checkpoints[checkpoint].styles;
   const styles = offered.map(({name}) => name);
   const ends = styles.map(name => [name, [`, ${name} style`, `，${name}风格`]]);
   const [was, all] = ends.find(([_, all]) => all.some(end => prompt.endsWith(end))) ?? ["", []];
@@ -18,20 +18,10 @@ TOGGLE = """(prompt, style, offered) => {
   return /\\p{Script=Han}/u.test(bare) ? `${bare}，${style}风格` : `${bare}, ${style} style`;
 }"""
 # The style at the end of a prompt, or "".
-CHOSEN = """(prompt, offered) => {
+CHOSEN = """(prompt, checkpoint) => {
   const ends = name => [`, ${name} style`, `，${name}风格`].some(end => (prompt || '').endsWith(end));
-  return offered.find(({name}) => ends(name))?.name ?? '';
+  return window.checkpoints[checkpoint].styles.find(({name}) => ends(name))?.name ?? '';
 }"""
-
-
-def toggle(offered: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
-    """Return JavaScript: (prompt, checkpoint) -> the prompt with the picked style put on or taken off."""
-    return f"(prompt, checkpoint) => ({TOGGLE})(prompt || '', window.picked, {json.dumps(offered)}[checkpoint])"
-
-
-def chosen(offered: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
-    """Return JavaScript: (prompt, checkpoint) -> the style that the prompt names at its end, or an empty text."""
-    return f"(prompt, checkpoint) => ({CHOSEN})(prompt, {json.dumps(offered)}[checkpoint])"
 
 
 def restyled(prompt: str, style: str, styles: Sequence[str]) -> str:

@@ -16,7 +16,8 @@ from dalle2.serving.uploads import open_picture
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.understanding.answer import Understanding
 from demo.answers import Answer, Order, answers, drawn
-from demo.choices import Choices, presets
+from demo.choices import Choices
+from demo.facts import Facts
 from demo.gradio_internals import Page, set_prop, update_props
 from demo.hints import Hint
 from demo.inputs import OwnPicture, WholeNumber
@@ -40,7 +41,9 @@ DELIVER = """() => {
   const ways = %s, parcel = window.parcel, way = ways.find(way => way.name === parcel.way);
   const look = path => path[0] === "!" ? !look(path.slice(1))
     : path.split(".").reduce((value, key) => value?.[key], parcel);
-  const now = way.widgets.map(widget => "is" in widget ? widget.is : look(widget.from) ?? null);
+  // A picture of a checkpoint that is not in memory any more is drawn again by the chosen one, which says so.
+  const given = ({ from }) => from === "record.checkpoint" && !(look(from) in window.checkpoints) ? wire.update({}) : look(from) ?? null;
+  const now = way.widgets.map(widget => "is" in widget ? widget.is : given(widget));
   Object.assign(parcel, {tab: way.tab, press: way.press});
   return [
     wire.update({selected: way.tab}),
@@ -56,7 +59,8 @@ class Destination:
     `widgets` are pairs of a widget and where its new value lies in the parcel {image, caption, record}, as
     "record.seed", or "!record.asked" for whether it lacks that, or a constant that is not a string. With `task`,
     only results of that task can go there. What is `near` is a button of its own; the others share a menu. `press` is
-    the class of the tab's button that is pressed on arrival, "" for none.
+    the class of the tab's button that is pressed on arrival, "" for none. What `enlarges` takes pictures of checkpoints
+    that draw smaller ones than the chosen one.
     """
 
     name: str
@@ -66,11 +70,12 @@ class Destination:
     task: str | None = None
     near: bool = False
     press: str = ""
+    enlarges: bool = False
 
     def to_page(self) -> dict[str, Any]:
         """Return it as the templates and scripts take it."""
         widgets = [{"from": place} if isinstance(place, str) else {"is": place} for _, place in self.widgets]
-        here = {name: getattr(self, name) for name in ("name", "tab", "task", "near", "press")} | {"widgets": widgets}
+        here = {name: getattr(self, name) for name in ("name", "tab", "task", "near", "press", "enlarges")} | {"widgets": widgets}
         return here | self.words._asdict()
 
 
@@ -87,19 +92,30 @@ class Controls:
 class TabBuilder:
     """One page's service, words and results; a tab's `build(builder)` lays itself out with it."""
 
-    def __init__(self, service: Service, page: Page) -> None:
+    def __init__(self, service: Service, page: Page, everyone: bool = False) -> None:
         self.service = service
         self.page = page
         self.say = Words()
         self.tabs: gr.Tabs
+        self.each_tab: list[tuple[str, gr.Tab]] = []
         self.checkpoint: gr.Dropdown
+        self.other_checkpoints: list[gr.Dropdown] = []
+        self.picker: gr.HTML
+        self.arriving: Status
         self.files = page.files  # what visitors uploaded and had drawn: Gradio deletes it when it is old enough
+        self.facts = Facts(service, everyone)
         self._ways: list[Destination] = []
         self._senders: list[gr.HTML] = []
 
-    def tab(self, name: str, en: str, zh: str) -> AbstractContextManager:
-        """Return a tab to build in, as `with builder.tab("mix", "Mix", "混合"):`; its element's id is "tab-<name>"."""
-        return gr.Tab(self.say(en, zh), id=name, elem_id=f"tab-{name}")
+    def tab(self, name: str, en: str, zh: str, *tasks: str) -> AbstractContextManager:
+        """Return a tab to build in, as `with builder.tab("mix", "Mix", "混合", "mix"):`; its id is "tab-<name>".
+
+        It is there while the chosen checkpoint can do all these tasks; where none can, it is not to be built.
+        """
+        tab = gr.Tab(self.say(en, zh), id=name, elem_id=f"tab-{name}")
+        self.facts.tabs[name] = set(tasks).issubset
+        self.each_tab.append((name, tab))
+        return tab
 
     def task(self) -> AbstractContextManager:
         """Return the columns of a task: in it come `asking()`, `pictures()` and `options()`."""
@@ -125,43 +141,34 @@ class TabBuilder:
         self,
         film: bool = False,
         captioned: bool = False,
-        walls: Mapping[str, Mapping[str, Any]] | None = None,
+        wall: bool = False,
         compared: bool = False,
     ) -> Pictures:
         """Return a place for results, from where they can be handed on; a film that is `captioned` names each frame.
 
         `compared` lets a visitor draw the picture that the task started from over the result.
 
-        `walls` are what is shown of each checkpoint, by language, before there is a result: {url, record}.
+        With a `wall` the checkpoint's own pictures are shown before there is a result.
         """
         pictures = Pictures(
             film,
             captioned=captioned,
-            walls=walls,
+            wall=wall,
             checkpoint=self.checkpoint.value,
             compared=compared,
             board=f"board-{len(self._senders)}",
-            licences={name: self.service.licence(name) for name in self.service.checkpoints},
             files=self.files,
         )
-        if walls:
-            js = f"checkpoint => {update_props(pictures, 'checkpoint')}"
-            self.checkpoint.change(None, self.checkpoint, pictures, js=js, **HERE)
         self.add_sender(pictures)
         return pictures
 
     def photograph_hint(self, en: str, zh: str) -> None:
         """Say beforehand what becomes of a photograph, for checkpoints that draw one kind of thing, which is `{}`."""
-        subjects = {name: self.service.model(name).subject for name in self.service.checkpoints}
-        texts = {
-            name: Both(en.format(one.get("en", "")), zh.format(one.get("zh") or one.get("en", "")))
-            for name, one in subjects.items()
-            if one
-        }
-        if texts:
-            hint = Hint(texts, self.checkpoint.value)
-            js = f"checkpoint => {update_props(hint, 'checkpoint')}"
-            self.checkpoint.change(None, self.checkpoint, hint, js=js, **HERE)
+        self.hint(en, zh, "subject")
+
+    def hint(self, en: str, zh: str, fact: str) -> None:
+        """Say something of the chosen checkpoint, with this fact of it for `{}`: see `Hint`."""
+        Hint(Both(en, zh), fact, self.checkpoint.value).follow(self.checkpoint, HERE)
 
     def count(self, value: int = DEFAULT_PICTURES) -> gr.Slider:
         """Return how many pictures it is about."""
@@ -216,12 +223,13 @@ class TabBuilder:
         It offers what a request that is `like` this one leaves open; while `switch` is checked, one like `switched`.
         """
         picker = checkpoint or self.checkpoint
-        choices = Choices(self.service, picker.value, value, like)
+        choices = Choices(picker.value, value, like)
+        self.facts.add_like(like)
         if switch is None:
             js = f"checkpoint => {update_props(choices, 'checkpoint')}"
             picker.change(None, picker, choices, js=js, **HERE)
             return choices
-        other = json.dumps({"stages": switched.stages, "presets": presets(self.service, switched)})
+        other = json.dumps({"stages": switched.stages, "kind": self.facts.add_like(switched)})
         js = f"(checkpoint, on) => {update_props(choices, f'...(on ? {other} : {{}}), checkpoint')}"
         gr.on([picker.change, switch.change], None, [picker, switch], choices, js=js, **HERE)
         # A table for the one is none for the other.
@@ -234,7 +242,8 @@ class TabBuilder:
 
     def add_reuse(self, task: str, tab: str, widgets: Sequence[tuple[gr.components.Component, Any]]) -> None:
         """Offer, below the pictures of a task, to take their settings over."""
-        self.add_destination(Destination(f"reuse-{task}", tab, Both("Reuse settings", "用这些设置"), widgets, task))
+        here = [*widgets, (self.checkpoint, "record.checkpoint")]
+        self.add_destination(Destination(f"reuse-{task}", tab, Both("Reuse settings", "用这些设置"), here, task))
 
     def add_sender(self, component: gr.HTML) -> None:
         """Give the component its "send" buttons.
@@ -270,8 +279,9 @@ class TabBuilder:
         The progress line says as `understanding` what the prompts were taken for, or what `about` gives instead.
         """
         said: dict[str, Any] = {}
+        said_caption = caption.for_visitor(request)
         drawings = drawn(self.service, ask, order, said, about)
-        for pictures, seed, line in answers(drawings, caption.for_visitor(request), request, named, numbered):
+        for pictures, seed, line in answers(drawings, said_caption, request, named, numbered, self.facts.title):
             yield pictures, seed, line | {"understanding": said}
 
     def on_draw(

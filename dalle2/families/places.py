@@ -4,8 +4,10 @@ A name is FOLDER_OR_ID, or PRIOR+DECODER where the two are published apart. An i
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import HfApi, snapshot_download
@@ -17,7 +19,13 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from tqdm import tqdm
+
 from dalle2.families.weights import choose_weights
+
+# Who wants to hear of downloads in this context: the bytes that have come, and all that are wanted. What it raises ends
+# the download; what has come is kept, and need not come again.
+fetched: ContextVar[Callable[[int, int], None] | None] = ContextVar("fetched", default=None)
 
 HUB_SECONDS = 10  # that the hub has to answer; it is asked once
 HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -77,14 +85,40 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
     repo, revision = match["repo"], match["revision"]
     wanted = ["model_index.json"]  # of a copy, about whose other files nothing is known; a family says what it lacks
     try:
-        offered = HfApi().model_info(repo, revision=revision, timeout=HUB_SECONDS).siblings or []
-        wanted = _wanted([file.rfilename for file in offered], dtype, parts)
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        info = HfApi().model_info(repo, revision=revision, timeout=HUB_SECONDS, files_metadata=True)
+        sizes = {file.rfilename: getattr(file, "size", None) or 0 for file in info.siblings or []}
+        wanted = _wanted(list(sizes), dtype, parts)
+        told = _telling(sum(sizes[file] for file in wanted if file in sizes))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, **told))
     except Exception as error:  # of a refusal, of no network, or of a disk
         try:
             return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
         except Exception:
             raise ValueError(_why(error, str(place), repo, revision)) from error
+
+
+def _telling(size: int) -> dict[str, Any]:
+    """Return what lets `snapshot_download` tell the listener of this context, in the place of bars in the terminal."""
+    listener = fetched.get()
+    if listener is None:
+        return {}
+
+    class Told(tqdm):
+        """A bar that is not drawn; of the hub's several the one of the bytes that have been written counts."""
+
+        count = 0
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._counts = str(options.get("desc", "")).startswith("Reconstructing")
+            super().__init__(*arguments, **options | {"disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            if self._counts:
+                Told.count += int(n or 0)
+                listener(min(Told.count, size), size)
+
+    listener(0, size)
+    return {"tqdm_class": Told}
 
 
 def _exists(path: Path) -> bool:

@@ -3,32 +3,25 @@
 import json
 import logging
 import random
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import torch
-
-from dalle2.families import EMBEDDED, load
+from dalle2.families import EMBEDDED
 from dalle2.families.places import public_name
+from dalle2.families.published import known, published
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
 from dalle2.serving.limits import MAX_PICTURES, Choice, settings_of, words
+from dalle2.serving.opening import Card, Opened, Opener
 from dalle2.serving.refusal import Refusal
+from dalle2.serving.shelf import Need, Offer, Shelf
 from dalle2.settings import MAX_PROMPT_CHARACTERS, Settings
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.understanding.answer import Near, Understanding, literal
 from dalle2.understanding.suggestions import Suggestion
 
 log = logging.getLogger(__name__)
-
-
-class Card(NamedTuple):
-    """What a checkpoint's card says: Markdown, and the name of the licence."""
-
-    text: str = ""
-    licence: str = ""
 
 
 class Catalogue:
@@ -41,8 +34,12 @@ class Catalogue:
         folders: Mapping[str, Path] | None = None,
     ) -> None:
         self._models = {model.checkpoint: model for model in models}
-        self._cards = cards or {}
-        self._folders = folders or {}
+        self._cards = dict(cards or {})
+        self._folders = dict(folders or {})
+        self.offers = [Offer(None, name, known(name), read=True) for name in self._models]
+        self.opener = Opener()
+        self.shelf = Shelf(self._models, len(models), self._open, self._put)
+        self._named = len(self.offers)  # the first ones, which need not be picked before they are loaded
 
     @classmethod
     def open(
@@ -52,50 +49,106 @@ class Catalogue:
         allow_pickle: bool = False,
         offload: bool | str | None = None,
         engine: str = "auto",
+        keep: int | None = None,
     ) -> Self:
-        """Load checkpoints (as `dalle2.families.load` names them; none: the embedded one) onto the GPU if there is one.
+        """Offer checkpoints (as `dalle2.families.load` names them; none: the embedded one), and load the first `keep`.
 
-        `dtype`, `allow_pickle`, `offload` and `engine` are as there. ValueError says what is wrong with one.
+        `dtype`, `allow_pickle`, `offload` and `engine` are as there. At most `keep` are in memory at a time, None being as many
+        as are offered; the others are loaded when they are needed. ValueError says what is wrong with one.
         """
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        models, cards, folders = [], {}, {}
-        for source in checkpoints or (EMBEDDED.name,):
-            how: dict[str, Any] = {"allow_pickle": allow_pickle, "offload": offload, "engine": engine}
-            model = load(source, device, getattr(torch, dtype), **how)
-            folder = folder_of(source)
-            # Records and pages are public, and where the server keeps its files is nobody's business.
-            model.checkpoint = public_name(model.checkpoint)
-            if folder.is_dir():
-                folders[model.checkpoint] = folder
-            cards[model.checkpoint] = _card(folder)
-            models.append(model)
-        if len(cards) < len(models):
+        sources = checkpoints or (EMBEDDED.name,)
+        opener, most = Opener(dtype, allow_pickle, offload, engine), len(sources) if keep is None else keep
+        if not 1 <= most <= len(sources):
+            raise ValueError(f"Of {len(sources)} checkpoints 1 to {len(sources)} can be kept in memory, not {most}.")
+        opened = [opener(source) for source in sources[:most]]
+        names = [one.model.checkpoint for one in opened] + [public_name(source) for source in sources[most:]]
+        if len(set(names)) < len(names):
             raise ValueError("Two checkpoints have the same name: give each a folder of another name.")
-        return cls(*models, cards=cards, folders=folders)
+        found = cls(
+            *[one.model for one in opened],
+            cards={one.model.checkpoint: one.card for one in opened},
+            folders={one.model.checkpoint: one.folder for one in opened if one.folder},
+        )
+        found.opener = opener
+        offers = zip(sources, names, strict=True)
+        found._named = len(sources)
+        found.offers = [Offer(source, name, known(name), name in found._models) for source, name in offers]
+        for name in names:
+            found.shelf.may_leave(name)
+        return found
+
+    def offer_published(self) -> None:
+        """Offer all published checkpoints too, to be loaded when a visitor picks one."""
+        here = {offer.source for offer in self.offers}
+        self.offers += [Offer(one.source, one.source, one) for one in published() if one.source not in here]
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
-        """Return the names that `checkpoint` takes; the first one is the default."""
-        return tuple(self._models)
+        """Return the names of those in memory, in the order in which they are offered; the first is the default."""
+        names = [offer.name for offer in self.offers]
+        return tuple(sorted(self._models, key=names.index))
+
+    def offer(self, checkpoint: str | None = None) -> Offer:
+        """Return the offer of this name or source, the first one for None; Refusal when there is none."""
+        if checkpoint is None:
+            return self.offers[0]
+        found = next((one for one in self.offers if checkpoint in (one.name, one.source, one.public)), None)
+        if found is None:
+            names = ", ".join(offer.name for offer in self.offers if offer.read)
+            raise Refusal(f"There is no checkpoint {checkpoint!r} here: choose one of {names}.")
+        return found
+
+    def need(self, checkpoint: str | None = None, pick: bool = False) -> Need:
+        """Return what keeps a checkpoint in memory while it is needed: see `Need`. Refusal when it is not offered.
+
+        A published one that nobody has picked is not loaded by the way: it has to be picked.
+        """
+        found = self.offer(checkpoint)
+        if not (found.read or self.is_named(found) or pick):
+            raise Refusal(f"{found.name} has not been loaded here: pick it among the checkpoints first.")
+        return Need(self.shelf, found)
+
+    def is_named(self, offer: Offer) -> bool:
+        """Whether the operator has named it, so that it is loaded for whoever needs it."""
+        return offer in self.offers[: self._named]
 
     def model(self, checkpoint: str | None = None) -> UnclipModel:
-        """Return the model of this name, for its styles, examples and capabilities; Refusal when it is not open."""
+        """Return the model of this name, for its styles, examples and capabilities; Refusal when it is not loaded."""
         name = self.checkpoints[0] if checkpoint is None else checkpoint
-        if not isinstance(name, str) or name not in self._models:
+        model = self._models.get(name) if isinstance(name, str) else None
+        if model is None:
             raise Refusal(f"There is no checkpoint {name!r} here: choose one of {', '.join(self.checkpoints)}.")
-        return self._models[name]
+        return model
+
+    def _open(self, source: str) -> Opened:
+        self.opener.check_memory(source)
+        return self.opener(source)
+
+    def _put(self, opened: Opened) -> None:
+        name = opened.model.checkpoint
+        self._cards[name] = opened.card
+        if opened.folder:
+            self._folders[name] = opened.folder
 
     def can(self, task: str) -> bool:
-        """Return whether any of the checkpoints is able to do it."""
-        return any(task in model.capabilities for model in self._models.values())
+        """Return whether any of the checkpoints is able to do it, as far as is known of those that were never read."""
+        return self._unread() or any(task in model.capabilities for model in self._models.values())
+
+    def _unread(self) -> bool:
+        return not all(offer.read for offer in self.offers)
 
     def card(self, checkpoint: str) -> str:
         """Return the checkpoint's model card, Markdown without its front matter; "" when it has none."""
         return self._cards.get(checkpoint, Card()).text
 
     def licence(self, checkpoint: str) -> str:
-        """Return the licence of what it draws, as "CC BY-SA 4.0"; "" when its card names none."""
-        return self._cards.get(checkpoint, Card()).licence
+        """Return the licence of what it draws, as "CC BY-SA 4.0"; "" when its card names none, and it is unknown."""
+        published = known(checkpoint)
+        return self._cards.get(checkpoint, Card()).licence or (published.licence if published else "")
+
+    def folder(self, checkpoint: str) -> Path | None:
+        """Return the checkpoint's folder on this machine; None where it has none, or has never been read."""
+        return self._folders.get(checkpoint)
 
     def samples(self, checkpoint: str) -> tuple[Path, Mapping[str, Any]] | None:
         """Return the checkpoint's folder of samples with its index; None without one, or when other weights drew it."""
@@ -110,8 +163,8 @@ class Catalogue:
         return None
 
     def understands(self) -> bool:
-        """Return whether any of the checkpoints looks for the meaning of prompts."""
-        return any(model.interpreter is not None for model in self._models.values())
+        """Return whether any of the checkpoints looks for the meaning of prompts, or may, not having been read."""
+        return self._unread() or any(model.interpreter is not None for model in self._models.values())
 
     def understand(self, prompt: str, checkpoint: str | None = None, very_words: bool = False) -> Understanding:
         """Return what the checkpoint takes a prompt for; Refusal when it is none."""
@@ -130,8 +183,9 @@ class Catalogue:
         return request if literal else request.understood(self.model(checkpoint))
 
     def suggest(self, prompt: str, language: str, checkpoint: str | None = None) -> list[Suggestion]:
-        """Return what a prompt that is being typed may mean, at most six; none without a vocabulary."""
-        interpreter = self.model(checkpoint).interpreter
+        """Return what a prompt that is being typed may mean, at most six; none without a vocabulary in memory."""
+        offer = self.offer(checkpoint)
+        interpreter = self.model(offer.name).interpreter if offer.name in self._models else None
         if not isinstance(prompt, str) or interpreter is None:
             return []
         return interpreter.suggest(prompt[-MAX_PROMPT_CHARACTERS:], language)
@@ -158,20 +212,3 @@ class Catalogue:
         if isinstance(count, bool) or not isinstance(count, int):
             raise Refusal(f"Ask for 1 to {MAX_PICTURES} pictures, not {count!r}.")
         return count * sum(stage.evaluations for stage in like.rows(settings).values())
-
-
-def folder_of(source: str) -> Path:
-    """Return the folder of a checkpoint, as `load` names it; it may be none of this machine's."""
-    return EMBEDDED if source == EMBEDDED.name else Path(source).expanduser()
-
-
-def _card(folder: Path) -> Card:
-    """Return the folder's README.md without its front matter, which names the licence, and its LICENCES.md below."""
-    files = [folder / name for name in ("README.md", "LICENCES.md")]
-    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
-    front = ""
-    if texts and texts[0].startswith("---\n"):
-        front, _, texts[0] = texts[0].partition("\n---\n")
-    named = re.search(r"^license: *(\S+)", front, re.MULTILINE)
-    licence = re.sub(r"^CC-(.+)-(\d\.\d)$", r"CC \1 \2", named[1].upper()) if named else ""
-    return Card("\n\n".join(texts), licence)

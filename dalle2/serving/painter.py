@@ -48,7 +48,7 @@ class LocalPainter:
     def __init__(self, models: Mapping[str, UnclipModel]) -> None:
         on_cpu = all(model.device.type == "cpu" for model in models.values())
         self.batches = Batches(CPU_PICTURES if on_cpu else MAX_PICTURES)
-        self._shared = {name: SharedModel(model, self.batches) for name, model in models.items()}
+        self._models = models  # which change while others come and go
         # While one batch is drawn and brought to its visitors, the next one is ready.
         self.together = 2 * self.batches.most
 
@@ -62,11 +62,14 @@ class LocalPainter:
         on_step: OnStep,
     ) -> list[Image.Image]:
         with self.batches.during(visit):
-            return request.draw(self._shared[checkpoint], seeds, settings, on_step)
+            return request.draw(self._shared(checkpoint), seeds, settings, on_step)
 
     def caption(self, visit: Visit, request: Caption, checkpoint: str) -> list[tuple[str, float]]:
         with self.batches.during(visit):
-            return [(one.caption, one.score) for one in request.find(self._shared[checkpoint])[0]]
+            return [(one.caption, one.score) for one in request.find(self._shared(checkpoint))[0]]
 
     def give_up(self, visit: Visit) -> None:
         self.batches.give_up(visit)
+
+    def _shared(self, checkpoint: str) -> SharedModel:
+        return SharedModel(self._models[checkpoint], self.batches)

@@ -22,9 +22,6 @@ def build(builder: TabBuilder) -> None:
             html_template=TEMPLATE,
             js_on_load=None,
             elem_classes="at-home",
-            licences=[
-                {"checkpoint": each, "name": builder.service.licence(each)} for each in builder.service.checkpoints
-            ],
             source=f"https://huggingface.co/spaces/{quote(space)}" if space else "",
         )
         for checkpoint in builder.service.checkpoints:

@@ -24,9 +24,10 @@ from demo.blind_comparison import Pair, Side, contestant, keep, label, shuffled
 from demo.gradio_internals import cache_bytes, cache_of, cache_picture
 from demo.interface import described
 from demo.language import Both, refused
+from demo.picker import checkpoints
 from demo.pictures import Pictures
 from demo.ranking import QUESTIONS, rank
-from demo.status import Status, progress, status
+from demo.status import Status, loading, progress, status
 from demo.tab_builder import HERE, Destination, TabBuilder
 from demo.votes import Vote, Votes, usual_place
 
@@ -70,7 +71,7 @@ def build(builder: TabBuilder) -> None:
     if not builder.service.can("text_to_image"):
         return
     say = builder.say
-    with builder.tab("compare", "Compare", "比较") as tab:
+    with builder.tab("compare", "Compare", "比较", "text_to_image") as tab:
         with builder.task():
             with builder.asking():
                 prompt = gr.Textbox(
@@ -109,15 +110,11 @@ def build(builder: TabBuilder) -> None:
                 with gr.Accordion(say(*FIRST)):
                     settings = builder.choices()
                 with gr.Accordion(say(*SECOND)):
-                    checkpoints = builder.service.checkpoints
-                    other_checkpoint = gr.Dropdown(
-                        list(checkpoints),
-                        value=checkpoints[-1],
-                        label=say("Checkpoint of the second", "第二方的模型"),
-                        visible=len(checkpoints) > 1,
-                    )
+                    ready = builder.service.checkpoints
+                    other_checkpoint = checkpoints(builder, say("Checkpoint of the second", "第二方的模型"), ready[-1])
+                    builder.other_checkpoints.append(other_checkpoint)
                     # Two checkpoints are compared at equal settings, one at two of its own.
-                    preset = "fast" if len(checkpoints) == 1 else "default"
+                    preset = "fast" if len(ready) == 1 else "default"
                     other_settings = builder.choices(preset, other_checkpoint)
         with gr.Column(elem_classes="standings"):
             table = gr.HTML()
@@ -161,7 +158,7 @@ def _question(builder: TabBuilder, question: str) -> gr.Radio:
 
 def asked(service: Service) -> dict[str, Both]:
     """Return the questions in words; what is not photographs is asked for likeness to the real thing."""
-    subject = service.model().subject
+    subject = service.model().subject if service.checkpoints else None
     if not subject:
         return ASKED
     en, zh = subject["en"], subject.get("zh", subject["en"])
@@ -192,20 +189,22 @@ def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]
         try:
             wanted = words(prompt)
             ways = [(settings, checkpoint), (other_settings, other_checkpoint)]
-            names = [contestant(service, *way) for way in ways]
-            if names[0] == names[1]:
-                raise Refusal("Both are the same: choose another quality, other settings or another checkpoint.")
-            found = [service.understood(TextToImage([wanted]), way[1], literal) for way in ways]
+            _check(service, wanted, ways, literal)
             # The earlier pair goes, and with it the chance to vote on it.
             yield [], [], None, None, gr.skip(), status("working", "…")
             start, sides = None if random_seed else seed, []
-            for which, name, way, one in zip((FIRST, SECOND), names, ways, found, strict=True):
-                drawings = service.draw(one, start, count, *way, most=MAX_A_SIDE)
-                with closing(drawings):
-                    for drawing in drawings:
-                        yield *[gr.skip()] * 5, _of_one(which, drawing, request)
-                start = drawing.seeds[0]  # the second one gets the same, also when it is random
-                sides.append(Side(name, label(service, *way), drawing.pictures))
+            for which, way in zip((FIRST, SECOND), ways, strict=True):
+                with service.need(way[1]) as need:  # each in its turn, where there is room for one alone
+                    for one in need.coming():
+                        line = loading(one, builder.facts.title(one.checkpoint), request)
+                        yield *[gr.skip()] * 5, line
+                    asked_for = service.understood(TextToImage([wanted]), way[1], literal)
+                    drawings = service.draw(asked_for, start, count, *way, most=MAX_A_SIDE)
+                    with closing(drawings):
+                        for drawing in drawings:
+                            yield *[gr.skip()] * 5, _of_one(which, drawing, request)
+                    start = drawing.seeds[0]  # the second one gets the same, also when it is random
+                    sides.append(Side(contestant(service, *way), label(service, *way), drawing.pictures))
             assert start is not None, "each side has a seed"
             drawn = shuffled(sides, wanted, start)
             sheets = (drawn.a.sheet(), drawn.b.sheet())
@@ -219,6 +218,16 @@ def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]
             raise gr.Error(sentence, visible=False, print_exception=False) from refusal
 
     return compare
+
+
+def _check(service: Service, prompt: str, ways: Sequence[tuple[Any, str]], literal: bool) -> None:
+    """Refusal or NotUnderstood for what cannot be compared, as far as the checkpoints in memory can tell."""
+    here = [way for way in ways if service.offer(way[1]).name in service.checkpoints]
+    names = [contestant(service, *way) for way in here]
+    if len(names) > 1 and names[0] == names[1]:
+        raise Refusal("Both are the same: choose another quality, other settings or another checkpoint.")
+    for _, checkpoint in here:
+        service.understood(TextToImage([prompt]), checkpoint, literal)
 
 
 def _of_one(which: Both, drawing: Drawing, request: gr.Request | None) -> dict[str, Any]:

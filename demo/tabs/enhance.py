@@ -11,7 +11,6 @@ from dalle2.serving.uploads import open_picture
 from dalle2.settings import SIZES
 from dalle2.tasks.enhance import Enhance
 from demo.answers import Answer, Order
-from demo.hints import Hint
 from demo.inputs import OwnPicture
 from demo.language import Both
 from demo.tab_builder import Destination, TabBuilder
@@ -22,12 +21,14 @@ def build(builder: TabBuilder) -> None:
     if not builder.service.can("enhance"):
         return
     say, first = builder.say, builder.service.checkpoints[0]
-    drawn = [builder.service.model(name).picture_size for name in builder.service.checkpoints]
-    with builder.tab("enhance", "Enhance", "放大"), builder.task():
+    with builder.tab("enhance", "Enhance", "放大", "enhance"), builder.task():
         with builder.asking():
             picture = OwnPicture(say("Picture", "图片"))
-            en = f"Its shorter side may have up to {max(drawn)} pixels; the middle square is enlarged."
-            Hint({"": Both(en, f"短边最多 {max(drawn)} 像素；放大正中的方形。")}, "")
+            builder.hint(
+                "Its shorter side may have up to {} pixels; the middle square is enlarged.",
+                "短边最多 {} 像素；放大正中的方形。",
+                "side",
+            )
             controls = builder.controls("Enlarge", "放大")
         pictures = builder.pictures(compared=True)
         with builder.options():
@@ -61,6 +62,6 @@ def build(builder: TabBuilder) -> None:
     builder.on_draw(controls, enhance, [picture, size, seed, random_seed, settings], [pictures, seed])
     known = [(picture, "sources.0"), (size, "record.size"), (seed, "record.seed"), (random_seed, False)]
     builder.add_reuse("enhance", "enhance", [*known, (settings, "record.settings")])
-    # What a checkpoint has drawn is as large as it can take it here, unless another one draws larger pictures.
-    if max(drawn) > min(drawn):
-        builder.add_destination(Destination("enhance", "enhance", Both("Enhance", "放大"), [(picture, "image")]))
+    # What a checkpoint has drawn is as large as it can take it here; another one may draw larger pictures.
+    to_here = [(picture, "image")]
+    builder.add_destination(Destination("enhance", "enhance", Both("Enhance", "放大"), to_here, enlarges=True))

@@ -19,7 +19,7 @@ from demo.answers import Answer, Order
 from demo.choices import Choices
 from demo.inputs import OwnPicture
 from demo.language import Both, refused
-from demo.status import STAGE, progress, status
+from demo.status import STAGE, loading, progress, status
 from demo.tab_builder import HERE, Destination, TabBuilder
 
 MAX_CAPTIONS = 20
@@ -41,7 +41,7 @@ def build(builder: TabBuilder) -> None:
     able = [name for name in ASKED if builder.service.can("text_to_image") and builder.service.can(name)]
     if not able:
         return
-    with builder.tab("explain", "Explain", "解释"):
+    with builder.tab("explain", "Explain", "解释", "text_to_image", "steps"):
         if not builder.service.can("caption"):
             _explain(builder, able)
             return
@@ -176,9 +176,13 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
         Answers a table {headers, data}, the nearest first, and the progress line.
         """
         try:
-            for drawing in builder.service.caption(Caption([open_picture(picture)], num), checkpoint):
-                found = [[text, round(score, 3)] for text, score in drawing.captions]
-                yield found if drawing.finished else gr.skip(), progress(drawing, request)
+            with builder.service.need(checkpoint) as need:
+                for one in need.coming():
+                    yield gr.skip(), loading(one, builder.facts.title(one.checkpoint), request)
+                name = builder.service.offer(checkpoint).name
+                for drawing in builder.service.caption(Caption([open_picture(picture)], num), name):
+                    found = [[text, round(score, 3)] for text, score in drawing.captions]
+                    yield found if drawing.finished else gr.skip(), progress(drawing, request)
         except (Refusal, ValueError) as error:
             sentence = refused(error, request)
             yield gr.skip(), status("refused", sentence)

@@ -28,7 +28,7 @@ def build(builder: TabBuilder) -> None:
     if not builder.service.can("inpaint"):
         return
     say, first = builder.say, builder.service.checkpoints[0]
-    with builder.tab("inpaint", "Retouch", "修改"), builder.task():
+    with builder.tab("inpaint", "Retouch", "修改", "inpaint"), builder.task():
         with builder.asking():
             picture = OwnPicture(say("Picture: then mark what should change", "图片：然后标出要改变的部分"))
             builder.photograph_hint(

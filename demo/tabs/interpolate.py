@@ -43,7 +43,7 @@ def build(builder: TabBuilder) -> None:
                 )
             )
 
-    with builder.tab("interpolate", "Interpolate", "过渡"), builder.task():
+    with builder.tab("interpolate", "Interpolate", "过渡", "interpolate", "variations"), builder.task():
         with builder.asking():
             with gr.Row(elem_classes="sources"):
                 end("A")

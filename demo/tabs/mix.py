@@ -21,7 +21,7 @@ def build(builder: TabBuilder) -> None:
     if not (builder.service.can("mix") and builder.service.can("variations")):
         return
     say, first = builder.say, builder.service.checkpoints[0]
-    with builder.tab("mix", "Mix", "混合"), builder.task():
+    with builder.tab("mix", "Mix", "混合", "mix", "variations"), builder.task():
         with builder.asking():
             with gr.Row(elem_classes="sources"):
                 one = OwnPicture(say("First picture", "第一张"), height=160)

@@ -19,7 +19,6 @@ from demo.picks import Picks
 from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
 
 SHARE = 0.6
-EXAMPLES = 3  # pictures of the checkpoint that a click extends
 ANY = Outpaint(ANY_PICTURE, prompt="a prompt")
 
 
@@ -28,7 +27,7 @@ def build(builder: TabBuilder) -> None:
     if not builder.service.can("outpaint"):
         return
     say, first = builder.say, builder.service.checkpoints[0]
-    with builder.tab("outpaint", "Extend", "扩展"), builder.task():
+    with builder.tab("outpaint", "Extend", "扩展", "outpaint"), builder.task():
         with builder.asking():
             picture = OwnPicture(say("Picture", "图片"))
             builder.photograph_hint(
@@ -46,7 +45,7 @@ def build(builder: TabBuilder) -> None:
             )
             controls = builder.controls("Extend", "扩展")
             builder.understood("outpaint", controls, [prompt])
-            picks = Picks(samples.examples(builder.service, EXAMPLES), first, Both("Or try one of these", "或试试这些"))
+            picks = Picks("pictures", builder.checkpoint.value, Both("Or try one of these", "或试试这些"))
             picks.follow(builder.checkpoint, HERE)
         pictures = builder.pictures()
         with builder.options():
@@ -102,7 +101,9 @@ def _example(builder: TabBuilder, picture: OwnPicture, prompt: gr.Textbox, picks
     """Let a click on a sample of the checkpoint extend it."""
 
     def example(name: str, checkpoint: str) -> tuple[str, str]:
-        file = samples.example_file(builder.service, checkpoint, name)
+        with builder.service.need(checkpoint) as need:
+            need.wait()
+            file = samples.example_file(builder.service, checkpoint, name)
         return cache_file(file, cache_of(picture)), ""
 
     js = "(name, checkpoint) => [window.picked, checkpoint]"

@@ -19,6 +19,7 @@ from demo.tab_builder import HERE, Destination, TabBuilder
 
 DEFAULT_FRAMES = 6
 STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}
+USUAL = "checkpoint => window.checkpoints[checkpoint].priors.includes('diffusion') ? 'prior' : 'slerp'"
 LANDSCAPES = Both("a summer landscape", "夏天的风景"), Both("a winter landscape", "冬天的风景")
 
 
@@ -30,7 +31,7 @@ def build(builder: TabBuilder) -> None:
     usual = "prior" if "diffusion" in builder.service.model(first).priors else "slerp"
     styles = builder.service.model(first).styles
     before, after = [_in_style(style) for style in (styles[0], styles[-1])] if len(styles) > 1 else LANDSCAPES
-    with builder.tab("text_diff", "Restyle", "改写"), builder.task():
+    with builder.tab("text_diff", "Restyle", "改写", "text_diff"), builder.task():
         with builder.asking():
             picture = OwnPicture(say("Picture", "图片"))
             builder.photograph_hint(
@@ -105,6 +106,8 @@ def build(builder: TabBuilder) -> None:
             ask, order, strength, request, lambda record: f"{strength.for_visitor(request)} {record['strength']:.2g}"
         )
 
+    for_checkpoint = f"checkpoint => {{ const way = ({USUAL})(checkpoint); return [way, ({json.dumps(STRONGEST)})[way]]; }}"
+    builder.checkpoint.change(None, builder.checkpoint, [way, strongest], js=for_checkpoint, **HERE)
     way.input(None, way, strongest, js=f"way => ({json.dumps(STRONGEST)})[way]", **HERE)
     inputs = [picture, new, old, strongest, count, way, seed, random_seed, settings, literal]
     builder.on_draw(controls, text_diff, inputs, [pictures, seed])

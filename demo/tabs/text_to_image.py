@@ -12,7 +12,7 @@ from dalle2.serving.uploads import read_record
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import Understanding
-from demo import samples, styles
+from demo import styles
 from demo.answers import Answer, Order
 from demo.interface import described
 from demo.language import Both, refused
@@ -28,7 +28,9 @@ COUNT = f"""prompt => {{
 # What a share link asks for, or the prompt that stood here before; widgets that neither names stay as they are.
 FROM_LINK = """(...now) => {
   const link = new URLSearchParams(location.search);
-  const checkpoint = link.get("checkpoint") in window.presets ? link.get("checkpoint") : now[6];
+  const asked = link.get("checkpoint"), kept = sessionStorage.getItem("checkpoint");
+  const found = asked && window.checkpointOf(asked);
+  const checkpoint = found || (kept in window.checkpoints ? kept : now[6]);
   const settings = link.has("settings") ? window.sharing.settings_of(link.get("settings"), checkpoint) : null;
   const seed = /^[0-9]+$/.test(link.get("seed")) ? Number(link.get("seed")) : null;
   const recorded = seed !== null && link.get("prompt"); // a picture's; before "asked" its very words were drawn
@@ -52,7 +54,9 @@ SEED_ONCE = """(now, random) => {
 DRAW_LINK = """() => {
   const link = new URLSearchParams(location.search);
   const asked = link.get("prompt") && /^[0-9]+$/.test(link.get("seed"));
-  if (asked) document.querySelector("#tab-text_to_image button.draw")?.click();
+  const named = link.get("checkpoint"), offered = window.offers.some(({ source, name }) => [source, name].includes(named) || named?.endsWith(`+${source}`));
+  // By a checkpoint that can be had, it is drawn once that is loaded.
+  if (asked && (!offered || window.checkpointOf(named))) document.querySelector("#tab-text_to_image button.draw")?.click();
 }"""
 
 
@@ -61,14 +65,14 @@ def build(builder: TabBuilder) -> None:
     if not builder.service.can("text_to_image"):
         return
     say, first = builder.say, builder.service.checkpoints[0]
-    with builder.tab("text_to_image", "Create", "创作"), builder.task():
+    with builder.tab("text_to_image", "Create", "创作", "text_to_image"), builder.task():
         with builder.asking():
             prompt = _prompt(builder)
-            styled = any(len(builder.service.model(name).styles) > 1 for name in builder.service.checkpoints)
-            controls = builder.controls(sheet=styled)
+            builder.hint("{}", "{}", "hint")
+            controls = builder.controls(sheet=True)
             builder.understood("text_to_image", controls, [prompt])
             _surprise(builder, prompt)
-        pictures = builder.pictures(walls=samples.walls(builder.service))
+        pictures = builder.pictures(wall=True)
         with builder.options():
             _examples(builder, prompt)
             count = builder.count()
@@ -112,10 +116,9 @@ def build(builder: TabBuilder) -> None:
     # The seed of a picture of the wall is for drawing that once.
     controls.status.change(None, [controls.status, random_seed], random_seed, js=SEED_ONCE, **HERE)
     builder.on_draw(controls, text_to_image, asked, [pictures, seed])
-    if styled:
-        in_all_styles = _in_all_styles(builder)
-        sheet = dataclasses.replace(controls, draw=controls.sheet)
-        builder.on_draw(sheet, in_all_styles, [prompt, seed, random_seed, settings, literal], [pictures, seed])
+    in_all_styles = _in_all_styles(builder)
+    sheet = dataclasses.replace(controls, draw=controls.sheet)
+    builder.on_draw(sheet, in_all_styles, [prompt, seed, random_seed, settings, literal], [pictures, seed])
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     # A record without what was asked is of the very words, as all were once.
     as_then = [*known, (literal, "!record.asked"), (weights, "record.checkpoint_hash")]
@@ -124,15 +127,15 @@ def build(builder: TabBuilder) -> None:
     builder.add_destination(
         Destination("sample", "text_to_image", Both("Draw it", "画出来"), known, task="sample", press="draw")
     )
-    if styled:
-        all_styles = Both("All styles", "全部风格")
-        builder.add_destination(
-            Destination("all-styles", "text_to_image", all_styles, as_then, "text_to_image", near=True, press="sheet")
-        )
+    all_styles = Both("All styles", "全部风格")
+    builder.add_destination(
+        Destination("all-styles", "text_to_image", all_styles, as_then, "text_to_image", near=True, press="sheet")
+    )
     loaded = [prompt, seed, random_seed, settings, literal, weights]
     upload.upload(_settings_of_picture(builder), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
     linked = [*loaded, builder.checkpoint, count]
-    filled = builder.page.load(None, linked, linked, js=FROM_LINK % MAX_PROMPT_CHARACTERS, **HERE)
+    arriving = [builder.page.load, builder.picker.linked]
+    filled = gr.on(arriving, None, linked, linked, js=FROM_LINK % MAX_PROMPT_CHARACTERS, **HERE)
     filled.then(None, None, None, js=DRAW_LINK, **HERE)
 
 
@@ -188,7 +191,9 @@ def _settings_of_picture(builder: TabBuilder) -> Callable[..., tuple[str, int, b
             prompt, seed = record.get("prompt"), record.get("seed")
             if not isinstance(prompt, str) or not isinstance(seed, int):
                 raise Refusal("This picture's record has no prompt and seed: choose one that was drawn from a prompt.")
-            settings = builder.service.settings(record.get("settings", "default")).to_dict()
+            drawer = record.get("checkpoint")
+            known = drawer if drawer in builder.service.checkpoints else None
+            settings = builder.service.settings(record.get("settings", "default"), known).to_dict()
             return prompt, seed, False, settings, "asked" not in record, str(record.get("checkpoint_hash", ""))
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
@@ -210,11 +215,10 @@ def _prompt(builder: TabBuilder) -> gr.Textbox:
     counter = gr.HTML(f"0 / {MAX_PROMPT_CHARACTERS:,}", elem_id="counter")
     prompt.change(None, prompt, counter, js=COUNT, **HERE)
     _suggestions(builder, prompt)
-    offered = samples.styles(builder.service)
-    picks = Picks(offered, builder.checkpoint.value, Both("Style", "风格"), True, "styles")
+    picks = Picks("styles", builder.checkpoint.value, Both("Style", "风格"), True, "styles")
     picks.follow(builder.checkpoint, HERE)
-    picks.pick(None, [prompt, builder.checkpoint], prompt, js=styles.toggle(offered), **HERE)
-    prompt.change(None, [prompt, builder.checkpoint], picks, js=styles.chosen(offered), **HERE)
+    picks.pick(None, [prompt, builder.checkpoint], prompt, js=styles.TOGGLE, **HERE)
+    prompt.change(None, [prompt, builder.checkpoint], picks, js=styles.CHOSEN, **HERE)
     return prompt
 
 
@@ -250,7 +254,9 @@ def _surprise(builder: TabBuilder, prompt: gr.Textbox) -> None:
     def surprise_me(checkpoint: str = first, request: gr.Request = None) -> str:
         """Name something by chance that the checkpoint draws well, as a prompt for `/text_to_image`."""
         try:
-            return surprise(builder.service, checkpoint, request)
+            with builder.service.need(checkpoint) as need:
+                need.wait()
+                return surprise(builder.service, checkpoint, request)
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
@@ -262,10 +268,7 @@ def _surprise(builder: TabBuilder, prompt: gr.Textbox) -> None:
 
 def _examples(builder: TabBuilder, prompt: gr.Textbox) -> None:
     """Prompts that this checkpoint can draw; a click draws one."""
-    offered = {
-        name: [{"name": text} for text in builder.service.model(name).examples] for name in builder.service.checkpoints
-    }
-    picks = Picks(offered, builder.checkpoint.value, Both("Try one of these", "试试这些"), elem_id="examples")
+    picks = Picks("examples", builder.checkpoint.value, Both("Try one of these", "试试这些"), elem_id="examples")
     picks.follow(builder.checkpoint, HERE)
     picked = picks.pick(None, None, prompt, js="() => window.picked", **HERE)
     picked.then(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)

@@ -24,7 +24,7 @@ def build(builder: TabBuilder) -> None:
     if not builder.service.can("variations"):
         return
     say, first = builder.say, builder.service.checkpoints[0]
-    with builder.tab("variations", "Variations", "变体"), builder.task():
+    with builder.tab("variations", "Variations", "变体", "variations"), builder.task():
         with builder.asking():
             picture = OwnPicture(say("Picture", "图片"))
             builder.photograph_hint(

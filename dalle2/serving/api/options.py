@@ -24,9 +24,12 @@ CHECKS = ("auto", "on", "off")
 def add(parser: argparse.ArgumentParser) -> None:
     """Add where to listen, what to draw with, and who may use the API."""
     source = (
-        "folder, hub id or id@revision, or two as PRIOR+DECODER; several times: visitors choose; default: the embedded"
+        "folder, hub id or id@revision, or two as PRIOR+DECODER; several times: visitors choose; default: those of "
+        "DALLE2_CHECKPOINT, with commas between, or else the embedded"
     )
     parser.add_argument("--checkpoint", action="append", default=[], help=source)
+    kept = "how many of the checkpoints are in memory at a time, the others being loaded when needed; default: all"
+    parser.add_argument("--keep", type=int, metavar="N", help=kept)
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="precision of the networks; default float32")
     computes = "what computes the networks on a CPU; auto: ONNX Runtime where it is installed and has the graphs"
     parser.add_argument("--engine", choices=ENGINES, default="auto", help=computes)
@@ -64,9 +67,30 @@ def add(parser: argparse.ArgumentParser) -> None:
     provenance.add_options(parser)
 
 
+def add_picker(parser: argparse.ArgumentParser) -> None:
+    """Add who may load other checkpoints on the page."""
+    picked = (
+        "whether visitors of the page may load other published checkpoints, which frees what is loaded; auto: those who "
+        "sit at this machine, where no other reaches it"
+    )
+    parser.add_argument("--picker", choices=CHECKS, default="auto", help=picked)
+
+
+def sources(options: argparse.Namespace) -> list[str]:
+    """Return the checkpoints that were named, by option or environment; none for the embedded one."""
+    named = os.environ.get("DALLE2_CHECKPOINT", "").split(",")
+    return options.checkpoint or [name.strip() for name in named if name.strip()]
+
+
+def picking(options: argparse.Namespace) -> str:
+    """Return who may load published checkpoints: "on" for all, "auto" for who sits at this machine, "off" for none."""
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    return "off" if options.picker == "auto" and not is_loopback(host) else options.picker
+
+
 def opening(options: argparse.Namespace) -> dict[str, Any]:
     """Return how checkpoints are opened, as keywords of `Service.open`."""
-    return {name: getattr(options, name) for name in ("dtype", "offload", "allow_pickle", "engine")}
+    return {name: getattr(options, name) for name in ("dtype", "offload", "allow_pickle", "engine", "keep")}
 
 
 def check(options: argparse.Namespace) -> None:

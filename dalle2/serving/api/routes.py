@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -198,9 +198,15 @@ class Endpoints:
         """Yield the order's drawings, which count as the caller's until they are done or given up."""
         until = self.service.queue.seconds_to_end
         drawing = request.state.caller.drawing(order.pictures, until)
-        async with drawing, aclosing(drawings(order.draw(self.service))) as parts:
+        async with drawing, aclosing(drawings(self._held(order))) as parts:
             async for part in parts:
                 yield part
+
+    def _held(self, order: Order) -> Generator[Drawing]:
+        """Yield the order's drawings, while its checkpoint stays in memory."""
+        with self.service.need(order.checkpoint) as need:
+            need.wait()
+            yield from order.draw(self.service)
 
     async def _events(
         self, parts: AsyncGenerator[Drawing], first: Drawing, asked: Asked, order: Order, kind: str

@@ -12,7 +12,7 @@ from dalle2.serving.api import options as serving
 from dalle2.serving.api.alone import beside
 from dalle2.serving.api.routes import api
 from dalle2.serving.api.streams import ROOM
-from dalle2.serving.catalogue import folder_of
+from dalle2.serving.opening import folder_of
 from dalle2.serving.ray.options import Options
 from dalle2.serving.ray.painter import RayPainter
 from dalle2.serving.service import Service

@@ -1,0 +1,97 @@
+"""How checkpoints are read for a service: onto which device, in which precision, with what their folders say of them."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from dalle2.families import EMBEDDED, load
+from dalle2.families.places import public_name
+from dalle2.families.published import known
+from dalle2.model import UnclipModel
+from dalle2.serving.refusal import Refusal
+
+
+class Card(NamedTuple):
+    """What a checkpoint's card says: Markdown, and the name of the licence."""
+
+    text: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint that has been read: its model, its card, and its folder where it has one on this machine."""
+
+    model: UnclipModel
+    card: Card
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class Opener:
+    """Reads checkpoints, as `dalle2.families.load` names them, onto the GPU if there is one; the fields are as there."""
+
+    dtype: str = "float32"
+    allow_pickle: bool = False
+    offload: bool = False
+    engine: str = "auto"
+
+    def __call__(self, source: str) -> Opened:
+        """Read one; ValueError says what is wrong with it."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        how: dict[str, Any] = {"allow_pickle": self.allow_pickle, "offload": self.offload, "engine": self.engine}
+        model = load(source, device, getattr(torch, self.dtype), **how)
+        folder = folder_of(source)
+        # Records and pages are public, and where the server keeps its files is nobody's business.
+        model.checkpoint = public_name(model.checkpoint)
+        return Opened(model, _card(folder), folder if folder.is_dir() else None)
+
+    def memory(self, source: str) -> float | None:
+        """Return the GB that a published checkpoint's weights take in memory, or None where nothing is known of it."""
+        published = known(source)
+        return published and published.memory(4 if self.dtype == "float32" else 2)
+
+    def check_memory(self, source: str) -> None:
+        """Refusal where a published checkpoint needs more memory than is free beside what is there now."""
+        needed, free = self.memory(source), _free()
+        if needed and free is not None and needed > free:
+            raise Refusal(
+                f"{source} takes {needed:g} GB of memory, and {free:.1f} GB are free beside what is loaded: choose a "
+                "smaller one, or start with --checkpoint and --dtype bfloat16."
+            )
+
+
+def folder_of(source: str) -> Path:
+    """Return the folder of a checkpoint, as `load` names it; it may be none of this machine's."""
+    return EMBEDDED if source == EMBEDDED.name else Path(source).expanduser()
+
+
+def _free() -> float | None:
+    """Return the GB of memory that are free, on the GPU if there is one; None where the system does not say."""
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0] / 1e9
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9  # all there is: macOS tells no more
+    except (ValueError, OSError):
+        return None
+
+
+def _card(folder: Path) -> Card:
+    """Return the folder's README.md without its front matter, which names the licence, and its LICENCES.md below."""
+    files = [folder / name for name in ("README.md", "LICENCES.md")]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+    front = ""
+    if texts and texts[0].startswith("---\n"):
+        front, _, texts[0] = texts[0].partition("\n---\n")
+    named = re.search(r"^license: *(\S+)", front, re.MULTILINE)
+    licence = re.sub(r"^CC-(.+)-(\d\.\d)$", r"CC \1 \2", named[1].upper()) if named else ""
+    return Card("\n\n".join(texts), licence)
