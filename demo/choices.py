@@ -63,4 +63,3 @@ class Choices(gr.HTML):
 
     def example_value(self) -> str:
         return "default"
-

@@ -19,6 +19,7 @@ from dalle2.tasks.text_to_image import ANY_PROMPT
 from demo import samples
 from demo.language import Both
 
+KNOWN = ("parameters", "download", "side", "licence", "en", "zh")  # of a checkpoint before it is loaded
 EXAMPLES = 3  # pictures of the checkpoint that a click extends
 # Whether a checkpoint of these capabilities can serve a tab.
 Able = Callable[[Collection[str]], bool]
@@ -71,19 +72,18 @@ class Facts:
             "anyPrompt": key_of(ANY_PROMPT),
             "mostBytes": MAX_UPLOAD_BYTES,
         }
-        return "".join(f"window.{name} = {_within_html(value)};\n" for name, value in values.items())
+        return "".join(f"window.{name} = {within_html(value)};\n" for name, value in values.items())
 
     def offers(self, picking: bool) -> list[dict[str, Any]]:
-        """Return all that can be had: {source, name, title, read, ...}, and needs, licence and size where known."""
+        """Return all that can be had: {source, name, title, ...}, and needs, licence and size where known."""
         rows = []
         for offer in self.service.offers:
             if not (picking or self.service.is_named(offer) or offer.read):
                 continue
-            row = {"source": offer.public, "name": offer.name, "title": self.title(offer.name), "read": offer.read}
+            row: dict[str, Any] = {"source": offer.public, "name": offer.name, "title": self.title(offer.name)}
             if known := offer.known:
-                bytes_each = 4 if self.service.opener.dtype == "float32" else 2
-                row |= {name: getattr(known, name) for name in ("parameters", "download", "side", "licence", "en", "zh")}
-                row |= {"memory": known.memory(bytes_each)}
+                row |= {name: getattr(known, name) for name in KNOWN}
+                row["memory"] = known.memory(self.service.opener.bytes_each)
             rows.append(row)
         return rows
 
@@ -144,6 +144,6 @@ def _number(many: int) -> str:
     return ("two", "three", "four", "five", "six", "seven", "eight", "nine")[many - 2] if many < 10 else str(many)
 
 
-def _within_html(value: Any) -> str:
+def within_html(value: Any) -> str:
     """Return the value as JavaScript that no text in it can end, inside a page's script."""
     return json.dumps(value).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -17,7 +17,7 @@
     const steps = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
     if (tab && event.key in steps) {
       event.preventDefault();
-      const tabs = [...tab.closest("[role=tablist]").querySelectorAll("[role=tab]")], last = tabs.length - 1;
+      const tabs = [...tab.closest("[role=tablist]").querySelectorAll("[role=tab]")].filter(one => one.offsetParent), last = tabs.length - 1;
       const to = tabs.indexOf(tab) + steps[event.key];
       const next = tabs[to > last ? (event.key === "End" ? last : 0) : to < 0 ? (event.key === "Home" ? 0 : last) : to];
       next.focus();

@@ -1,4 +1,4 @@
-// Cards of checkpoints: what was wanted waits in window.wanted for the event "load".
+// Cards of checkpoints: what was wanted waits in window.wantedCheckpoint for the event "fetch".
 element.addEventListener("click", event => {
   const button = event.target.closest("button");
   if (!button) return;
@@ -7,8 +7,8 @@ element.addEventListener("click", event => {
     requestAnimationFrame(() => element.querySelector(".others")?.focus());
     return;
   }
-  window.wanted = button.dataset.load;
-  trigger("load");
+  window.wantedCheckpoint = button.dataset.load;
+  trigger("fetch");
 });
 
 // The page's address may name a checkpoint that is not in memory: then it is offered first.
@@ -17,10 +17,10 @@ window.addEventListener("wanted", ({ detail }) => {
   props.open = true;
 });
 
-watch("changed", () => {
+window.addEventListener("arrived", ({ detail }) => {
   props.open = false;
-  if (props.wanted && window.arrivedSource === props.wanted) {
-    props.wanted = "";
-    trigger("linked");
-  }
+  props.changed += 1;
+  if (!props.wanted || detail !== props.wanted) return;
+  props.wanted = "";
+  trigger("linked");
 });

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from dalle2.serving.refusal import Refusal
-from demo.gradio_internals import drawn_by_parent, update_props
+from demo.gradio_internals import drawn_by_parent
 from demo.interface import described
 from demo.language import Both, refused
 from demo.status import Status, loading, status
@@ -27,17 +27,17 @@ ARRIVED = "(now, ...lists) => window.arrived(now, lists)"
 # What the tabs of the chosen one are; a tab that is open and goes gives way to the first.
 FOLLOW = """checkpoint => {
   const names = %s, here = window.checkpoints[checkpoint];
-  sessionStorage.setItem("checkpoint", window.chosen = checkpoint);
+  if (window.chosen) sessionStorage.setItem("checkpoint", checkpoint); // the first is the page's, and no choice
+  window.chosen = checkpoint;
   window.dispatchEvent(new Event("chosen"));
   document.body.classList.toggle("unstyled", here.styles.length < 2);
   document.body.classList.toggle("unversed", !here.understands);
+  const fresh = () => document.head.appendChild(Object.assign(document.createElement("style"), { id: "unserved" }));
+  const sheet = document.querySelector("#unserved") ?? fresh();
+  const unserved = names.filter(name => !here.tabs.includes(name));
+  sheet.textContent = unserved.map(name => `#tab-${name}-button { display: none; }`).join(" ");
   const open = names.find(name => document.querySelector(`#tab-${name}`)?.offsetParent);
-  const before = window.tabs ?? [], changes = names.map(name => before.includes(name) !== here.tabs.includes(name));
-  window.tabs = here.tabs;
-  return [
-    wire.update(!open || here.tabs.includes(open) ? {} : { selected: here.tabs[0] }),
-    ...names.map((name, i) => wire.update(changes[i] ? { visible: here.tabs.includes(name) } : {})),
-  ];
+  return wire.update(!open || here.tabs.includes(open) ? {} : { selected: here.tabs[0] });
 }"""
 
 
@@ -57,7 +57,7 @@ def checkpoints(builder: TabBuilder, label: Any, value: str, elem_id: str | None
 
 
 class Picker(gr.HTML):
-    """Shows the cards. A click on one puts its source into the page's `window.wanted`: event "load".
+    """Shows the cards. A click on one puts its source into the page's `window.wantedCheckpoint`: event "fetch".
 
     The event "linked" says that the checkpoint of the page's address is there.
     """
@@ -69,7 +69,8 @@ class Picker(gr.HTML):
 
 def build(builder: TabBuilder) -> None:
     """Lay out list, cards and progress below the title, with the endpoint `/load_checkpoint`."""
-    builder.checkpoint = checkpoints(builder, builder.say("Checkpoint", "模型"), builder.service.checkpoints[0], "checkpoint")
+    first = builder.service.checkpoints[0]
+    builder.checkpoint = checkpoints(builder, builder.say("Checkpoint", "模型"), first, "checkpoint")
     builder.picker = Picker()
     with gr.Row(elem_id="loading"):
         line = Status(status("idle", ""))
@@ -97,11 +98,11 @@ def build(builder: TabBuilder) -> None:
             yield status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from refusal
 
-    asked = builder.picker.load(
+    asked = builder.picker.fetch(
         described(load_checkpoint),
         wanted,
         line,
-        js="() => [window.wanted]",
+        js="() => [window.wantedCheckpoint]",
         api_name="load_checkpoint",
         show_progress="hidden",
         concurrency_limit=None,
@@ -113,12 +114,7 @@ def build(builder: TabBuilder) -> None:
 def follow(builder: TabBuilder) -> None:
     """Let lists and tabs follow what is loaded and chosen, once all tabs are built."""
     chosen, lists = builder.checkpoint, [builder.checkpoint, *builder.other_checkpoints]
-    came = builder.arriving.change(None, [builder.arriving, *lists], lists, js=ARRIVED, **HERE)
-    came.then(None, None, builder.picker, js=f"() => {update_props(builder.picker, 'changed: Date.now()')}", **HERE)
-    builder.page.load(None, lists, lists, js="(...now) => now.map(window.listed)", **HERE)
-    here = builder.facts.of(chosen.value)
-    for name, tab in builder.each_tab:
-        tab.visible = name in here["tabs"]
-    script = FOLLOW % json.dumps([name for name, _ in builder.each_tab])
-    told = [builder.tabs, *(tab for _, tab in builder.each_tab)]
-    gr.on([builder.page.load, chosen.change], None, chosen, told, js=script, **HERE)
+    builder.arriving.change(None, [builder.arriving, *lists], lists, js=ARRIVED, **HERE)
+    builder.page.load(None, lists, lists, js="(...now) => now.map(() => window.listed({}))", **HERE)
+    script = FOLLOW % json.dumps(list(builder.facts.tabs))
+    gr.on([builder.page.load, chosen.change], None, chosen, builder.tabs, js=script, **HERE)

@@ -4,8 +4,9 @@ const pictures = () => props.value || [];
 const sources = () => window.sources?.[props.board] ?? [];
 
 // What can be done with them, and what is shown before there are any, is the chosen checkpoint's.
-if (window.chosen) props.checkpoint = window.chosen;
-window.addEventListener("chosen", () => { props.checkpoint = window.chosen; });
+const follow = () => { if (window.chosen && props.checkpoint !== window.chosen) props.checkpoint = window.chosen; };
+follow();
+window.addEventListener("chosen", follow);
 
 let large = 0;
 

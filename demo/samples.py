@@ -61,9 +61,11 @@ def styles(samples: Samples | None, names: Sequence[str]) -> list[dict[str, str]
 
 def examples(samples: Samples | None, count: int) -> list[dict[str, str]]:
     """Return [{name, url, language}]: the first pictures of the wall, named by their prompts."""
+    if samples is None:
+        return []
     return [
         {"name": one["prompt"], "url": f"{samples.place}/{one['file']}", "language": language}
-        for language, wall in (samples.index["wall"] if samples else {}).items()
+        for language, wall in samples.index["wall"].items()
         for one in wall[:count]
     ]
 
@@ -84,9 +86,10 @@ def route(service: Service) -> Route:
     def sample(request: Request) -> Response:
         number, name = request.path_params["number"], request.path_params["name"]
         folder = service.folder(service.offers[number].name) if number < len(service.offers) else None
-        file = folder / "samples" / name if folder else None
-        if file is None or file.suffix == ".json" or not file.is_file():
+        place = (folder / "samples").resolve() if folder else Path()
+        file = (place / name).resolve()
+        if folder is None or not file.is_relative_to(place) or file.suffix == ".json" or not file.is_file():
             return PlainTextResponse("There is no such picture.", 404)
         return FileResponse(file)
 
-    return Route("/samples/{number:int}/{name}", sample)
+    return Route("/samples/{number:int}/{name:path}", sample)

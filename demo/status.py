@@ -99,7 +99,8 @@ def loading(one: Loading, title: str, request: gr.Request | None = None) -> dict
         return Both(en, zh).for_visitor(request)
 
     if one.waiting:
-        return status("waiting", say(f"{title} comes after the pictures that are being drawn", f"等正在画的图完成后切换到 {title}"))
+        zh = f"等正在画的图完成后切换到 {title}"
+        return status("waiting", say(f"{title} comes after the pictures that are being drawn", zh))
     if one.come >= one.size:
         return status("working", say(f"Reading the weights of {title}", f"正在读取 {title} 的权重"))
     come, size = f"{one.come / 1e9:.1f}", f"{one.size / 1e9:.1f} GB"

@@ -42,7 +42,8 @@ DELIVER = """() => {
   const look = path => path[0] === "!" ? !look(path.slice(1))
     : path.split(".").reduce((value, key) => value?.[key], parcel);
   // A picture of a checkpoint that is not in memory any more is drawn again by the chosen one, which says so.
-  const given = ({ from }) => from === "record.checkpoint" && !(look(from) in window.checkpoints) ? wire.update({}) : look(from) ?? null;
+  const there = from => from !== "record.checkpoint" || look(from) in window.checkpoints;
+  const given = ({ from }) => there(from) ? look(from) ?? null : wire.update({});
   const now = way.widgets.map(widget => "is" in widget ? widget.is : given(widget));
   Object.assign(parcel, {tab: way.tab, press: way.press});
   return [
@@ -75,8 +76,8 @@ class Destination:
     def to_page(self) -> dict[str, Any]:
         """Return it as the templates and scripts take it."""
         widgets = [{"from": place} if isinstance(place, str) else {"is": place} for _, place in self.widgets]
-        here = {name: getattr(self, name) for name in ("name", "tab", "task", "near", "press", "enlarges")} | {"widgets": widgets}
-        return here | self.words._asdict()
+        own = ("name", "tab", "task", "near", "press", "enlarges")
+        return {name: getattr(self, name) for name in own} | {"widgets": widgets} | self.words._asdict()
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,6 @@ class TabBuilder:
         self.page = page
         self.say = Words()
         self.tabs: gr.Tabs
-        self.each_tab: list[tuple[str, gr.Tab]] = []
         self.checkpoint: gr.Dropdown
         self.other_checkpoints: list[gr.Dropdown] = []
         self.picker: gr.HTML
@@ -112,10 +112,8 @@ class TabBuilder:
 
         It is there while the chosen checkpoint can do all these tasks; where none can, it is not to be built.
         """
-        tab = gr.Tab(self.say(en, zh), id=name, elem_id=f"tab-{name}")
         self.facts.tabs[name] = set(tasks).issubset
-        self.each_tab.append((name, tab))
-        return tab
+        return gr.Tab(self.say(en, zh), id=name, elem_id=f"tab-{name}")
 
     def task(self) -> AbstractContextManager:
         """Return the columns of a task: in it come `asking()`, `pictures()` and `options()`."""

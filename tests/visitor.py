@@ -215,7 +215,7 @@ def draw(page: Page) -> Locator:
     # When the request goes, the line no longer shows the end of an earlier drawing.
     with page.expect_request("**/queue/join*"):
         button(page, "draw").click()
-    expect(page.locator(".status.done >> visible=true")).to_be_visible()
+    expect(page.locator(".task .status.done >> visible=true")).to_be_visible()
     return page.locator(".pictures figure >> visible=true")
 
 

@@ -18,7 +18,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-
 from tqdm import tqdm
 
 from dalle2.families.weights import choose_weights

@@ -1,4 +1,4 @@
-"""How checkpoints are read for a service: onto which device, in which precision, with what their folders say of them."""
+"""How checkpoints are read for a service: onto which device, in which precision, with what their folders say."""
 
 import os
 import re
@@ -33,7 +33,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Opener:
-    """Reads checkpoints, as `dalle2.families.load` names them, onto the GPU if there is one; the fields are as there."""
+    """Reads checkpoints, as `dalle2.families.load` names them, onto the GPU if there is one; fields are as there."""
 
     dtype: str = "float32"
     allow_pickle: bool = False
@@ -50,10 +50,15 @@ class Opener:
         model.checkpoint = public_name(model.checkpoint)
         return Opened(model, _card(folder), folder if folder.is_dir() else None)
 
+    @property
+    def bytes_each(self) -> int:
+        """The bytes that a parameter takes in memory."""
+        return 4 if self.dtype == "float32" else 2
+
     def memory(self, source: str) -> float | None:
         """Return the GB that a published checkpoint's weights take in memory, or None where nothing is known of it."""
         published = known(source)
-        return published and published.memory(4 if self.dtype == "float32" else 2)
+        return published.memory(self.bytes_each) if published else None
 
     def check_memory(self, source: str) -> None:
         """Refusal where a published checkpoint needs more memory than is free beside what is there now."""

@@ -1,9 +1,9 @@
 """Which checkpoints are in memory: at most so many, loaded when somebody needs one, freed when nobody draws with it.
 
-Who needs a checkpoint comes as a `Need` and stays in line until it is there. A loading one is read beside those that are
-in memory, which draw on; once it is read it takes the place of the one that was needed least lately, as soon as that
-one's pictures are done. Who comes later waits for that, so that nobody is passed over for ever. When it cannot be read,
-all is as before.
+Who needs a checkpoint comes as a `Need` and stays in line until it is there. One that is not is read beside those that
+are, with which others draw on; once it is read it takes the place of the one that was needed least lately, as soon as
+that one's pictures are done. Who comes later waits for that, so that nobody is passed over for ever. When it cannot be
+read, all is as before.
 """
 
 import gc

@@ -19,7 +19,11 @@ from demo.tab_builder import HERE, Destination, TabBuilder
 
 DEFAULT_FRAMES = 6
 STRONGEST = {way: strengths[-1] for way, strengths in STRENGTHS.items()}
-USUAL = "checkpoint => window.checkpoints[checkpoint].priors.includes('diffusion') ? 'prior' : 'slerp'"
+# The way that the chosen checkpoint has, with its greatest strength.
+USUAL = """checkpoint => {
+  const way = window.checkpoints[checkpoint].priors.includes("diffusion") ? "prior" : "slerp";
+  return [way, (%s)[way]];
+}"""
 LANDSCAPES = Both("a summer landscape", "夏天的风景"), Both("a winter landscape", "冬天的风景")
 
 
@@ -106,8 +110,7 @@ def build(builder: TabBuilder) -> None:
             ask, order, strength, request, lambda record: f"{strength.for_visitor(request)} {record['strength']:.2g}"
         )
 
-    for_checkpoint = f"checkpoint => {{ const way = ({USUAL})(checkpoint); return [way, ({json.dumps(STRONGEST)})[way]]; }}"
-    builder.checkpoint.change(None, builder.checkpoint, [way, strongest], js=for_checkpoint, **HERE)
+    builder.checkpoint.change(None, builder.checkpoint, [way, strongest], js=USUAL % json.dumps(STRONGEST), **HERE)
     way.input(None, way, strongest, js=f"way => ({json.dumps(STRONGEST)})[way]", **HERE)
     inputs = [picture, new, old, strongest, count, way, seed, random_seed, settings, literal]
     builder.on_draw(controls, text_diff, inputs, [pictures, seed])

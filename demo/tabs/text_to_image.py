@@ -30,6 +30,7 @@ FROM_LINK = """(...now) => {
   const link = new URLSearchParams(location.search);
   const asked = link.get("checkpoint"), kept = sessionStorage.getItem("checkpoint");
   const found = asked && window.checkpointOf(asked);
+  if (asked && !found) window.offerLinked(asked);
   const checkpoint = found || (kept in window.checkpoints ? kept : now[6]);
   const settings = link.has("settings") ? window.sharing.settings_of(link.get("settings"), checkpoint) : null;
   const seed = /^[0-9]+$/.test(link.get("seed")) ? Number(link.get("seed")) : null;
@@ -54,9 +55,10 @@ SEED_ONCE = """(now, random) => {
 DRAW_LINK = """() => {
   const link = new URLSearchParams(location.search);
   const asked = link.get("prompt") && /^[0-9]+$/.test(link.get("seed"));
-  const named = link.get("checkpoint"), offered = window.offers.some(({ source, name }) => [source, name].includes(named) || named?.endsWith(`+${source}`));
-  // By a checkpoint that can be had, it is drawn once that is loaded.
-  if (asked && (!offered || window.checkpointOf(named))) document.querySelector("#tab-text_to_image button.draw")?.click();
+  const drawer = link.get("checkpoint");
+  // By a checkpoint that is to be loaded first, it is drawn once that is there.
+  const waits = drawer && window.offerOf(drawer) && !window.checkpointOf(drawer);
+  if (asked && !waits) document.querySelector("#tab-text_to_image button.draw")?.click();
 }"""
 
 
@@ -134,9 +136,9 @@ def build(builder: TabBuilder) -> None:
     loaded = [prompt, seed, random_seed, settings, literal, weights]
     upload.upload(_settings_of_picture(builder), upload, loaded, api_name="settings_of_picture", show_progress="hidden")
     linked = [*loaded, builder.checkpoint, count]
-    arriving = [builder.page.load, builder.picker.linked]
-    filled = gr.on(arriving, None, linked, linked, js=FROM_LINK % MAX_PROMPT_CHARACTERS, **HERE)
-    filled.then(None, None, None, js=DRAW_LINK, **HERE)
+    for comes in (builder.page.load, builder.picker.linked):
+        filled = comes(None, linked, linked, js=FROM_LINK % MAX_PROMPT_CHARACTERS, **HERE)
+        filled.then(None, None, None, js=DRAW_LINK, **HERE)
 
 
 def _in_all_styles(builder: TabBuilder) -> Callable[..., Iterator[Answer]]:

@@ -185,21 +185,22 @@ def test_every_tab_is_reached_at_every_width(browser: Browser, address: str, wid
 
 
 def test_samples_of_other_weights_are_not_shown(shop: Path, quick: Settings, tmp_path: Path) -> None:
-    assert [len(wall) for wall in samples.walls(Service.open(str(shop)))["shop"].values()] == [1, 1]
+    assert [len(wall) for wall in samples.wall(samples.of(Service.open(str(shop)), "shop")).values()] == [1, 1]
     folder = layout.write(tiny.parts("sample", seed=3), tmp_path / "other", {"settings": quick.to_dict()})
     write_samples(folder, quick, "0" * 64)
     service = Service.open(str(folder))
-    assert samples.walls(service) == {} and samples.routes(service) == []
+    assert samples.of(service, "other") is None and samples.wall(None) == {}
 
 
 def test_the_embedded_checkpoint_shows_itself() -> None:
     """When the weights change: python -m benchmarks.wall."""
     service = Service.open()
     assert service.model().subject["en"] and service.model().subject["zh"]
-    (walls,) = samples.walls(service).values()
+    found = samples.of(service, service.checkpoints[0])
+    walls = samples.wall(found)
     assert {language: len(wall) >= 12 for language, wall in walls.items()} == {"en": True, "zh": True}
     assert all(re.search("[一-鿿]", sample["record"]["prompt"]) for sample in walls["zh"])
-    assert all(style["url"] for style in samples.styles(service)[service.checkpoints[0]])
+    assert all(style["url"] for style in samples.styles(found, service.model().styles))
     folder = EMBEDDED / "samples"
     assert sum(file.stat().st_size for file in folder.rglob("*")) < 300_000
     sample = walls["en"][0]

@@ -20,7 +20,7 @@ from dalle2.settings import Settings, Step
 from dalle2.tasks.enhance import Enhance
 from dalle2.tasks.text_to_image import ANY_PROMPT, TextToImage
 from dalle2.tasks.variations import Variations
-from demo.choices import presets
+from demo.facts import Facts, key_of
 from evaluation.drawing.generation import generate
 from evaluation.prompts.prompt_sets import read_prompts
 
@@ -131,8 +131,10 @@ def test_the_service_and_the_page_ask_for_its_stages(latents: LatentModel, model
     service = Service(latents, model)
     told = list(service.draw(TextToImage(["a cat"]), 1))
     assert told[-1].finished and told[-1].stages == (("prior", 1, 1), ("decoder", 6, 6))
-    assert presets(service, ANY_PROMPT)["latents"]["fast"].keys() == {"prior", "decoder"}
-    assert presets(service, ANY_PROMPT)[model.checkpoint]["fast"].keys() == {"prior", "decoder", "upsampler"}
+    facts = Facts(service)
+    latents, pixels = (facts.of(name)["presets"][key_of(ANY_PROMPT)] for name in ("latents", model.checkpoint))
+    assert latents["fast"].keys() == {"prior", "decoder"}
+    assert pixels["fast"].keys() == {"prior", "decoder", "upsampler"}
     assert list(Variations(ANY_PICTURE, eta=0.5).rows(latents.settings)) == ["inversion", "decoder"]
     assert list(Enhance(ANY_PICTURE).rows(latents.settings)) == []
 

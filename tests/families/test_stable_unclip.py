@@ -30,7 +30,7 @@ from dalle2.serving.service import Service
 from dalle2.settings import DecoderSettings, PriorSettings, Settings, Step
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.verbs import generators
-from demo.choices import Choices
+from demo.facts import Facts
 from evaluation import compute_fid, draw
 
 PICTURES = [
@@ -432,5 +432,5 @@ def test_the_command_line_the_service_and_the_ruler_draw_with_it(
 
 
 def test_the_page_offers_noise_levels_where_there_are_any(drawer: StableUnclipModel, model: UnclipModel) -> None:
-    offered = Choices(Service(drawer, model), drawer.checkpoint, render=False)
-    assert offered.props["noise_levels"] == {drawer.checkpoint: 1000, model.checkpoint: 0}
+    facts = Facts(Service(drawer, model))
+    assert [facts.of(each.checkpoint)["noise_levels"] for each in (drawer, model)] == [1000, 0]

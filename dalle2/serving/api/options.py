@@ -70,8 +70,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def add_picker(parser: argparse.ArgumentParser) -> None:
     """Add who may load other checkpoints on the page."""
     picked = (
-        "whether visitors of the page may load other published checkpoints, which frees what is loaded; auto: those who "
-        "sit at this machine, where no other reaches it"
+        "whether visitors of the page may load other published checkpoints, which frees what is loaded; auto: "
+        "those who sit at this machine, where no other reaches it"
     )
     parser.add_argument("--picker", choices=CHECKS, default="auto", help=picked)
 

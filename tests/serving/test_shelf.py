@@ -1,0 +1,141 @@
+"""Checkpoints in memory: loaded when somebody needs one, freed when nobody draws with it, never under a picture."""
+
+import gc
+import shutil
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import pytest
+
+from dalle2.families.published import known, published
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
+from dalle2.serving.shelf import Loading
+from dalle2.tasks.text_to_image import TextToImage
+
+SECONDS = 60
+
+
+@pytest.fixture
+def two(tiny_checkpoint: Path, tmp_path: Path) -> tuple[str, str]:
+    """Two checkpoints of other names."""
+    return str(tiny_checkpoint), str(shutil.copytree(tiny_checkpoint, tmp_path / "other"))
+
+
+def needed(service: Service, name: str) -> list[Loading]:
+    """What is told until the checkpoint is there, which is then given up."""
+    with service.need(name) as need:
+        return list(need.coming())
+
+
+def names(service: Service) -> set[str]:
+    return set(service.checkpoints)
+
+
+def test_a_checkpoint_is_loaded_when_it_is_needed_and_the_other_is_freed(two: tuple[str, str]) -> None:
+    service = Service.open(*two, keep=1)
+    first = service.checkpoints[0]
+    assert names(service) == {first} and not needed(service, first)
+    freed = weakref.ref(service.model(first))
+    decoder = weakref.ref(service.model(first).parts.decoder)
+    told = needed(service, "other")
+    assert told and all(one.checkpoint == "other" for one in told)
+    gc.collect()
+    assert names(service) == {"other"} and freed() is None and decoder() is None
+    with pytest.raises(Refusal, match="There is no checkpoint"):
+        service.model(first)
+    needed(service, first)
+    with service.need(first) as need:
+        need.wait()
+        assert next(iter(service.draw(TextToImage(["a cat"]), 1, checkpoint=first)))
+    assert names(service) == {first}
+    with pytest.raises(ValueError, match="Of 2 checkpoints 1 to 2 can be kept"):
+        Service.open(*two, keep=3)
+
+
+def test_two_are_kept_where_there_is_room(two: tuple[str, str]) -> None:
+    service = Service.open(*two)
+    assert len(service.checkpoints) == 2 and not needed(service, "other")
+
+
+def test_nothing_changes_under_a_picture_and_nobody_is_passed_over(two: tuple[str, str]) -> None:
+    service = Service.open(*two, keep=1)
+    first = service.checkpoints[0]
+    came: list[str] = []
+
+    def visit(name: str) -> None:
+        with service.need(name) as need:
+            need.wait()
+            came.append(name)
+            time.sleep(0.05)
+
+    with service.need(first) as drawing:
+        drawing.wait()
+        model = service.model(first)
+        other = threading.Thread(target=visit, args=("other",))
+        other.start()
+        with service.shelf.changed:
+            assert service.shelf.changed.wait_for(lambda: any(need._read for need in service.shelf.waiting), SECONDS)
+        # Read, it waits for the picture that is being drawn; who comes now for the first one waits behind it.
+        late = threading.Thread(target=visit, args=(first,))
+        late.start()
+        time.sleep(0.1)
+        assert service.model(first) is model and came == []
+    for thread in (other, late):
+        thread.join(SECONDS)
+    assert came == ["other", first] and names(service) == {first}
+
+
+def test_what_cannot_be_read_leaves_all_as_it_was(two: tuple[str, str]) -> None:
+    service = Service.open(*two, keep=1)
+    first = service.checkpoints[0]
+    model = service.model(first)
+    weights = next(Path(two[1]).glob("decoder/*.safetensors"))
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):
+        with pytest.raises(Refusal, match="decoder"):
+            needed(service, "other")
+    assert service.model(first) is model and not service.shelf.waiting and not service.shelf.loads
+    weights.write_bytes(whole)  # once it is mended it loads
+    needed(service, "other")
+    assert names(service) == {"other"}
+
+
+def test_published_ones_are_picked_and_not_loaded_by_the_way(two: tuple[str, str]) -> None:
+    service = Service.open(two[0])
+    assert [offer.name for offer in service.offers] == list(service.checkpoints)
+    service.offer_published()
+    assert len(service.offers) == 1 + len(published())
+    with pytest.raises(Refusal, match="kakaobrain/karlo-v1-alpha has not been loaded here: pick it"):
+        service.need("kakaobrain/karlo-v1-alpha")
+    with pytest.raises(Refusal, match="There is no checkpoint 'nobody/nothing' here"):
+        service.need("nobody/nothing")
+    first = service.model()
+    with service.need("emoji", pick=True) as need:
+        need.wait()
+        assert service.checkpoints == ("emoji",) and service.model("emoji").styles
+    del first
+    service.opener.check_memory("kakaobrain/karlo-v1-alpha-image")  # of which nothing is known
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(
+    two: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dalle2.serving.opening._free", lambda: 4.0)
+    service = Service.open(two[0])
+    service.offer_published()
+    with (
+        service.need("kakaobrain/karlo-v1-alpha", pick=True) as need,
+        pytest.raises(Refusal, match=r"kakaobrain/karlo-v1-alpha takes 13\.7 GB of memory, and 4\.0 GB are free"),
+    ):
+        need.wait()
+    assert len(service.checkpoints) == 1
+
+
+def test_a_name_with_the_prior_that_was_found_is_known_too() -> None:
+    found = known("kandinsky-community/kandinsky-2-2-prior+kandinsky-community/kandinsky-2-2-decoder@main")
+    assert found and found.title == "Kandinsky 2.2" and known("someone/else") is None
+    assert found.memory() == 19.5 and found.memory(2) == 9.8
