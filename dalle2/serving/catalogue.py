@@ -53,8 +53,8 @@ class Catalogue:
     ) -> Self:
         """Offer checkpoints (as `dalle2.families.load` names them; none: the embedded one), and load the first `keep`.
 
-        `dtype`, `allow_pickle`, `offload` and `engine` are as there. At most `keep` are in memory at a time, None being as many
-        as are offered; the others are loaded when they are needed. ValueError says what is wrong with one.
+        `dtype`, `allow_pickle`, `offload` and `engine` are as there. At most `keep` are in memory at a time, None being
+        as many as are offered; the others are loaded when they are needed. ValueError says what is wrong with one.
         """
         sources = checkpoints or (EMBEDDED.name,)
         opener, most = Opener(dtype, allow_pickle, offload, engine), len(sources) if keep is None else keep

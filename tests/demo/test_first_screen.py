@@ -66,7 +66,8 @@ def client(address: str) -> Client:
 
 
 def records(page: Page) -> list[dict]:
-    """Those of the pictures on the first tab, by their links."""
+    """Those of what was drawn, once it is in the history."""
+    page.wait_for_function("keeping.all().then(entries => entries.length)")
     return page.evaluate("keeping.all().then(entries => entries.map(entry => entry.frames[0].record))")
 
 

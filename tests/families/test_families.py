@@ -132,9 +132,9 @@ def test_the_service_and_the_page_ask_for_its_stages(latents: LatentModel, model
     told = list(service.draw(TextToImage(["a cat"]), 1))
     assert told[-1].finished and told[-1].stages == (("prior", 1, 1), ("decoder", 6, 6))
     facts = Facts(service)
-    latents, pixels = (facts.of(name)["presets"][key_of(ANY_PROMPT)] for name in ("latents", model.checkpoint))
-    assert latents["fast"].keys() == {"prior", "decoder"}
-    assert pixels["fast"].keys() == {"prior", "decoder", "upsampler"}
+    fewer, all_three = (facts.of(name)["presets"][key_of(ANY_PROMPT)] for name in ("latents", model.checkpoint))
+    assert fewer["fast"].keys() == {"prior", "decoder"}
+    assert all_three["fast"].keys() == {"prior", "decoder", "upsampler"}
     assert list(Variations(ANY_PICTURE, eta=0.5).rows(latents.settings)) == ["inversion", "decoder"]
     assert list(Enhance(ANY_PICTURE).rows(latents.settings)) == []
 

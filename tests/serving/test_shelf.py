@@ -139,3 +139,29 @@ def test_a_name_with_the_prior_that_was_found_is_known_too() -> None:
     found = known("kandinsky-community/kandinsky-2-2-prior+kandinsky-community/kandinsky-2-2-decoder@main")
     assert found and found.title == "Kandinsky 2.2" and known("someone/else") is None
     assert found.memory() == 19.5 and found.memory(2) == 9.8
+
+
+def test_the_tables_of_the_documentation_say_the_same() -> None:
+    root = Path(__file__).parents[2]
+    readme, sizes = ((root / file).read_text(encoding="utf-8") for file in ("README.md", "docs/families.md"))
+    rows = [line for line in readme.splitlines() if line.startswith("| `")]
+    for one in published():
+        parts = one.source.split("/")
+        row = next(
+            (row for row in rows if f"`{one.source}`" in row or f"`…-{parts[-1].removeprefix('kandinsky-')}`" in row),
+            "",
+        )
+        if one.source == "emoji" or "image-variations" in one.source:  # said beside the table, and in a row of another
+            continue
+        assert row, one.source
+        assert one.licence.split(" (prior)")[0] in row, one.source
+        if "GB |" in row and "more than" not in row:
+            assert f"{one.download:g} GB" in row, one.source
+    for source, row in (
+        ("kakaobrain/karlo-v1-alpha", "Karlo, from prompts"),
+        ("kandinsky-community/kandinsky-2-1", "Kandinsky 2.1"),
+    ):
+        line = next(line for line in sizes.splitlines() if line.startswith(f"| {row}"))
+        assert (
+            f"| {known(source).parameters} | {known(source).memory():g} GB | {known(source).memory(2):g} GB |" in line
+        )
