@@ -191,7 +191,7 @@ def test_a_refused_vote_can_be_given_again(client: Client, votes: Votes) -> None
         ({"prompt": " "}, "The prompt is empty"),
         ({"count": 5}, "greater than maximum value 4"),
         ({"seed": -1}, "A seed must be"),
-        ({"other_checkpoint": "nowhere"}, "nowhere is not in the list"),
+        ({"other_checkpoint": "nowhere"}, "There is no checkpoint 'nowhere' here"),
         ({"other_settings": {"decoder": {"num_inference_steps": 101}}}, "The decoder takes at most 100 steps"),
     ],
 )
