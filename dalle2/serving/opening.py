@@ -37,7 +37,7 @@ class Opener:
 
     dtype: str = "float32"
     allow_pickle: bool = False
-    offload: bool = False
+    offload: bool | str | None = None
     engine: str = "auto"
 
     def __call__(self, source: str) -> Opened:
