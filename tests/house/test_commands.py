@@ -279,7 +279,7 @@ def misfit(tmp_path: Path) -> Path:
     "entry",
     [
         ["-m", "evaluation.clip_score", "--images", "x"],
-        ["-m", "dalle2", "a cat"],
+        ["-m", "dalle2", "a cat", "--engine", "torch"],
         ["-m", "dalle2.training", "dalle2/training/recipes/emoji-cpu.toml", "--out", "y", "--dry-run"],
         ["app.py"],
     ],
