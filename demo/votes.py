@@ -121,11 +121,9 @@ class Votes:
         from dalle2.serving.database import engine_of, prepare
         from demo.vote_table import TABLES
 
-        if self.file is None:
-            engine = engine_of(self._url)
-        else:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            engine = engine_of(URL.create("sqlite", database=str(self.file)))
+        if self.file is not None:
+            return engine_of(URL.create("sqlite", database=str(self.file)))
+        engine = engine_of(self._url)
         prepare(engine, TABLES)
         return engine
 
@@ -134,9 +132,13 @@ class Votes:
         """Yield a connection whose changes are kept if no error comes."""
         from sqlalchemy.exc import SQLAlchemyError
 
-        from dalle2.serving.database import unreachable
+        from dalle2.serving.database import prepare, unreachable
+        from demo.vote_table import TABLES
 
         try:
+            if self.file is not None:  # each time, since somebody may have moved the file away
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                prepare(self._engine, TABLES)
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:

@@ -40,6 +40,13 @@ def test_no_file_before_the_first_vote(store: Votes) -> None:
     assert (store.read(), store.to_csv(), store.file.exists()) == ([], "question,a,b,winner\n", False)
 
 
+def test_votes_go_on_after_their_file_was_moved_away(store: Votes, tmp_path: Path) -> None:
+    store.add(some("ab"))
+    store.file.rename(tmp_path / "kept.sqlite3")
+    store.add(some("t"))
+    assert store.read() == some("t") and Votes(tmp_path / "kept.sqlite3").read() == some("ab")
+
+
 def test_a_row_tells_the_time_and_no_prompt_unless_given(store: Votes) -> None:
     store.add(some("a"))
     with closing(sqlite3.connect(store.file)) as connection:

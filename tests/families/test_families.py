@@ -151,7 +151,7 @@ def test_the_ruler_draws_with_it(latents: LatentModel, tmp_path: Path) -> None:
 def test_a_folder_of_another_family_is_told_by_its_index(tmp_path: Path) -> None:
     for part in ("unet", "vae"):
         (tmp_path / part).mkdir()
-    with pytest.raises(ValueError, match=r"known family.*layout\)\. It draws from text alone"):
+    with pytest.raises(ValueError, match=r"known family.*files\)\. It draws from text alone"):
         load(tmp_path)
     (tmp_path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     with pytest.raises(ValueError, match="that of a StableDiffusionPipeline"):
