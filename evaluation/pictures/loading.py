@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -44,11 +45,14 @@ def batches(
 ) -> Iterator[torch.Tensor]:
     """Yield prepared pictures, stacked, in the order of `paths`, which may be the files' bytes, or inside of archives.
 
-    `workers` processes open them, as many as cores up to 8 by default. ValueError names one that cannot be opened.
+    `workers` processes open them, as many as cores up to 8 by default; this one does, once OpenVINO runs in it.
+    ValueError names one that cannot be opened.
     """
     if batch_size < 1:
         raise ValueError(f"A batch holds at least one picture, not {batch_size}.")
     workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    if "openvino" in sys.modules:  # whose threads do not survive a fork: the whole process would crash
+        workers = 0
     pictures = _Pictures(paths, prepare, size)
     loader = DataLoader(
         pictures,

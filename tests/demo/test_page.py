@@ -45,6 +45,7 @@ ENDPOINTS = {
         "/download",
         "/explain",
         "/caption",
+        "/load_checkpoint",
         "/compare",
         "/vote",
         "/reveal",
@@ -98,7 +99,7 @@ def test_previews_of_both_drawing_stages_stream_onto_the_page(page: Page) -> Non
           window.seen = new Set();
           const look = () => {
             const picture = document.querySelector(".pictures img");
-            const status = document.querySelector(".status p");
+            const status = document.querySelector(".task .status p");
             if (picture?.complete) seen.add(`${status.innerText.split(":")[0]} ${picture.naturalWidth}`);
           };
           const everything = {subtree: true, childList: true, attributes: true, characterData: true};
@@ -126,7 +127,7 @@ def test_a_long_run_is_stopped_by_the_button_and_by_escape(page: Page, way: str)
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat face")
     expect(button(page, "draw")).to_have_count(0)
     button(page, "stop").click() if way == "button" else page.keyboard.press("Escape")
-    expect(page.locator(".status p")).to_have_text("Stopped.")
+    expect(page.locator(".task .status p >> visible=true")).to_have_text("Stopped.")
     expect(button(page, "draw")).to_be_visible()
     expect(button(page, "stop")).to_have_count(0)
     # The turn is free again, and nothing of the stopped run comes back.
@@ -181,7 +182,7 @@ def test_a_full_queue_is_told_and_leaves_the_page_usable(page: Page) -> None:
     page.get_by_label("Prompt", exact=True).fill("a cat face")
     button(page, "draw").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("busy")
-    expect(page.locator(".status p")).to_have_text("Stopped.")
+    expect(page.locator(".task .status p >> visible=true")).to_have_text("Stopped.")
     expect(button(page, "draw")).to_be_visible()
 
 
@@ -209,14 +210,14 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address:
 def test_a_chinese_browser_gets_a_chinese_page(browser: Browser, address: str) -> None:
     with visiting(browser, address, locale="zh-CN") as page:
         expect(button(page, "draw")).to_have_text("开始绘制")
-        expect(page.locator(".status p")).to_have_text("Enter 开始，Esc 停止。")
+        expect(page.locator(".task .status p >> visible=true")).to_have_text("Enter 开始，Esc 停止。")
         expect(page.get_by_role("tab", name="变体", exact=True)).to_be_visible()
         expect(page.get_by_role("button", name="精细")).to_be_visible()
         button(page, "draw").click()
         expect(page.locator(".status.refused")).to_have_text("描述是空的：请写出想画什么。")
         page.get_by_label("描述", exact=True).fill("一只猫")
         pictures = draw(page)
-        expect(page.locator(".status p")).to_have_text("完成。")
+        expect(page.locator(".task .status p >> visible=true")).to_have_text("完成。")
         pictures.first.hover()
         expect(pictures.first.get_by_role("button", name="变体")).to_be_visible()
 
@@ -280,7 +281,7 @@ def test_a_page_outlives_its_server(browser: Browser, tiny_checkpoint: Path, tmp
     expect(page.locator(".status.refused p")).to_have_text(lost)
     expect(button(page, "draw")).to_be_visible()
     with launched(Service.open(str(tiny_checkpoint)), tmp_path / "second", port):
-        expect(page.locator(".status.idle")).to_be_visible()
+        expect(page.locator(".task .status.idle >> visible=true")).to_be_visible()
         expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat face")
         choose(page, "Number of pictures", 1)
         expect(draw(page)).to_have_count(1)
