@@ -1,6 +1,7 @@
 """What was answered to an attack, and whether it tells more of the server than it should."""
 
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # What no client may read: Python's traces, and where the server's files are.
-SECRETS = ("Traceback (most recent", 'File "/', "site-packages", str(ROOT), sys.prefix, str(Path.home()) + "/", "/tmp/")
+SECRETS = (
+    "Traceback (most recent",
+    'File "/',
+    "site-packages",
+    str(ROOT),
+    sys.prefix,
+    str(Path.home()) + "/",
+    tempfile.gettempdir() + "/",
+)
 
 
 @dataclass(frozen=True)
