@@ -64,7 +64,7 @@ def start(browser: Browser, checkpoint: str | None = None, source: Path = ROOT) 
         page.set_default_timeout(START_SECONDS * 1000)
         page.goto(address)
         page.locator("button.draw >> visible=true").click(trial=True)
-        page.get_by_label("Prompt").fill(PROMPT)
+        page.get_by_role("textbox", name="Prompt", exact=True).first.fill(PROMPT)
         usable = time.monotonic() - begun
         page.get_by_label("number input for Number of pictures").filter(visible=True).fill("1")
         seconds = []
