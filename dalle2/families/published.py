@@ -1,6 +1,6 @@
 """What is known of the published checkpoints before they are there: their needs, licence, size, and hints of their own.
 
-Written in published.toml; README's table and docs/families.md say the same, and a test compares them.
+Written in published.toml; the tables of docs/families.md say the same, and a test compares them.
 """
 
 import tomllib

@@ -19,7 +19,13 @@ def pinned() -> dict[str, Requirement]:
     """The exact versions of the requirement files, by name."""
     lines = [
         line.split("#")[0].strip()
-        for name in ("requirements.txt", "requirements-train.txt", "requirements-ray.txt", "requirements-dev.txt")
+        for name in (
+            "requirements.txt",
+            "requirements-train.txt",
+            "requirements-ray.txt",
+            "requirements-dev.txt",
+            "requirements-docs.txt",
+        )
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
     ]
     found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
