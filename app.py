@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 from dalle2.serving.api import options as serving
 
@@ -15,9 +16,15 @@ def main() -> None:
     serving.add(parser)
     serving.add_picker(parser)
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    words = "ask people about the pairs of a study instead, without any checkpoint: see python -m evaluation.study"
+    parser.add_argument("--study", type=Path, metavar="FOLDER", help=words)
     options = parser.parse_args()
     try:
         _check(options)
+        if options.study is not None:
+            from demo.study import server
+
+            return server.serve(options.study, options.host, options.port)
         shared = serving.shared(options)
         keys = serving.keys(options, options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), shared)
         # The networks' libraries take seconds to import, which --help and refusals need not wait for.

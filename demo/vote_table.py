@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, MetaData, String, Table
 
-from demo.ranking import QUESTIONS, WINNERS
+from dalle2.judgements.ranking import QUESTIONS, WINNERS
 
 TABLES = MetaData()
 # No identifier of a visitor; the prompt stays NULL without consent.

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dalle2 import atomic
-from demo.ranking import QUESTIONS, WINNERS, rank
+from dalle2.judgements.ranking import QUESTIONS, WINNERS, rank
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

@@ -33,8 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from evaluation.reporting import terminal
 
         conditions = [Condition.read(text) for text in options.fail_if]
-        files = [command.report_file(str(options.out / f"comparison{suffix}")) for suffix in SUFFIXES]
-        command.keep(options.report, (options.votes, options.prompts))
+        files = [command.report_file(str(file), SUFFIXES) for file in options.files]
         result = run(options)
 
         def tell(console: "Console") -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.judgements.ranking import QUESTIONS, rank
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
@@ -26,7 +27,6 @@ from demo.interface import described
 from demo.language import Both, refused
 from demo.picker import checkpoints
 from demo.pictures import Pictures
-from demo.ranking import QUESTIONS, rank
 from demo.status import Status, loading, progress, status
 from demo.tab_builder import HERE, Destination, TabBuilder
 from demo.votes import Vote, Votes, usual_place

@@ -26,6 +26,9 @@ WORKERS = "processes that open pictures; default: as many as cores, up to 8"
 TABLES = ("key,label", "kind,key", "name,value", "kind,name")  # the last two of older versions
 
 
+# The fields of options that name files to write; all other texts and paths may be what is read.
+WRITTEN = ("report", "save_stats", "hub_results", "map")
+
 Options = TypeVar("Options", bound="CommandOptions")
 
 
@@ -34,12 +37,28 @@ class CommandOptions:
     """What the options of all commands have in common, whether they come from a command line or from Python.
 
     Texts become paths, paths texts, and lists or a single value tuples, where a field is of that kind. ValueError for a
-    value that is not among the field's choices.
+    value that is not among the field's choices, and where the command would write over what it reads.
     """
 
     def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, _of_kind(field.name, field.type, getattr(self, field.name)))
+        keep(self.written, self.read)
+
+    @property
+    def written(self) -> list[Path]:
+        """Return the files that the command writes, as far as its options tell."""
+        return [path for name in WRITTEN for path in _values(getattr(self, name, None)) if isinstance(path, Path)]
+
+    @property
+    def read(self) -> list[object]:
+        """Return what the other options name; some of it are files that the command reads."""
+        names = [field.name for field in fields(self) if field.name not in WRITTEN]
+        return [value for name in names for value in _values(getattr(self, name)) if isinstance(value, str | Path)]
+
+
+def _values(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _of_kind(name: str, kind: object, value: Any) -> object:
@@ -78,8 +97,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def parsed(parser: argparse.ArgumentParser, options: type[Options], argv: Sequence[str] | None) -> Options:
-    """Return the command line as the frozen options of a command."""
-    return options(**vars(parser.parse_args(argv)))
+    """Return the command line as the frozen options of a command; what these refuse is the parser's error."""
+    given = vars(parser.parse_args(argv))
+    try:
+        return options(**given)
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def add_measuring(
@@ -142,6 +165,17 @@ def positive(text: str) -> int:
     return _number(text, 1)
 
 
+def share(text: str) -> float:
+    """Return a share from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise Refused(f"a share from 0 to 1 is needed, not {text!r}.")
+    return value
+
+
 def guidance(text: str) -> str:
     """Return a guidance scale, or two of them: kept as it is, for the command line of generation."""
     try:
@@ -150,6 +184,13 @@ def guidance(text: str) -> str:
         values = []
     if len(values) not in (1, 2) or not np.isfinite(values).all():
         raise Refused(f"a scale is given as 4, or as 4,8 for prior and decoder, not as {text!r}.")
+    return text
+
+
+def steps(text: str) -> str:
+    """Return numbers of steps, one or one a stage: kept as it is, for the command line of generation."""
+    if not all(number.isdecimal() and int(number) > 0 for number in text.split(",")):
+        raise Refused(f"steps are given as 10, or as 10,4,2 for the stages, not as {text!r}.")
     return text
 
 
@@ -207,11 +248,22 @@ def out_folder(text: str) -> Path:
 
 def keep(outputs: Iterable[Path], inputs: Iterable[object]) -> None:
     """Raise ValueError when a command would write over what it reads; `inputs` that are no files are passed over."""
-    for path in filter(Path.exists, outputs):
-        for given in filter(None, inputs):
-            source = Path(str(given).partition("#")[0]).expanduser()
-            if source.exists() and path.samefile(source):
+    there = [path for path in outputs if path.exists()]
+    for source in (file for given in inputs if there for file in _files(given)):
+        for path in there:
+            if path.samefile(source):
                 raise ValueError(f"{path} is what this command reads, and would be written over: name another file.")
+
+
+def _files(given: object) -> list[Path]:
+    """Return the files that an option may mean: as a path, as one with a part ("FILE#NAME"), after a kind ("coco:")."""
+    text = str(given or "")
+    found = []
+    for name in dict.fromkeys((text, text.partition("#")[0], text.partition(":")[2])):
+        with contextlib.suppress(OSError, ValueError):  # what is no path at all, as a sentence
+            if name and (path := Path(name).expanduser()).is_file():
+                found.append(path)
+    return found
 
 
 @contextlib.contextmanager

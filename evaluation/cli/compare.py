@@ -34,7 +34,7 @@ class Options(command.CommandOptions):
         network: what distances are taken with; None for Inception where its weights are, else the judge.
         reference: real pictures or statistics of them; None for those that the prompts name.
         size: the canonical form before distances, in pixels a side; None for pictures as they are.
-        guidance_sweep: guidance scales at which those are drawn too whose own is open.
+        guidance_sweep: guidance scales at which those are drawn too whose own is open; steps_sweep: numbers of steps.
         fail_if: conditions under which a contestant is worse than the first; see `comparing.conditions`.
     """
 
@@ -55,10 +55,20 @@ class Options(command.CommandOptions):
     reference: Path | None = None
     size: int | None = None
     guidance_sweep: tuple[str, ...] = ()
+    steps_sweep: tuple[str, ...] = ()
     votes: Path | None = None
     log_with: str | None = None
     fail_if: tuple[str, ...] = ()
     report: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """Return the reports that are always written."""
+        return [self.out / f"comparison{suffix}" for suffix in SUFFIXES]
+
+    @property
+    def written(self) -> list[Path]:
+        return [*self.files, *super().written]
 
 
 def parse(argv: Sequence[str] | None = None) -> Options:
@@ -90,6 +100,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         metavar="G",
         help="draw also at these, each as 4 or 4,8 (--guidance)",
     )
+    words = "draw also with so many steps, each as 10 or 10,4,2 (--steps)"
+    parser.add_argument("--steps-sweep", nargs="+", default=[], type=command.steps, metavar="N", help=words)
     parser.add_argument("--votes", type=Path, metavar="FILE.csv", help="human votes: question, a, b, winner")
     parser.add_argument("--log-with", choices=("tensorboard", "wandb"), help="hand the measures to a tracker as well")
     words = 'exit with 1 where one is worse than the first: "fid worse than 2 %% at p < 0.01" (repeatable)'

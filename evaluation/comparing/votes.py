@@ -27,15 +27,20 @@ class VoteCount:
 
 def read_votes(path: Path) -> tuple[VoteCount, ...]:
     """Read and count votes as the page exports them; ValueError names the first row that is not one."""
+    return count_votes(read_rows(path))
+
+
+def read_rows(path: Path) -> list[Mapping[str, str]]:
+    """Read votes as the page exports them; ValueError names the first row that is not one."""
     rows = read_csv(path)
     if not rows:
-        raise ValueError(f"{path} holds no votes: leave out --votes.")
+        raise ValueError(f"{path} holds no votes: leave it out.")
     for where, row in rows:
         if missing := [name for name in COLUMNS if name not in row]:
             raise ValueError(f"{path} has no column {missing[0]!r}: votes have the columns {', '.join(COLUMNS)}.")
         if row["winner"] not in ("a", "b", "tie") or not row["a"] or not row["b"] or row["a"] == row["b"]:
             raise ValueError(f"{where}: two different names and a winner of a, b or tie are needed.")
-    return count_votes([row for _, row in rows])
+    return [row for _, row in rows]
 
 
 def count_votes(rows: Sequence[Mapping[str, str]]) -> tuple[VoteCount, ...]:

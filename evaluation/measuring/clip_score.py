@@ -16,7 +16,6 @@ from evaluation.reporting.report import Report
 def score_folder(options: Options) -> Report:
     """Measure how well the pictures of a folder fit their captions; ValueError says what is wrong or missing."""
     images, device = Path(options.images), command.chosen_device(options.device)
-    command.keep(options.report, (options.prompts,))
     found = read_pairs(images, options.prompts, options.num, options.seed, options.sampling)
     pairs = found.pairs
     if len(pairs) < 2:

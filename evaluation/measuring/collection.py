@@ -84,8 +84,7 @@ class Collection:
 
 def collect(options: Options) -> Collection:
     """Return the parts that the options name; ValueError for one that cannot be collected."""
-    files = [file for part in options.parts for file in (part, part / MANIFEST, part / COST)]
-    command.keep(options.report, files)
+    command.keep(options.report, [file for part in options.parts for file in (part / MANIFEST, part / COST)])
     return Collection(options.title, options.words, tuple(read_part(path) for path in options.parts))
 
 

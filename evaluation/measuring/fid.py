@@ -1,6 +1,5 @@
 """Pictures measured by the distance of their features: the work of `evaluation.fid`."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ import torch
 
 from evaluation.cli.fid import HALF, Options
 from evaluation.measuring import fid_plan
-from evaluation.measuring.fid_plan import Plan, Way
+from evaluation.measuring.fid_plan import Plan, Way, stats_file
 from evaluation.metrics import distances, foreign_statistics, named_statistics
 from evaluation.metrics.frechet import Moments
 from evaluation.metrics.frechet_ratio import frechet_ratio, halves
@@ -55,7 +54,7 @@ class Kept:
         self._passes += 1
         try:
             if options.stats_form is None:
-                written = statistics.save(stats_file(self._plan, way, file))
+                written = statistics.save(stats_file(self._plan.ways, way, file))
             else:
                 self._of_layer[statistics.space.layer] = statistics
                 if self._passes < len(self._plan.ways):
@@ -180,7 +179,7 @@ def _saved(plan: Plan, way: Way, network: Network) -> Statistics:
     if plan.saved.form != "ours":
         reference = foreign_statistics.read_foreign(named, plan.saved.form, network, plan.size)
     else:
-        own = stats_file(plan, way, named)
+        own = stats_file(plan.ways, way, named)
         reference = Statistics.load(own if own.exists() else named)
         space_of(network, plan.size).require(reference.space, f"The statistics in {plan.options.reference}")
     if plan.options.fdr == HALF and reference.features is None:
@@ -197,15 +196,6 @@ def _network(plan: Plan, way: Way) -> Network:
 def _statistics(pictures: Sequence[Picture], network: Network, plan: Plan) -> Statistics:
     features = extract(pictures, network, plan.size, plan.options.batch_size, plan.options.workers)
     return Statistics(space_of(network, plan.size), Moments.of(features), features)
-
-
-def stats_file(plan: Plan, way: Way, path: Path) -> Path:
-    """Return the file to save to, with network and resizing in its name where there are several."""
-    if len(plan.ways) == 1:
-        return path
-    words = [way.network] * (len({one.network for one in plan.ways}) > 1)
-    words += [way.resize] * (len({one.resize for one in plan.ways if one.network == way.network}) > 1)
-    return path.with_name("-".join([path.stem, *(re.sub(r"[^\w.-]+", "-", word) for word in words)]) + path.suffix)
 
 
 def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
@@ -248,7 +238,7 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
 def _hash(plan: Plan) -> object:
     """Return the hash of the reference's file, or of each where every pass has its own."""
     assert plan.saved is not None, "the caller asked"
-    own = {way: stats_file(plan, way, plan.saved.file) for way in plan.ways}
+    own = {way: stats_file(plan.ways, way, plan.saved.file) for way in plan.ways}
     files = dict.fromkeys(file if file.exists() else plan.saved.file for file in own.values())
     hashes = {file.name: named_statistics.digest(file) for file in files}
     return hashes if len(hashes) > 1 else next(iter(hashes.values()))

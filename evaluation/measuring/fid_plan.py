@@ -1,5 +1,6 @@
 """What `evaluation.fid` is to measure, after all that is known to be wrong was refused."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,6 @@ class Plan:
 def made(options: Options) -> Plan:
     """Look at what the options name; ValueError says what is wrong or missing."""
     _require_sense(options)
-    outputs = [*options.report, *([options.save_stats] if options.save_stats else [])]
-    command.keep(outputs, (options.reference, options.inception_weights))
     saved = _saved(options)
     ways, size = _ways(options, saved), options.size
     if options.protocol is not None:
@@ -73,6 +72,8 @@ def made(options: Options) -> Plan:
     if options.fdr is not None and len(ways) > len(options.network):
         raise ValueError("--fdr is a mean over networks, of one --resize each: name one.")
     _require_keepable(options, ways)
+    if saved is not None and options.save_stats is not None:  # under the names that several passes give them, too
+        command.keep(_stats_files(ways, options.save_stats), _stats_files(ways, saved.file))
     images = open_source(options.images, options.by)
     real = None if saved or options.reference is None else open_source(options.reference, options.by)
     others = None if options.fdr in (None, HALF) else open_source(options.fdr)
@@ -81,6 +82,19 @@ def made(options: Options) -> Plan:
     pictures = tuple(images.pictures[index] for index in chosen)
     device = command.chosen_device(options.device)
     return Plan(options, images, real, others, saved, pictures, groups, ways, size, device)
+
+
+def stats_file(ways: Sequence[Way], way: Way, path: Path) -> Path:
+    """Return the file of a pass, with network and resizing in its name where there are several."""
+    if len(ways) == 1:
+        return path
+    words = [way.network] * (len({one.network for one in ways}) > 1)
+    words += [way.resize] * (len({one.resize for one in ways if one.network == way.network}) > 1)
+    return path.with_name("-".join([path.stem, *(re.sub(r"[^\w.-]+", "-", word) for word in words)]) + path.suffix)
+
+
+def _stats_files(ways: Sequence[Way], path: Path) -> list[Path]:
+    return [path, *(stats_file(ways, way, path) for way in ways)]
 
 
 def _require_sense(options: Options) -> None:
@@ -123,7 +137,7 @@ def _saved(options: Options) -> Saved | None:
     if options.reference_form is not None:
         return Saved(file, options.reference_form)
     if not file.exists():
-        return Saved(file, "ours")  # several may lie beside it: see `fid.stats_file`
+        return Saved(file, "ours")  # several may lie beside it: see `stats_file`
     if _holds_pictures_only(file):
         return None
     form = form_of(file)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 
-from evaluation.cli import command
 from evaluation.cli.prior import Options
 from evaluation.drawing.cost import Stopwatch
 from evaluation.drawing.prior_embeddings import Priors, check_seeds, embed, open_priors
@@ -24,7 +23,6 @@ LABELS = {NONE: "the text embedding, no prior"}
 
 def measure_priors(options: Options) -> Report:
     """Measure every prior that is asked for, beside no prior at all; ValueError says what is wrong or missing."""
-    command.keep(options.report, (options.prompts,))
     check_seeds(options.seed)
     prompts = read_chosen(options.prompts, options.num, options.sampling_seed, options.sampling, options.protocol)
     check_seeds(options.seed, len(prompts.prompts))

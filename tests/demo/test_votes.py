@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from dalle2.judgements.ranking import MEAN_RATING, POINTS, QUESTIONS, bradley_terry, rank, wilson
 from demo import votes as program
-from demo.ranking import MEAN_RATING, POINTS, QUESTIONS, bradley_terry, rank, wilson
 from demo.votes import Vote, Votes
 
 REALISM, CAPTION, DIVERSITY = QUESTIONS

@@ -1,12 +1,15 @@
 """Commands of the ruler: options are refused before work, reports stand before print, and printing never fails."""
 
 import contextlib
+import dataclasses
+import importlib
 import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pytest
@@ -293,3 +296,23 @@ def test_a_torchvision_that_does_not_fit_gets_a_sentence(entry: list[str], misfi
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("Error: torchvision 0.1 does not fit torch ") and "pip uninstall torchvision" in last
     assert "Traceback" not in done.stderr
+
+
+def test_no_output_of_any_command_may_be_what_one_of_its_options_names(tmp_path: Path) -> None:
+    file, tried = tmp_path / "file.json", 0
+    file.write_text("{}")
+    for name in (path.stem for path in (ROOT / "evaluation" / "cli").glob("*.py")):
+        options = getattr(importlib.import_module(f"evaluation.cli.{name}"), "Options", None)
+        if name in ("__init__", "command") or options is None:
+            continue
+        fields = {field.name: field for field in dataclasses.fields(options)}
+        needed = {name: "absent" for name, field in fields.items() if field.default is dataclasses.MISSING}
+        kinds = {name: {*get_args(field.type), field.type} for name, field in fields.items()}
+        literal = {name for name, found in kinds.items() if any(get_origin(kind) is Literal for kind in found)}
+        read = [name for name in fields if kinds[name] & {str, Path} and name not in (*command.WRITTEN, *literal)]
+        for written in set(command.WRITTEN) & set(fields):
+            for given in read:
+                with pytest.raises(ValueError, match="is what this command reads"):
+                    options(**{**needed, given: f"coco:{file}" if str in kinds[given] else file, written: file})
+                tried += 1
+    assert tried > 60

@@ -14,13 +14,13 @@ from starlette.testclient import TestClient
 from visitor import SECONDS, free_port
 
 from dalle2 import serve
+from dalle2.judgements.ranking import QUESTIONS
 from dalle2.model import UnclipModel
 from dalle2.serving.api import options as serving
 from dalle2.serving.api.alone import alone
 from dalle2.serving.api.problems import Problem
 from dalle2.serving.api.shared import LEASE_SECONDS, Shared, SharedLinks
 from dalle2.serving.service import Service
-from demo.ranking import QUESTIONS
 from demo.votes import Vote, Votes
 
 DRAFT = {"prompt": "a cat", "settings": "draft"}
