@@ -7,7 +7,7 @@ not asked for too, and the way whose pictures the judge finds nearest is the ans
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -68,6 +68,20 @@ def ways(asked: Asked, size: int) -> list[Image.Image]:
     """Return `LAYOUTS` pictures of each way in turn, the same at each call."""
     draw = random.Random(asked.id)
     return [asked.picture(way, size, draw) for way in asked.ways for _ in range(LAYOUTS)]
+
+
+def strangers(asked: Asked, pairs: Sequence[Pair]) -> tuple[Asked, ...]:
+    """Return a scene of two things, then the same with the first, the second and both replaced by others of the style.
+
+    Only the scene itself where the style has too few other things.
+    """
+    known = {thing.concept for thing in asked.things}
+    others = [pair for pair in pairs if pair.style == asked.things[0].style and pair.concept not in known]
+    others = [pair for pair in others if countable(_record(pair))]
+    if len(others) < 2:
+        return (asked,)
+    (a, b), (x, y) = asked.things, random.Random(asked.id).sample(others, 2)
+    return tuple(replace(asked, things=things) for things in ((a, b), (x, b), (a, y), (x, y)))
 
 
 def seen(picture: np.ndarray, pictures: np.ndarray, names: Sequence[str]) -> str:

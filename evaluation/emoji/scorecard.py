@@ -39,11 +39,11 @@ def score(options: Options) -> Scorecard:
     parts = [part for part in PARTS if part in (options.only or PARTS)]
     if options.draft and "speed" not in parts:
         raise ValueError("--draft is only timed: add speed to --only, or score it by a command of its own.")
-    name, checkpoint = options.contestant, _checkpoint(options.contestant)
+    name, checkpoint = options.contestant, checkpoint_of(options.contestant)
     emoji = read_emoji_set(options.data)
-    trained, notes = _trained(checkpoint, emoji)
+    trained, notes = trained_on(checkpoint, emoji)
     if options.draft:
-        _checkpoint(options.draft)
+        checkpoint_of(options.draft)
     interpreter = _interpreter(checkpoint, emoji)
     if interpreter is None and "understanding" in parts:
         parts.remove("understanding")
@@ -73,7 +73,7 @@ def score(options: Options) -> Scorecard:
     return Scorecard(name, tuple(scores), report.provenance(device=options.device, **facts), tuple(notes), grid)
 
 
-def _checkpoint(contestant: str) -> str:
+def checkpoint_of(contestant: str) -> str:
     """Return what the contestant's words begin with; ValueError for a folder that was drawn before."""
     words = shlex.split(contestant)
     if not words:
@@ -88,7 +88,7 @@ def _interpreter(checkpoint: str, emoji: EmojiSet) -> Interpreter | None:
     return Interpreter.of(checkpoint_folder(checkpoint), emoji.styles)
 
 
-def _trained(checkpoint: str, emoji: EmojiSet) -> tuple[tuple[Pair, ...], list[str]]:
+def trained_on(checkpoint: str, emoji: EmojiSet) -> tuple[tuple[Pair, ...], list[str]]:
     """Return the pairs that the checkpoint's recipe says it was trained on, and what must be said of them."""
     subgroups = training_subgroups(checkpoint)
     if subgroups is None:
@@ -113,13 +113,15 @@ def _draw_all(
     """Return what the parts look at, by its name; and the single pictures that are timed, the draft's among them."""
     needed = [what for what in MEANINGS if any(what in NEEDS[part] for part in parts)]
     # The draft is only timed, beside the contestant's own single pictures.
-    drawn = {what: _draw([name], what, options, emoji, trained, interpreter)[0] for what in needed if what != "single"}
+    drawn = {
+        what: draw_list([name], what, options, emoji, trained, interpreter)[0] for what in needed if what != "single"
+    }
     timed = [name, *([options.draft] if options.draft else [])]
-    singles = _draw(timed, "single", options, emoji, trained) if "single" in needed else []
+    singles = draw_list(timed, "single", options, emoji, trained) if "single" in needed else []
     return drawn | ({"single": singles[0]} if singles else {}), singles
 
 
-def _draw(
+def draw_list(
     names: Sequence[str],
     what: str,
     options: Options,
@@ -127,6 +129,7 @@ def _draw(
     trained: Sequence[Pair],
     interpreter: Interpreter | None = None,
 ) -> list[Contestant]:
+    """Return the contestants with a list of prompts drawn, or what is missing of it."""
     task = assign(what, emoji, trained, options.num, options.out / "prompts", options.batch_size, interpreter)
     arguments = [*task.arguments, "--seed", str(options.seed), "--device", str(options.device)]
     folder = options.out / "pictures" / what.replace("_", "-")

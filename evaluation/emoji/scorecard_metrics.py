@@ -1,7 +1,6 @@
 """The measures of a scorecard: each looks at the embedded set, and gives scores of drawn beside real pictures."""
 
 import dataclasses
-import random
 import shlex
 from collections.abc import Callable, Sequence
 
@@ -11,7 +10,7 @@ from dalle2.images import open_picture
 from evaluation.comparing.contestants import Contestant
 from evaluation.drawing import cost
 from evaluation.drawing.enlargement import open_drawer, psnr_and_bicubic
-from evaluation.emoji import backgrounds, memorization, scenes
+from evaluation.emoji import backgrounds, memorization, scene_tasks, scenes
 from evaluation.emoji.embedded_set import CONCEPT, KINDS, PAIR, SEEN, EmbeddedSet
 from evaluation.emoji.emoji_set import EmojiSet, Pair
 from evaluation.emoji.prompt_lists import UNDERSTOOD, colours, words
@@ -194,45 +193,26 @@ def on_backgrounds(data: EmbeddedSet) -> list[Score]:
 
 def in_scenes(data: EmbeddedSet) -> list[Score]:
     """Measure how often a scene has as many things as asked for, and in the asked place."""
-    contestant, asked = data.drawn["scenes"], scenes.questions(data.trained)
-    rows = [asked[row.id] for row in contestant.manifest.rows]
-    drawn = data.pictures("scenes")
-    real = [one.picture(one.answer, data.size, random.Random(data.seed)) for one in rows]
-    right = []
-    for one, *sides in zip(rows, drawn, data.clip.embed_pictures(real), strict=True):
-        ways = data.clip.embed_pictures(scenes.ways(one, data.size))
-        right.append([scenes.seen(side, ways, one.ways) == one.answer for side in sides])
-    right, counted = np.array(right), np.array([one.answer.isdigit() for one in rows])
     how = (
         "“{}, STYLE style”, of things that the checkpoint was trained on in this style: nearest to the picture are, of "
         f"the same real drawings put together in {{}} ways, {scenes.LAYOUTS} pictures each, those of the asked way"
     )
-    kinds = [
-        ("number", "number right, two to four", counted, how.format("two cats", 4)),
-        ("place", "place right, left to below", ~counted, how.format("a cat left of a dog", 4)),
-    ]
-    return [
-        of_values(key, label, right[chosen, 0], right[chosen, 1], data.seed, how=told)
-        for key, label, chosen, told in kinds
-        if chosen.any()
-    ]
+    told = {
+        scene_tasks.NUMBER: ("number right, two to four", how.format("two cats", 4)),
+        scene_tasks.PLACE: ("place right, left to below", how.format("a cat left of a dog", 4)),
+    }
+    tasks = scene_tasks.of_scenes(data, things=False)
+    return [of_values(one.key, told[one.key][0], one.drawn, one.true, data.seed, how=told[one.key][1]) for one in tasks]
 
 
 def coloured(data: EmbeddedSet) -> list[Score]:
     """Measure how often a thing that comes in several colours has the asked one."""
-    pairs, families = data.pairs("colours"), scenes.families(data.emoji.labels)
-    sides, labels = (data.pictures("colours"), data.real(pairs)), list(data.emoji.labels)
-    right = []
-    for pair, style, *pictures in zip(pairs, data.styles(pairs), *sides, strict=True):
-        family = families[pair.label]
-        captions = data.caption_table[[labels.index(label) for label in family], style]
-        right.append([family[(captions @ picture).argmax()] == pair.label for picture in pictures])
     how = (
         "“blue heart, STYLE style” and other labels that differ from at least two more by nothing but the colour: the "
         "nearest of their captions"
     )
-    drawn, real = np.array(right).T
-    return [of_values("colour", "colour right", drawn, real, data.seed, how=how)]
+    task = scene_tasks.of_colours(data)
+    return [of_values(task.key, "colour right", task.drawn, task.true, data.seed, how=how)]
 
 
 def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> list[Score]:

@@ -17,12 +17,12 @@ from dalle2 import images
 from dalle2.datasets.scenes import OPPOSITE
 from dalle2.model import UnclipModel
 from dalle2.understanding.answer import Understanding
-from evaluation import generation, scorecard
+from evaluation import composition, generation, scorecard
 from evaluation.comparing.contestants import Contestant
 from evaluation.drawing import turns
 from evaluation.drawing.cost import Cost
 from evaluation.drawing.enlargement import open_drawer, psnr_and_bicubic
-from evaluation.emoji import backgrounds, memorization, paraphrases, scenes
+from evaluation.emoji import backgrounds, memorization, paraphrases, scene_tasks, scenes
 from evaluation.emoji.embedded_set import CONCEPT, KINDS, PAIR, SEEN, EmbeddedSet
 from evaluation.emoji.emoji_set import EmojiSet, Pair, read_emoji_set, training_subgroups
 from evaluation.emoji.prompt_lists import MEANINGS, UNDERSTOOD, assign, colours
@@ -449,3 +449,40 @@ def test_a_drawn_folder_is_no_contestant(
     with pytest.raises(SystemExit):
         run(data, tmp_path, tiny_checkpoint, real_bench.drawn["seen"].folder)
     assert "is a drawn folder: a scorecard draws by itself" in capsys.readouterr().err
+
+
+def test_true_compositions_are_judged_alike_and_chance_is_told(real_bench: EmbeddedSet) -> None:
+    tasks = {task.key: task for task in scene_tasks.of_scenes(real_bench)}
+    assert set(tasks) == {"number", "place", "things", "things_and_place"}
+    for task in tasks.values():
+        assert (task.drawn == task.true).all()
+    both = tasks["things"].true * tasks["place"].true
+    assert (tasks["things_and_place"].true == both).all() and tasks["things_and_place"].chance == 1 / 16
+    assert scene_tasks.of_colours(real_bench).chance == pytest.approx(1 / 3)
+
+
+def test_strangers_differ_in_the_things_alone(emoji: EmojiSet) -> None:
+    asked = next(one for one in scenes.questions(emoji.train).values() if not one.answer.isdigit())
+    same, first, second, both = scenes.strangers(asked, emoji.train)
+    assert same.things == asked.things
+    assert first.things[1] is asked.things[1] and second.things[0] is asked.things[0]
+    assert not {thing.concept for thing in both.things} & {thing.concept for thing in asked.things}
+    assert {one.answer for one in (first, second, both)} == {asked.answer}
+    assert scenes.strangers(asked, asked.things) == (asked,)
+
+
+def test_the_table_of_compositions(
+    data: Path, tiny_checkpoint: Path, tmp_path: Path, in_process: list[list[str]]
+) -> None:
+    file = tmp_path / "composition.json"
+    common = ["--data", data, "--clip", tiny_checkpoint, "--workers", 0, "--device", "cpu"]
+    given = [tiny_checkpoint, "--num", 8, "--out", tmp_path / "out", "--report", file, *common]
+    composition.main([str(word) for word in given])
+    report = json.loads(file.read_text())
+    found = {one["key"]: one for one in report["measures"]}
+    assert list(found) == ["things", "number", "place", "things_and_place", "colour", "overall"]
+    assert found["place"]["details"]["by chance"] == "25.0%" and "…" in found["place"]["details"]["true compositions"]
+    assert found["overall"]["n"] == sum(found[key]["n"] for key in ("things", "number", "place", "colour"))
+    low, high = found["number"]["interval"]
+    assert low < high and any("compares with no published GenEval" in note for note in report["warnings"])
+    assert len(in_process) == 2
