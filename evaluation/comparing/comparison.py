@@ -90,14 +90,20 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Point:
-    """A contestant at one guidance scale: distance to the reference (lower is better) and CLIP score (higher)."""
+    """A contestant at one guidance scale or number of steps: distance (lower is better) and CLIP score (higher).
+
+    `guidance` or `steps` are as the sweep asked for them, "" for the contestant's own; intervals are 95 %.
+    """
 
     name: str
     contestant: str
     distance: float
     score: float
     front: bool = False  # nobody is better in both
-    guidance: str = ""  # as the sweep asked for it; "" for the contestant's own
+    guidance: str = ""
+    steps: str = ""
+    distance_interval: tuple[float, float] | None = None
+    score_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

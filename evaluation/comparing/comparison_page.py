@@ -7,12 +7,13 @@ from itertools import combinations
 from dalle2.images import open_picture
 from evaluation.comparing.comparison import Comparison, Contest, Measured, Point, Scene
 from evaluation.comparing.contestants import Contestant
+from evaluation.comparing.curves import curves
 from evaluation.comparing.forest import forest
 from evaluation.comparing.tables import tables
 from evaluation.reporting import webpage
 from evaluation.reporting.report import digits, flat
 
-PICTURE = 200  # pixels a side at most, so that a page of 24 prompts stays small
+PICTURE, LARGE = 200, 512  # pixels a side at most: as it stands, and pressed; a page of 24 prompts stays small
 WIDTH, HEIGHT, LEFT, BOTTOM, MARGIN = 720, 400, 76, 56, 24
 COLOURS = 6  # of the style sheet
 
@@ -25,7 +26,7 @@ def to_html(comparison: Comparison) -> str:
     pairs = combinations(comparison.contestants, 2)  # a table of differences each, in their order
     for table in tables(comparison):
         best = _best(comparison) if table.key == "measures" else ()
-        above = [_plot(comparison)] if table.key == "sweep" else []
+        above = [_plot(comparison), *curves(comparison)] if table.key == "sweep" else []
         above += [forest(_between(comparison, *next(pairs)))] if table.key == "differences" else []
         below = webpage.notes(comparison.warnings) if table.key == "measures" else []
         shown = webpage.table(table.columns, table.rows, table.numbers, best)
@@ -34,7 +35,8 @@ def to_html(comparison: Comparison) -> str:
         contestants = [measured.contestant for measured in comparison.contestants]
         scenes = "".join(_scene(scene, contestants) for scene in comparison.scenes)
         words = webpage.text(
-            "Same prompt, same seed. The number under a picture is its CLIP score; the highest of a prompt is marked."
+            "Same prompt, same seed. The number under a picture is its CLIP score; the highest of a prompt is marked. "
+            "Press a picture to see it large."
         )
         grid = f'<div class="scenes" style="--n: {len(contestants)}">{scenes}</div>'
         parts.append(webpage.section(f"The {len(comparison.scenes)} prompts in which they differ most", words, grid))
@@ -69,7 +71,7 @@ def _scene(scene: Scene, contestants: Sequence[Contestant]) -> str:
     figures = []
     best = max(scene.scores)
     for contestant, file, score in zip(contestants, scene.files, scene.scores, strict=True):
-        image = webpage.picture(open_picture(file), f"{contestant.name}: {scene.caption}", PICTURE)
+        image = webpage.zoomed(open_picture(file), f"{contestant.name}: {scene.caption}", LARGE)
         mark = ' class="best"' if score == best else ""
         caption = f"<figcaption>{escape(contestant.name)} <b{mark}>{score:.1f}</b></figcaption>"
         figures.append(f"<figure>{image}{caption}</figure>")
@@ -91,7 +93,7 @@ def _plot(comparison: Comparison) -> str:
         x, y = across(point.distance), up(point.score)
         kind = names.index(point.contestant) % COLOURS
         radius = 6 if point.front else 4
-        label = escape(point.guidance or "its own")
+        label = escape(point.guidance or (f"{point.steps} steps" if point.steps else "its own"))
         anchor, shift = ("end", -9) if x > WIDTH * 0.8 else ("start", 9)
         place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius}"'
         shapes.append(f'<circle class="c{kind}" {place}><title>{escape(point.name)}</title></circle>')

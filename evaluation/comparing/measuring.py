@@ -89,7 +89,11 @@ def compare(options: Options) -> Comparison:
         contests=contests_of(measured, ruler.seed),
         likenesses=tuple(likeness(a, b) for a, b in combinations(contestants, 2)),
         scenes=scenes_of(measured),
-        provenance=report.provenance(device=command.chosen_device(options.device), **_facts(contestants, ruler)),
+        provenance=report.provenance(
+            device=command.chosen_device(options.device),
+            reference="the prompts' own" if options.reference is None else str(options.reference),
+            **_facts(contestants, ruler),
+        ),
         votes=votes,
         sweep=points,
         distance=ruler.network.naming.frechet[1] if points else "",
@@ -239,43 +243,57 @@ def _statistics(paths: Sequence[Path], ruler: Ruler) -> Statistics:
     return Statistics(space_of(ruler.network, ruler.size), Moments.of(features), features)
 
 
-def _swept(options: Options, ruler: Ruler) -> dict[str, dict[str, Contestant]]:
-    """Draw the checkpoints among the contestants whose guidance is still open at every scale that is asked for."""
-    if not options.guidance_sweep:
+def _swept(options: Options, ruler: Ruler) -> dict[tuple[str, str, str], Contestant]:
+    """Draw the checkpoints among the contestants whose guidance, or steps, are open at every value that is asked for.
+
+    By contestant, option and value.
+    """
+    sweeps = {"guidance": options.guidance_sweep, "steps": options.steps_sweep}
+    if not any(sweeps.values()):
         return {}
     if ruler.reference is None:
-        raise ValueError("A guidance sweep needs real pictures: name some with --reference.")
+        raise ValueError("A sweep needs real pictures: name some with --reference.")
     found = {}
     for name, way in zip(_distinct(options.contestants), options.contestants, strict=True):
-        if _leaves_guidance_open(way):
+        for option, values in sweeps.items():
             # one after another: so many at once would take the memory, and their times are not asked for
-            ways = {scale: f"{way} --guidance {scale}" for scale in options.guidance_sweep}
-            found[name] = {scale: _open({at: at}, options)[0] for scale, at in ways.items()}
+            for value in values if _leaves_open(way, option) else ():
+                at = f"{way} --{option} {value}"
+                found[name, option, value] = _open({at: at}, options)[0]
     return found
 
 
-def _leaves_guidance_open(way: str) -> bool:
-    """Whether a contestant is drawn, and at no guidance scale of its own."""
+def _leaves_open(way: str, option: str) -> bool:
+    """Whether a contestant is drawn, and with no value of its own for the option."""
     words = shlex.split(way)
     parser = ArgumentParser(add_help=False)
-    parser.add_argument("--guidance")
+    parser.add_argument(f"--{option}")
     given, _ = parser.parse_known_args(words[1:])
-    return given.guidance is None and not Path(words[0], MANIFEST).is_file()
+    return getattr(given, option) is None and not Path(words[0], MANIFEST).is_file()
 
 
 def _points(
-    measured: Sequence[Measured], swept: Mapping[str, Mapping[str, Contestant]], ruler: Ruler
+    measured: Sequence[Measured], swept: Mapping[tuple[str, str, str], Contestant], ruler: Ruler
 ) -> tuple[Point, ...]:
     key = ruler.network.naming.frechet[0]
     points = [_point(one, one.contestant.name, key) for one in measured]
-    for name, contestants in swept.items():
-        points += [_point(measure(one, ruler), name, key, scale) for scale, one in contestants.items()]
+    for (name, option, value), contestant in swept.items():
+        points.append(_point(measure(contestant, ruler), name, key, option, value))
     return pareto(points)
 
 
-def _point(measured: Measured, of: str, key: str, guidance: str = "") -> Point:
-    distance, score = (measured.require(name).value for name in (key, clip_score.SCORE))
-    return Point(measured.contestant.name, of, distance, score, guidance=guidance)
+def _point(measured: Measured, of: str, key: str, option: str = "", value: str = "") -> Point:
+    distance, score = (measured.require(name) for name in (key, clip_score.SCORE))
+    return Point(
+        measured.contestant.name,
+        of,
+        distance.value,
+        score.value,
+        guidance=value if option == "guidance" else "",
+        steps=value if option == "steps" else "",
+        distance_interval=distance.interval,
+        score_interval=score.interval,
+    )
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

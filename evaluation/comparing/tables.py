@@ -55,8 +55,12 @@ def interval_text(measure: Measure | None) -> str:
     """Return the value, and its interval in brackets."""
     if measure is None:
         return "–"
-    bounds = "" if measure.interval is None else f" ({' … '.join(map(digits, measure.interval))})"
-    return digits(measure.value) + bounds
+    return digits(measure.value) + bounds(measure.interval)
+
+
+def bounds(interval: tuple[float, float] | None) -> str:
+    """Return an interval in brackets, after a space; "" for none."""
+    return "" if interval is None else f" ({' … '.join(map(digits, interval))})"
 
 
 def _difference(contest: Contest) -> tuple[str, ...]:
@@ -81,11 +85,16 @@ def _likenesses(comparison: Comparison) -> Table:
 
 def _sweep(comparison: Comparison) -> Table:
     rows = [
-        (point.name, digits(point.distance), digits(point.score), "yes" if point.front else "")
+        (
+            point.name,
+            digits(point.distance) + bounds(point.distance_interval),
+            digits(point.score) + bounds(point.score_interval),
+            "yes" if point.front else "",
+        )
         for point in comparison.sweep
     ]
-    columns = ("contestant and guidance", f"{comparison.distance} ↓", "CLIP score ↑", "Pareto front")
-    return Table("sweep", "Guidance", columns, rows, (1, 2, 3))
+    columns = ("contestant and settings", f"{comparison.distance} ↓", "CLIP score ↑", "Pareto front")
+    return Table("sweep", "Guidance and steps", columns, rows, (1, 2, 3))
 
 
 def _votes(comparison: Comparison) -> Table:

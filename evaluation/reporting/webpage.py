@@ -78,6 +78,12 @@ def provenance(facts: Iterable[tuple[str, str]], summary: str = "Provenance") ->
     return f"<details><summary>{escape(summary)}</summary>\n<dl>\n{rows}\n</dl>\n</details>"
 
 
+def zoomed(image: Image.Image, alt: str, side: int) -> str:
+    """Return the picture as one that fills the window while it is pressed, without a script."""
+    label = escape(f"Show large: {alt}")
+    return f'<label class="zoom"><input type="checkbox" aria-label="{label}">{picture(image, alt, side)}</label>'
+
+
 def picture(image: Image.Image, alt: str, side: int) -> str:
     """Return the picture inside the page, its longer side at most `side` pixels."""
     image = image.convert("RGB")

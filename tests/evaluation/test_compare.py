@@ -125,6 +125,14 @@ def test_the_guidance_curve_is_drawn(result: Comparison) -> None:
     assert page.count("<circle ") == 2
     assert "&lt;2&gt;" in page and "<2>" not in page
     assert "Pareto front" in page
+    swept = [Point(f"c {n}", "c", n, 9.0, steps=str(n), distance_interval=(n - 1, n + 1)) for n in (2, 5)]
+    page = comparison_page.to_html(dataclasses.replace(result, sweep=pareto(swept), distance="FID"))
+    assert page.count("over steps") == 2 and page.count('<g class="curve') == 2
+
+
+def test_a_picture_is_large_while_it_is_pressed(result: Comparison) -> None:
+    page = comparison_page.to_html(result)
+    assert page.count('<label class="zoom"><input type="checkbox" aria-label="Show large: ') == 2 * len(result.scenes)
 
 
 def test_the_sweep_draws_those_whose_guidance_is_open(
@@ -144,8 +152,9 @@ def test_the_sweep_draws_those_whose_guidance_is_open(
     own, fixed, one, eight = distances.values()
     assert own == fixed == one == found.contestants[0].measure("clip_fid").value < eight
     assert [point.contestant for point in found.sweep] == ["emoji", "emoji --guidance 3", "emoji", "emoji"]
-    assert comparison_page.to_html(found).count("<circle ") == 4
-    with pytest.raises(ValueError, match="A guidance sweep needs real pictures"):
+    page = comparison_page.to_html(found)
+    assert page.count("<circle ") == 4 + 2 * 2  # both in one, and each over the scales that were swept
+    with pytest.raises(ValueError, match="A sweep needs real pictures"):
         run(tmp_path, tiny_checkpoint, *given)
 
 
