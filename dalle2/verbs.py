@@ -68,6 +68,7 @@ class Verbs(ABC):
     noise_levels: int = 0  # how many the decoder knows of noise in an embedding; 0 if it expects none
     device: torch.device
     dtype: torch.dtype
+    loras: tuple[Mapping[str, Any], ...] = ()  # what it was taught later and is merged into it, as records tell of it
     host: Any = None  # the `engines.hosting.Host` that computes its denoising networks, where that is not torch
 
     @property
@@ -341,6 +342,7 @@ class Verbs(ABC):
             "checkpoint_hash": self.checkpoint_hash,
             "device": self.device.type,
             "dtype": str(self.dtype).removeprefix("torch."),
+            **({"loras": [dict(lora) for lora in self.loras]} if self.loras else {}),
             **({"tokenizer": self.tokenizer} if self.tokenizer else {}),
             "engine": self.engine,
             "versions": {name: version(name) for name in sorted({"torch", "diffusers", "transformers", self.engine})},

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.datasets.caption_words import in_style
 from dalle2.understanding.answer import Understanding
 from dalle2.understanding.sentences import sentences
 from demo.language import Both
@@ -63,7 +64,7 @@ def _row(understanding: Understanding) -> dict[str, Any]:
                 "en": near.label,
                 "zh": near.chinese,
                 "score": near.score,
-                "prompt": f"{near.label}, {style} style" if style else near.label,
+                "prompt": f"{near.label}, {in_style(style)}" if style else near.label,
             }
             for near in understanding.alternatives
         ],

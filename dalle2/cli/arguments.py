@@ -27,6 +27,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add checkpoint, settings of the stages, and how it is opened; all are None or False unless given."""
     parser.add_argument("--checkpoint", help=SOURCE)
+    add_loras(parser)
     each = "one for all stages, or one for each with commas between them (prior, decoder, upsampler)"
     parser.add_argument("--draft", action="store_true", help="four network steps in all: fastest")
     parser.add_argument("--steps", help=f"denoising steps: {each}, such as 25,25,7")
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", choices=["2022"], help=old)
 
 
+def add_loras(parser: argparse.ArgumentParser) -> None:
+    """Add what a checkpoint was taught later."""
+    taught = "a style or concept of python -m dalle2.finetune, and how strongly, default 1; several times: mixed"
+    parser.add_argument("--lora", dest="loras", action="append", default=[], metavar="FILE[=WEIGHT]", help=taught)
+
+
 def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipModel":
     """Return the model on the device that the arguments name; ValueError says what is wrong with it."""
     import diffusers  # each takes seconds, which --help need not wait for
@@ -69,7 +76,7 @@ def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipMod
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    how = {name: getattr(options, name) for name in ("allow_pickle", "tokenizer", "offload")}
+    how = {name: getattr(options, name) for name in ("allow_pickle", "tokenizer", "offload", "loras")}
     engine = options.engine or "auto"
     return load(checkpoint, device, getattr(torch, dtype), options.compile, engine=engine, **how)
 

@@ -21,6 +21,7 @@ from dalle2.cli import hearing
 from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.cli.output import Progress
 from dalle2.cli.parsers import TASKS
+from dalle2.cli.taught import recorded
 from dalle2.cli.understood import refused, tell
 from dalle2.engines.runtimes import PACKAGES, is_installed
 from dalle2.film import save_film
@@ -104,6 +105,7 @@ def _draw_again(options: argparse.Namespace) -> Path:
     file = options.destination.names(words, [record["seed"]], meaning)[0]
     source = options.checkpoint or record["checkpoint"]
     options.tokenizer = options.tokenizer or record.get("tokenizer")
+    options.loras = recorded(record.get("loras", []), options.loras, Path(options.source).parent)
     options.engine = options.engine or _engine_of(record)
     model = open_checkpoint(options, source, options.dtype or record.get("dtype", "float32"))
     if model.checkpoint_hash != record["checkpoint_hash"] and options.checkpoint is None:

@@ -116,7 +116,7 @@ def _fits(options: argparse.Namespace) -> bool:
     """Whether the options ask for nothing that only torch does, or does better."""
     if any(getattr(options, name) not in allowed for name, allowed in PLAIN.items()):
         return False
-    other = options.compile or options.offload or options.tokenizer or options.size or options.prior
+    other = options.compile or options.offload or options.tokenizer or options.size or options.prior or options.loras
     named = options.checkpoint or NAME
     here = not other and options.destination.form == "png" and (place(named) / INDEX).is_file()
     # What has imported torch already need not wait for it, and with a GPU it is the faster.

@@ -159,6 +159,11 @@ def style_phrases(style: str, language: str = "en") -> tuple[str, ...]:
     return CHINESE_STYLE_PHRASES.get(language, STYLE_PHRASES)[style]
 
 
+def in_style(style: str) -> str:
+    """Return what a style is called in a prompt: "noto style", and "my style" of one that is called so itself."""
+    return style if style.casefold().endswith(" style") else f"{style} style"
+
+
 def background_name(name: str, language: str = "en") -> str:
     """Return the name of a colour of ``BACKGROUNDS`` in a language; English where it has no word of its own."""
     return CHINESE_BACKGROUNDS.get(language, {}).get(name, name)

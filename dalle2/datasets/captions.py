@@ -18,6 +18,7 @@ from dalle2.datasets.caption_words import (
     Phrasing,
     article,
     background_name,
+    in_style,
     phrasing,
     style_phrases,
 )
@@ -82,7 +83,7 @@ def complete(subject: str, language: str, style: str, rng: random.Random) -> Cap
 
 def canonical_caption(record: Mapping[str, Any]) -> str:
     """Return the fixed prompt of a picture: "LABEL, STYLE style"."""
-    return f"{record['label']}, {record['style']} style"
+    return f"{record['label']}, {in_style(record['style'])}"
 
 
 def all_texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:

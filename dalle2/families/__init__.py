@@ -1,5 +1,6 @@
 """Checkpoint folder or hub id -> `UnclipModel`. A family of checkpoints is a folder here; families are strangers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from dalle2.requests import ANY_PICTURE
 
 if TYPE_CHECKING:
     from dalle2.families.checkpoint_folder import CheckpointFolder
+    from dalle2.families.lora import Lora
 
 TOKENIZERS = ("2022",)  # other than today's
 EMBEDDED = Path(__file__).parent.parent / "checkpoints" / "emoji"
@@ -25,6 +27,7 @@ def load(  # noqa: PLR0913, all but the first have defaults
     tokenizer: str | None = None,
     offload: bool | str | None = None,
     engine: str = "auto",
+    loras: Sequence[str | Path] = (),
 ) -> UnclipModel:
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
 
@@ -34,16 +37,18 @@ def load(  # noqa: PLR0913, all but the first have defaults
     programs, `offload` lets the networks wait on the CPU and visit the GPU one at a time ("model", or True) or layer by
     layer ("sequential"), `tokenizer` "2022" makes of prompts the token ids of that year. `engine` computes the networks
     on a CPU: "torch", "onnxruntime" or "openvino", for which graphs are exported once, or "auto": ONNX Runtime where it
-    is installed and has the graphs already.
+    is installed and has the graphs already. `loras` are files of `python -m dalle2.finetune`, each FILE or FILE=WEIGHT,
+    whose styles and concepts the checkpoint then knows as well.
     ValueError says what is wrong and what was expected; a model that is already open stays as it is.
     """
     from dalle2.engines.hosting import choose, host
     from dalle2.families.checkpoint_folder import CheckpointFolder
+    from dalle2.families.lora import Lora
     from dalle2.families.offload import WAYS
     from dalle2.families.offload import offload as take_turns
     from dalle2.families.places import locate, split_name
 
-    device = _check_device(device, dtype)
+    device, wanted = _check_device(device, dtype), [Lora.read(lora) for lora in loras]
     if source == EMBEDDED.name or Path(source) == EMBEDDED:
         if not EMBEDDED.is_dir():
             raise ValueError(
@@ -65,7 +70,7 @@ def load(  # noqa: PLR0913, all but the first have defaults
         clash = "compiled networks cannot be moved" if compile else "there is no GPU to spare: the device is cpu"
         raise ValueError(f"Leave out offload: {clash}.")
     chosen = choose(engine, device, dtype, others=compile or bool(offload))
-    model = _family(folder, prior).load(folder, prior, torch.device("cpu") if offload else device, compile)
+    model = _read(folder, prior, torch.device("cpu") if offload else device, compile, wanted)
     model.tokenizer = tokenizer
     if chosen is not None:
         model.host = host(model.parts.present(), engine, chosen, dtype, path)
@@ -84,6 +89,22 @@ def warm(model: UnclipModel) -> None:
     else:
         embeddings = model.embed_image([ANY_PICTURE])
     model.decode_pixels(embeddings, [0], ["a"], few)
+
+
+def _read(
+    folder: "CheckpointFolder", prior: str | None, device: torch.device, compile: bool, loras: "Sequence[Lora]"
+) -> Any:
+    """Read the networks, and merge what the checkpoint was taught later."""
+    family = _family(folder, prior)
+    if loras and not hasattr(family, "learn"):
+        raise ValueError(
+            f"{loras[0].file} was trained on {loras[0].taught.checkpoint}, a checkpoint of another family: it does "
+            f"not fit {folder.name}."
+        )
+    model = family.load(folder, prior, device, compile)
+    if loras:
+        family.learn(model, loras)
+    return model
 
 
 def _family(folder: "CheckpointFolder", prior: str | None) -> Any:

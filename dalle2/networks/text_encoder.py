@@ -110,11 +110,13 @@ class PromptEncoder:
 
 
 def _plain(tokenizer: CLIPTokenizer) -> tokenizers.Tokenizer:
-    """Return the tokenizer without special tokens.
+    """Return the tokenizer without special tokens; words that were added later stay.
 
     Karlo pads with "!", and made a special token of it: a "!" in a prompt would become padding that the mask
     keeps.
     """
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    backend |= {"added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
+    known = backend["model"]["vocab"]
+    words = [token for token in backend["added_tokens"] if not token["special"] and token["content"] not in known]
+    backend |= {"added_tokens": words, "post_processor": None, "padding": None, "truncation": None}
     return tokenizers.Tokenizer.from_str(json.dumps(backend))

@@ -3,7 +3,7 @@
 import json
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,14 +50,17 @@ class Catalogue:
         offload: bool | str | None = None,
         engine: str = "auto",
         keep: int | None = None,
+        loras: Sequence[str] = (),
     ) -> Self:
         """Offer checkpoints (as `dalle2.families.load` names them; none: the embedded one), and load the first `keep`.
 
-        `dtype`, `allow_pickle`, `offload` and `engine` are as there. At most `keep` are in memory at a time, None being
-        as many as are offered; the others are loaded when they are needed. ValueError says what is wrong with one.
+        `dtype`, `allow_pickle`, `offload` and `engine` are as there, and `loras` too, for the first of them. At most
+        `keep` are in memory at a time, None being as many as are offered; the others are loaded when they are needed.
+        ValueError says what is wrong with one.
         """
         sources = checkpoints or (EMBEDDED.name,)
-        opener, most = Opener(dtype, allow_pickle, offload, engine), len(sources) if keep is None else keep
+        opener = Opener(dtype, allow_pickle, offload, engine, tuple(loras), sources[0])
+        most = len(sources) if keep is None else keep
         if not 1 <= most <= len(sources):
             raise ValueError(f"Of {len(sources)} checkpoints 1 to {len(sources)} can be kept in memory, not {most}.")
         opened = [opener(source) for source in sources[:most]]
@@ -159,6 +162,8 @@ class Catalogue:
         # A click must draw the picture that it shows.
         if values["checkpoint_hash"] == self.model(checkpoint).checkpoint_hash:
             return index.parent, values
+        if self.model(checkpoint).loras:  # they were drawn without
+            return None
         log.warning("%s is of other weights and is not shown: run python -m benchmarks.wall", index.parent)
         return None
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,17 +34,23 @@ class Opened:
 
 @dataclass(frozen=True)
 class Opener:
-    """Reads checkpoints, as `dalle2.families.load` names them, onto the GPU if there is one; fields are as there."""
+    """Reads checkpoints, as `dalle2.families.load` names them, onto the GPU if there is one; fields are as there.
+
+    The `loras` are for the one checkpoint that is `taught`.
+    """
 
     dtype: str = "float32"
     allow_pickle: bool = False
     offload: bool | str | None = None
     engine: str = "auto"
+    loras: Sequence[str] = ()
+    taught: str = ""
 
     def __call__(self, source: str) -> Opened:
         """Read one; ValueError says what is wrong with it."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         how: dict[str, Any] = {"allow_pickle": self.allow_pickle, "offload": self.offload, "engine": self.engine}
+        how["loras"] = self.loras if source == self.taught else ()
         model = load(source, device, getattr(torch, self.dtype), **how)
         folder = folder_of(source)
         # Records and pages are public, and where the server keeps its files is nobody's business.

@@ -24,6 +24,7 @@ class SharedModel(UnclipModel):
     def __init__(self, model: UnclipModel, batches: Batches) -> None:
         self._model, self._batches, self.tokenizer = model, batches, model.tokenizer
         self.noise_levels, self.picture_sizes, self.inpaints = model.noise_levels, model.picture_sizes, model.inpaints
+        self.loras = model.loras
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

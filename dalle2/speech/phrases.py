@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dalle2.datasets.caption_words import BACKGROUNDS, style_phrases
+from dalle2.datasets.caption_words import BACKGROUNDS, STYLE_PHRASES, style_phrases
 from dalle2.understanding.lookup import EVERYDAY
 from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import COLOURS
@@ -98,7 +98,9 @@ def _looks_of(number: int, styles: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _all_looks(styles: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    names = [name for style in styles for name in style_phrases(style, "en")]
+    # What a checkpoint was taught later is called by its own name.
+    own = [style_phrases(style, "en") if style in STYLE_PHRASES else (style,) for style in styles]
+    names = [name for names in own for name in names]
     for name in names:
         said = spoken(name)
         yield from ((*said, "style"), ("in", "the", "style", "of", *said), ("in", *said, "style"), ("like", *said))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dalle2.datasets.caption_words import in_style
 from dalle2.datasets.phrases import on_background, styled
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.answer import Near, Note, Understanding, literal
@@ -62,12 +63,17 @@ class Interpreter:
         self._lookup = Lookup(vocabulary)
 
     @classmethod
-    def of(cls, folder: Path, styles: Sequence[str], checkpoint_hash: str = "") -> "Interpreter | None":
-        """Open a checkpoint's; None where it has no vocabulary, ValueError where that is damaged."""
+    def of(
+        cls, folder: Path, styles: Sequence[str], checkpoint_hash: str = "", taught: Sequence[str] = ()
+    ) -> "Interpreter | None":
+        """Open a checkpoint's, with the names of concepts that it was taught later.
+
+        None where it has no vocabulary, ValueError where that is damaged.
+        """
         vocabulary = Vocabulary.read(folder)
         if vocabulary is None:
             return None
-        return cls(vocabulary, styles, recognition=Recognition.read(folder, checkpoint_hash))
+        return cls(vocabulary.extended(taught), styles, recognition=Recognition.read(folder, checkpoint_hash))
 
     def understand(self, prompt: str) -> Understanding:
         """Return what this prompt, of any length and language, is taken for."""
@@ -300,7 +306,7 @@ class Interpreter:
 
 def _of_looks(prompt: str, wording: Wording) -> Understanding:
     """By style and background alone, as in "openmoji style", to which a picture can be moved."""
-    style, ground = f"{wording.style} style" if wording.style else "", wording.background
+    style, ground = in_style(wording.style) if wording.style else "", wording.background
     asked = (style and (on_background(style, ground) if ground else style)) or f"a {ground} background"
     notes = (*wording.notes, Note("bare"))
     return Understanding(prompt, asked, style=wording.style, background=ground, notes=notes)

@@ -9,7 +9,7 @@ in eight bits a number.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ GLOSS_WEIGHT = 0.5  # beside the label and the label with tags
 DESCRIPTION_WEIGHT = 1.0
 DIRECTIONS = 256  # of the encoder's, which are kept
 LEVELS = 127
+TINY = 1e-12  # a length to divide by in the place of zero
 _TAB = "\t"  # between words, none of which has one
 
 
@@ -150,6 +151,12 @@ class Vocabulary:
             save_file(tensors, vectors, {"words": _digest(words)})
             vectors.chmod(words.stat().st_mode)  # it is written for the owner's eyes only
 
+    def extended(self, names: Sequence[str]) -> "Vocabulary":
+        """Return the same with further concepts, which are known by their names alone: near to nothing in meaning."""
+        entries = tuple(Entry(f"taught {name}", True, {"en": (name,)}) for name in names)
+        rows = np.zeros((len(names), self.meanings.shape[1]), self.meanings.dtype)
+        return replace(self, entries=(*self.entries, *entries), meanings=np.concatenate([self.meanings, rows]))
+
     def projected(self, vectors: np.ndarray) -> np.ndarray:
         """Return what the encoder makes of texts (texts, the encoder's width) as (texts, width) of length one."""
         return _unit(vectors @ self.directions)
@@ -198,9 +205,10 @@ def _digest(file: Path) -> str:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    """Bring to length one; zeros, of what is known by name alone, stay."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY)
 
 
 def _rounded(rows: np.ndarray) -> np.ndarray:
     """In eight bits, each row by its own scale, which the length of one brings back."""
-    return np.round(rows / np.abs(rows).max(1, keepdims=True) * LEVELS).astype(np.int8)
+    return np.round(rows / np.maximum(np.abs(rows).max(1, keepdims=True), TINY) * LEVELS).astype(np.int8)

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from dalle2.datasets.caption_words import in_style
 from dalle2.requests import ANY_PICTURE
 from dalle2.serving.limits import MAX_FRAMES, check_count, words
 from dalle2.serving.refusal import Refusal
@@ -121,7 +122,7 @@ def build(builder: TabBuilder) -> None:
 
 
 def _in_style(style: str) -> Both:
-    return Both(f"{style} style", f"{style}风格")
+    return Both(in_style(style), f"{style}风格")
 
 
 def _strengths(strongest: float, count: int) -> list[float]:

@@ -43,6 +43,7 @@ class Options(command.CommandOptions):
     turns: str | None = None
     understand: bool = False
     checkpoint: str | None = None
+    loras: Sequence[str] = ()
     draft: bool = False
     steps: str | None = None
     guidance: str | None = None

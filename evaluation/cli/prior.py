@@ -42,6 +42,7 @@ class Options(command.CommandOptions):
     seed: int = 0
     batch_size: int = 32
     checkpoint: str | None = None
+    loras: Sequence[str] = ()
     draft: bool = False
     steps: str | None = None
     guidance: str | None = None

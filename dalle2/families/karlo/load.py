@@ -9,8 +9,11 @@ from dalle2.datasets.phrases import Phrases
 from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
 from dalle2.families.karlo import layout
+from dalle2.families.karlo.learning import learn
 from dalle2.families.karlo.model import KARLO_SETTINGS, KarloModel
 from dalle2.families.priors import check_eclipse, read_eclipse
+
+__all__ = ["learn", "load", "save"]
 
 
 def load(folder: CheckpointFolder, prior: str | None, device: torch.device, compile: bool) -> KarloModel:

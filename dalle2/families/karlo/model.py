@@ -20,6 +20,7 @@ from dalle2.families.karlo import layout
 from dalle2.families.karlo.attention import record_attention
 from dalle2.families.karlo.priors import draw_codes, expect
 from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
+from dalle2.families.lora import learnt_hash
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.finiteness import check_finite
 from dalle2.model import UnclipModel
@@ -37,7 +38,13 @@ KARLO_SETTINGS = Settings(
 
 
 class KarloModel(UnclipModel):
-    """The three verbs on Karlo's parts."""
+    """The three verbs on Karlo's parts.
+
+    Attributes:
+        concepts: names of what it was taught to draw later, beside what its vocabulary knows (`learning`).
+    """
+
+    concepts: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -78,11 +85,16 @@ class KarloModel(UnclipModel):
     @cached_property
     def interpreter(self) -> Interpreter | None:
         """What prompts are understood with, read when the first one comes; None where there is no vocabulary."""
-        return Interpreter.of(self._fingerprint.folder.path, self.styles, self.checkpoint_hash)
+        # What comes out badly was measured of the weights alone, and what is taught later keeps that nearly as it was.
+        return Interpreter.of(self._fingerprint.folder.path, self.styles, self._fingerprint.value, self.concepts)
+
+    def forget_words(self) -> None:
+        """Read again, when the next prompt comes, what prompts are understood with."""
+        vars(self).pop("interpreter", None)
 
     @property
     def checkpoint_hash(self) -> str:
-        return self._fingerprint.value
+        return learnt_hash(self._fingerprint.value, self.loras)
 
     @torch.no_grad()
     def embed_prompt(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dalle2 import provenance
-from dalle2.cli.arguments import DTYPES
+from dalle2.cli.arguments import DTYPES, add_loras
 from dalle2.engines import ENGINES
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "DALLE2_CHECKPOINT, with commas between, or else the embedded"
     )
     parser.add_argument("--checkpoint", action="append", default=[], help=source)
+    add_loras(parser)  # of the first checkpoint
     kept = "how many of the checkpoints are in memory at a time, the others being loaded when needed; default: all"
     parser.add_argument("--keep", type=int, metavar="N", help=kept)
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="precision of the networks; default float32")
@@ -92,7 +93,9 @@ def picking(options: argparse.Namespace) -> str:
 
 def opening(options: argparse.Namespace) -> dict[str, Any]:
     """Return how checkpoints are opened, as keywords of `Service.open`."""
-    return {name: getattr(options, name) for name in ("dtype", "offload", "allow_pickle", "engine", "keep")}
+    names = ("dtype", "offload", "allow_pickle", "engine", "loras")
+    # On many machines each checkpoint is a deployment of its own: there is nothing to keep.
+    return {name: getattr(options, name) for name in names} | {"keep": getattr(options, "keep", None)}
 
 
 def check(options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from dalle2.understanding.interpreter import Interpreter
 
 FACTS = (
     *("capabilities", "priors", "settings", "checkpoint", "tokenizer", "styles", "examples", "subject"),
-    *("picture_size", "picture_sizes", "upsampling", "inpaints", "noise_levels", "device", "dtype"),
+    *("picture_size", "picture_sizes", "upsampling", "inpaints", "noise_levels", "loras", "device", "dtype"),
 )
 
 

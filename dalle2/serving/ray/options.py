@@ -30,6 +30,7 @@ class Options(BaseModel):
     allow_pickle: bool = False
     offload: bool | str | None = None
     engine: str = "auto"
+    loras: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # of the only checkpoint
     min_replicas: Annotated[int, Field(ge=1)] = 1
     max_replicas: Annotated[int, Field(ge=1)] = 4
     cpus: Annotated[float, Field(ge=0)] = 1.0  # of each replica; so many threads its networks use
@@ -52,6 +53,8 @@ class Options(BaseModel):
     def _check_range(self) -> "Options":
         if self.min_replicas > self.max_replicas:
             raise ValueError(f"min_replicas is {self.min_replicas}, and so above max_replicas, {self.max_replicas}.")
+        if self.loras and len(self.checkpoints) > 1:
+            raise ValueError("A LoRA is for one checkpoint: serve that one alone, or leave out loras.")
         if self.fronts > 1 and self.database is None:
             raise ValueError(
                 "Several fronts share limits and the addresses of pictures in a database: name its URL as database."
