@@ -12,6 +12,7 @@ sheet.webp; the same command goes on where it was stopped.
 import argparse
 import hashlib
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", choices=SETS, default=SETS[0], help="default: %(default)s")
     parser.add_argument("--packages", type=Path, help="a folder of the npm packages' tarballs; default: fetched")
     parser.add_argument("--old", type=int, default=OLD, help="old pairs that are drawn twice; default %(default)s")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="behind --: options of python -m dalle2.finetune")
+    parser.add_argument("--options", default="", help='of python -m dalle2.finetune, as "--minutes 10"')
     options = parser.parse_args(arguments)
     folder, emoji = options.folder, read_emoji_set(options.data)
     if not (folder / "asked.json").exists():
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not file.exists():
         given = [str(folder / "train"), "--name", asked["style"], "--out", str(file), "--licence", asked["licence"]]
         given += ["--resume"] if file.with_suffix(".run").exists() else []
-        if finetune([*given, *(word for word in options.rest if word != "--")]):
+        if finetune([*given, *shlex.split(options.options)]):
             sys.exit(1)
     measured = _measure(folder, file, asked, emoji, options.old)
     with atomic.file(folder / "result.json") as partial:

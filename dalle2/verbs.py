@@ -261,8 +261,7 @@ class Verbs(ABC):
             raise ValueError(f"The decoder of {self.checkpoint} learned no noise levels: leave noise_level at 0.")
         if level and level >= self.noise_levels:
             raise ValueError(f"The noise levels of {self.checkpoint} go up to {self.noise_levels - 1}, not {level}.")
-        side = settings.decoder.picture_size
-        if side is not None:
+        if (side := settings.decoder.picture_size) is not None:
             self.check_drawn(side)
         return settings
 
@@ -342,8 +341,7 @@ class Verbs(ABC):
             "checkpoint_hash": self.checkpoint_hash,
             "device": self.device.type,
             "dtype": str(self.dtype).removeprefix("torch."),
-            **({"loras": [dict(lora) for lora in self.loras]} if self.loras else {}),
-            **({"tokenizer": self.tokenizer} if self.tokenizer else {}),
+            **{name: said for name, said in (("loras", [*self.loras]), ("tokenizer", self.tokenizer)) if said},
             "engine": self.engine,
             "versions": {name: version(name) for name in sorted({"torch", "diffusers", "transformers", self.engine})},
         }
