@@ -13,9 +13,9 @@ from dalle2.training.recipe import STAGES, Recipe, read_recipe
 _BEGAN = time.monotonic()  # the libraries are loaded below: that is of a budget too
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run a recipe; errors that a user can mend are one sentence and exit code 1; 130 when it was stopped."""
-    arguments = _arguments()
+    arguments = _arguments(words)
     try:
         recipe = read_recipe(arguments.recipe)
         stages = recipe.stages if arguments.stages is None else _stages(arguments.stages, recipe)
@@ -35,7 +35,7 @@ def main() -> int:
         return 130
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dalle2.training", description="Trains a checkpoint from a recipe.")
     parser.add_argument("recipe", help="TOML file, such as dalle2/training/recipes/emoji-cpu.toml")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run: snapshots, logs, checkpoint")
@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
         help="start from this checkpoint's weights; its text and picture towers stay",
     )
     parser.add_argument("--dry-run", action="store_true", help="build all, take three steps a stage, estimate the time")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def _by_steps(arguments: argparse.Namespace, recipe: Recipe, stages: Sequence[str]) -> int:

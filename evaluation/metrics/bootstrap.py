@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, t, wilcoxon
+import scipy
 
 RESAMPLES = 10_000
 FEWEST = 6  # values of which a median is told with an interval: of five, all above zero is 1 in 16 by chance
@@ -57,7 +57,7 @@ def paired_medians(a: Values, b: Values, seed: int = 0) -> Difference | None:
     pairs = _checked(a) - _checked(b)
     wins, losses = int((pairs > 0).sum()), int((pairs < 0).sum())
     low, high = np.quantile(_resampled_medians(pairs, seed), (0.025, 0.975))
-    p = float(wilcoxon(pairs).pvalue) if wins or losses else 1.0
+    p = float(scipy.stats.wilcoxon(pairs).pvalue) if wins or losses else 1.0
     return Difference(float(np.median(pairs)), (float(low), float(high)), p, len(pairs), wins, losses)
 
 
@@ -108,15 +108,15 @@ def jackknife(value: float, left_out: Values) -> tuple[float, tuple[float, float
     error = float(np.sqrt((groups - 1) / groups * ((parts - parts.mean()) ** 2).sum()))
     if error == 0:
         return 0.0, (value, value), 1.0 if value == 0 else 0.0
-    reach = float(t.ppf(0.975, groups - 1)) * error
-    return error, (value - reach, value + reach), float(2 * t.sf(abs(value) / error, groups - 1))
+    reach = float(scipy.stats.t.ppf(0.975, groups - 1)) * error
+    return error, (value - reach, value + reach), float(2 * scipy.stats.t.sf(abs(value) / error, groups - 1))
 
 
 def sign_test(wins: int, losses: int) -> tuple[float, tuple[float, float], float]:
     """Return the share of wins, its Wilson interval and the exact p-value of an even contest; ties are left out."""
     if wins + losses == 0:
         return 0.5, (0.0, 1.0), 1.0
-    test = binomtest(wins, wins + losses)
+    test = scipy.stats.binomtest(wins, wins + losses)
     interval = test.proportion_ci(method="wilson")
     return wins / (wins + losses), (float(interval.low), float(interval.high)), float(test.pvalue)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import numpy as np
-from scipy.stats import t
+import scipy
 
 from evaluation.metrics import kernel_distance, prdc
 from evaluation.metrics.bootstrap import mean_interval
@@ -139,7 +139,7 @@ def _interval(
             parts = _without_groups(side, other, groups, seed)
         assert parts is not None, "each of these sides has as many groups"
         variance += (groups - 1) * float(np.var(parts))
-    reach = float(t.ppf(0.975, groups - 1)) * variance**0.5
+    reach = float(scipy.stats.t.ppf(0.975, groups - 1)) * variance**0.5
     return max(0.0, distance - reach), distance + reach
 
 
@@ -166,7 +166,7 @@ def _mind(
     if found.left_out is not None and found.left_out_reference is not None:
         count = len(found.left_out)
         variance = (count - 1) * float(np.var(found.left_out) + np.var(found.left_out_reference))
-        reach = float(t.ppf(0.975, count - 1)) * variance**0.5
+        reach = float(scipy.stats.t.ppf(0.975, count - 1)) * variance**0.5
         interval = max(0.0, found.value - reach), found.value + reach
     facts = {**details, "projections": PROJECTIONS, "pictures a side": found.n}
     name = _name("mind", "MIND", network)

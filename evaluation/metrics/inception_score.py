@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
-from scipy.stats import t
+import scipy
 
 SPLITS = 10
 
@@ -22,9 +21,9 @@ def inception_score(
     order = np.random.default_rng(seed).permutation(len(features))
     scores = []
     for part in np.array_split(order, SPLITS):
-        logs = log_softmax(logits(features[np.sort(part)]).astype(np.float64), axis=1)
-        marginal = logsumexp(logs, axis=0) - np.log(len(part))  # a class that nobody has stays finite
+        logs = scipy.special.log_softmax(logits(features[np.sort(part)]).astype(np.float64), axis=1)
+        marginal = scipy.special.logsumexp(logs, axis=0) - np.log(len(part))  # a class that nobody has stays finite
         scores.append(np.exp((np.exp(logs) * (logs - marginal)).sum(1).mean()))
     mean, deviation = float(np.mean(scores)), float(np.std(scores))
-    reach = float(t.ppf(0.975, SPLITS - 1)) * deviation / (SPLITS - 1) ** 0.5
+    reach = float(scipy.stats.t.ppf(0.975, SPLITS - 1)) * deviation / (SPLITS - 1) ** 0.5
     return mean, deviation, (mean - reach, mean + reach)

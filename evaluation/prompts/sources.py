@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets.exceptions import DatasetNotFoundError
-
 from dalle2.datasets.caption_columns import captions_of, clean_caption
 from dalle2.datasets.captions import canonical_caption
 from dalle2.datasets.emoji import TEST_SPLIT
@@ -175,7 +173,7 @@ def _emoji(folder: Path | None) -> tuple[str, list[Prompt]]:
 
 def _hub(rest: str, columns: Mapping[str, str]) -> tuple[str, list[Prompt]]:
     """Return a set of the hub, or a local one that `datasets` opens, streamed; its pictures are not fetched."""
-    import datasets  # takes seconds, which no other source needs
+    import datasets.exceptions  # takes seconds, which no other source needs
 
     place, _, split = rest.rpartition(":") if ":" in rest else (rest, "", "")
     split = split or "test"
@@ -188,7 +186,7 @@ def _hub(rest: str, columns: Mapping[str, str]) -> tuple[str, list[Prompt]]:
         rows = rows.select_columns([name for name in chosen.values() if name is not None])
         placed = ((f"{place}, row {number}", row) for number, row in enumerate(rows))
         return f"hub {Path(place).name} {split}", list(_prompts(placed, chosen))
-    except (OSError, RuntimeError, DatasetNotFoundError) as error:
+    except (OSError, RuntimeError, datasets.exceptions.DatasetNotFoundError) as error:
         raise ValueError(
             f"datasets cannot read the split {split!r} of {place}: {error} (a split is named as in hub:{place}:train; "
             "a set that is a script may have the revision refs/convert/parquet)."
