@@ -114,7 +114,7 @@ class Request(ABC):
 
     def steps(self, settings: Settings) -> dict[str, int]:
         """How many steps each of the stages that run tells of."""
-        return {stage: row.num_inference_steps for stage, row in self.rows(settings).items()}
+        return {stage: row.loop_steps for stage, row in self.rows(settings).items()}
 
     def adapt(self, settings: Settings) -> Settings:
         """Return a checkpoint's own settings as this task needs them."""

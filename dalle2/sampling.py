@@ -14,6 +14,7 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UnCLIPSchedule
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from dalle2.ddim import DDIM, Denoise
+from dalle2.pndm import PNDM
 
 # As Denoise, with the network's conditions, stacked along the batch, as keywords; what it predicts is free.
 Network = Callable[..., torch.Tensor]
@@ -30,7 +31,7 @@ SCHEDULE = (
 )
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
-Scheduler = SchedulerMixin | DDIM
+Scheduler = SchedulerMixin | DDIM | PNDM
 # Noisy rows after a step, and the share of signal in their variance (alpha_bar), None at the end -> these rows.
 After = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
@@ -60,10 +61,11 @@ def build_scheduler(
             scheduler.alphas_cumprod = levels.alphas_cumprod
         case "ddpm":
             scheduler = DDPMScheduler(**schedule, **ancestral)
-        case "ddim":
+        case "ddim" | "pndm":
             levels = DDPMScheduler(**schedule).alphas_cumprod
             last = levels[0] if config.get("set_alpha_to_one") is False else None
-            return DDIM(levels, torch.from_numpy(grid.copy()), eta, last)
+            timesteps = torch.from_numpy(grid.copy())
+            return DDIM(levels, timesteps, eta, last) if name == "ddim" else PNDM(levels, timesteps, last)
         case "dpm++":
             scheduler = DPMSolverMultistepScheduler(**schedule, **clean)
         case "unipc":

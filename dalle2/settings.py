@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from dalle2.stage_settings import (
+    MAX_STEPS,
     STAGE_KINDS,
     DecoderSettings,
     PriorSettings,
@@ -29,6 +30,8 @@ INPAINTING_STEPS = 25
 INPAINTING_RESAMPLES = 3
 DRAFT_DECODER_STEPS = 2
 DRAFT_PRIOR_GUIDANCE = 2.0
+# How good pictures should be, in the checkpoint's own numbers of steps.
+QUALITIES = {"fast": 0.5, "default": 1.0, "best": 2.5}
 # Of the ways of a text diff, the strengths that show them well.
 STRENGTHS = {"prior": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "slerp": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)}
 
@@ -95,6 +98,11 @@ class Settings:
             "eta": 0.0,
         }
         return self.changed({"decoder": changes})
+
+    def with_steps(self, factor: float, most: int = MAX_STEPS) -> "Settings":
+        """Return the same with so many times the steps, at least one and at most `most`, in each stage."""
+        steps = {name: round(stage.num_inference_steps * factor) for name, stage in self.stages.items()}
+        return self.changed({name: {"num_inference_steps": min(max(count, 1), most)} for name, count in steps.items()})
 
     def for_draft(self) -> "Settings":
         """Return these in at most four network steps: one of a diffusion prior, two of the decoder, one upsampling.

@@ -14,7 +14,7 @@ MAX_CANDIDATES = 64
 MAX_RESAMPLINGS = 50
 MAX_NOISE_LEVEL = 999
 MAX_PICTURE_SIZE = 2048  # pixels a side that a decoder may be asked for
-SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc")
+SCHEDULERS = ("unclip", "ddpm", "ddim", "dpm++", "unipc", "pndm")
 # Those whose steps do not depend on the steps before them, so that one can be undone and taken again.
 SINGLE_STEP = ("unclip", "ddpm", "ddim")
 PRIORS = ("diffusion", "autoregressive", "linear", "eclipse")
@@ -61,9 +61,14 @@ class StageSettings:
         return False
 
     @property
+    def loop_steps(self) -> int:
+        """Return how many steps the loop tells of: one more than are asked for by pndm, which takes the first twice."""
+        return self.num_inference_steps + (self.scheduler == "pndm" and self.num_inference_steps > 1)
+
+    @property
     def evaluations(self) -> int:
         """Return how often the network is asked for one picture; under guidance it answers twice each time."""
-        return self.num_inference_steps * self.times
+        return self.loop_steps * self.times
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

@@ -16,7 +16,7 @@ from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
 
-pytest_plugins = ["visitor", "tiny_priors"]
+pytest_plugins = ["hub", "visitor", "tiny_priors"]
 
 QUICK = Settings(
     prior=PriorSettings(num_inference_steps=3, guidance_scale=2.0),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dalle2.engines import ENGINES
-from dalle2.settings import Settings
+from dalle2.settings import QUALITIES, Settings
 from dalle2.stage_settings import PRIORS, SCHEDULERS, DecoderSettings
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_loras(parser)
     each = "one for all stages, or one for each with commas between them (prior, decoder, upsampler)"
     parser.add_argument("--draft", action="store_true", help="four network steps in all: fastest")
+    times = "half the checkpoint's own numbers of steps, just these, or two and a half times as many"
+    parser.add_argument("--quality", choices=[*QUALITIES], help=times)
     parser.add_argument("--steps", help=f"denoising steps: {each}, such as 25,25,7")
     parser.add_argument("--guidance", help="guidance scale: one value, or two for prior and decoder, such as 4,8")
     against = "what the pictures should not show; needs guidance"
@@ -86,6 +88,8 @@ def chosen_settings(options: Options, model: "UnclipModel", default: Settings | 
     default = default or model.settings
     if options.draft:
         default = default.for_draft()
+    if options.quality is not None:
+        default = default.with_steps(QUALITIES[options.quality])
     if options.negative_prompt is not None:
         default = dataclasses.replace(default, negative_prompt=options.negative_prompt)
     return default.changed(_stage_changes(options, default)).check_negative()
@@ -93,8 +97,9 @@ def chosen_settings(options: Options, model: "UnclipModel", default: Settings | 
 
 def check_stage_values(options: Options) -> None:
     """Raise ValueError for a value that no stage takes, before there is a checkpoint whose stages are known."""
-    if options.draft and options.steps is not None:
-        raise ValueError("--draft and --steps both say how many steps are taken: give one of the two.")
+    said = {"--draft": options.draft, "--quality": options.quality, "--steps": options.steps}
+    if len(given := [name for name, value in said.items() if value]) > 1:
+        raise ValueError(f"{given[0]} and {given[1]} both say how many steps are taken: give one of the two.")
     for key, values in _given(options).items():
         for value in values:
             try:

@@ -150,7 +150,7 @@ def _expect_enlarging(progress: Progress, pictures: int, model: UnclipModel, opt
     """Let the bar have the steps that --size takes from its beginning."""
     if options.size and model.settings.upsampler:
         times = passes(model, model.picture_size, options.size)
-        progress.expect(pictures * times * model.settings.upsampler.num_inference_steps)
+        progress.expect(pictures * times * model.settings.upsampler.loop_steps)
 
 
 def _write(

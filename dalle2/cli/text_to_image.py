@@ -27,7 +27,8 @@ def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
     """
     words = options.prompt
     if options.source is not None:
-        given = ("audio", "n", "seed", "steps", "guidance", "negative_prompt", "scheduler", "prior", "noise_level")
+        given = ("audio", "n", "seed", "quality", "steps", "guidance", "negative_prompt", "scheduler", "prior")
+        given += ("noise_level",)
         clashing = [name for name in given if getattr(options, name) is not None]
         clashing += [name for name in ("draft", "literal") if getattr(options, name)]
         if words or clashing:

@@ -4,8 +4,7 @@ A name is FOLDER_OR_ID, or PRIOR+DECODER where the two are published apart. An i
 """
 
 import re
-from collections.abc import Callable, Collection
-from contextvars import ContextVar
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from tqdm import tqdm
+from tqdm.asyncio import tqdm_asyncio
 
+from dalle2.families.downloads import LargeFile, NotDownloaded, bring
 from dalle2.families.weights import choose_weights
-
-# Who wants to hear of downloads in this context: the bytes that have come, and all that are wanted. What it raises ends
-# the download; what has come is kept, and need not come again.
-fetched: ContextVar[Callable[[int, int], None] | None] = ContextVar("fetched", default=None)
 
 HUB_SECONDS = 10  # that the hub has to answer; it is asked once
 HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -85,10 +81,13 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
     wanted = ["model_index.json"]  # of a copy, about whose other files nothing is known; a family says what it lacks
     try:
         info = HfApi().model_info(repo, revision=revision, timeout=HUB_SECONDS, files_metadata=True)
-        sizes = {file.rfilename: getattr(file, "size", None) or 0 for file in info.siblings or []}
-        wanted = _wanted(list(sizes), dtype, parts)
-        told = _telling(sum(sizes[file] for file in wanted if file in sizes))
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, **told))
+        files = {file.rfilename: file.lfs for file in info.siblings or []}
+        wanted = _wanted(list(files), dtype, parts)
+        large = [LargeFile(name, lfs.size, lfs.sha256) for name in wanted if (lfs := files[name])]
+        bring(repo, str(info.sha), large, str(place))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, tqdm_class=Unseen))
+    except InterruptedError as error:  # somebody does not want it any more
+        raise ValueError(str(error)) from error
     except Exception as error:  # of a refusal, of no network, or of a disk
         try:
             return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
@@ -96,28 +95,11 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
             raise ValueError(_why(error, str(place), repo, revision)) from error
 
 
-def _telling(size: int) -> dict[str, Any]:
-    """Return what lets `snapshot_download` tell the listener of this context, in the place of bars in the terminal."""
-    listener = fetched.get()
-    if listener is None:
-        return {}
+class Unseen(tqdm_asyncio):
+    """A bar that is not drawn: the small files come in a moment, and of the others ours has told."""
 
-    class Told(tqdm):
-        """A bar that is not drawn; of the hub's several the one of the bytes that have been written counts."""
-
-        count = 0
-
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            self._counts = str(options.get("desc", "")).startswith("Reconstructing")
-            super().__init__(*arguments, **options | {"disable": True})
-
-        def update(self, n: float | None = 1) -> None:
-            if self._counts:
-                Told.count += int(n or 0)
-                listener(min(Told.count, size), size)
-
-    listener(0, size)
-    return {"tqdm_class": Told}
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options | {"disable": True})
 
 
 def _exists(path: Path) -> bool:
@@ -131,6 +113,8 @@ def _exists(path: Path) -> bool:
 def _why(error: Exception, place: str, repo: str, revision: str | None) -> str:
     """Say why the hub gave nothing, where there is no copy on this machine either."""
     match error:
+        case NotDownloaded():
+            return str(error)
         case GatedRepoError():
             return (
                 f"The owners of {repo} give it to those who agree to its terms: do so at "

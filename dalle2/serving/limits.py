@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from dalle2.requests import Request
 from dalle2.serving.refusal import Refusal
-from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
+from dalle2.settings import MAX_SEED, QUALITIES, Settings, check_prompt, check_seed
 from dalle2.stage_settings import GuidedSettings, PriorSettings
 from dalle2.verbs import Verbs
 
@@ -21,7 +21,7 @@ WAITING_VISITORS = 30
 
 # Times the checkpoint's own numbers of steps; a draft of a task that cannot do with four is only a faster one.
 DRAFT = "draft"
-PRESETS = {DRAFT: 0.25, "fast": 0.5, "default": 1.0, "best": 2.5}
+PRESETS = {DRAFT: 0.25, **QUALITIES}
 
 # A preset's name, or what differs from the checkpoint's own settings, in the shape of a record.
 Choice = str | Mapping[str, Mapping[str, object]]
@@ -45,7 +45,7 @@ def settings_of(chosen: Choice, model: Verbs, like: Request) -> Settings:
             raise Refusal(f"There are no settings {chosen!r}: choose one of {', '.join(PRESETS)}, or give a table.")
         if chosen == DRAFT and adapted == own:
             return own.for_draft()
-        return _preset(adapted, PRESETS[chosen])
+        return adapted.with_steps(PRESETS[chosen], MAX_STEPS)
     table = dict(chosen) if isinstance(chosen, Mapping) else {"": chosen}
     changes = {name: stage for name, stage in table.items() if name != "negative_prompt"}
     if not all(isinstance(stage, Mapping) for stage in changes.values()):
@@ -77,11 +77,6 @@ def check_count(count: int, most: int) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
         raise ValueError(f"Ask for 1 to {most} pictures, not {count!r}.")
     return count
-
-
-def _preset(own: Settings, factor: float) -> Settings:
-    steps = {name: round(stage.num_inference_steps * factor) for name, stage in own.stages.items()}
-    return own.changed({name: {"num_inference_steps": min(max(count, 1), MAX_STEPS)} for name, count in steps.items()})
 
 
 def _check_bounds(settings: Settings) -> None:

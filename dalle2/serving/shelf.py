@@ -17,7 +17,7 @@ from itertools import count
 
 import torch
 
-from dalle2.families.places import fetched
+from dalle2.families.downloads import fetched
 from dalle2.families.published import Published
 from dalle2.model import UnclipModel
 from dalle2.serving.opening import Opened

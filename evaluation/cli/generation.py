@@ -45,6 +45,7 @@ class Options(command.CommandOptions):
     checkpoint: str | None = None
     loras: Sequence[str] = ()
     draft: bool = False
+    quality: str | None = None
     steps: str | None = None
     guidance: str | None = None
     negative_prompt: str | None = None

@@ -192,6 +192,8 @@ def test_names_of_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
         (["a cat", "--steps", "1,2"], "--steps takes one value or 3"),
         (["a cat", "--steps", "many"], "--steps takes numbers"),
         (["a cat", "--draft", "--steps", "3"], "--draft and --steps both say how many steps are taken"),
+        (["a cat", "--quality", "best", "--draft"], "--draft and --quality both say how many steps are taken"),
+        (["--from", "x.png", "--quality", "best"], "leave out --quality"),
         (["a cat", "--steps", "0"], "--steps must be a whole number from 1 to 1000, not 0."),
         (["a cat", "--guidance", "4,101"], "--guidance must be a number from 0 to 100, not 101.0."),
         (["caption"], "The task caption needs PICTURE; to draw the word itself, write a longer prompt"),

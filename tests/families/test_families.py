@@ -17,6 +17,7 @@ from dalle2.model import UnclipModel
 from dalle2.requests import ANY_PICTURE
 from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
+from dalle2.stage_settings import SCHEDULERS
 from dalle2.tasks.enhance import Enhance
 from dalle2.tasks.text_to_image import ANY_PROMPT, TextToImage
 from dalle2.tasks.variations import Variations
@@ -96,7 +97,7 @@ def test_the_tasks_are_karlos(latents: LatentModel) -> None:
         latents.enhance([PICTURE.resize((8, 8))], seeds=[1])
 
 
-@pytest.mark.parametrize("scheduler", ["unclip", "ddpm", "ddim", "dpm++", "unipc"])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_scheduler_takes_its_noise_schedule(scheduler: str, latents: LatentModel) -> None:
     settings = latents.settings.changed({"decoder": {"scheduler": scheduler, "num_inference_steps": 40}})
     found = latents.decode_pixels(latents.embed_prompt(["a cat"], [1]), [1], settings=settings)
@@ -120,6 +121,11 @@ def test_the_command_line_asks_for_its_stages(
     assert np.array_equal(levels(Image.open(tmp_path / "again.png")), levels(Image.open(tmp_path / "one.png")))
     PICTURE.save(tmp_path / "in.png")
     common = ["--seed", "1", "--checkpoint", "x", "-o", str(tmp_path / "out")]
+    for quality, steps in (("fast", 3), ("default", 6), ("best", 15)):
+        named = ["--literal", "--quality", quality, "-o", str(tmp_path / f"{quality}.png")]
+        assert main(["a cat", *common[:4], *named]) == 0
+        settings = images.read_record(tmp_path / f"{quality}.png")["settings"]
+        assert settings["decoder"]["num_inference_steps"] == steps
     assert main(["variations", str(tmp_path / "in.png"), "--draft", *common]) == 0
     assert main(["interpolate", "a cat", "a dog", "--frames", "2", *common]) == 0
     capsys.readouterr()

@@ -13,6 +13,7 @@ from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
     DDPMScheduler,
+    PNDMScheduler,
     StableUnCLIPImg2ImgPipeline,
     StableUnCLIPPipeline,
     UNet2DConditionModel,
@@ -58,7 +59,10 @@ def levels(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture, dtype=int)
 
 
-def text_pipeline(model: StableUnclipModel) -> StableUnCLIPPipeline:
+THEIRS = {"ddim": DDIMScheduler, "pndm": PNDMScheduler}  # the latter is published with it
+
+
+def text_pipeline(model: StableUnclipModel, scheduler: str = "ddim") -> StableUnCLIPPipeline:
     """As diffusers' documentation assembles it, but with the noise schedule that Karlo's prior was trained with."""
     parts = {name: part for name, part in model.parts.present().items() if name not in opening.layout.EYES}
     parts["prior_scheduler"] = DDPMScheduler(
@@ -68,15 +72,15 @@ def text_pipeline(model: StableUnclipModel) -> StableUnCLIPPipeline:
         clip_sample_range=5.0,
         timestep_spacing="linspace",
     )
-    parts["scheduler"] = DDIMScheduler.from_config(model.parts.scheduler.config)
+    parts["scheduler"] = THEIRS[scheduler].from_config(model.parts.scheduler.config)
     pipeline = StableUnCLIPPipeline(**parts)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def picture_pipeline(model: StableUnclipModel) -> StableUnCLIPImg2ImgPipeline:
+def picture_pipeline(model: StableUnclipModel, scheduler: str = "ddim") -> StableUnCLIPImg2ImgPipeline:
     parts = {name: part for name, part in model.parts.present().items() if not name.startswith("prior")}
-    parts["scheduler"] = DDIMScheduler.from_config(model.parts.scheduler.config)
+    parts["scheduler"] = THEIRS[scheduler].from_config(model.parts.scheduler.config)
     pipeline = StableUnCLIPImg2ImgPipeline(**parts)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
@@ -233,7 +237,7 @@ def test_the_published_networks_have_their_published_sizes() -> None:
 
 
 def test_the_defaults_are_those_of_diffusers() -> None:
-    """Of StableUnCLIPPipeline.__call__ in 0.42.1, but for the solver, which no published value names."""
+    """Of StableUnCLIPPipeline.__call__ in 0.42.1, but for the solver: the published one, pndm, needs more steps."""
     decoder = DecoderSettings(20, guidance_scale=10.0, scheduler="dpm++")
     assert default_settings(True) == Settings(PriorSettings(25, guidance_scale=4.0), decoder)
     assert default_settings(False) == Settings(None, decoder)
@@ -243,16 +247,20 @@ def test_the_defaults_are_those_of_diffusers() -> None:
 
 
 @pytest.mark.parametrize("prompts", [["a cat face"], ["a dog", "an orange cat"]])
-@pytest.mark.parametrize(("guidance", "negative"), [(1.0, None), (4.0, None), (4.0, ""), (4.0, "a dog")])
+@pytest.mark.parametrize(
+    ("guidance", "negative", "scheduler"),
+    [(1.0, None, "ddim"), (4.0, None, "ddim"), (4.0, "", "pndm"), (4.0, "a dog", "ddim"), (1.0, None, "pndm")],
+)
 def test_text_to_image_is_diffusers_own(
-    prompts: list[str], guidance: float, negative: str | None, drawer: StableUnclipModel
+    prompts: list[str], guidance: float, negative: str | None, scheduler: str, drawer: StableUnclipModel
 ) -> None:
-    settings = QUICK.changed({"prior": {"guidance_scale": guidance}, "decoder": {"guidance_scale": guidance}})
+    decoder = {"guidance_scale": guidance, "scheduler": scheduler}
+    settings = QUICK.changed({"prior": {"guidance_scale": guidance}, "decoder": decoder})
     settings = dataclasses.replace(settings, negative_prompt=negative)
     seeds = [3, 4][: len(prompts)]
     noise = generators(seeds)
     ours = pixels(drawer, drawer.embed_prompt(prompts, noise, settings), noise, prompts, settings)
-    theirs = text_pipeline(drawer)(
+    theirs = text_pipeline(drawer, scheduler)(
         prompts,
         generator=generators(seeds),
         num_inference_steps=4,
@@ -266,13 +274,18 @@ def test_text_to_image_is_diffusers_own(
 
 
 @pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize(("guidance", "level"), [(1.0, 0), (4.0, 0), (4.0, 300)])
-def test_variations_are_diffusers_own(count: int, guidance: float, level: int, drawer: StableUnclipModel) -> None:
+@pytest.mark.parametrize(
+    ("guidance", "level", "scheduler"), [(1.0, 0, "ddim"), (4.0, 0, "pndm"), (4.0, 300, "ddim"), (4.0, 300, "pndm")]
+)
+def test_variations_are_diffusers_own(
+    count: int, guidance: float, level: int, scheduler: str, drawer: StableUnclipModel
+) -> None:
     """Several pictures with a generator each; of several pictures of one, see below."""
-    settings = QUICK.changed({"decoder": {"guidance_scale": guidance, "noise_level": level}})
+    decoder = {"guidance_scale": guidance, "noise_level": level, "scheduler": scheduler}
+    settings = QUICK.changed({"decoder": decoder})
     pictures, seeds = PICTURES[:count], [7, 8][:count]
     ours = pixels(drawer, drawer.embed_image(pictures), seeds, ["a cat"] * count, settings)
-    theirs = picture_pipeline(drawer)(
+    theirs = picture_pipeline(drawer, scheduler)(
         pictures,
         ["a cat"] * count,
         generator=generators(seeds),
@@ -376,11 +389,32 @@ def test_previews_are_small_clean_pictures(drawer: StableUnclipModel) -> None:
         drawer.text_to_image(["a cat"], seeds=[1], settings=QUICK, on_step=cancel)
 
 
-@pytest.mark.parametrize("scheduler", ["unclip", "ddpm", "dpm++", "unipc"])
+@pytest.mark.parametrize("scheduler", ["unclip", "ddpm", "dpm++", "unipc", "pndm"])
 def test_every_scheduler_drives_it(scheduler: str, drawer: StableUnclipModel) -> None:
     settings = QUICK.changed({"prior": {"scheduler": scheduler}, "decoder": {"scheduler": scheduler}})
     (picture,) = drawer.text_to_image(["a cat"], seeds=[1], settings=settings)
     assert levels(picture).std() > 1
+
+
+def test_the_published_scheduler_keeps_seeds_and_can_be_cancelled(drawer: StableUnclipModel) -> None:
+    settings = QUICK.changed({"decoder": {"scheduler": "pndm"}})
+    embedding = drawer.embed_image(PICTURES[:1])
+    eight = drawer.decode_pixels(embedding.expand(8, -1), range(8), None, settings)
+    assert (eight[2] - drawer.decode_pixels(embedding, [2], None, settings)[0]).abs().max() <= TOLERANCE
+    told: list[Step] = []
+
+    def cancel(step: Step) -> None:
+        told.append(step)
+        if step.index == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        drawer.decode_pixels(embedding, [2], None, settings, cancel)
+    # One look more than steps, of which progress tells from the first on.
+    assert [(step.index, step.total) for step in told] == [(1, 5), (2, 5), (3, 5)]
+    assert list(TextToImage(["a cat"]).steps(settings).values()) == [5, 5]
+    service = list(Service(drawer).draw(TextToImage(["a cat"]), 1, 1, {"decoder": {"scheduler": "pndm"}}))
+    assert service[0].stages[1] == ("decoder", 0, 21) and service[-1].stages[1] == ("decoder", 21, 21)
 
 
 # In the other rooms
@@ -412,7 +446,7 @@ def test_the_command_line_the_service_and_the_ruler_draw_with_it(
     twin: Path, karlo_text: Path, tiny_checkpoint: Path, tmp_path: Path, drawer: StableUnclipModel
 ) -> None:
     name = f"{karlo_text}+{twin}"
-    common = ["--checkpoint", name, "--steps", "2", "--seed", "3"]
+    common = ["--checkpoint", name, "--steps", "2", "--seed", "3", "--scheduler", "ddpm,pndm"]
     assert main(["a cat", *common, "--noise-level", "200", "--size", "40", "-o", str(tmp_path / "one.png")]) == 0
     record = images.read_record(tmp_path / "one.png")
     assert record["settings"]["decoder"]["noise_level"] == 200 and record["checkpoint"] == name

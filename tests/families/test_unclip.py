@@ -228,7 +228,7 @@ def test_only_the_files_that_are_read_are_fetched(tmp_path: Path, monkeypatch: p
         asked.update(options, repo=repo)
         return str(tmp_path)
 
-    siblings = SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in offered])
+    siblings = SimpleNamespace(sha="0" * 40, siblings=[SimpleNamespace(rfilename=name, lfs=None) for name in offered])
     monkeypatch.setattr("dalle2.families.places.HfApi.model_info", lambda *_, **__: siblings)
     monkeypatch.setattr("dalle2.families.places.snapshot_download", snapshot)
     small = ["model_index.json", "decoder/config.json", "tokenizer/merges.txt"]

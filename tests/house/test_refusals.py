@@ -14,7 +14,9 @@ from demo.language import LONGEST, REFUSALS, in_chinese, refused
 ROOT = Path(__file__).parents[2]
 ROOMS = ("demo", "demo/tabs", "dalle2/serving", "dalle2/tasks")
 HEARD = tuple(f"speech/{name}.py" for name in ("recording", "sphinx"))
-RAISED = ("Refusal", "NotHeard", "Busy", "Forbidden", "NoMemory", "Fault", "ValueError", "refused")
+OPENED = tuple(f"families/{name}.py" for name in ("checkpoint_folder", "downloads", "places", "weights"))
+RAISED = ("Refusal", "NotHeard", "Busy", "Forbidden", "NoMemory", "Fault", "ValueError", "refused", "NotDownloaded")
+RAISED += ("NotWeightsAlone",)
 FILES = (
     "finiteness.py",
     "formats.py",
@@ -26,6 +28,7 @@ FILES = (
     "embeddings.py",
     "sampling.py",
     *HEARD,
+    *OPENED,
 )
 WORDS = ("This file", "text encoder", "image encoder", "text projection")  # that change from sentence to sentence
 # For those who write programs or start servers; no visitor can bring these about.
@@ -50,7 +53,7 @@ def sentences() -> Iterator[str]:
             match node:
                 case ast.Call(func=ast.Name(id=name), args=[text, *_]) if name in RAISED:
                     pass
-                case ast.Return(value=ast.JoinedStr() as text) if file.name == "images.py":
+                case ast.Return(value=ast.JoinedStr() as text) if file.name in ("images.py", "places.py"):
                     pass
                 case _:
                     continue
