@@ -12,7 +12,7 @@ NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 SHOWN = {
     "first-picture": ("image/png", "I draw: red heart", "nearest: superhero"),
     "manipulations": ("image/png", "cat face"),
-    "evaluate-and-compare": ("CLIP", "seeds"),
+    "evaluate-and-compare": ("CLIP", "one-step"),
     "train-your-own": ("image/png", "Checkpoint: "),
 }
 
@@ -38,7 +38,7 @@ def test_a_notebook_runs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     notebook = nbformat.read(file, as_version=4)
     run = nbclient.NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": file.parent}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": file.parent}}
     )
     run.execute()
     shown = json.dumps([cell.get("outputs", []) for cell in notebook.cells], ensure_ascii=False)
