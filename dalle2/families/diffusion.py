@@ -1,6 +1,6 @@
 """A stage that denoises, from its noise to its result: what the stages of all families have in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +107,10 @@ def reporter(
     return report
 
 
-def check_embeddings(embeddings: torch.Tensor, rows: int, dim: int) -> None:
-    """ValueError unless these are so many embeddings (rows, dim) of finite numbers."""
+def check_rows(embeddings: torch.Tensor, prompts: Sequence[str] | None, rows: int, dim: int) -> None:
+    """ValueError unless these are so many embeddings (rows, dim) of finite numbers, and as many prompts if any."""
+    if prompts is not None and len(prompts) != rows:
+        raise ValueError(f"decode takes as many prompts as seeds, not {len(prompts)} and {rows}.")
     if embeddings.shape != (rows, dim):
         raise ValueError(
             f"decode takes embeddings of the shape ({rows}, {dim}), one row for each seed, "

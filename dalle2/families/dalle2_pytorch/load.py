@@ -8,6 +8,7 @@ from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.dalle2_pytorch import layout
 from dalle2.families.dalle2_pytorch.model import Dalle2PytorchModel, default_settings
 from dalle2.families.description import Description
+from dalle2.families.family_model import Checkpoint
 
 
 def load(folder: CheckpointFolder, prior: str | None, device: torch.device, compile: bool) -> Dalle2PytorchModel:
@@ -20,7 +21,7 @@ def load(folder: CheckpointFolder, prior: str | None, device: torch.device, comp
     parts = layout.read(folder)
     description = Description.read(folder, default_settings(parts))
     fingerprint = Fingerprint(folder, tuple(parts.present()))
-    model = Dalle2PytorchModel(parts, folder.name, device, folder.dtype, fingerprint, description)
+    model = Dalle2PytorchModel(parts, Checkpoint(folder.name, device, folder.dtype, fingerprint, description))
     if compile:
         for network in (parts.prior, *parts.unets):
             if network is not None:

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from dalle2 import images
-from dalle2.families.checkpoint_folder import Fingerprint
 from dalle2.families.dalle2_pytorch.layout import Parts
 from dalle2.families.dalle2_pytorch.stages import (
     draw_embeddings,
@@ -20,11 +19,10 @@ from dalle2.families.dalle2_pytorch.stages import (
     small_conditions,
     unet_stage,
 )
-from dalle2.families.description import Description
-from dalle2.families.diffusion import DiffusionStage, check_embeddings
+from dalle2.families.diffusion import DiffusionStage, check_rows
+from dalle2.families.family_model import Checkpoint, FamilyModel
 from dalle2.families.priors import nearest, walk
 from dalle2.finiteness import check_finite
-from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.requests import part_of
 from dalle2.settings import OnStep, Settings
@@ -47,24 +45,11 @@ def default_settings(parts: Parts) -> Settings:
     return Settings(prior, DecoderSettings(steps, guidance_scale=guidance, scheduler="ddim"), upsampler)
 
 
-class Dalle2PytorchModel(UnclipModel):
+class Dalle2PytorchModel(FamilyModel[Parts]):
     """The verbs on DALLE2-pytorch's parts."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        checkpoint: str,
-        device: torch.device,
-        dtype: torch.dtype,
-        fingerprint: Fingerprint,
-        description: Description,
-    ) -> None:
-        self.parts = parts
-        self.checkpoint = checkpoint
-        self.device = device
-        self.dtype = dtype
-        self.settings, self.styles = description.settings, description.styles
-        self.examples, self.subject = description.examples, description.subject
+    def __init__(self, parts: Parts, checkpoint: Checkpoint) -> None:
+        super().__init__(parts, checkpoint)
         self.priors = () if parts.prior is None else ("diffusion",)
         self.picture_size = parts.unets[-1].config.image_size
         self.upsampling = self.picture_size // parts.unets[0].config.image_size
@@ -73,17 +58,9 @@ class Dalle2PytorchModel(UnclipModel):
             + (["text_to_image", "steps", "text_diff", "dimensions"] if parts.prior is not None else [])
             + (["enhance"] if len(parts.unets) > 1 else [])
         )
-        self._fingerprint = fingerprint
         self.prompts = PromptEncoder(parts.tokenizer, parts.text_encoder)
-        for part in parts.present().values():
-            if isinstance(part, torch.nn.Module):
-                part.to(device)
         for unet in parts.unets:
             unet.to(memory_format=torch.channels_last)
-
-    @property
-    def checkpoint_hash(self) -> str:
-        return self._fingerprint.value
 
     def adopt(self, settings: Settings | None) -> Settings:
         """As of all models; ValueError also for guidance of what never learned to do without it."""
@@ -143,10 +120,7 @@ class Dalle2PytorchModel(UnclipModel):
 
     @torch.no_grad()
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
-        rgb = [images.to_rgb(picture) for picture in pictures]
-        pixels = self.parts.feature_extractor(images=rgb, return_tensors="pt").pixel_values
-        embeddings = self.parts.image_encoder(pixels.to(self.device, self.dtype)).image_embeds
-        return _unit(check_finite(embeddings, "image encoder")).cpu()
+        return _unit(self._see(pictures, self.parts.feature_extractor, self.parts.image_encoder)).cpu()
 
     @torch.no_grad()
     def decode_pixels(
@@ -215,9 +189,7 @@ class Dalle2PytorchModel(UnclipModel):
         return seen
 
     def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str] | None, settings: Settings) -> DiffusionStage:
-        check_embeddings(embeddings, len(embeddings), self.parts.dim)
-        if prompts is not None and len(prompts) != len(embeddings):
-            raise ValueError(f"decode takes as many prompts as seeds, not {len(prompts)} and {len(embeddings)}.")
+        check_rows(embeddings, prompts, len(embeddings), self.parts.dim)
         unet, guided, negative = self.parts.unets[0], settings.decoder.guided, settings.negative_prompt
         rows = embeddings.to(self.device, unet.dtype)
         rows = torch.cat([rows, rows]) if guided else rows

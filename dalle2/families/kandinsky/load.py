@@ -8,6 +8,7 @@ import torch
 
 from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
+from dalle2.families.family_model import Checkpoint
 from dalle2.families.kandinsky import layout
 from dalle2.families.kandinsky.model import KANDINSKY21_SETTINGS, KANDINSKY22_SETTINGS, KandinskyModel
 from dalle2.families.priors import check_eclipse, read_eclipse
@@ -52,7 +53,7 @@ def load(folder: CheckpointFolder, prior: str | None, device: torch.device, comp
     description = Description.read(folder, KANDINSKY21_SETTINGS if parts.text_encoder else KANDINSKY22_SETTINGS)
     if eclipse is not None:
         description = replace(description, settings=description.settings.changed({"prior": {"kind": "eclipse"}}))
-    model = KandinskyModel(parts, name, device, folder.dtype, fingerprint, description)
+    model = KandinskyModel(parts, Checkpoint(name, device, folder.dtype, fingerprint, description))
     if compile:
         for network in (parts.unet, parts.prior_prior):
             if network is not None:

@@ -12,17 +12,14 @@ import torch
 from PIL import Image
 
 from dalle2 import images
-from dalle2.families.checkpoint_folder import Fingerprint
-from dalle2.families.description import Description
-from dalle2.families.diffusion import DiffusionStage, Preview, check_embeddings
+from dalle2.families.diffusion import DiffusionStage, Preview, check_rows
+from dalle2.families.family_model import Checkpoint, FamilyModel
 from dalle2.families.kandinsky import movq
 from dalle2.families.kandinsky.layout import Parts
 from dalle2.families.kandinsky.stages import Canvas, decoder_stage
 from dalle2.families.kandinsky.text import MultilingualReader
 from dalle2.families.previews import linear_preview
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
-from dalle2.finiteness import check_finite
-from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings
@@ -38,27 +35,14 @@ KANDINSKY22_SETTINGS = Settings(
 KANDINSKY21_SETTINGS = KANDINSKY22_SETTINGS.changed({"decoder": {"scheduler": "ddim"}})
 
 
-class KandinskyModel(UnclipModel):
+class KandinskyModel(FamilyModel[Parts]):
     """The verbs on Kandinsky's parts."""
 
     upsampling = 1
     phrases = None
 
-    def __init__(
-        self,
-        parts: Parts,
-        checkpoint: str,
-        device: torch.device,
-        dtype: torch.dtype,
-        fingerprint: Fingerprint,
-        description: Description,
-    ) -> None:
-        self.parts = parts
-        self.checkpoint = checkpoint
-        self.device = device
-        self.dtype = dtype
-        self.settings, self.styles = description.settings, description.styles
-        self.examples, self.subject = description.examples, description.subject
+    def __init__(self, parts: Parts, checkpoint: Checkpoint) -> None:
+        super().__init__(parts, checkpoint)
         self.priors = tuple(parts.priors)
         self.picture_size = own = parts.unet.config.sample_size * parts.factor
         # What diffusers' pipelines round to; far from what they were trained at, pictures fall apart.
@@ -68,19 +52,11 @@ class KandinskyModel(UnclipModel):
             + (["inpaint", "outpaint"] if parts.repaints else [])
         )
         self.inpaints = parts.repaints
-        self._fingerprint = fingerprint
         self.prompts = PromptEncoder(parts.prior_tokenizer, parts.prior_text_encoder)
         self._reader = None
         if parts.text_encoder is not None and parts.tokenizer is not None:
             self._reader = MultilingualReader(parts.tokenizer, parts.text_encoder)
-        for part in parts.present().values():
-            if isinstance(part, torch.nn.Module):
-                part.to(device)
         parts.unet.to(memory_format=torch.channels_last)
-
-    @property
-    def checkpoint_hash(self) -> str:
-        return self._fingerprint.value
 
     @torch.no_grad()
     def embed_prompt(
@@ -136,9 +112,7 @@ class KandinskyModel(UnclipModel):
 
     @torch.no_grad()
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
-        pictures = [images.to_rgb(picture) for picture in pictures]
-        pixels = self.parts.prior_image_processor(images=pictures, return_tensors="pt").pixel_values
-        return self._see(pixels).cpu()
+        return self._see(pictures, self.parts.prior_image_processor, self.parts.prior_image_encoder).cpu()
 
     @torch.no_grad()
     def decode_pixels(
@@ -152,7 +126,7 @@ class KandinskyModel(UnclipModel):
         kept: Kept | None = None,
     ) -> torch.Tensor:
         chosen, generator = self.adopt(settings), generators(seeds)
-        check_embeddings(embeddings, len(seeds), self._dim)
+        check_rows(embeddings, prompts, len(seeds), self._dim)
         start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
         canvas = hold = None
         if kept is not None:
@@ -175,7 +149,7 @@ class KandinskyModel(UnclipModel):
         refinements: int = 1,
     ) -> torch.Tensor:
         chosen = self.inversion_settings(settings)
-        check_embeddings(embeddings, len(pictures), self._dim)
+        check_rows(embeddings, prompts, len(pictures), self._dim)
         stage = self._decoder(embeddings, prompts or [""] * len(pictures), [], chosen, on_step)
         side = self.side(chosen)
         pixels = images.to_tensor([images.square(images.to_rgb(one), side) for one in pictures])
@@ -223,7 +197,7 @@ class KandinskyModel(UnclipModel):
         """The embedding (1, dim) of a picture without content: zeros where CLIP sees pixels normalised."""
         side = self.parts.prior_image_encoder.config.image_size
         assert isinstance(side, int), "CLIP sees squares"
-        return self._see(torch.zeros(1, 3, side, side))
+        return self._look(torch.zeros(1, 3, side, side), self.parts.prior_image_encoder)
 
     @property
     def _dim(self) -> int:
@@ -232,7 +206,3 @@ class KandinskyModel(UnclipModel):
     @cached_property
     def _preview(self) -> Preview:
         return linear_preview(lambda pixels: movq.encode(self.parts.movq, pixels))
-
-    def _see(self, pixels: torch.Tensor) -> torch.Tensor:
-        embeddings = self.parts.prior_image_encoder(pixels.to(self.device, self.dtype)).image_embeds
-        return check_finite(embeddings, "image encoder").float()

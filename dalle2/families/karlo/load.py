@@ -8,6 +8,7 @@ import torch
 from dalle2.datasets.phrases import Phrases
 from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
+from dalle2.families.family_model import Checkpoint
 from dalle2.families.karlo import layout
 from dalle2.families.karlo.learning import learn
 from dalle2.families.karlo.model import KARLO_SETTINGS, KarloModel
@@ -39,7 +40,8 @@ def load(folder: CheckpointFolder, prior: str | None, device: torch.device, comp
         own = tuple(name for name in names if name not in layout.PRIOR)
         fingerprint = Fingerprint(folder, own, Fingerprint(priors, layout.PRIOR))
     name = folder.name if prior is None else f"{prior}+{folder.name}"
-    model = KarloModel(parts, name, device, folder.dtype, fingerprint, description, Phrases.read(folder.path))
+    opened = Checkpoint(name, device, folder.dtype, fingerprint, description)
+    model = KarloModel(parts, opened, Phrases.read(folder.path))
     if compile:
         for network in ("prior", "decoder", "super_res_first", "super_res_last"):
             if network in parts.present():

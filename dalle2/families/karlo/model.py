@@ -13,17 +13,14 @@ from PIL import Image
 from dalle2 import images
 from dalle2.datasets.phrases import Phrases
 from dalle2.ddim import Denoise
-from dalle2.families.checkpoint_folder import Fingerprint
-from dalle2.families.description import Description
-from dalle2.families.diffusion import DiffusionStage, check_embeddings
+from dalle2.families.diffusion import DiffusionStage, check_rows
+from dalle2.families.family_model import Checkpoint, FamilyModel
 from dalle2.families.karlo import layout
 from dalle2.families.karlo.attention import record_attention
 from dalle2.families.karlo.priors import draw_codes, expect
 from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
 from dalle2.families.lora import learnt_hash
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
-from dalle2.finiteness import check_finite
-from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
@@ -37,7 +34,7 @@ KARLO_SETTINGS = Settings(
 )
 
 
-class KarloModel(UnclipModel):
+class KarloModel(FamilyModel[layout.Parts]):
     """The three verbs on Karlo's parts.
 
     Attributes:
@@ -46,26 +43,12 @@ class KarloModel(UnclipModel):
 
     concepts: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        parts: layout.Parts,
-        checkpoint: str,
-        device: torch.device,
-        dtype: torch.dtype,
-        fingerprint: Fingerprint,
-        description: Description,
-        phrases: Phrases | None,
-    ) -> None:
-        self.parts = parts
-        self.checkpoint = checkpoint
-        self.device = device
-        self.dtype = dtype
-        self.settings, self.styles = description.settings, description.styles
-        self.examples, self.subject = description.examples, description.subject
+    def __init__(self, parts: layout.Parts, checkpoint: Checkpoint, phrases: Phrases | None) -> None:
+        super().__init__(parts, checkpoint)
         self.phrases = phrases
         self.picture_size = parts.super_res_last.config.sample_size
         self.upsampling = self.picture_size // parts.decoder.config.sample_size
-        found = {name for name in layout.OTHER_PRIORS if fingerprint.folder.has(name)} | set(parts.present())
+        found = {name for name in layout.OTHER_PRIORS if checkpoint.fingerprint.folder.has(name)} | set(parts.present())
         self.priors = tuple(kind for kind, name in layout.PRIORS.items() if name in found)
         sees = parts.image_encoder is not None
         self.capabilities = frozenset(
@@ -74,11 +57,7 @@ class KarloModel(UnclipModel):
             + (["variations", "reconstruct", "text_diff", "dimensions"] if sees else [])
             + (["caption"] if sees and phrases is not None else [])
         )
-        self._fingerprint = fingerprint
         self.prompts = PromptEncoder(parts.tokenizer, parts.text_encoder)
-        for part in parts.present().values():
-            if isinstance(part, torch.nn.Module):
-                part.to(device)
         for network in (parts.decoder, parts.super_res_first, parts.super_res_last):
             network.to(memory_format=torch.channels_last)
 
@@ -164,12 +143,9 @@ class KarloModel(UnclipModel):
     @torch.no_grad()
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
         self.require("variations")
-        pictures = [images.to_rgb(picture) for picture in pictures]
         extractor, encoder = self.parts.feature_extractor, self.parts.image_encoder
         assert extractor is not None and encoder is not None, "the capability says so"
-        pixels = extractor(images=pictures, return_tensors="pt").pixel_values
-        embeddings = encoder(pixels.to(self.device, self.dtype)).image_embeds
-        return check_finite(embeddings, "image encoder").float().cpu()
+        return self._see(pictures, extractor, encoder).cpu()
 
     @torch.no_grad()
     def decode_pixels(
@@ -183,7 +159,7 @@ class KarloModel(UnclipModel):
         kept: Kept | None = None,
     ) -> torch.Tensor:
         chosen, parts = self.adopt(settings), self.parts
-        self._check_rows(embeddings, seeds, prompts)
+        check_rows(embeddings, prompts, len(seeds), self.parts.text_proj.config.clip_embeddings_dim)
         generator = generators(seeds)
         start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
         decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen)
@@ -220,7 +196,7 @@ class KarloModel(UnclipModel):
     ) -> torch.Tensor:
         self.require("reconstruct")
         chosen = self.inversion_settings(settings)
-        self._check_rows(embeddings, pictures, prompts)
+        check_rows(embeddings, prompts, len(pictures), self.parts.text_proj.config.clip_embeddings_dim)
         stage = self._decoder(embeddings, prompts or [""] * len(pictures), chosen)
         small = images.to_tensor([images.square(images.to_rgb(picture), stage.shape[-1]) for picture in pictures])
         return stage.invert(chosen.decoder, small.to(self.device), on_step, refinements).cpu()
@@ -241,12 +217,6 @@ class KarloModel(UnclipModel):
         words = self.prompts.tokenizer.words(prompt)
         maps = torch.stack([attention.maps()[extra:][places].sum(0) for _, places in words])
         return picture, AttentionMaps(tuple(word for word, _ in words), maps)
-
-    def _check_rows(self, embeddings: torch.Tensor, seeds: Sequence[object], prompts: Sequence[str] | None) -> None:
-        """ValueError unless there are as many embeddings, and prompts if any, as pictures."""
-        if prompts is not None and len(prompts) != len(seeds):
-            raise ValueError(f"decode takes as many prompts as seeds, not {len(prompts)} and {len(seeds)}.")
-        check_embeddings(embeddings, len(seeds), self.parts.text_proj.config.clip_embeddings_dim)
 
     def _decoder(self, embeddings: torch.Tensor, prompts: Sequence[str], settings: Settings) -> DiffusionStage:
         """Return the decoder for these pictures; its unconditional half reads of text the negative prompt at most."""

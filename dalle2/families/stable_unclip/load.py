@@ -7,6 +7,7 @@ import torch
 
 from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
+from dalle2.families.family_model import Checkpoint
 from dalle2.families.stable_unclip import layout
 from dalle2.families.stable_unclip.model import StableUnclipModel, default_settings
 
@@ -33,7 +34,7 @@ def load(folder: CheckpointFolder, prior: str | None, device: torch.device, comp
         own = Fingerprint(priors, tuple(layout.prior_parts(priors).values()))
         name, fingerprint = f"{priors.name}+{folder.name}", Fingerprint(folder, names, own)
     description = Description.read(folder, default_settings(has_prior=priors is not None))
-    model = StableUnclipModel(parts, name, device, folder.dtype, fingerprint, description)
+    model = StableUnclipModel(parts, Checkpoint(name, device, folder.dtype, fingerprint, description))
     if compile:
         for network in (parts.prior, parts.unet):
             if network is not None:

@@ -12,16 +12,13 @@ import torch
 from PIL import Image
 
 from dalle2 import images, sampling
-from dalle2.families.checkpoint_folder import Fingerprint
-from dalle2.families.description import Description
-from dalle2.families.diffusion import DiffusionStage, Preview, check_embeddings
+from dalle2.families.diffusion import DiffusionStage, Preview, check_rows
+from dalle2.families.family_model import Checkpoint, FamilyModel
 from dalle2.families.previews import linear_preview
 from dalle2.families.priors import diffuse, edit_embedding, nearest
 from dalle2.families.stable_unclip import latents as autoencoder
 from dalle2.families.stable_unclip.layout import Parts
 from dalle2.families.stable_unclip.stages import TextReader, decoder_stage, keep, noised
-from dalle2.finiteness import check_finite
-from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings
 from dalle2.verbs import Kept, Seed, generators
@@ -35,26 +32,13 @@ def default_settings(has_prior: bool) -> Settings:
     )
 
 
-class StableUnclipModel(UnclipModel):
+class StableUnclipModel(FamilyModel[Parts]):
     """The verbs on Stable unCLIP's parts."""
 
     upsampling = 1
 
-    def __init__(
-        self,
-        parts: Parts,
-        checkpoint: str,
-        device: torch.device,
-        dtype: torch.dtype,
-        fingerprint: Fingerprint,
-        description: Description,
-    ) -> None:
-        self.parts = parts
-        self.checkpoint = checkpoint
-        self.device = device
-        self.dtype = dtype
-        self.settings, self.styles = description.settings, description.styles
-        self.examples, self.subject = description.examples, description.subject
+    def __init__(self, parts: Parts, checkpoint: Checkpoint) -> None:
+        super().__init__(parts, checkpoint)
         self.priors = () if parts.prior is None else ("diffusion",)
         self.noise_levels = parts.image_noising_scheduler.config.num_train_timesteps
         self.picture_size = own = parts.unet.config.sample_size * parts.factor
@@ -68,16 +52,8 @@ class StableUnclipModel(UnclipModel):
             + (["variations", "reconstruct"] if sees else [])
             + (["text_diff", "dimensions"] if sees and imagines else [])
         )
-        self._fingerprint = fingerprint
         self._texts = TextReader(parts.tokenizer, parts.text_encoder)
-        for part in parts.present().values():
-            if isinstance(part, torch.nn.Module):
-                part.to(device)
         parts.unet.to(memory_format=torch.channels_last)
-
-    @property
-    def checkpoint_hash(self) -> str:
-        return self._fingerprint.value
 
     @cached_property
     def prompts(self) -> PromptEncoder:
@@ -132,9 +108,7 @@ class StableUnclipModel(UnclipModel):
         self.require("variations")
         extractor, encoder = self.parts.feature_extractor, self.parts.image_encoder
         assert extractor is not None and encoder is not None, "the capability says so"
-        pixels = extractor(images=[images.to_rgb(picture) for picture in pictures], return_tensors="pt").pixel_values
-        embeddings = encoder(pixels.to(self.device, self.dtype)).image_embeds
-        return check_finite(embeddings, "image encoder").float().cpu()
+        return self._see(pictures, extractor, encoder).cpu()
 
     @torch.no_grad()
     def decode_pixels(
@@ -148,7 +122,7 @@ class StableUnclipModel(UnclipModel):
         kept: Kept | None = None,
     ) -> torch.Tensor:
         chosen = self.adopt(settings)
-        self._check_rows(embeddings, seeds, prompts)
+        check_rows(embeddings, prompts, len(seeds), self.parts.dim)
         generator, hold = generators(seeds), None
         if kept is not None:
             hold = partial(keep, latents=autoencoder.encode(self.parts.vae, kept.pixels), kept=kept)
@@ -173,7 +147,7 @@ class StableUnclipModel(UnclipModel):
     ) -> torch.Tensor:
         self.require("reconstruct")
         chosen = self.inversion_settings(settings)
-        self._check_rows(embeddings, pictures, prompts)
+        check_rows(embeddings, prompts, len(pictures), self.parts.dim)
         stage = self._decoder(embeddings, prompts, chosen, None)
         pixels = images.to_tensor([images.square(images.to_rgb(picture), self.side(chosen)) for picture in pictures])
         clean = autoencoder.encode(self.parts.vae, pixels)
@@ -199,9 +173,3 @@ class StableUnclipModel(UnclipModel):
     def _prior_schedule(self):
         assert self.parts.prior_scheduler is not None, "it comes with the prior"
         return self.parts.prior_scheduler.config
-
-    def _check_rows(self, embeddings: torch.Tensor, seeds: Sequence[object], prompts: Sequence[str] | None) -> None:
-        """ValueError unless there are as many embeddings, and prompts if any, as pictures."""
-        if prompts is not None and len(prompts) != len(seeds):
-            raise ValueError(f"decode takes as many prompts as seeds, not {len(prompts)} and {len(seeds)}.")
-        check_embeddings(embeddings, len(seeds), self.parts.dim)
