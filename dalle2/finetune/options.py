@@ -9,7 +9,7 @@ from dalle2.cli.arguments import SOURCE
 
 LONGEST = 40  # characters of a name
 NAME = re.compile(r"\w[\w' -]*")
-STEPS = (150, 300, 300)
+STEPS = (100, 200, 200)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=_steps, default=STEPS, metavar="N,N,N", help=steps)
     parser.add_argument("--rank", type=int, default=16, help="of the changes; default %(default)s")
     own = "pictures that the checkpoint draws first, so as not to forget them; default %(default)s"
-    parser.add_argument("--own", type=int, default=160, metavar="N", help=own)
+    parser.add_argument("--own", type=int, default=120, metavar="N", help=own)
     parser.add_argument("--seed", type=int, default=0, help="default %(default)s")
     missing = "image-to-text model for pictures without a caption, folder or hub id; default: the checkpoint itself"
     parser.add_argument("--captioner", metavar="FOLDER_OR_ID", help=missing)

@@ -26,10 +26,10 @@ from dalle2.training.loop import Run, fit, read_reports
 from dalle2.training.recipe import Fit
 
 STAGES = ("word", "prior", "decoder")
-RATES = {"word": 1e-2, "prior": 1e-3, "decoder": 1e-3}
-BATCHES = {"word": 64, "prior": 64, "decoder": 24}
+RATES = {"word": 2e-3, "prior": 2e-3, "decoder": 1.5e-3}
+BATCHES = {"word": 32, "prior": 32, "decoder": 16}
 NEW_SHARES = {"word": 0.5, "prior": 0.5, "decoder": 2 / 3}
-SHARES = {"word": 0.05, "prior": 0.3, "decoder": 0.65}  # of the time that is left
+SHARES = {"word": 0.1, "prior": 0.35, "decoder": 0.55}  # of the time that is left
 SNAPSHOT_EVERY = 25  # steps
 CLOSING_SECONDS = 5.0  # to write the file
 
@@ -47,9 +47,9 @@ class Plan:
 
     name: str
     kind: str
-    steps: tuple[int, int, int] = (150, 300, 300)
+    steps: tuple[int, int, int] = (100, 200, 200)
     rank: int = 16
-    own: int = 160
+    own: int = 120
     keep: float = 4.0
     seed: int = 0
 

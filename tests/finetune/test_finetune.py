@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.__main__ import main as draw
+from dalle2.datasets.captions import canonical_caption
 from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
 from dalle2.families.karlo.learning import check_name
@@ -24,10 +26,12 @@ from dalle2.model import UnclipModel
 from dalle2.serving.service import Service
 from dalle2.training import resuming
 from dalle2.understanding.interpreter import Interpreter
+from demo.styles import restyled
 
 pytest.importorskip("peft", reason="finetuning needs peft")
 from dalle2.finetune import adapters
 from dalle2.finetune.__main__ import main as finetune
+from dalle2.finetune.run import CLOSING_SECONDS, STAGES, Finetuning
 
 NAME = "my style"
 QUICKLY = ["--steps", "6,6,6", "--rank", "2", "--own", "8"]
@@ -148,6 +152,13 @@ def test_a_stopped_run_resumes_to_the_same_file(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_by_the_clock_each_stage_has_its_share_of_what_is_left() -> None:
+    work = Finetuning.__new__(Finetuning)
+    work.until = time.monotonic() + 100 + CLOSING_SECONDS
+    left = {stage: work._until(stage) - time.monotonic() for stage in STAGES}
+    assert left == pytest.approx({"word": 10, "prior": 100 * 0.35 / 0.9, "decoder": 100}, abs=0.5)
+
+
 def test_a_record_names_it_and_is_drawn_again_only_with_it(
     tiny_checkpoint: Path, lora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -203,6 +214,12 @@ def test_a_style_and_a_concept_are_understood() -> None:
         assert found.concept is not None and found.concept.label == "grumblefluff", prompt
     assert interpreter.understand("a cat face, noto style").style == "noto"
     assert interpreter.understand("an umbrella").asked == "umbrella"
+
+
+def test_a_style_that_is_called_so_is_said_once() -> None:
+    assert restyled("a cat, my style", "noto", ["noto", NAME]) == "a cat, noto style"
+    assert restyled("a cat, noto style", NAME, ["noto", NAME]) == "a cat, my style"
+    assert canonical_caption({"label": "cat", "style": NAME}) == "cat, my style"
 
 
 def test_a_name_that_means_something_already_is_refused() -> None:
