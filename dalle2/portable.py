@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from safetensors.numpy import load_file, save_file
 
 import dalle2_runner
 from dalle2.settings import Settings
+from dalle2_runner.by_onnxruntime import Network
 from dalle2_runner.drawer import Drawer
-from dalle2_runner.networks import SCALE, Network, read_weights
+from dalle2_runner.networks import SCALE, read_weights
 
 NETWORKS = ("prior", "decoder", "super_res_first", "super_res_last")
 PARTS = ("text_encoder", "text_proj", *NETWORKS)
 INDEX = "graphs/index.json"  # by network: the file of its graph, and of which config that is
+CARD, LICENCES = "README.md", "LICENCES.md"  # of a checkpoint
 NO_PARTS, HASHED = ("graphs", "samples"), (".json", ".txt", ".safetensors")
 STEPS = ("num_train_timesteps", "prediction_type", "clip_sample", "clip_sample_range")
 
@@ -51,7 +53,7 @@ def open_checkpoint(folder: Path, threads: int = 0) -> Drawer:
     for name in NETWORKS:
         graph, names = graph_of(folder, name)
         networks[name] = Network(graph, names, weights[name], threads)
-    return Drawer(description(folder), _plain(folder), weights, networks)
+    return Drawer(description(folder), plain_tokenizer(folder), weights, networks)
 
 
 def fingerprint(folder: Path) -> str:
@@ -68,27 +70,46 @@ def fingerprint(folder: Path) -> str:
 def write(folder: Path, out: Path, record: Mapping[str, Any], eight_bits: bool = False) -> None:
     """Fill a folder with what draws by itself: weights, graphs, the tokenizer, the runner and the licences.
 
-    `record` is what pictures say beside prompt, seed and settings. ValueError where the checkpoint has no graphs, or
-    something that the runner has not.
+    `record` is what pictures say beside prompt, seed and settings; by its `engine` they are drawn. ValueError where the
+    checkpoint has no graphs, or something that the runner has not.
     """
-    told = description(folder)
-    told["record"] = {**record, "settings": told["settings"], "engine": "onnxruntime"}
-    told["networks"] = {}
-    for name in NETWORKS:
-        graph, names = graph_of(folder, name)
-        (out / f"{name}.onnx").write_bytes(graph)
-        told["networks"][name] = {"file": f"{name}.onnx", "weights": names}
-    for name in PARTS:
-        weights = load_file(_weights(folder / name))
-        save_file(in_eight_bits(weights) if eight_bits else weights, out / f"{name}.safetensors")
-    (out / "tokenizer.json").write_text(_plain(folder), encoding="utf-8")
-    (out / "draw.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
-    for name in ("README.md", "LICENCES.md"):
+    if record["engine"] == "openvino":
+        from dalle2.engines.runtimes import weights_as_inputs
+
+        write_parts(folder, out, record, eight_bits, lambda graph, _: weights_as_inputs(graph))
+    else:
+        write_parts(folder, out, record, eight_bits)
+    for name in (CARD, LICENCES):
         if (folder / name).is_file():
             shutil.copy(folder / name, out)
     shutil.copytree(Path(dalle2_runner.__file__).parent, out / "dalle2_runner", ignore=shutil.ignore_patterns("__*__"))
     for name in ("__init__.py", "__main__.py"):
         shutil.copy(Path(dalle2_runner.__file__).parent / name, out / "dalle2_runner")
+
+
+def write_parts(
+    folder: Path,
+    out: Path,
+    record: Mapping[str, Any],
+    eight_bits: bool,
+    form: Callable[[bytes, list[str]], bytes] = lambda graph, _: graph,
+) -> None:
+    """Write what is read to draw: draw.json, tokenizer.json, and graph and weights of each part.
+
+    `form` changes a graph, whose weights have these names, into what an engine wants.
+    """
+    told = description(folder)
+    told["record"] = {**record, "settings": told["settings"]}
+    told["networks"] = {}
+    for name in NETWORKS:
+        graph, names = graph_of(folder, name)
+        (out / f"{name}.onnx").write_bytes(form(graph, names))
+        told["networks"][name] = {"file": f"{name}.onnx", "weights": names}
+    for name in PARTS:
+        weights = load_file(_weights(folder / name))
+        save_file(in_eight_bits(weights) if eight_bits else weights, out / f"{name}.safetensors")
+    (out / "tokenizer.json").write_text(plain_tokenizer(folder), encoding="utf-8")
+    (out / "draw.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 def in_eight_bits(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -117,7 +138,7 @@ def graph_of(folder: Path, name: str) -> tuple[bytes, list[str]]:
     return graph, json.loads(names)
 
 
-def _plain(folder: Path) -> str:
+def plain_tokenizer(folder: Path) -> str:
     """Return the tokenizer without special tokens, as JSON: see `networks.text_encoder`."""
     nothing = {"added_tokens": [], "post_processor": None, "padding": None, "truncation": None}
     return json.dumps(_json(folder / "tokenizer" / "tokenizer.json") | nothing)

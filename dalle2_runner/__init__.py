@@ -1,4 +1,4 @@
-"""Draws from a folder that `python -m dalle2.export` wrote, by numpy, onnxruntime and tokenizers alone, without torch.
+"""Draws from a folder that `python -m dalle2.export` wrote, by numpy, tokenizers and onnxruntime or openvino alone.
 
     python -m dalle2_runner "a cat face, twemoji style" --seed 7 -o cat.png
 

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tokenizers
 
-from dalle2_runner.networks import Network, Text, Weights, enlarge, layer_norm, linear, read_weights
+from dalle2_runner.networks import Text, Weights, enlarge, layer_norm, linear, read_weights
 from dalle2_runner.noise import Noise
 from dalle2_runner.steps import Denoise, Schedule
 
@@ -36,10 +37,11 @@ class Drawer:
             raise ValueError(f"{folder} is no exported checkpoint: it lacks draw.json.")
         description = json.loads((folder / "draw.json").read_text(encoding="utf-8"))
         parts = {name: read_weights(folder / f"{name}.safetensors") for name in description["parts"]}
+        network = import_module(f"dalle2_runner.by_{description['record']['engine']}").Network
         networks = {}
         for name, graph in description["networks"].items():
             model = (folder / graph["file"]).read_bytes()
-            networks[name] = Network(model, graph["weights"], parts[name], threads)
+            networks[name] = network(model, graph["weights"], parts[name], threads)
         return cls(description, (folder / "tokenizer.json").read_text(encoding="utf-8"), parts, networks)
 
     def draw(

@@ -1,36 +1,17 @@
-"""What is computed of weights: the networks that denoise, CLIP's text encoder, and what both stand on."""
+"""What is computed of weights beside the networks that denoise: CLIP's text encoder, and what both stand on."""
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
 KINDS = {"F16": np.float16, "F32": np.float32, "I64": np.int64, "I8": np.int8, "BF16": np.uint16}
 SCALE = ".scale8"  # behind the name of a weight that is kept in eight bits: by how much each row is multiplied
-
-
-class Network:
-    """A network that denoises, by ONNX Runtime: a graph without weights, and these by name."""
-
-    def __init__(self, graph: bytes, names: Sequence[str], weights: Weights, threads: int = 0) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 3
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._kept = [np.ascontiguousarray(weights[name], np.float32) for name in names]
-        floats = [onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array, 1) for array in self._kept]
-        options.add_external_initializers(list(names), floats)
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-    def __call__(self, x: Array, t: int, **conditions: Array) -> Array:
-        noisy = self._session.get_inputs()[0].name
-        inputs = {noisy: x, "timestep": np.array(t, np.int64), **conditions}
-        return np.asarray(self._session.run(None, inputs)[0])
 
 
 class Text:

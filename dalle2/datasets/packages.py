@@ -70,7 +70,7 @@ def _fetch_with_npm(npm: str, packages: Sequence[Package], folder: Path) -> None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.lower().startswith("npm err")]
         reason = lines[0] if lines else f"exit code {done.returncode}"
-        raise BuildError(f"npm could not fetch the emoji packages ({reason}); {_OFFLINE_ADVICE}")
+        raise BuildError(f"npm could not fetch the packages ({reason}); {_OFFLINE_ADVICE}")
 
 
 def _fetch_by_https(package: Package, folder: Path) -> None:

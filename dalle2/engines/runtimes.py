@@ -62,7 +62,7 @@ def _openvino(graph: bytes, weights: Arrays, threads: int, half: bool) -> Run:
     import openvino
 
     core: Any = openvino.Core()
-    model = core.read_model(_weights_as_inputs(graph))
+    model = core.read_model(weights_as_inputs(graph))
     for parameter in list(model.get_parameters()):
         if parameter.get_friendly_name() in weights:
             constant = openvino.opset13.constant(weights[parameter.get_friendly_name()], shared_memory=True)
@@ -82,7 +82,7 @@ def _openvino(graph: bytes, weights: Arrays, threads: int, half: bool) -> Run:
     return run
 
 
-def _weights_as_inputs(graph: bytes) -> bytes:
+def weights_as_inputs(graph: bytes) -> bytes:
     """Return the graph with its weights as inputs: OpenVINO would look for their file."""
     import onnx
 
