@@ -30,9 +30,13 @@ def main() -> None:
         # The networks' libraries take seconds to import, which --help and refusals need not wait for.
         from dalle2.serving.api.routes import api
         from dalle2.serving.service import Service
+        from dalle2.serving.warming import warming
+        from demo import quick_gradio
+
+        quick_gradio.install()
         from demo import page
 
-        service = Service.open(*serving.sources(options), **serving.opening(options))
+        service = Service.open(*serving.sources(options), **serving.opening(options), early=True)
         picking = serving.picking(options)
         if picking != "off":
             service.offer_published()
@@ -45,7 +49,8 @@ def main() -> None:
     print(f"Open {blocks.local_url} in your browser; Ctrl-C ends the page.", flush=True)
     print(f"Programs for OpenAI's image API: {serving.told(keys, blocks.local_url)}", flush=True)
     print(checks, flush=True)
-    blocks.block_thread()
+    with warming(service):
+        blocks.block_thread()
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -122,7 +122,7 @@ def _serve(contestant: Contestant, checkpoint: str | None, threads: int | None, 
 def _ours(contestant: Contestant, checkpoint: str | None) -> Callable[[int], np.ndarray]:
     """Return what draws from a seed -> pixels (n, size, size, 3) in 0..1."""
     from dalle2.families import EMBEDDED, load
-    from dalle2.families.karlo.model import KARLO_SETTINGS
+    from dalle2.families.karlo.abilities import KARLO_SETTINGS
     from dalle2.model import generators
 
     dtype = getattr(torch, contestant.dtype)

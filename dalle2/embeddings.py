@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import torch
 
+from dalle2.mixing import check_weights
+
 # Below this angle, in radians, sin(angle) loses its digits and the straight blend is exact to float32.
 SMALL_ANGLE = 1e-3
 
@@ -55,15 +57,6 @@ def path(ends: torch.Tensor, positions: Sequence[float]) -> torch.Tensor:
         leg = min(int(position * legs), legs - 1)
         points.append(slerp(ends[leg], ends[leg + 1], position * legs - leg))
     return torch.stack(points)
-
-
-def check_weights(weights: Sequence[float], count: int) -> None:
-    """ValueError unless there are `count` weights of a mix, all finite, whose sum is not 0."""
-    if len(weights) != count or not all(math.isfinite(weight) for weight in weights):
-        raise ValueError("The weights of a mix must be numbers, one for each part.")
-    # Against the rounding of decimals: 0.1 + 0.2 - 0.3 is nothing.
-    if abs(sum(weights)) <= 1e-6 * sum(map(abs, weights)):
-        raise ValueError("The weights of a mix must not sum to zero: that would leave nothing to draw.")
 
 
 def mix(parts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:

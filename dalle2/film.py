@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
 from PIL import Image
 
 from dalle2 import atomic, images, provenance
@@ -35,6 +34,8 @@ def save_film(pictures: Sequence[Image.Image], path: Path, per_second: int = 8, 
 
 
 def _write_mp4(pictures: Sequence[Image.Image], path: Path, per_second: int, record: str) -> None:
+    import av  # with all its codecs, for which a page need not wait
+
     with av.open(str(path), "w", format="mp4") as container:
         container.metadata["comment"] = record
         stream = container.add_stream("libx264", rate=per_second)

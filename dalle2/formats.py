@@ -11,7 +11,6 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
-import vtracer
 from PIL import Image, ImageFilter, UnidentifiedImageError
 
 from dalle2 import atomic, images, provenance
@@ -63,6 +62,8 @@ def to_svg(picture: Image.Image) -> str:
         COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
     )
     flat = flat.convert("RGB").filter(ImageFilter.MedianFilter(MEDIAN))
+    import vtracer
+
     traced = vtracer.convert_raw_image_to_svg(
         images.to_png(flat),
         img_format="png",

@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         from dalle2.serving.api.alone import alone
         from dalle2.serving.service import Service
+        from dalle2.serving.warming import warming
 
-        service = Service.open(*serving.sources(options), **serving.opening(options))
+        service = Service.open(*serving.sources(options), **serving.opening(options), early=True)
     except ModuleNotFoundError as error:
         print(f"dalle2 serve: {error.name} is not installed: pip install 'open-dalle2[serve]'.", file=sys.stderr)
         return 1
@@ -45,15 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shown = "localhost" if serving.is_loopback(host) or host == "0.0.0.0" else host
     print(serving.guard(options, service), file=sys.stderr)
     print(f"OPENAI_BASE_URL=http://{shown}:{options.port}/v1; Ctrl-C ends the API.", flush=True)
-    uvicorn.run(
-        app,
-        host=host,
-        port=options.port,
-        timeout_graceful_shutdown=ENDING_SECONDS,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
+    with warming(service):
+        uvicorn.run(
+            app,
+            host=host,
+            port=options.port,
+            timeout_graceful_shutdown=ENDING_SECONDS,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
     return 0
 
 

@@ -4,13 +4,14 @@ unCLIP has a seam in the middle, the CLIP image embedding: `embed_prompt` and `e
 `decode` leads from it to pictures, and `invert` finds the noise that `decode` would have started from.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from PIL import Image
 
 from dalle2 import images
@@ -19,6 +20,9 @@ from dalle2.seeds import Seed, generators
 from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt
 from dalle2.understanding.answer import Understanding, literal
 from dalle2.understanding.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,14 @@ class Verbs(ABC):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         """Prompts -> image embeddings (n, dim), float32 on the CPU: the prior (paper, section 2.2)."""
+
+    def draw_prompts(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: Settings | None, on_step: OnStep | None
+    ) -> list[Image.Image]:
+        """Prompts -> pictures, one a prompt and seed: `embed_prompt`, then `decode` by the same generators."""
+        noise = generators(seeds)
+        embeddings = self.embed_prompt(prompts, noise, settings, on_step)
+        return self.decode(embeddings, noise, prompts, settings, on_step)
 
     @abstractmethod
     def embed_image(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
@@ -206,6 +218,8 @@ class Verbs(ABC):
         kept: Kept | None,
     ) -> torch.Tensor:
         """Decode in halves what does not fit into the memory of a GPU: a picture is the same in any batch."""
+        import torch
+
         states = [generator.get_state() for generator in noise]
         try:
             return self.decode_pixels(embeddings, noise, prompts, settings, on_step, start, kept)
@@ -231,6 +245,8 @@ class Verbs(ABC):
         on_step: OnStep | None = None,
     ) -> torch.Tensor:
         """Pictures and prompts, in any order -> their embeddings (n, dim) in that order."""
+        import torch
+
         prompts = {i: check_prompt(content) for i, content in enumerate(contents) if isinstance(content, str)}
         pictures = {i: content for i, content in enumerate(contents) if not isinstance(content, str)}
         rows: dict[int, torch.Tensor] = {}
@@ -304,6 +320,16 @@ class Verbs(ABC):
         return settings
 
     @property
+    def packages(self) -> Collection[str]:
+        """Return the packages whose versions decide a picture."""
+        return {"torch", "diffusers", "transformers", self.engine}
+
+    @property
+    def understands(self) -> bool:
+        """Whether it looks for the meaning of prompts; who only asks this need not wait for its `interpreter`."""
+        return self.interpreter is not None
+
+    @property
     def interpreter(self) -> Interpreter | None:
         """Return what prompts are understood with; None where the checkpoint has no vocabulary."""
         return None
@@ -343,7 +369,7 @@ class Verbs(ABC):
             "dtype": str(self.dtype).removeprefix("torch."),
             **{name: said for name, said in (("loras", [*self.loras]), ("tokenizer", self.tokenizer)) if said},
             "engine": self.engine,
-            "versions": {name: version(name) for name in sorted({"torch", "diffusers", "transformers", self.engine})},
+            "versions": {name: version(name) for name in sorted(self.packages)},
         }
         for picture, seed, detail in zip(pictures, seeds, details, strict=True):
             images.write_record(picture, {"task": task, **detail, "seed": seed, **shared})

@@ -108,7 +108,7 @@ class Facts:
             "presets": {key: self._presets(checkpoint, like) for key, like in self.likes.items()},
             "priors": list(model.priors),
             "noise_levels": model.noise_levels,
-            "understands": model.interpreter is not None,
+            "understands": model.understands,
             "can": sorted(model.capabilities),
             "tabs": [tab for tab, able in self.tabs.items() if able(model.capabilities)],
             "styles": samples.styles(pictures, model.styles),

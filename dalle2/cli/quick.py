@@ -5,59 +5,22 @@ version of torch is of a picture that was drawn here, and is drawn here again, t
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from dalle2 import images, provenance
 from dalle2.cli.arguments import chosen_settings
 from dalle2.cli.output import Progress
 from dalle2.cli.understood import refused, tell
+from dalle2.light import INDEX, MADE, NAME, PACKAGES, Light, draws, is_here, pictures, place, versions
 from dalle2.settings import Settings, Step, check_prompt, check_seed
 from dalle2.understanding.answer import Note, Understanding, literal, record_of
 from dalle2.understanding.sentences import NotUnderstood
 
-NAME = "emoji"
-FOLDER = Path(__file__).parents[1] / "checkpoints" / NAME
 PLAIN = {"engine": (None, "auto", "onnxruntime"), "dtype": (None, "float32"), "device": (None, "cpu")}
-GPU = Path("/dev/nvidia0")
-INDEX = "graphs/index.json"  # as in `dalle2.portable`, which imports more
-PACKAGES = ("numpy", "onnxruntime")  # that decide a picture
-
-
-class Light:
-    """What of a checkpoint that has graphs beside its weights is known without its networks."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.folder = name, place(name)
-        said = json.loads((self.folder / "dalle2.json").read_text(encoding="utf-8"))
-        self.settings, self.styles = Settings.from_dict(said["settings"]), tuple(said.get("styles", ()))
-
-    @cached_property
-    def checkpoint_hash(self) -> str:
-        """The hash of its files, as `families` make it."""
-        from dalle2.portable import fingerprint
-
-        return fingerprint(self.folder)
-
-    def understood(self, prompt: str) -> Understanding:
-        """Return what the prompt is taken for; NotUnderstood where nothing is known of it."""
-        from dalle2.understanding.interpreter import Interpreter
-
-        interpreter = Interpreter.of(self.folder, self.styles, self.checkpoint_hash)
-        found = literal(prompt) if interpreter is None else interpreter.understand(prompt)
-        if not found.known:
-            raise NotUnderstood(found)
-        return found
 
 
 @dataclass(frozen=True)
@@ -70,11 +33,6 @@ class Plan:
     seeds: tuple[int, ...]
 
 
-def place(name: str) -> Path:
-    """Return the folder of a checkpoint that is named so, there or not."""
-    return FOLDER if name == NAME else Path(name).expanduser()
-
-
 def plan(options: argparse.Namespace) -> Plan | None:
     """Return what is drawn here; None for what is left to `drawing`. ValueError where the options are wrong."""
     if options.task is not None or not _fits(options):
@@ -83,7 +41,7 @@ def plan(options: argparse.Namespace) -> Plan | None:
         return _again(options)
     model = Light(options.checkpoint or NAME)
     settings = chosen_settings(options, model)  # ty: ignore[invalid-argument-type]  (asks for its settings alone)
-    if not _steps_are_known(settings):
+    if not draws(settings):
         return None
     try:
         taken = literal(check_prompt(options.prompt)) if options.literal else model.understood(options.prompt)
@@ -106,8 +64,7 @@ def run(options: argparse.Namespace, plan: Plan) -> Iterator[Path]:
         drawer = open_checkpoint(plan.model.folder)
         for seed, file in zip(plan.seeds, files, strict=True):
             told = lambda *step: progress.advance(Step(*step))  # noqa: E731
-            (pixels,) = drawer.draw([asked], [seed], plan.settings.to_dict(), told)
-            picture = _picture(pixels)
+            (picture,) = pictures(drawer.draw([asked], [seed], plan.settings.to_dict(), told))
             images.write_record(picture, _record(plan, seed))
             yield options.destination.keep(file, lambda name, overwrite, one=picture: images.save(one, name, overwrite))
 
@@ -118,17 +75,16 @@ def _fits(options: argparse.Namespace) -> bool:
         return False
     other = options.compile or options.offload or options.tokenizer or options.size or options.prior or options.loras
     named = options.checkpoint or NAME
-    here = not other and options.destination.form == "png" and (place(named) / INDEX).is_file()
-    # What has imported torch already need not wait for it, and with a GPU it is the faster.
-    return here and "torch" not in sys.modules and not GPU.exists() and find_spec("onnxruntime") is not None
+    # What has imported torch already need not wait for it.
+    return not other and options.destination.form == "png" and "torch" not in sys.modules and is_here(named)
 
 
 def _again(options: argparse.Namespace) -> Plan | None:
     """Return the plan of a picture that was drawn here; None for any other, of which `drawing` says what is wrong."""
     record: Any = images.read_record(options.source)
     own = {"task": "text_to_image", "engine": "onnxruntime"}
-    versions = record.get("versions")
-    drawn_here = isinstance(versions, dict) and set(versions) == set(PACKAGES)
+    made_by = record.get("versions")
+    drawn_here = isinstance(made_by, dict) and set(made_by) == set(PACKAGES)
     if not drawn_here or any(record.get(key) != value for key, value in own.items()):
         return None
     kinds = {"settings": dict, "prompt": str, "seed": int, "checkpoint": str, "asked": str}
@@ -146,27 +102,10 @@ def _again(options: argparse.Namespace) -> Plan | None:
     if "asked" in record:
         notes = (Note("poor"),) if record.get("rarely_drawn_well") else ()
         taken = Understanding(prompt, check_prompt(record["asked"]), notes=notes)
-    return Plan(model, taken, settings, (check_seed(record["seed"]),)) if _steps_are_known(settings) else None
-
-
-def _steps_are_known(settings: Settings) -> bool:
-    from dalle2_runner.steps import SCHEDULERS
-
-    stages = settings.stages.values()
-    plain = all(stage.scheduler in SCHEDULERS and not stage.eta and stage.times == 1 for stage in stages)
-    return plain and settings.prior is not None and settings.prior.kind == "diffusion"
+    return Plan(model, taken, settings, (check_seed(record["seed"]),)) if draws(settings) else None
 
 
 def _record(plan: Plan, seed: int) -> dict[str, object]:
     own = {"task": "text_to_image", "prompt": plan.taken.prompt, **record_of([plan.taken], [plan.taken.prompt])}
-    made = {"device": "cpu", "dtype": "float32", "engine": "onnxruntime"}
     checkpoint = {"checkpoint": plan.model.name, "checkpoint_hash": plan.model.checkpoint_hash}
-    versions = {"versions": {name: version(name) for name in PACKAGES}}
-    return {**own, "seed": seed, "settings": plan.settings.to_dict(), **checkpoint, **made, **versions}
-
-
-def _picture(pixels: np.ndarray) -> Image.Image:
-    if not np.isfinite(pixels).all():
-        raise ValueError("The pixels hold numbers that are not finite: no picture can be made of them.")
-    levels = ((pixels * np.float32(0.5) + np.float32(0.5)).clip(0, 1) * 255).round().astype(np.uint8)
-    return Image.fromarray(levels.transpose(1, 2, 0))
+    return {**own, "seed": seed, "settings": plan.settings.to_dict(), **checkpoint, **MADE, "versions": versions()}

@@ -1,15 +1,17 @@
 """Checkpoint folder or hub id -> `UnclipModel`. A family of checkpoints is a folder here; families are strangers."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from dalle2.model import UnclipModel
 from dalle2.requests import ANY_PICTURE
 
 if TYPE_CHECKING:
+    import torch
+
     from dalle2.families.checkpoint_folder import CheckpointFolder
     from dalle2.families.lora import Lora
 
@@ -20,7 +22,7 @@ EMBEDDED = Path(__file__).parent.parent / "checkpoints" / "emoji"
 def load(  # noqa: PLR0913, all but the first have defaults
     source: str | Path = EMBEDDED,
     device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     compile: bool = False,
     *,
     allow_pickle: bool = False,
@@ -32,15 +34,17 @@ def load(  # noqa: PLR0913, all but the first have defaults
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
 
     The id may have a revision: id@revision. Where prior and decoder are published apart, or another prior is wanted,
-    both are named: PRIOR+DECODER. `dtype` is float32, bfloat16, or on CUDA also float16; `compile` compiles the
-    networks, which takes a minute and then draws faster. `allow_pickle` reads weights from files that could run as
-    programs, `offload` lets the networks wait on the CPU and visit the GPU one at a time ("model", or True) or layer by
-    layer ("sequential"), `tokenizer` "2022" makes of prompts the token ids of that year. `engine` computes the networks
-    on a CPU: "torch", "onnxruntime" or "openvino", for which graphs are exported once, or "auto": ONNX Runtime where it
-    is installed and has the graphs already. `loras` are files of `python -m dalle2.finetune`, each FILE or FILE=WEIGHT,
-    whose styles and concepts the checkpoint then knows as well.
+    both are named: PRIOR+DECODER. `dtype` is float32 (also for None), bfloat16, or on CUDA also float16; `compile`
+    compiles the networks, which takes a minute and then draws faster. `allow_pickle` reads weights from files that
+    could run as programs, `offload` lets the networks wait on the CPU and visit the GPU one at a time ("model", or
+    True) or layer by layer ("sequential"), `tokenizer` "2022" makes of prompts the token ids of that year. `engine`
+    computes the networks on a CPU: "torch", "onnxruntime" or "openvino", for which graphs are exported once, or
+    "auto": ONNX Runtime where it is installed and has the graphs already. `loras` are files of `python -m
+    dalle2.finetune`, each FILE or FILE=WEIGHT, whose styles and concepts the checkpoint then knows as well.
     ValueError says what is wrong and what was expected; a model that is already open stays as it is.
     """
+    import torch
+
     from dalle2.engines.hosting import choose, host
     from dalle2.families.checkpoint_folder import CheckpointFolder
     from dalle2.families.lora import Lora
@@ -48,6 +52,7 @@ def load(  # noqa: PLR0913, all but the first have defaults
     from dalle2.families.offload import offload as take_turns
     from dalle2.families.places import locate, split_name
 
+    dtype = dtype or torch.float32
     device, wanted = _check_device(device, dtype), [Lora.read(lora) for lora in loras]
     if source == EMBEDDED.name or Path(source) == EMBEDDED:
         if not EMBEDDED.is_dir():
@@ -92,7 +97,7 @@ def warm(model: UnclipModel) -> None:
 
 
 def _read(
-    folder: "CheckpointFolder", prior: str | None, device: torch.device, compile: bool, loras: "Sequence[Lora]"
+    folder: CheckpointFolder, prior: str | None, device: torch.device, compile: bool, loras: Sequence[Lora]
 ) -> Any:
     """Read the networks, and merge what the checkpoint was taught later."""
     family = _family(folder, prior)
@@ -107,7 +112,7 @@ def _read(
     return model
 
 
-def _family(folder: "CheckpointFolder", prior: str | None) -> Any:
+def _family(folder: CheckpointFolder, prior: str | None) -> Any:
     """Return the module that opens a folder, told by its parts; ValueError says what else it is."""
     match folder.parts():
         case {"decoder": _, "super_res_first": _, "super_res_last": _}:
@@ -132,6 +137,8 @@ def _family(folder: "CheckpointFolder", prior: str | None) -> Any:
 
 
 def _check_device(device: str | torch.device, dtype: torch.dtype) -> torch.device:
+    import torch
+
     try:
         device = torch.device(device)
     except RuntimeError as error:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.settings import Settings
+
+if TYPE_CHECKING:
+    from dalle2.families.checkpoint_folder import CheckpointFolder
 
 NAME = "dalle2.json"
 # The last two are for those who train on.
@@ -22,7 +24,7 @@ class Description:
     subject: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: CheckpointFolder, default: Settings) -> "Description":
+    def read(cls, folder: "CheckpointFolder", default: Settings) -> "Description":
         """Of a folder whose family has these default settings; ValueError says what is wrong in which file."""
         if not (folder.path / NAME).exists():
             return cls(default)

@@ -3,12 +3,13 @@
 A name is FOLDER_OR_ID, or PRIOR+DECODER where the two are published apart. An id may have a revision, id@revision.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -21,6 +22,9 @@ from tqdm.asyncio import tqdm_asyncio
 
 from dalle2.families.downloads import LargeFile, NotDownloaded, bring
 from dalle2.families.weights import choose_weights
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 HUB_SECONDS = 10  # that the hub has to answer; it is asked once
 HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")

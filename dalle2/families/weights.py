@@ -1,13 +1,17 @@
 """Files of weights: which of a folder's to load, and whether they are what they seem to be."""
 
+from __future__ import annotations
+
 import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import safe_open
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 NAME = re.compile(
     r"(diffusion_pytorch_model|pytorch_model|model)(\.(?P<variant>\w+))?(-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
@@ -23,6 +27,8 @@ def choose_weights(names: Iterable[str], dtype: torch.dtype) -> list[str]:
 
     safetensors before .bin, and the "fp16" variant first only where half precision is wanted.
     """
+    import torch
+
     groups: dict[tuple[str | None, str], list[str]] = {}
     for name in names:
         if match := NAME.fullmatch(name):
@@ -62,6 +68,8 @@ def read_pickle(file: Path, device: str = "cpu") -> Any:
 
     ValueError where it is damaged or another file; NotWeightsAlone where it holds more than that.
     """
+    import torch
+
     _check_beginning(file)
     try:
         return torch.load(file, map_location=device, weights_only=True)
@@ -94,6 +102,8 @@ def unpickle(file: Path) -> dict[str, torch.Tensor]:
 
     What a trainer saved beside them, below other names than "state_dict", is left out.
     """
+    import torch
+
     weights = torch.load(file, map_location="cpu", weights_only=False)
     if isinstance(weights, Mapping) and isinstance(weights.get("state_dict"), Mapping):
         weights = weights["state_dict"]
@@ -102,6 +112,8 @@ def unpickle(file: Path) -> dict[str, torch.Tensor]:
 
 
 def _check_tensors(file: Path, weights: object) -> None:
+    import torch
+
     if not isinstance(weights, Mapping):
         raise ValueError(f"{file} holds a {type(weights).__name__}, not weights by name: save a state_dict there.")
     for name, value in weights.items():

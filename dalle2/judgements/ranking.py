@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
 QUESTIONS = ("photorealism", "caption match", "diversity")
 WINNERS = ("a", "b", "tie")
@@ -87,6 +85,9 @@ def bradley_terry(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     average opponent on top: with that, one who won every vote has a finite strength, and groups that
     never met have a common scale.
     """
+    from scipy.optimize import minimize  # takes a second, which the page need not wait for
+    from scipy.special import expit
+
     # 1. The negative log-likelihood of all votes and of the tie: minus log sigmoid(x) is log(1 + exp(-x)).
     n = len(wins)
     played = wins + wins.T

@@ -5,6 +5,8 @@ and one thread computes. Calls of one key are rows of one batch. A picture's noi
 that company changes nothing but the rounding.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import itertools
@@ -13,20 +15,21 @@ from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dalle2.serving.pace import Turn
 from dalle2.serving.refusal import Cancelled
 from dalle2.settings import MAX_PICTURES, OnStep, Step
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 # How long a call waits for others that may be about to come. A picture has two calls of which others can be part, the
 # prior's and the decoder's, so that it waits 20 ms at most.
 COMPANY_SECONDS = 0.01
 IDLE_SECONDS = 10.0  # after which the computing thread ends, until it is needed again
 
-Column = Sequence[Any] | torch.Tensor | None
+Column: TypeAlias = "Sequence[Any] | torch.Tensor | None"
 
 
 @dataclass(eq=False)
@@ -224,6 +227,8 @@ def _teller(calls: Sequence[Call], parts: Sequence[slice]) -> OnStep:
 
 def _joined(columns: Sequence[Column]) -> Column:
     """One column of several; all are of one kind, which their calls' key says."""
+    import torch
+
     if columns[0] is None:
         return None
     if isinstance(columns[0], torch.Tensor):
@@ -232,6 +237,8 @@ def _joined(columns: Sequence[Column]) -> Column:
 
 
 def _generators(call: Call) -> Iterator[torch.Generator]:
+    import torch
+
     for column in call.columns:
         if not isinstance(column, torch.Tensor):
             yield from (row for row in column or () if isinstance(row, torch.Generator))

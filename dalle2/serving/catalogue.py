@@ -51,15 +51,17 @@ class Catalogue:
         engine: str = "auto",
         keep: int | None = None,
         loras: Sequence[str] = (),
+        early: bool = False,
     ) -> Self:
         """Offer checkpoints (as `dalle2.families.load` names them; none: the embedded one), and load the first `keep`.
 
         `dtype`, `allow_pickle`, `offload` and `engine` are as there, and `loras` too, for the first of them. At most
         `keep` are in memory at a time, None being as many as are offered; the others are loaded when they are needed.
-        ValueError says what is wrong with one.
+        ValueError says what is wrong with one. With `early` the embedded one's networks are read when they are needed,
+        or by `warming`.
         """
         sources = checkpoints or (EMBEDDED.name,)
-        opener = Opener(dtype, allow_pickle, offload, engine, tuple(loras), sources[0])
+        opener = Opener(dtype, allow_pickle, offload, engine, tuple(loras), sources[0], early)
         most = len(sources) if keep is None else keep
         if not 1 <= most <= len(sources):
             raise ValueError(f"Of {len(sources)} checkpoints 1 to {len(sources)} can be kept in memory, not {most}.")
@@ -169,7 +171,7 @@ class Catalogue:
 
     def understands(self) -> bool:
         """Return whether any of the checkpoints looks for the meaning of prompts, or may, not having been read."""
-        return self._unread() or any(model.interpreter is not None for model in self._models.values())
+        return self._unread() or any(model.understands for model in self._models.values())
 
     def understand(self, prompt: str, checkpoint: str | None = None, very_words: bool = False) -> Understanding:
         """Return what the checkpoint takes a prompt for; Refusal when it is none."""

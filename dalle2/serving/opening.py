@@ -2,14 +2,16 @@
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
+from dalle2 import light
 from dalle2.families import EMBEDDED, load
+from dalle2.families.early import EarlyModel
 from dalle2.families.places import public_name
 from dalle2.families.published import known
 from dalle2.model import UnclipModel
@@ -45,17 +47,36 @@ class Opener:
     engine: str = "auto"
     loras: Sequence[str] = ()
     taught: str = ""
+    early: bool = False
 
     def __call__(self, source: str) -> Opened:
-        """Read one; ValueError says what is wrong with it."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        how: dict[str, Any] = {"allow_pickle": self.allow_pickle, "offload": self.offload, "engine": self.engine}
-        how["loras"] = self.loras if source == self.taught else ()
-        model = load(source, device, getattr(torch, self.dtype), **how)
+        """Read one; ValueError says what is wrong with it.
+
+        Where it may be there `early`, the embedded one's networks are not read before they are needed.
+        """
+        model = EarlyModel(source, lambda: self._load(source)) if self._comes_early(source) else self._load(source)
         folder = folder_of(source)
         # Records and pages are public, and where the server keeps its files is nobody's business.
         model.checkpoint = public_name(model.checkpoint)
         return Opened(model, _card(folder), folder if folder.is_dir() else None)
+
+    def _load(self, source: str) -> UnclipModel:
+        import torch  # seconds
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        how: dict[str, Any] = {"allow_pickle": self.allow_pickle, "offload": self.offload, "engine": self.engine}
+        how["loras"] = self._loras(source)
+        return load(source, device, getattr(torch, self.dtype), **how)
+
+    def _loras(self, source: str) -> Sequence[str]:
+        return self.loras if source == self.taught else ()
+
+    def _comes_early(self, source: str) -> bool:
+        plain = self.dtype == "float32" and self.engine in ("auto", "onnxruntime") and not self.offload
+        plain = plain and not self._loras(source)
+        # Who has imported torch need not wait for it; whether a torchvision fits it, only importing both tells.
+        new = "torch" not in sys.modules and find_spec("torchvision") is None
+        return self.early and plain and source == EMBEDDED.name and new and light.is_here(source)
 
     @property
     def bytes_each(self) -> int:
@@ -84,6 +105,8 @@ def folder_of(source: str) -> Path:
 
 def _free() -> float | None:
     """Return the GB of memory that are free, on the GPU if there is one; None where the system does not say."""
+    import torch
+
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0] / 1e9
     try:

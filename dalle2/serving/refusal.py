@@ -1,8 +1,7 @@
 """Errors as sentences: what a visitor asked and cannot have, and what went wrong while drawing."""
 
 import logging
-
-import torch
+import sys
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +45,14 @@ def refusal_of(error: Exception) -> Refusal:
             return error
         case ValueError():
             return Refusal(str(error))
-        case torch.OutOfMemoryError() | MemoryError():
+        case _ if _out_of_memory(error):
             log.warning("Out of memory while drawing: %s", error)
             return NoMemory("There is not enough memory for so many pictures at once: ask for fewer.")
         case _:
             log.error("Drawing failed", exc_info=error)
             return Fault("Something went wrong while drawing, and the server's log says what: please try again.")
+
+
+def _out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # which may not have been needed yet, and then is not to blame
+    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))

@@ -4,18 +4,24 @@ Tasks are made of the verbs, and so every task shares them without knowing: the 
 visitor's variations are drawn in one batch where decoder and upsampler have the same settings.
 """
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+from __future__ import annotations
 
-import torch
+from collections.abc import Collection, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from PIL import Image
 
+from dalle2 import light
 from dalle2.datasets.phrases import Phrases
+from dalle2.families.early import EarlyModel
 from dalle2.model import UnclipModel
 from dalle2.serving.batches import Batches, Call, Column, current
-from dalle2.settings import OnStep, Settings
+from dalle2.settings import OnStep, Settings, check_seed
 from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import AttentionMaps, Kept, Seed
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 
 class SharedModel(UnclipModel):
@@ -23,6 +29,7 @@ class SharedModel(UnclipModel):
 
     def __init__(self, model: UnclipModel, batches: Batches) -> None:
         self._model, self._batches, self.tokenizer = model, batches, model.tokenizer
+        self._early = False  # whether this request's pictures were drawn before the networks were there
         self.noise_levels, self.picture_sizes, self.inpaints = model.noise_levels, model.picture_sizes, model.inpaints
         self.loras = model.loras
 
@@ -44,6 +51,24 @@ class SharedModel(UnclipModel):
     @property
     def interpreter(self) -> Interpreter | None:
         return self._model.interpreter
+
+    @property
+    def packages(self) -> Collection[str]:
+        return light.PACKAGES if self._early else self._model.packages
+
+    @property
+    def understands(self) -> bool:
+        return self._model.understands
+
+    def draw_prompts(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: Settings | None, on_step: OnStep | None
+    ) -> list[Image.Image]:
+        model, chosen = self._model, self.adopt(settings)
+        if not (isinstance(model, EarlyModel) and model.early and light.draws(chosen)):
+            return super().draw_prompts(prompts, seeds, settings, on_step)
+        self._early = True
+        check = [check_seed(seed) for seed in seeds]
+        return self._alone(lambda on_step: model.draw_early(prompts, check, chosen, on_step), on_step)
 
     def embed_prompt(
         self,

@@ -15,8 +15,6 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import count
 
-import torch
-
 from dalle2.families.downloads import fetched
 from dalle2.families.published import Published
 from dalle2.model import UnclipModel
@@ -127,6 +125,8 @@ class Shelf:
             log.info("freed %s", name := idle.pop())
             del self.models[name]
             gc.collect()  # networks and what they hold refer to one another
+            import torch  # which has held them
+
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         return len(self.models) < self.most

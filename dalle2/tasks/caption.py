@@ -1,15 +1,19 @@
 """A picture told in words: the caption that the checkpoint's own CLIP finds nearest to it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
-import torch
 from PIL import Image
 
 from dalle2.datasets.phrases import on_background, styled
 from dalle2.verbs import Verbs
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 MAX_CAPTIONS = 50
 SHORTLIST = 20  # captions that are tried on every background
@@ -45,6 +49,8 @@ class Caption:
 
     def find(self, model: Verbs) -> list[list[Found]]:
         """Return the captions of each picture; ValueError for a checkpoint that has no words or no image encoder."""
+        import torch
+
         if model.phrases is None:
             raise ValueError(
                 f"The checkpoint {model.checkpoint} has no phrases.json, the words to describe pictures by: describe "
@@ -77,6 +83,8 @@ def _nearest(model: Verbs, embedding: torch.Tensor, names: Sequence[str], table:
 
 def _embed(model: Verbs, captions: Sequence[str]) -> torch.Tensor:
     """Captions -> (n, dim) of length 1."""
+    import torch
+
     order = sorted(range(len(captions)), key=lambda place: len(captions[place]))  # a batch is as long as its longest
     rows = [model.embed_text([captions[p] for p in order[i : i + MANY]]) for i in range(0, len(order), MANY)]
     back = torch.tensor(order).argsort()

@@ -1,16 +1,19 @@
 """Dimensions: a picture from a growing number of the principal axes of its embedding (paper, section 4, figure 7)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import torch
 from PIL import Image
 
-from dalle2 import embeddings as maths
 from dalle2.requests import Pictures, Request, name_of, only, part_of, picture_of
 from dalle2.settings import MAX_FRAMES, OnStep, Settings
 from dalle2.verbs import Verbs, generators
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 # As many embeddings as the prior imagines without a word, to see in which directions embeddings differ.
 IMAGINED, AT_ONCE = 256, 32
@@ -49,6 +52,10 @@ class Dimensions(Request):
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
+        import torch
+
+        from dalle2 import embeddings as maths
+
         model.require(self.name)
         seeds = [only(seeds)] * len(self.counts)
         generator = generators(seeds)
@@ -70,6 +77,8 @@ class Dimensions(Request):
 
 def _imagined(model: Verbs, settings: Settings | None, on_step: OnStep | None) -> torch.Tensor:
     """Return what the prior draws for the empty prompt: the spread of all pictures that it knows."""
+    import torch
+
     model.require("text_to_image")
     firsts = range(0, IMAGINED, AT_ONCE)
     rows = []

@@ -6,17 +6,21 @@ of the colours on the way is put back (iterative back-projection, Irani and Pele
 averaged down, is the picture that it came from.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import torch
 from PIL import Image
 
 from dalle2 import images
 from dalle2.requests import Pictures, Request, name_of, picture_of
 from dalle2.settings import SIZES, OnStep, Settings, check_seed
 from dalle2.verbs import Verbs, generators
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 LARGEST = 512  # pixels a side: beyond it the networks invent a grain, and a smooth resize is nearer to the truth
 PROJECTIONS = 2
@@ -47,6 +51,8 @@ class Enhance(Request):
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
+        import torch
+
         model.require(self.name)
         side, size = min(self.picture.size), self.size
         small = images.to_tensor([images.square(images.to_rgb(self.picture), side)])
@@ -157,6 +163,8 @@ def _larger(
     model: Verbs, small: torch.Tensor, side: int, seed: int, settings: Settings | None, on_step: OnStep | None
 ) -> torch.Tensor:
     """Pixels (1, 3, s, s) in [-1, 1] -> (1, 3, side, side), whose average over each small pixel is that pixel."""
+    import torch
+
     large = model.upsample(small, generators([seed]), settings, on_step, side=side)
     for _ in range(PROJECTIONS):
         lost = small - torch.nn.functional.interpolate(large, size=small.shape[-2:], mode="area")

@@ -1,16 +1,19 @@
 """Interpolation: the way from a picture or prompt to another, in frames (paper, section 3.2)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import torch
 from PIL import Image
 
-from dalle2 import embeddings as maths
 from dalle2.requests import Pictures, Request, checked, content_of, name_of, only
 from dalle2.settings import MAX_FRAMES, OnStep, Settings
 from dalle2.verbs import Verbs, generators
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Interpolate(Request):
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
+        from dalle2 import embeddings as maths
+
         model.require(self.name)
         seed, start, positions = only(seeds), None, self.positions
         if self.noise == "slerp":
@@ -88,6 +93,8 @@ class Interpolate(Request):
 
     def _closed(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the rows, and in a loop the first one again after the last."""
+        import torch
+
         return torch.cat([rows, rows[:1]]) if self.loop else rows
 
     @classmethod

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import torch
 from PIL import Image
 
-from dalle2 import embeddings as maths
+from dalle2.mixing import check_weights
 from dalle2.requests import Pictures, Request, checked, content_of, name_of
 from dalle2.settings import OnStep, Settings
 from dalle2.verbs import Verbs, generators
@@ -28,7 +27,7 @@ class Mix(Request):
     def __post_init__(self) -> None:
         if not self.parts:
             raise ValueError("A mix needs at least one picture or prompt.")
-        maths.check_weights([weight for _, weight in self.parts], len(self.parts))
+        check_weights([weight for _, weight in self.parts], len(self.parts))
         object.__setattr__(self, "parts", [(checked(content), weight) for content, weight in self.parts])
 
     @property
@@ -46,6 +45,10 @@ class Mix(Request):
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
+        import torch
+
+        from dalle2 import embeddings as maths
+
         model.require(self.name)
         weights = [weight for _, weight in self.parts]
         contents = self.contents_asked([content for content, _ in self.parts])

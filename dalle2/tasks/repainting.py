@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from dalle2 import images
@@ -57,6 +56,8 @@ class Repaint(Request):
     def draw(
         self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
+        import torch
+
         model.require(self.name)
         settings = settings or self.own_settings(model)
         canvas = self.canvas(model.side(settings))

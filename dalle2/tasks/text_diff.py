@@ -1,16 +1,19 @@
 """Text diffs: a picture moved by words, from what it is to what it should become (paper, section 3.3)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import torch
 from PIL import Image
 
-from dalle2 import embeddings as maths
 from dalle2.requests import Pictures, Request, name_of, only, optional_prompt, part_of, picture_of
 from dalle2.settings import MAX_FRAMES, STRENGTHS, OnStep, Settings, check_prompt, check_seed
 from dalle2.verbs import Verbs, generators
+
+if TYPE_CHECKING:
+    import torch  # seconds, for which those who draw nothing need not wait
 
 Way = Literal["prior", "slerp"]
 
@@ -102,6 +105,10 @@ class TextDiff(Request):
         self, model: Verbs, way: Way, seed: int, settings: Settings, on_step: OnStep | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the embedding (n, dim) and the noise that the decoder starts from (n, ...), at each strength."""
+        import torch
+
+        from dalle2 import embeddings as maths
+
         unguided = model.inversion_settings(settings.with_guidance(1.0))
         new, old = self.asked(self.new), self.asked(self.old) if self.old else ""
         strengths = self._strengths(way)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dalle2.requests import Pictures, Request
 from dalle2.settings import OnStep, Settings, check_prompt
-from dalle2.verbs import Verbs, generators
+from dalle2.verbs import Verbs
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ class TextToImage(Request):
         model.require(self.name)
         prompts = list(self.prompts) * (len(seeds) if len(self.prompts) == 1 else 1)
         seeds = list(seeds) * (len(prompts) if len(seeds) == 1 else 1)
-        asked, noise = [self.asked(prompt) for prompt in prompts], generators(seeds)
-        embeddings = model.embed_prompt(asked, noise, settings, on_step)
-        pictures = model.decode(embeddings, noise, asked, settings, on_step)
+        pictures = model.draw_prompts([self.asked(prompt) for prompt in prompts], seeds, settings, on_step)
         details = [{"prompt": prompt, **self.understanding_record([prompt])} for prompt in prompts]
         return model.attach_records(self.name, pictures, seeds, settings, details)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 
-from dalle2.families.karlo.model import KARLO_SETTINGS
+from dalle2.families.karlo.abilities import KARLO_SETTINGS
 from dalle2.networks.text_projection import TextProjection
 from dalle2.settings import DecoderSettings, PriorSettings, Settings, UpsamplerSettings
 

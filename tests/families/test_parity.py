@@ -17,7 +17,7 @@ from PIL import Image
 from dalle2 import images
 from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
-from dalle2.families.karlo.model import KARLO_SETTINGS
+from dalle2.families.karlo.abilities import KARLO_SETTINGS
 from dalle2.model import UnclipModel, generators
 from dalle2.settings import Settings
 from dalle2.stage_settings import DecoderSettings, StageSettings

@@ -26,8 +26,8 @@ from safetensors.torch import load_file, save_file
 from dalle2 import families, images
 from dalle2.families import load
 from dalle2.families.karlo import layout
+from dalle2.families.karlo.abilities import KARLO_SETTINGS
 from dalle2.families.karlo.load import save
-from dalle2.families.karlo.model import KARLO_SETTINGS
 from dalle2.families.places import locate, public_name, split_name
 from dalle2.families.weights import choose_weights
 from dalle2.model import UnclipModel

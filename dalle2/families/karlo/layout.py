@@ -44,13 +44,6 @@ OTHERS = {
     "prior_scheduler": UnCLIPScheduler,
     "feature_extractor": CLIPImageProcessor,
 }
-# Folders of the priors by `PriorSettings.kind`. Stock diffusers knows the first, and ignores the others.
-PRIORS = {
-    "diffusion": "prior",
-    "autoregressive": "prior_autoregressive",
-    "linear": "prior_linear",
-    "eclipse": "prior_eclipse",
-}
 OTHER_PRIORS = {
     "prior_autoregressive": AutoregressivePrior,
     "prior_linear": LinearPrior,

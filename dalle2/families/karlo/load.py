@@ -10,8 +10,9 @@ from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
 from dalle2.families.family_model import Checkpoint
 from dalle2.families.karlo import layout
+from dalle2.families.karlo.abilities import KARLO_SETTINGS
 from dalle2.families.karlo.learning import learn
-from dalle2.families.karlo.model import KARLO_SETTINGS, KarloModel
+from dalle2.families.karlo.model import KarloModel
 from dalle2.families.priors import check_eclipse, read_eclipse
 
 __all__ = ["learn", "load", "save"]

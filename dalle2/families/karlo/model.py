@@ -15,7 +15,7 @@ from dalle2.datasets.phrases import Phrases
 from dalle2.ddim import Denoise
 from dalle2.families.diffusion import DiffusionStage, check_rows
 from dalle2.families.family_model import Checkpoint, FamilyModel
-from dalle2.families.karlo import layout
+from dalle2.families.karlo import abilities, layout
 from dalle2.families.karlo.attention import record_attention
 from dalle2.families.karlo.priors import draw_codes, expect
 from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
@@ -23,15 +23,8 @@ from dalle2.families.lora import learnt_hash
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.settings import OnStep, Settings
-from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
 from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import AttentionMaps, Kept, Seed, generators
-
-KARLO_SETTINGS = Settings(
-    prior=PriorSettings(num_inference_steps=25, guidance_scale=4.0),
-    decoder=DecoderSettings(num_inference_steps=25, guidance_scale=8.0),
-    upsampler=UpsamplerSettings(num_inference_steps=7),
-)
 
 
 class KarloModel(FamilyModel[layout.Parts]):
@@ -49,14 +42,8 @@ class KarloModel(FamilyModel[layout.Parts]):
         self.picture_size = parts.super_res_last.config.sample_size
         self.upsampling = self.picture_size // parts.decoder.config.sample_size
         found = {name for name in layout.OTHER_PRIORS if checkpoint.fingerprint.folder.has(name)} | set(parts.present())
-        self.priors = tuple(kind for kind, name in layout.PRIORS.items() if name in found)
-        sees = parts.image_encoder is not None
-        self.capabilities = frozenset(
-            ["enhance", "inpaint", "interpolate", "mix", "outpaint"]
-            + (["text_to_image", "steps", "attention"] if self.priors else [])
-            + (["variations", "reconstruct", "text_diff", "dimensions"] if sees else [])
-            + (["caption"] if sees and phrases is not None else [])
-        )
+        self.priors = abilities.priors(found)
+        self.capabilities = abilities.capabilities(found, phrases is not None)
         self.prompts = PromptEncoder(parts.tokenizer, parts.text_encoder)
         for network in (parts.decoder, parts.super_res_first, parts.super_res_last):
             network.to(memory_format=torch.channels_last)
@@ -134,7 +121,7 @@ class KarloModel(FamilyModel[layout.Parts]):
     def prior(self, kind: str) -> Any:
         """Return the prior of this kind, read when it is first asked for; ValueError when the checkpoint has none."""
         self._require_prior(kind)
-        name = layout.PRIORS[kind]
+        name = abilities.PRIORS[kind]
         if getattr(self.parts, name) is None:
             read = layout.read_prior(self._fingerprint.folder, name, self.parts)
             setattr(self.parts, name, read.to(self.device))

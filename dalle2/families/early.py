@@ -1,0 +1,124 @@
+"""A checkpoint in Karlo's layout that is there before torch is: torch takes seconds to import, and a page waits.
+
+What it is like stands in its folder. Until its networks are loaded, `dalle2_runner` draws pictures of prompts; whatever
+else is asked for loads them, which takes as long as it took before the page was there.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from dalle2 import light
+from dalle2.datasets.phrases import Phrases
+from dalle2.families.description import NAME, Description
+from dalle2.families.karlo import abilities
+from dalle2.model import UnclipModel
+from dalle2.settings import OnStep, Settings, Step
+from dalle2.understanding.interpreter import Interpreter
+from dalle2.understanding.vocabulary import WORDS
+
+if TYPE_CHECKING:
+    from dalle2_runner.drawer import Drawer
+
+CONFIGS = ("super_res_last/config.json", "decoder/config.json")
+
+
+def _of_the_loaded(verb: str) -> Any:
+    return lambda model, *arguments, **keywords: getattr(model.loaded, verb)(*arguments, **keywords)
+
+
+class EarlyModel(UnclipModel):
+    """What `load` returns, some time; `early` says whether it has not been loaded yet."""
+
+    def __init__(self, checkpoint: str, load: Callable[[], UnclipModel]) -> None:
+        self.checkpoint, self.folder = checkpoint, light.place(checkpoint)
+        read = {file: json.loads((self.folder / file).read_text(encoding="utf-8")) for file in (NAME, *CONFIGS)}
+        said = Description.from_dict(read[NAME], abilities.KARLO_SETTINGS)
+        self.settings, self.styles, self.examples, self.subject = (
+            said.settings,
+            said.styles,
+            said.examples,
+            said.subject,
+        )
+        parts = [part.name for part in self.folder.iterdir()]
+        self.phrases = Phrases.read(self.folder)
+        self.priors = abilities.priors(parts)
+        self.capabilities = abilities.capabilities(parts, self.phrases is not None)
+        large, small = (read[name]["sample_size"] for name in CONFIGS)
+        self.picture_size, self.upsampling = large, large // small
+        self.device, self.dtype = SimpleNamespace(type="cpu"), light.MADE["dtype"]  # ty: ignore[invalid-assignment]
+        self._load, self._loaded = load, None
+        self._loading, self._opening = threading.Lock(), threading.Lock()
+        self._drawer: Drawer | None = None
+
+    @property
+    def early(self) -> bool:
+        """Whether the networks are not loaded yet."""
+        return self._loaded is None
+
+    @property
+    def loaded(self) -> UnclipModel:
+        """Return the model itself, which takes seconds when it is first asked for."""
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = self._load()
+                self._drawer = None
+            return self._loaded
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.loaded, name)
+
+    @property
+    def engine(self) -> str:
+        return light.MADE["engine"] if self._loaded is None else self._loaded.engine
+
+    @cached_property
+    def checkpoint_hash(self) -> str:
+        from dalle2.portable import fingerprint
+
+        return fingerprint(self.folder)
+
+    @property
+    def understands(self) -> bool:
+        return (self.folder / WORDS).is_file()
+
+    @cached_property
+    def interpreter(self) -> Interpreter | None:
+        return Interpreter.of(self.folder, self.styles, self.checkpoint_hash)
+
+    embed_prompt = _of_the_loaded("embed_prompt")
+    embed_image = _of_the_loaded("embed_image")
+    embed_text = _of_the_loaded("embed_text")
+    decode_pixels = _of_the_loaded("decode_pixels")
+    edit_embedding = _of_the_loaded("edit_embedding")
+    invert = _of_the_loaded("invert")
+    upsample = _of_the_loaded("upsample")
+    attend = _of_the_loaded("attend")
+
+    def open(self) -> None:
+        """Read what draws pictures of prompts without torch; ValueError or OSError where that cannot be."""
+        with self._opening:
+            if self._drawer is None and self.early:
+                from dalle2.portable import open_checkpoint
+
+                self._drawer = open_checkpoint(self.folder)
+
+    def draw_early(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: Settings | None, on_step: OnStep | None
+    ) -> list[Image.Image]:
+        """Draw pictures of prompts without torch, with settings of which `light.draws` is true."""
+        self.open()
+        drawer = self._drawer
+        if drawer is None:  # the networks have come meanwhile
+            return self.loaded.draw_prompts(prompts, seeds, settings, on_step)
+        told = (lambda *step: on_step(Step(*step))) if on_step else (lambda *_: None)
+        return light.pictures(drawer.draw(prompts, seeds, self.adopt(settings).to_dict(), told))
