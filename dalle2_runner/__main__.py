@@ -32,12 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("prompt", help="taken as it is")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1], help="default: where this program is")
     parser.add_argument("--seed", type=int, default=0, help="default 0")
+    turns = "read the networks one after another, for each picture anew"
+    parser.add_argument("--low-memory", action="store_true", help=turns)
     parser.add_argument("-o", "--out", type=Path, default=Path("picture.png"), help="default: picture.png")
     options = parser.parse_args(arguments)
     try:
         if options.out.exists():
             raise ValueError(f"{options.out} exists already: name another file with -o.")
-        drawer = Drawer.open(options.folder)
+        drawer = Drawer.open(options.folder, low_memory=options.low_memory)
         (pixels,) = drawer.draw([options.prompt], [options.seed])
         own = {"task": "text_to_image", "prompt": options.prompt, "seed": options.seed}
         options.out.write_bytes(png(pixels, json.dumps(own | drawer.description["record"])))

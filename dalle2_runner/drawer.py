@@ -18,6 +18,26 @@ Array = np.ndarray
 OnStep = Callable[[str, int, int], None]
 
 
+class Turns:
+    """The networks of an exported folder, of which the last that was asked for is in memory."""
+
+    def __init__(self, folder: Path, description: Mapping[str, Any], threads: int) -> None:
+        self.folder, self.graphs, self.threads = folder, description["networks"], threads
+        self.kind = import_module(f"dalle2_runner.by_{description['record']['engine']}").Network
+        self._name, self._network = "", None
+
+    def __getitem__(self, name: str) -> Any:
+        if name != self._name:
+            self._name, self._network = name, None  # it goes before the next one comes
+            self._network = self.read(name)
+        return self._network
+
+    def read(self, name: str) -> Any:
+        """Return the network, ready to be computed."""
+        graph, file = self.graphs[name], self.folder / f"{name}.safetensors"
+        return self.kind((self.folder / graph["file"]).read_bytes(), graph["weights"], read_weights(file), self.threads)
+
+
 class Drawer:
     """A checkpoint of Karlo's family, ready to draw from prompts.
 
@@ -31,17 +51,21 @@ class Drawer:
         self.text = Text(description["text_encoder"], weights["text_encoder"])
 
     @classmethod
-    def open(cls, folder: Path, threads: int = 0) -> "Drawer":
-        """Open an exported folder; ValueError where it is none."""
+    def open(cls, folder: Path, threads: int = 0, low_memory: bool = False) -> "Drawer":
+        """Open an exported folder; ValueError where it is none.
+
+        In `low_memory` each network is read when its turn comes, once more for each picture, and then let go.
+        """
         if not (folder / "draw.json").is_file():
             raise ValueError(f"{folder} is no exported checkpoint: it lacks draw.json.")
         description = json.loads((folder / "draw.json").read_text(encoding="utf-8"))
-        parts = {name: read_weights(folder / f"{name}.safetensors") for name in description["parts"]}
-        network = import_module(f"dalle2_runner.by_{description['record']['engine']}").Network
-        networks = {}
-        for name, graph in description["networks"].items():
-            model = (folder / graph["file"]).read_bytes()
-            networks[name] = network(model, graph["weights"], parts[name], threads)
+        graphs = description["networks"]
+        parts, turns = {}, Turns(folder, description, threads)
+        for name in description["parts"]:
+            parts[name] = read_weights(
+                folder / f"{name}.safetensors", graphs[name]["weights"] if name in graphs else ()
+            )
+        networks = turns if low_memory else {name: turns.read(name) for name in graphs}
         return cls(description, (folder / "tokenizer.json").read_text(encoding="utf-8"), parts, networks)
 
     def draw(

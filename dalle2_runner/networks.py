@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +88,13 @@ def enlarge(small: Array, size: int) -> Array:
     return (matrix @ small @ matrix.T).astype(np.float32)
 
 
-def read_weights(file: Path) -> dict[str, Array]:
-    """Return the tensors of a safetensors file, in float32; what is in eight bits has its scale beside it."""
+def read_weights(file: Path, but: Collection[str] = ()) -> dict[str, Array]:
+    """Return the tensors of a safetensors file `but` these, in float32; what is in eight bits has its scale beside."""
     data = np.memmap(file, np.uint8, "r")
     (length,) = struct.unpack("<Q", data[:8].tobytes())
     read = {}
     for name, entry in json.loads(data[8 : 8 + length].tobytes()).items():
-        if name == "__metadata__":
+        if name == "__metadata__" or name.removesuffix(SCALE) in but:
             continue
         first, last = (8 + length + place for place in entry["data_offsets"])
         values = data[first:last].view(KINDS[entry["dtype"]])

@@ -1,5 +1,6 @@
 """What is exported draws by itself: the same pictures, without torch."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -115,3 +116,29 @@ def test_what_cannot_be_exported_is_told(
     assert export.main(["emoji", "--out", str(tmp_path)]) == 1 and "exists already" in capsys.readouterr().err
     with pytest.raises(ValueError, match="is no exported checkpoint"):
         Drawer.open(tmp_path)
+
+
+def test_openvino_draws_the_same_and_so_do_networks_one_after_another(
+    model: UnclipModel, exported: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "by openvino"
+    assert export.main(["emoji", "--out", str(out), "--format", "openvino"]) == 0
+    noise = generators(SEEDS[:1])
+    embeddings = model.embed_prompt(PROMPTS[:1], noise)
+    expected = model.decode_pixels(embeddings, noise, PROMPTS[:1]).numpy()
+    for folder, engine in ((out, "openvino"), (exported, "onnxruntime")):
+        drawer = Drawer.open(folder, 1, low_memory=True)
+        assert drawer.description["record"]["engine"] == engine
+        assert np.abs(drawer.draw(PROMPTS[:1], SEEDS[:1]) - expected).max() / 2 <= TOLERANCE
+
+
+@pytest.mark.parametrize("package, words", [("openvino", "OpenVINO is not"), ("onnx", "made by the package onnx")])
+def test_what_a_format_lacks_is_told_before_anything_is_read(
+    package: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = importlib.util.find_spec
+    gone = lambda name, *more: None if name == package else found(name, *more)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", gone)
+    monkeypatch.setattr(export, "find_spec", gone)
+    assert export.main(["emoji", "--out", str(tmp_path / "new"), "--format", "openvino"]) == 1
+    assert words in capsys.readouterr().err and not (tmp_path / "new").exists()
