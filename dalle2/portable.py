@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -127,15 +128,27 @@ def in_eight_bits(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return kept
 
 
+def check_graphs(folder: Path) -> None:
+    """ValueError unless the graph of each network is there and whole."""
+    for name in NETWORKS:
+        graph_of(folder, name)
+
+
 def graph_of(folder: Path, name: str) -> tuple[bytes, list[str]]:
     """Return the graph that lies beside a network's weights, and the names of these."""
-    index = _json(folder / INDEX) if (folder / INDEX).is_file() else {}
-    entry = index.get(name)
+    try:
+        entry = json.loads((folder / INDEX).read_text(encoding="utf-8"))[name]
+    except (OSError, ValueError, KeyError):
+        entry = None
     config = hashlib.sha256((folder / name / "config.json").read_bytes()).hexdigest()
     if entry is None or entry["config_sha256"] != config:
         raise ValueError(f"{folder} has no graph of its {name}: python -m dalle2.export {folder}")
-    names, _, graph = gzip.decompress((folder / "graphs" / entry["file"]).read_bytes()).partition(b"\n")
-    return graph, json.loads(names)
+    file = folder / "graphs" / entry["file"]
+    try:
+        names, _, graph = gzip.decompress(file.read_bytes()).partition(b"\n")
+        return graph, json.loads(names)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise ValueError(f"The graph {file} cannot be read ({error}): python -m dalle2.export {folder}") from error
 
 
 def plain_tokenizer(folder: Path) -> str:

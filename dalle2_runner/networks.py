@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,20 @@ def enlarge(small: Array, size: int) -> Array:
 
 
 def read_weights(file: Path, but: Collection[str] = ()) -> dict[str, Array]:
-    """Return the tensors of a safetensors file `but` these, in float32; what is in eight bits has its scale beside."""
-    data = np.memmap(file, np.uint8, "r")
+    """Return the tensors of a safetensors file `but` these, in float32; what is in eight bits has its scale beside.
+
+    ValueError for another file, and for one that is damaged.
+    """
+    try:
+        read = dict(_tensors(np.memmap(file, np.uint8, "r"), but))
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise ValueError(f"{file} is no safetensors file, or is damaged: {error}") from error
+    scales = [name for name in read if name.endswith(SCALE)]
+    return {name: value * read.get(name + SCALE, 1) for name, value in read.items() if name not in scales}
+
+
+def _tensors(data: Array, but: Collection[str]) -> Iterator[tuple[str, Array]]:
     (length,) = struct.unpack("<Q", data[:8].tobytes())
-    read = {}
     for name, entry in json.loads(data[8 : 8 + length].tobytes()).items():
         if name == "__metadata__" or name.removesuffix(SCALE) in but:
             continue
@@ -100,6 +110,4 @@ def read_weights(file: Path, but: Collection[str] = ()) -> dict[str, Array]:
         values = data[first:last].view(KINDS[entry["dtype"]])
         if entry["dtype"] == "BF16":
             values = (values.astype(np.uint32) << 16).view(np.float32)
-        read[name] = values.reshape(entry["shape"]).astype(np.float32)
-    scales = [name for name in read if name.endswith(SCALE)]
-    return {name: value * read.get(name + SCALE, 1) for name, value in read.items() if name not in scales}
+        yield name, values.reshape(entry["shape"]).astype(np.float32)

@@ -5,6 +5,7 @@ version of torch is of a picture that was drawn here, and is drawn here again, t
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from dalle2.light import INDEX, MADE, NAME, PACKAGES, Light, draws, is_here, pic
 from dalle2.settings import Settings, Step, check_prompt, check_seed
 from dalle2.understanding.answer import Note, Understanding, literal, record_of
 from dalle2.understanding.sentences import NotUnderstood
+
+log = logging.getLogger(__name__)
 
 PLAIN = {"engine": (None, "auto", "onnxruntime"), "dtype": (None, "float32"), "device": (None, "cpu")}
 
@@ -40,6 +43,8 @@ def plan(options: argparse.Namespace) -> Plan | None:
     if options.source is not None:
         return _again(options)
     model = Light(options.checkpoint or NAME)
+    if not _whole(model):
+        return None
     settings = chosen_settings(options, model)  # ty: ignore[invalid-argument-type]  (asks for its settings alone)
     if not draws(settings):
         return None
@@ -95,7 +100,7 @@ def _again(options: argparse.Namespace) -> Plan | None:
     if not (place(named) / INDEX).is_file():
         return None
     model = Light(named)
-    if record.get("checkpoint_hash") != model.checkpoint_hash:
+    if record.get("checkpoint_hash") != model.checkpoint_hash or not _whole(model):
         return None
     settings, prompt = Settings.from_dict(record["settings"]), check_prompt(record["prompt"])
     taken = literal(prompt)
@@ -103,6 +108,17 @@ def _again(options: argparse.Namespace) -> Plan | None:
         notes = (Note("poor"),) if record.get("rarely_drawn_well") else ()
         taken = Understanding(prompt, check_prompt(record["asked"]), notes=notes)
     return Plan(model, taken, settings, (check_seed(record["seed"]),)) if draws(settings) else None
+
+
+def _whole(model: Light) -> bool:
+    from dalle2.portable import check_graphs
+
+    try:
+        check_graphs(model.folder)
+    except ValueError as error:
+        log.warning("torch draws instead of ONNX Runtime. %s", error)
+        return False
+    return True
 
 
 def _record(plan: Plan, seed: int) -> dict[str, object]:

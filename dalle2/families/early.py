@@ -7,6 +7,7 @@ else is asked for loads them, which takes as long as it took before the page was
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -26,6 +27,8 @@ from dalle2.understanding.vocabulary import WORDS
 
 if TYPE_CHECKING:
     from dalle2_runner.drawer import Drawer
+
+log = logging.getLogger(__name__)
 
 CONFIGS = ("super_res_last/config.json", "decoder/config.json")
 
@@ -57,6 +60,7 @@ class EarlyModel(UnclipModel):
         self._load, self._loaded = load, None
         self._loading, self._opening = threading.Lock(), threading.Lock()
         self._drawer: Drawer | None = None
+        self._unreadable = False
 
     @property
     def early(self) -> bool:
@@ -112,11 +116,21 @@ class EarlyModel(UnclipModel):
 
                 self._drawer = open_checkpoint(self.folder)
 
+    def draws_early(self, settings: Settings) -> bool:
+        """Whether pictures of prompts are drawn without torch now; a warning tells of what cannot be read."""
+        if self._unreadable or not self.early or not light.draws(settings):
+            return False
+        try:
+            self.open()
+        except (ValueError, OSError) as error:
+            log.warning("torch draws instead of ONNX Runtime: %s", error)
+            self._unreadable = True
+        return not self._unreadable
+
     def draw_early(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: Settings | None, on_step: OnStep | None
     ) -> list[Image.Image]:
-        """Draw pictures of prompts without torch, with settings of which `light.draws` is true."""
-        self.open()
+        """Draw pictures of prompts without torch, where `draws_early` these settings."""
         drawer = self._drawer
         if drawer is None:  # the networks have come meanwhile
             return self.loaded.draw_prompts(prompts, seeds, settings, on_step)

@@ -64,7 +64,7 @@ class SharedModel(UnclipModel):
         self, prompts: Sequence[str], seeds: Sequence[int], settings: Settings | None, on_step: OnStep | None
     ) -> list[Image.Image]:
         model, chosen = self._model, self.adopt(settings)
-        if not (isinstance(model, EarlyModel) and model.early and light.draws(chosen)):
+        if not (isinstance(model, EarlyModel) and model.draws_early(chosen)):
             return super().draw_prompts(prompts, seeds, settings, on_step)
         self._early = True
         check = [check_seed(seed) for seed in seeds]

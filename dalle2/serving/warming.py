@@ -35,7 +35,7 @@ def warming(service: Service) -> Generator[None]:
 
 def _warm(service: Service, model: EarlyModel, ended: threading.Event) -> None:
     try:
-        model.open()
+        model.draws_early(model.settings)
         _ = model.interpreter
         if _wait(service, model, ended):
             _ = model.loaded

@@ -1,5 +1,6 @@
 """A picture from a prompt does not wait for torch: which libraries are imported, and that it is the same picture."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,33 @@ def test_what_only_torch_does_is_left_to_it(words: list[str], tmp_path: Path, mo
     monkeypatch.setattr(quick, "sys", type("WithoutTorch", (), {"modules": {}}))
     monkeypatch.setattr(quick.Light, "understood", lambda *_: pytest.fail("it is left to drawing"))
     assert quick.plan(parsers.parse(["a cat", "-o", f"{tmp_path}/", *words])) is None
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(EMBEDDED, tmp_path_factory.mktemp("copied") / "emoji")
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive", "half", "gone"])
+@pytest.mark.parametrize("name", ["index.json", "*.onnx.gz"])
+def test_a_graph_that_is_damaged_is_told_of_and_torch_draws(
+    name: str, damage: bytes | str, copied: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(quick, "sys", type("WithoutTorch", (), {"modules": {}}))
+    file = min(copied.glob(f"graphs/{name}"))
+    whole = file.read_bytes()
+    options = parsers.parse(["a cat", "--literal", "-o", "a.png", "--checkpoint", str(copied)])
+    assert quick.plan(options) is not None
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(whole[: len(whole) // 2] if isinstance(damage, str) else damage)
+    try:
+        assert quick.plan(options) is None
+    finally:
+        file.write_bytes(whole)
+    # Without an index it is a checkpoint like others, of which nobody expects it.
+    assert ("torch draws instead of ONNX Runtime" in caplog.text) == ((name, damage) != ("index.json", "gone"))
 
 
 @pytest.mark.parametrize(

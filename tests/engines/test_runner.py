@@ -16,7 +16,7 @@ from dalle2.model import UnclipModel, generators
 from dalle2.settings import Settings
 from dalle2.stage_settings import SCHEDULERS
 from dalle2_runner.drawer import Drawer
-from dalle2_runner.networks import enlarge
+from dalle2_runner.networks import enlarge, read_weights
 from dalle2_runner.noise import Noise
 from dalle2_runner.steps import Schedule
 
@@ -142,3 +142,12 @@ def test_what_a_format_lacks_is_told_before_anything_is_read(
     monkeypatch.setattr(export, "find_spec", gone)
     assert export.main(["emoji", "--out", str(tmp_path / "new"), "--format", "openvino"]) == 1
     assert words in capsys.readouterr().err and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"no weights at all", "half"])
+def test_weights_that_are_damaged_are_told_of(damage: bytes | str, exported: Path, tmp_path: Path) -> None:
+    whole = (exported / "text_proj.safetensors").read_bytes()
+    file = tmp_path / "text_proj.safetensors"
+    file.write_bytes(whole[: len(whole) // 2] if isinstance(damage, str) else damage)
+    with pytest.raises(ValueError, match=r"text_proj\.safetensors is no safetensors file, or is damaged"):
+        read_weights(file)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from visitor import ROOT
 
-from dalle2 import images, light
+from dalle2 import images, light, portable
 from dalle2.families import EMBEDDED, load
 from dalle2.families.early import EarlyModel
 from dalle2.model import UnclipModel
@@ -144,8 +144,12 @@ def test_it_is_read_though_nobody_came(early: EarlyModel, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("hasty")
-def test_what_cannot_be_read_beforehand_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    broken = EarlyModel(EMBEDDED.name, lambda: (_ for _ in ()).throw(ValueError("half of it is missing")))
-    broken.open = lambda: (_ for _ in ()).throw(ValueError("half of it is missing"))
-    with warming.warming(Service(broken)):
+def test_where_its_graphs_cannot_be_read_torch_draws_which_is_told(
+    early: EarlyModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(portable, "graph_of", lambda *_: (_ for _ in ()).throw(ValueError("half of it is missing")))
+    service = Service(early)
+    with warming.warming(service):
         assert until(lambda: "half of it is missing" in caplog.text)
+        *_, last = service.draw(TextToImage(["a dog"]), 1)
+    assert "torch" in images.read_record(last.pictures[0])["versions"] and not early.early
