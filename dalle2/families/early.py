@@ -72,8 +72,9 @@ class EarlyModel(UnclipModel):
         """Return the model itself, which takes seconds when it is first asked for."""
         with self._loading:
             if self._loaded is None:
-                self._loaded = self._load()
-                self._drawer = None
+                loaded = self._load()
+                self.device, self.dtype = loaded.device, loaded.dtype
+                self._loaded, self._drawer = loaded, None
             return self._loaded
 
     def __getattr__(self, name: str) -> Any:

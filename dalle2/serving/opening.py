@@ -74,8 +74,9 @@ class Opener:
     def _comes_early(self, source: str) -> bool:
         plain = self.dtype == "float32" and self.engine in ("auto", "onnxruntime") and not self.offload
         plain = plain and not self._loras(source)
-        # Who has imported torch need not wait for it; whether a torchvision fits it, only importing both tells.
-        new = "torch" not in sys.modules and find_spec("torchvision") is None
+        # Who has imported torch need not wait for it. Whether a torchvision fits it, only importing both tells, and
+        # ZeroGPU wants all networks at the start.
+        new = "torch" not in sys.modules and not any(find_spec(name) for name in ("torchvision", "spaces"))
         return self.early and plain and source == EMBEDDED.name and new and light.is_here(source)
 
     @property
