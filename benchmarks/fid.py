@@ -155,8 +155,8 @@ def make_reference(folder: Path, weights: Path, batch_size: int) -> tuple[np.nda
     return features.mean(0, dtype=np.float64), covariance + np.eye(len(covariance)) * np.diag(covariance).mean() / 100
 
 
-def _ours(place: Path, options: argparse.Namespace, resize: str) -> float:
-    network = Inception(place / WEIGHTS, resize)
+def _ours(place: Path, options: argparse.Namespace, resize: str, precision: str = "float32") -> float:
+    network = Inception(place / WEIGHTS, resize, precision=precision)
     paths = find_pictures(place / PICTURES)
     features = extract(paths, network, None, options.batch_size, options.workers, progress=False)
     mean, covariance = (torch.from_numpy(values) for values in read_reference(place))
@@ -183,7 +183,10 @@ PEERS = (
     Contestant("clean-fid", "clean", by_clean_fid, ("cleanfid", "torch_fidelity")),
     Contestant("torch-fidelity", "legacy-tf", by_torch_fidelity, ("torch_fidelity",)),
 )
-OURS = tuple(Contestant("ours", peer.resize, partial(_ours, resize=peer.resize)) for peer in PEERS)
+OURS = (
+    *(Contestant("ours", peer.resize, partial(_ours, resize=peer.resize)) for peer in PEERS),
+    Contestant("ours, bf16", "legacy-torch", partial(_ours, resize="legacy-torch", precision="bf16")),
+)
 
 
 def _is_present(peer: Contestant) -> bool:

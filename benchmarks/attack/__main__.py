@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,21 +35,14 @@ GROWTH_MEGABYTES = 300.0  # the pictures of the last hour's addresses may take 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the parts that are asked for, one after another."""
+    """Run the parts that are asked for, one after another; the report is written after each."""
     options = parser().parse_args(arguments)
-    console, begun = Console(), time.monotonic()
+    begun = time.monotonic()
     attacks: list[Attack] = []
-    if set(options.only) & set(PARTS[:5]):
-        with served(options.checkpoint) as (address, server):
-            attacks += _on_one_server(options, address, server, console)
-    for name, mishap in (("kill", mishaps.killed), ("disk", mishaps.full_disk)):
-        if name in options.only:
-            try:
-                attacks.append(Attack(name, mishap(options.checkpoint)))
-            except OSError as error:
-                console.print(f"{name} is left out: {error}", markup=False)
-    if options.report:
-        _write(attacks, options.report)
+    for attack in _attacks(options, Console()):
+        attacks.append(attack)
+        if options.report:
+            _write(attacks, options.report)
     failed = told(attacks, time.monotonic() - begun)
     sys.exit(1 if failed else 0)
 
@@ -70,9 +63,23 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _attacks(options: argparse.Namespace, console: Console) -> Iterator[Attack]:
+    """Attack one server, then one for each mishap."""
+    if set(options.only) & set(PARTS[:5]):
+        with served(options.checkpoint) as (address, server):
+            yield from _on_one_server(options, address, server, console)
+    for name, mishap in (("kill", mishaps.killed), ("disk", mishaps.full_disk)):
+        if name in options.only:
+            console.print(f"{name} …")
+            try:
+                yield Attack(name, mishap(options.checkpoint))
+            except OSError as error:
+                console.print(f"{name} is left out: {error}", markup=False)
+
+
 def _on_one_server(
     options: argparse.Namespace, address: str, server: psutil.Process, console: Console
-) -> Sequence[Attack]:
+) -> Iterator[Attack]:
     def everybody() -> list[tuple[str, list[Answer]]]:
         with ThreadPoolExecutor(2) as pool:
             page = pool.submit(crowd.visitors, address, options.visitors, options.seconds)
@@ -92,15 +99,14 @@ def _on_one_server(
     }
     # Memory is looked at once the first full batches have been drawn.
     crowd.clients(address, max(options.clients, 8), min(options.seconds, 30))
-    found: list[Attack] = []
     for name, part in parts.items():
         if name in options.only:
             console.print(f"{name} …")
             before = mishaps.memory(server)
             answers = part()
             after = mishaps.memory(server)
-            found += [Attack(kind, made, (before, after)) for kind, made in answers]
-    return found
+            for kind, made in answers:
+                yield Attack(kind, made, (before, after))
 
 
 def _schemathesis(address: str, examples: int, console: Console) -> list[Answer]:

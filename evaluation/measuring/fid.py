@@ -12,7 +12,7 @@ from evaluation.cli.fid import HALF, Options
 from evaluation.measuring import fid_plan
 from evaluation.measuring.fid_plan import Plan, Way, stats_file
 from evaluation.metrics import distances, foreign_statistics, named_statistics
-from evaluation.metrics.frechet import Moments
+from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.metrics.frechet_ratio import frechet_ratio, halves
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.features import extract
@@ -23,6 +23,8 @@ from evaluation.prompts.protocol import Protocol, protocol_named
 from evaluation.reporting import report
 from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
+
+DEVIATION_PICTURES = 128  # whose features are computed in float32 too, where all are in another precision
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _measure(plan: Plan, way: Way, kept: Kept) -> Pass:
     if plan.real is not None:
         reference = _statistics(plan.real.pictures, network, plan)
     assert reference is not None, "either statistics or pictures"
-    facts = {
+    facts: dict[str, object] = {
         "network": network.name,
         "weights_sha256": network.sha256,
         "resize": network.resize,
@@ -115,10 +117,30 @@ def _measure(plan: Plan, way: Way, kept: Kept) -> Pass:
     }
     measures = distances.measure(pictures, reference, network, options.seed, options.groups)
     told = distances.warnings_of(pictures, reference, network, measures)
+    if network.precision != "float32":
+        facts["deviation"], sentence = _deviation(plan, way, network, pictures)
+        told.append(sentence)
     if plan.groups is not None:
         measures += _by_group(plan, pictures, reference, network, told)
     ratio = None if options.fdr is None else _ratio(plan, network, pictures, reference)
     return Pass((*measures, *([ratio] if ratio else [])), tuple(told), facts, ratio)
+
+
+def _deviation(plan: Plan, way: Way, network: Network, pictures: Statistics) -> tuple[dict[str, float], str]:
+    """Return how far features are from those in float32, of a few pictures, and the sentence that says so."""
+    assert pictures.features is not None, "they were just extracted"
+    few = plan.pictures[:DEVIATION_PICTURES]
+    exact = open_network(way.network, way.resize, plan.options.inception_weights, device=plan.device)
+    right = extract(few, exact, plan.size, plan.options.batch_size, plan.options.workers, progress=False)
+    rounded = pictures.features[: len(few)]
+    spread = float(np.sqrt(np.asarray(right, dtype=np.float64).var(0).mean()))
+    noise = float(np.sqrt(np.square(rounded - right, dtype=np.float64).mean())) / spread
+    apart = frechet_distance(Moments.of(rounded), Moments.of(right))
+    found = {"pictures": len(few), "features": noise, "frechet_distance": apart}
+    return found, (
+        f"In {network.precision} the features of the first {len(few)} pictures differ from those in float32 by "
+        f"{100 * noise:.2g} % of their spread (root mean square); the distance between both is {apart:.2g}."
+    )
 
 
 def _by_group(
@@ -190,7 +212,8 @@ def _saved(plan: Plan, way: Way, network: Network) -> Statistics:
 def _network(plan: Plan, way: Way) -> Network:
     # Rounding to 10 bits would be faster and would change the numbers.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    return open_network(way.network, way.resize, plan.options.inception_weights, plan.device)
+    weights, precision = plan.options.inception_weights, plan.options.precision
+    return open_network(way.network, way.resize, weights, device=plan.device, precision=precision)
 
 
 def _statistics(pictures: Sequence[Picture], network: Network, plan: Plan) -> Statistics:

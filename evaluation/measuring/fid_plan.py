@@ -12,7 +12,7 @@ from evaluation.cli import command
 from evaluation.cli.fid import HALF, Options
 from evaluation.metrics import named_statistics
 from evaluation.metrics.foreign_statistics import FORMS, form_of
-from evaluation.networks import resizes_of
+from evaluation.networks import NETWORKS, resizes_of
 from evaluation.pictures.sources import Picture, Source, open_source
 from evaluation.prompts.protocol import protocol_named
 
@@ -102,12 +102,25 @@ def _require_sense(options: Options) -> None:
         raise ValueError("Name a --reference to measure against, or a file for --save-stats.")
     if options.reference is None and (options.report or options.hub_results):
         raise ValueError("A --report tells distances to a --reference: name one, or leave out --report.")
+    if options.precision != "float32":
+        _require_precision(options)
     if options.groups == 1:
         raise ValueError("A jackknife needs two --groups or more, or 0 for no interval.")
     if options.stats_name and options.save_stats is None:
         raise ValueError("--stats-name names what --save-stats writes: name a file there.")
     if options.hub_results is not None and options.hub_dataset is None:
         raise ValueError("--hub-results are of a dataset on the hub: name it with --hub-dataset ID[:TASK].")
+
+
+def _require_precision(options: Options) -> None:
+    """Refuse what is of float32, before features are computed in another precision."""
+    for network in options.network:
+        kind = NETWORKS.get(network.partition(":")[0])
+        if kind is not None and options.precision not in kind.precisions:
+            raise ValueError(f"--precision {options.precision} is of --network inception and sfid, not of {network}.")
+    for option, value in (("--protocol", options.protocol), ("--stats-form", options.stats_form)):
+        if value is not None:
+            raise ValueError(f"{option} {value} is of features in float32: leave out --precision {options.precision}.")
 
 
 def _require_keepable(options: Options, ways: Sequence[Way]) -> None:

@@ -65,6 +65,11 @@ def read_foreign(path: Path, form: str, network: Network, size: int | None) -> S
             f"The statistics in {path} were taken with resize {known.resize} ({form}), the pictures with "
             f"{network.resize}: take both alike."
         )
+    if network.precision != "float32":
+        raise ValueError(
+            f"The statistics in {path} are of features in float32, the pictures' in {network.precision}: take both "
+            "alike."
+        )
     if network.layer not in known.arrays:
         raise ValueError(f"{path} holds nothing for sFID: {form} keeps no spatial statistics.")
     try:

@@ -8,16 +8,21 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """How a network is named on the command line, and the ways to its size between which --resize chooses."""
+    """How a network is named on the command line, and the ways to its size between which --resize chooses.
+
+    `precisions` are those that it can compute in, the first by default.
+    """
 
     spelling: str
     resizes: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ("float32",)
 
 
 TO_299 = ("clean", "legacy-tf", "legacy-torch")
+PRECISIONS = ("float32", "bf16")
 NETWORKS = {
-    "inception": Kind("inception", TO_299),
-    "sfid": Kind("sfid", TO_299),
+    "inception": Kind("inception", TO_299, PRECISIONS),
+    "sfid": Kind("sfid", TO_299, PRECISIONS),
     "judge": Kind("judge"),
     "clip": Kind("clip:FOLDER"),
     "hf": Kind("hf:FOLDER", ("published", "square")),

@@ -152,6 +152,7 @@ class ClipFeatures:
 
     resize = "its own"
     layer = ""
+    precision = "float32"
 
     def __init__(self, source: str, device: str = "cpu") -> None:
         self._clip = Clip(source, device)

@@ -53,6 +53,8 @@ class VisionEncoder:
     prepared.
     """
 
+    precision = "float32"
+
     def __init__(self, source: str, resize: str = PUBLISHED, device: str = "cpu") -> None:
         logging.set_verbosity_error()
         logging.disable_progress_bar()

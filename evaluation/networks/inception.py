@@ -32,6 +32,7 @@ PUBLISHED = {
 }
 PUBLISHED_NAMING = Naming(("fid", "FID"), ("kid", "KID"))
 OTHER_NAMING = Naming.of_no_table("unpublished_", " (unpublished weights)")
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
 def find_weights(given: str | None = None) -> Path:
@@ -63,7 +64,8 @@ def find_weights(given: str | None = None) -> Path:
 class Inception:
     """The feature network of FID, KID and the Inception score: pictures -> 2048 features, -> 1008 classes.
 
-    `resize` is one of `RESIZES`. ValueError for a file that holds other weights, or damaged published ones.
+    `resize` is one of `RESIZES`, `precision` of `DTYPES`; bf16 is about twice as fast where the processor knows it, and
+    its distances have names of their own. ValueError for a file that holds other weights, or damaged published ones.
     """
 
     name = "inception-2015-12-05"
@@ -71,7 +73,9 @@ class Inception:
     extras: tuple[Extra, ...] = ("inception_score",)
     layer = ""
 
-    def __init__(self, weights: str | Path, resize: str = "clean", device: str = "cpu") -> None:
+    def __init__(
+        self, weights: str | Path, resize: str = "clean", device: str = "cpu", *, precision: str = "float32"
+    ) -> None:
         if resize not in RESIZES:
             raise ValueError(f"--resize must be one of {', '.join(RESIZES)}, not {resize!r}.")
         path = Path(weights)
@@ -83,13 +87,21 @@ class Inception:
                 f"{path} is damaged: its SHA-256 is {self.sha256}, not {PUBLISHED[path.name]}. Fetch it again."
             )
         self.resize = resize
-        self.device = torch.device(device)
+        self.device, self.precision = torch.device(device), precision
+        self._dtype = DTYPES[precision]
         self._trunk, self._classes = _open(path, self.device)
+        if precision != "float32":
+            if isinstance(self._trunk, torch.jit.ScriptModule):
+                raise ValueError(
+                    f"{path} is a TorchScript, which computes in float32 alone: --precision {precision} needs the "
+                    "weights of pytorch-fid or torch-fidelity (a .pth file)."
+                )
+            self._trunk.to(self._dtype)
 
     @property
     def naming(self) -> Naming:
-        """Return the names: FID and KID for the published weights only."""
-        return PUBLISHED_NAMING if self.published else OTHER_NAMING
+        """Return the names: FID and KID for the published weights only, and in float32."""
+        return in_precision(PUBLISHED_NAMING if self.published else OTHER_NAMING, self.precision)
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -116,12 +128,21 @@ class Inception:
     def _scaled(self, batch: torch.Tensor) -> torch.Tensor:
         levels = batch.to(self.device).contiguous(memory_format=torch.channels_last)
         # pytorch-fid scales symmetrically; TensorFlow's graph, and those who follow it, do not.
-        return levels / 127.5 - 1 if self.resize == "legacy-torch" else (levels - 128) / 128
+        scaled = levels / 127.5 - 1 if self.resize == "legacy-torch" else (levels - 128) / 128
+        return scaled.to(self._dtype)
 
 
 def open_network(source: str, given: Given) -> Inception:
     """Return the weights that are named, or found on this machine, with the resizing that is asked for."""
-    return Inception(find_weights(given.weights), given.resize, given.device)
+    return Inception(find_weights(given.weights), given.resize, given.device, precision=given.precision)
+
+
+def in_precision(naming: Naming, precision: str) -> Naming:
+    """Return the names of the same distances of features that were computed in a precision."""
+    if precision == "float32":
+        return naming
+    frechet, kernel = ((f"{precision}_{key}", f"{label} ({precision})") for key, label in naming[:2])
+    return Naming(frechet, kernel, f"{precision}_{naming.prefix}", f"{naming.mark} ({precision})")
 
 
 def _open(path: Path, device: torch.device) -> tuple[nn.Module, np.ndarray]:

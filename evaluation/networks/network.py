@@ -58,6 +58,7 @@ class Network(Encoder, Protocol):
         sha256: of the weights.
         resize: how a picture comes to the network's size.
         layer: which of its features are taken, where there are several kinds; "" for those that it is known by.
+        precision: in which it computes them, one of `PRECISIONS`.
         extras: measures beyond those of every network that are published for this one.
         naming: what distances in these features are called.
         caveats: sentences that a reader of any such distance must know.
@@ -71,6 +72,9 @@ class Network(Encoder, Protocol):
 
     @property
     def layer(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
 
     @property
     def extras(self) -> tuple[Extra, ...]: ...
@@ -96,9 +100,17 @@ class Given(NamedTuple):
     resize: str = "clean"
     weights: str | None = None
     device: str = "cpu"
+    precision: str = "float32"
 
 
-def open_network(name: str, resize: str | None = None, weights: str | None = None, device: str = "cpu") -> Network:
+def open_network(
+    name: str,
+    resize: str | None = None,
+    weights: str | None = None,
+    *,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> Network:
     """Return the network of one of `NETWORKS`' spellings; ValueError says what is wrong or missing.
 
     `resize` is one of `resizes_of`, None for the first; `weights` are Inception's: see `inception.find_weights`.
@@ -106,8 +118,11 @@ def open_network(name: str, resize: str | None = None, weights: str | None = Non
     kind, colon, source = name.partition(":")
     if kind not in NETWORKS or bool(colon) != (":" in NETWORKS[kind].spelling) or (colon and not source):
         raise ValueError(f"--network must be one of {SPELLINGS}, not {name!r}.")
+    if precision not in NETWORKS[kind].precisions:
+        raise ValueError(f"--precision {precision} is not known to --network {name}, which computes in float32.")
     module = importlib.import_module(f"evaluation.networks.{kind}")
-    return module.open_network(source, Given(resize or (*NETWORKS[kind].resizes, "its own")[0], weights, device))
+    given = Given(resize or (*NETWORKS[kind].resizes, "its own")[0], weights, device, precision)
+    return module.open_network(source, given)
 
 
 @dataclass(frozen=True)
@@ -115,7 +130,7 @@ class FeatureSpace:
     """Where features live: the network, its weights, how pictures were brought to its size, and to which form before.
 
     `size` is the side of the canonical form, 0 for pictures as they are; `layer` tells the features of a network that
-    has several, "" being those that it is known by.
+    has several, "" being those that it is known by; `precision` is what they were computed in.
     """
 
     network: str
@@ -123,6 +138,7 @@ class FeatureSpace:
     resize: str
     size: int = 0
     layer: str = ""
+    precision: str = "float32"
 
     def require(self, other: "FeatureSpace", what: str) -> None:
         """Raise ValueError unless both are the same: distances between two spaces mean nothing.
@@ -132,7 +148,7 @@ class FeatureSpace:
         if self.sha256 != other.sha256:
             own, theirs = (f"{space.network} (weights {space.sha256[:12]}…)" for space in (self, other))
             raise ValueError(f"{what} were taken with {theirs}, the pictures with {own}: take both alike.")
-        for key, nothing in (("resize", ""), ("size", "as they are"), ("layer", "the last")):
+        for key, nothing in (("resize", ""), ("size", "as they are"), ("layer", "the last"), ("precision", "")):
             if (own := getattr(self, key)) != (theirs := getattr(other, key)):
                 own, theirs = (value or nothing for value in (own, theirs))
                 raise ValueError(f"{what} were taken with {key} {theirs}, the pictures with {own}: take both alike.")
@@ -140,4 +156,4 @@ class FeatureSpace:
 
 def space_of(network: Network, size: int | None = None) -> FeatureSpace:
     """Return the space of the network's features of pictures in the canonical form of `size`."""
-    return FeatureSpace(network.name, network.sha256, network.resize, size or 0, network.layer)
+    return FeatureSpace(network.name, network.sha256, network.resize, size or 0, network.layer, network.precision)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evaluation.networks.inception import Inception, find_weights
+from evaluation.networks.inception import Inception, find_weights, in_precision
 from evaluation.networks.inception_trunk import SPATIAL_CHANNELS, Trunk
 from evaluation.networks.network import Extra, Given, Naming
 
@@ -27,8 +27,10 @@ class Spatial(Inception):
     extras: tuple[Extra, ...] = ()
     layer = "mixed_6/conv"
 
-    def __init__(self, weights: str | Path, resize: str = "clean", device: str = "cpu") -> None:
-        super().__init__(weights, resize, device)
+    def __init__(
+        self, weights: str | Path, resize: str = "clean", device: str = "cpu", *, precision: str = "float32"
+    ) -> None:
+        super().__init__(weights, resize, device, precision=precision)
         if not isinstance(self._trunk, Trunk):
             raise ValueError(
                 f"{weights} is a TorchScript, of which only the last features can be had: sFID needs the weights of "
@@ -38,7 +40,7 @@ class Spatial(Inception):
     @property
     def naming(self) -> Naming:
         """Return the names: sFID for the published weights only."""
-        return PUBLISHED_NAMING if self.published else OTHER_NAMING
+        return in_precision(PUBLISHED_NAMING if self.published else OTHER_NAMING, self.precision)
 
     @torch.inference_mode()
     def __call__(self, batch: torch.Tensor) -> np.ndarray:
@@ -49,4 +51,4 @@ class Spatial(Inception):
 
 def open_network(source: str, given: Given) -> Spatial:
     """Return the weights that are named, or found on this machine, with the resizing that is asked for."""
-    return Spatial(find_weights(given.weights), given.resize, given.device)
+    return Spatial(find_weights(given.weights), given.resize, given.device, precision=given.precision)
