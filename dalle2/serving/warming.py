@@ -15,28 +15,33 @@ from dalle2.serving.service import Service
 UNVISITED_SECONDS = 30.0  # after which torch is imported although nobody has drawn yet
 REST_SECONDS = 1.0  # in which the pictures that were drawn reach their visitor
 LOOK_SECONDS = 0.2
+ENDING_SECONDS = 10.0  # that a server waits for what is being read
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def warming(service: Service) -> Generator[None]:
-    """Read what models that are there early will need, in a thread that ends with the block, if it has not begun."""
+    """Read what early models will need, in a thread that ends with the block: once it has read what it began."""
     ended = threading.Event()
-    for name in service.checkpoints:
-        model = service.model(name)
-        if isinstance(model, EarlyModel):
-            threading.Thread(target=_warm, args=(service, model, ended), daemon=True).start()
+    models = [service.model(name) for name in service.checkpoints]
+    early = [model for model in models if isinstance(model, EarlyModel)]
+    threads = [threading.Thread(target=_warm, args=(service, model, ended), daemon=True) for model in early]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         ended.set()
+        for thread in threads:  # what is being opened would end the process with an abort
+            thread.join(ENDING_SECONDS)
 
 
 def _warm(service: Service, model: EarlyModel, ended: threading.Event) -> None:
     try:
         model.draws_early(model.settings)
-        _ = model.interpreter
+        if not ended.is_set():
+            _ = model.interpreter
         if _wait(service, model, ended):
             _ = model.loaded
     except Exception as error:  # who needs it is told so too

@@ -137,6 +137,15 @@ def test_nobody_reads_it_once_the_server_ends(early: EarlyModel, monkeypatch: py
 
 
 @pytest.mark.usefixtures("hasty")
+def test_the_server_ends_after_what_is_being_opened(early: EarlyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(early, "draws_early", lambda *_: (time.sleep(0.3), opened.append("all of it")))
+    with warming.warming(Service(early)):
+        pass
+    assert opened == ["all of it"]  # else the process would be aborted in the midst of it
+
+
+@pytest.mark.usefixtures("hasty")
 def test_it_is_read_though_nobody_came(early: EarlyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warming, "UNVISITED_SECONDS", 0.1)
     with warming.warming(Service(early)):
