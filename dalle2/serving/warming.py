@@ -13,7 +13,7 @@ from dalle2.families.early import EarlyModel
 from dalle2.serving.service import Service
 
 UNVISITED_SECONDS = 30.0  # after which torch is imported although nobody has drawn yet
-REST_SECONDS = 1.0  # in which the pictures that were drawn reach their visitor
+REST_SECONDS = 5.0  # in which nobody draws: who draws again and again is not slowed by it
 LOOK_SECONDS = 0.2
 ENDING_SECONDS = 10.0  # that a server waits for what is being read
 
