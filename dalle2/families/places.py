@@ -22,6 +22,7 @@ from tqdm.asyncio import tqdm_asyncio
 
 from dalle2.families.downloads import LargeFile, NotDownloaded, bring
 from dalle2.families.weights import choose_weights
+from dalle2.understanding.vocabulary import VECTORS, WORDS
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
@@ -158,6 +159,8 @@ def _wanted(names: list[str], dtype: torch.dtype, parts: Collection[str] | None 
     wanted = []
     for part in sorted(files):
         texts = [file for file in files[part] if file.endswith((".json", ".txt"))]
+        if not part and parts is None:  # what prompts are understood by
+            texts += [file for file in files[part] if file in (WORDS, VECTORS)]
         chosen = texts + choose_weights(files[part], dtype)
         wanted += [f"{part}/{file}" if part else file for file in chosen]
     return wanted

@@ -221,6 +221,7 @@ except ValueError as error:
 def test_only_the_files_that_are_read_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
     offered = ["model_index.json", "README.md", "karlo.ckpt", "decoder/config.json", "tokenizer/merges.txt"]
+    offered += ["vocabulary.parquet", "vocabulary.safetensors"]  # as of a checkpoint that `dalle2.publish` uploaded
     stem = "decoder/diffusion_pytorch_model"
     offered += [f"{stem}{rest}" for rest in (".bin", ".safetensors", ".fp16.bin", ".fp16.safetensors")]
 
@@ -231,7 +232,13 @@ def test_only_the_files_that_are_read_are_fetched(tmp_path: Path, monkeypatch: p
     siblings = SimpleNamespace(sha="0" * 40, siblings=[SimpleNamespace(rfilename=name, lfs=None) for name in offered])
     monkeypatch.setattr("dalle2.families.places.HfApi.model_info", lambda *_, **__: siblings)
     monkeypatch.setattr("dalle2.families.places.snapshot_download", snapshot)
-    small = ["model_index.json", "decoder/config.json", "tokenizer/merges.txt"]
+    small = [
+        "model_index.json",
+        "decoder/config.json",
+        "tokenizer/merges.txt",
+        "vocabulary.parquet",
+        "vocabulary.safetensors",
+    ]
     assert locate("someone/tiny@v1.0", torch.float32) == tmp_path
     assert (asked["repo"], asked["revision"]) == ("someone/tiny", "v1.0")
     assert set(asked["allow_patterns"]) == {*small, f"{stem}.safetensors"}
