@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import stable_twin
 import tiny
+from hub import Hub
 from playwright.sync_api import Browser, Page, expect
 from visitor import button, draw, launched, needs_chromium, settle, visiting
 
@@ -126,6 +128,40 @@ def test_a_link_to_a_checkpoint_that_was_never_loaded_offers_it(
             page.get_by_role("button", name="用这些设置").click()
             settle(page)
             expect(button(page, "draw")).to_be_focused()
+
+
+@needs_chromium
+def test_a_download_is_shown_stopped_gone_on_with_and_told_when_it_breaks(
+    browser: Browser, folders: dict[str, Path], hub: Hub, tmp_path: Path
+) -> None:
+    hub.add("someone/painted", folders["painted"])
+    service = Service.open(str(folders["plain"]), "someone/painted", keep=1)
+    first, line = service.checkpoints, "#loading .status"
+    with launched(service, tmp_path) as address, visiting(browser, address, locale="en-US") as page:
+        hub.pause = threading.Event()
+        pick(page, "someone/painted")
+        expect(page.locator(line)).to_contain_text("Downloading someone/painted: 0.0 of 0.0 GB")
+        expect(page.locator("#loading progress")).to_have_attribute("max", str(size_of(folders["painted"])))
+        page.locator("#loading").get_by_role("button", name="Stop").click()
+        expect(page.locator(f"{line}.stopped")).to_contain_text("What has been downloaded is kept.")
+        while service.shelf.loads:
+            page.wait_for_timeout(50)
+        hub.pause.set()
+        hub.left = 4  # it goes away while it is asked again
+        page.get_by_role("button", name="Load someone/painted", exact=True).click()
+        expect(page.locator(f"{line}.refused")).to_contain_text("The download of someone/painted broke off at")
+        assert service.checkpoints == first and not service.shelf.loads
+        page.get_by_label("Prompt", exact=True).fill("a cat")
+        draw(page)
+        hub.left = None
+        page.get_by_role("button", name="Load someone/painted", exact=True).click()
+        expect(page.locator(line)).to_contain_text("someone/painted is ready.")
+        assert service.checkpoints == ("someone/painted",)
+        assert any(asked for _, path, asked in hub.asked if path.startswith("/blob/"))
+
+
+def size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
 
 
 def open_tab_named(page: Page, name: str) -> None:

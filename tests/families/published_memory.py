@@ -29,9 +29,14 @@ class PeakMemory(TorchDispatchMode):
         self.peak = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tree_map_only(torch.Tensor, self._leave_out, (args, kwargs))
         made = function(*args, **(kwargs or {}))
         tree_map_only(torch.Tensor, self._note, made)
         return made
+
+    def _leave_out(self, tensor: torch.Tensor) -> None:
+        """What was there before, such as the weights, does not count, nor do views of it."""
+        self.alive.setdefault(tensor.untyped_storage()._cdata, 0)
 
     def _note(self, tensor: torch.Tensor) -> None:
         storage = tensor.untyped_storage()
