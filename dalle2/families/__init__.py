@@ -119,7 +119,7 @@ def _family(folder: CheckpointFolder, prior: str | None) -> Any:
             from dalle2.families.karlo import load as karlo
 
             return karlo
-        case {"unet": _, "movq": _}:
+        case {"unet": _, "movq": _} if not folder.pipeline.startswith("Kandinsky3"):  # which sees no image embedding
             from dalle2.families.kandinsky import load as kandinsky
 
             return kandinsky

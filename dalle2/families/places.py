@@ -27,6 +27,8 @@ from dalle2.understanding.vocabulary import VECTORS, WORDS
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
 
+LORA = ("pytorch_lora_weights", "adapter_model", "adapter_config")  # as diffusers and peft name them
+MANY = 5  # files that are named of a repository that holds something else
 HUB_SECONDS = 10  # that the hub has to answer; it is asked once
 HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
@@ -88,6 +90,8 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
         info = HfApi().model_info(repo, revision=revision, timeout=HUB_SECONDS, files_metadata=True)
         files = {file.rfilename: file.lfs for file in info.siblings or []}
         wanted = _wanted(list(files), dtype, parts)
+        if not wanted:
+            raise NotDownloaded(_other(str(place), list(files)))
         large = [LargeFile(name, lfs.size, lfs.sha256) for name in wanted if (lfs := files[name])]
         bring(repo, str(info.sha), large, str(place))
         return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, tqdm_class=Unseen))
@@ -139,6 +143,14 @@ def _why(error: Exception, place: str, repo: str, revision: str | None) -> str:
         f"{place} is not on this machine, and the Hugging Face hub cannot be reached to download it: connect "
         "to the network, or give the folder of a copy."
     )
+
+
+def _other(place: str, names: list[str]) -> str:
+    """Return what a repository is, of whose files a checkpoint has none."""
+    if any(name.startswith(LORA) for name in names):
+        return f"{place} is a LoRA, which changes another checkpoint and cannot draw by itself: name that one."
+    listed = ", ".join(sorted(names)[:MANY]) or "nothing"
+    return f"{place} holds no checkpoint in diffusers' layout, in a folder for each of its parts: there is {listed}."
 
 
 def _is_place(text: str) -> bool:

@@ -1,6 +1,7 @@
 """What a folder is that no family opens, in a sentence."""
 
 from dalle2.families.checkpoint_folder import CheckpointFolder
+from dalle2.families.places import LORA
 
 LAYOUTS = (
     "decoder, text_proj, text_encoder, tokenizer, super_res_first and super_res_last (Karlo's layout), unet and movq "
@@ -9,13 +10,12 @@ LAYOUTS = (
 )
 DECODERS = {"decoder", "unet"}
 CONVERT = "make a checkpoint of them first, python -m dalle2.convert FILES --out DIR."
-LORA = ("pytorch_lora_weights", "adapter_model")  # as diffusers and peft name them
 
 
 def describe(folder: CheckpointFolder, prior: str | None) -> str:
     """Return what is known of a folder; `prior` is the place that was named before it, if any."""
     parts = set(folder.parts())
-    if "prior" in parts and not parts & DECODERS:
+    if ("prior" in parts and not parts & DECODERS) or _is_prior(folder):
         said = f"{folder.name} is a prior without a decoder: name both, PRIOR+DECODER"
         return f"{said}, as {folder.name}+{prior}." if prior else f"{said}."
     if any(folder.path.glob("*.pth")) or any(folder.path.glob("*/prior_config.json")):  # laion/DALLE2-PyTorch
@@ -33,3 +33,10 @@ def describe(folder: CheckpointFolder, prior: str | None) -> str:
     if {"unet", "vae"} <= parts:
         said = f" It draws from text alone, as Stable Diffusion does, with no image embedding between.{said}"
     return f"{folder.name} is not a checkpoint of a known family: expected the folders {LAYOUTS}.{said}"
+
+
+def _is_prior(folder: CheckpointFolder) -> bool:
+    """Whether it is a prior itself, as ECLIPSE's are published."""
+    return (folder.path / "config.json").is_file() and "Prior" in str(
+        folder.read_json("config.json").get("_class_name")
+    )

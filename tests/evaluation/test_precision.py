@@ -38,7 +38,8 @@ def test_distances_have_names_of_their_own_and_say_how_far_they_are(
     assert "bf16_unpublished_frechet_distance" in keys and all(key.startswith("bf16_") for key in keys)
     assert "(bf16)" in rounded.measures[0].label
     (found,) = rounded.provenance["passes"].values()
-    assert found["deviation"]["pictures"] == 6 and 0 < found["deviation"]["features"] < 0.5  # noise alone, by random weights
+    # Noise alone, by random weights.
+    assert found["deviation"]["pictures"] == 6 and 0 < found["deviation"]["features"] < 0.5
     assert any(note.startswith("In bf16 the features of the first 6 pictures differ") for note in rounded.warnings)
     with pytest.raises(ValueError, match="taken with precision bf16, the pictures with float32: take both alike"):
         compute_fid(pictures, kept, **how)

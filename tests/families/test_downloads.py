@@ -211,6 +211,22 @@ def test_what_the_hub_refuses_is_told_and_the_running_model_stays(
     assert service.model() is first and list(service.draw(TextToImage(["a cat"]), 1))[-1].finished
 
 
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (["pytorch_lora_weights.safetensors"], r"someone/else is a LoRA, which changes another checkpoint"),
+        (["v2.ckpt", "README.md"], r"holds no checkpoint in diffusers' layout.*: there is README\.md, v2\.ckpt\.$"),
+        ([], r"there is nothing\.$"),
+    ],
+)
+def test_a_repository_of_something_else_is_told(files: list[str], sentence: str, hub: Hub, tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).write_bytes(b"x" * 100)
+    hub.add("someone/else", tmp_path)
+    with pytest.raises(ValueError, match=sentence):
+        load("someone/else")
+
+
 # In the other rooms
 
 

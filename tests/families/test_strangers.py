@@ -12,6 +12,7 @@ import pytest
 import regex
 import stable_twin
 import tiny
+import tiny_eclipse
 import tiny_kandinsky
 import torch
 from PIL import Image
@@ -47,6 +48,23 @@ def lora(folder: Path) -> None:
     save_file({"unet.lora_A.weight": torch.zeros(2, 2)}, folder / "pytorch_lora_weights.safetensors")
 
 
+def adapter(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+
+
+def kandinsky3(folder: Path) -> None:
+    for part in ("unet", "movq", "text_encoder", "tokenizer", "scheduler"):
+        (folder / part).mkdir()
+    (folder / "model_index.json").write_text('{"_class_name": "Kandinsky3Pipeline"}')
+
+
+def eclipse_alone(folder: Path) -> None:
+    tiny_eclipse.twin(tiny_eclipse.eclipse(), folder / "prior-alone")
+    for file in (folder / "prior-alone").iterdir():
+        file.rename(folder / file.name)
+    (folder / "prior-alone").rmdir()
+
+
 def half_a_download(folder: Path) -> None:
     for part in ("decoder", "super_res_first"):
         (folder / part).mkdir()
@@ -65,6 +83,9 @@ def a_prior_with_half_a_decoder(folder: Path) -> None:
     [
         (plain_stable_diffusion, r"no image embedding between\. Its model_index\.json is that of a StableDiffusion"),
         (lora, r"is a LoRA, which changes another checkpoint and cannot draw by itself"),
+        (adapter, r"is a LoRA, which changes another checkpoint and cannot draw by itself"),
+        (kandinsky3, r"not a checkpoint of a known family.* Its model_index\.json is that of a Kandinsky3"),
+        (eclipse_alone, r"is a prior without a decoder: name both, PRIOR\+DECODER"),
         (half_a_download, r"names super_res_last, text_proj, which are not there: download it again"),
         (a_prior_with_half_a_decoder, r"names super_res_last, text_proj, which are not there: download it again"),
     ],

@@ -26,6 +26,7 @@ FILES = (
     "requests.py",
     "verbs.py",
     "embeddings.py",
+    "mixing.py",
     "sampling.py",
     *HEARD,
     *OPENED,
