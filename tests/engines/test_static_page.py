@@ -229,8 +229,8 @@ def test_with_headers_it_draws_by_threads_in_chinese_and_stops(browser: Browser,
 @pytest.mark.parametrize(
     "damage, sentence",
     [
-        ("absent", "The server does not have decoder.safetensors"),
-        ("half", "decoder.safetensors is not as it was exported"),
+        ("absent", "The server does not have text_encoder.safetensors"),
+        ("half", "text_encoder.safetensors is not as it was exported"),
         ("list", "This folder lacks files.js"),
     ],
 )
@@ -239,7 +239,7 @@ def test_what_is_wrong_with_the_folder_is_a_sentence(
 ) -> None:
     for file in exported.iterdir():
         (tmp_path / file.name).symlink_to(file)
-    file = tmp_path / ("files.js" if damage == "list" else "decoder.safetensors")
+    file = tmp_path / ("files.js" if damage == "list" else "text_encoder.safetensors")
     content = file.read_bytes()
     file.unlink()
     if damage == "half":
