@@ -1,18 +1,11 @@
-// Pictures are handed over by their files on the server, or, out of the history, as blobs that go there again.
 const SHOWN = 4000; // milliseconds
 let saved = null;
-
-async function handed({ blob, name, ...picture }) {
-  if (!blob) return picture;
-  const file = await upload(new File([blob], name || "picture.png", { type: "image/png" }));
-  return { ...picture, image: window.wire.file({ ...file, orig_name: name }) };
-}
 
 window.addEventListener("take", async ({ detail }) => {
   props.hidden = false;
   props.value = { progress: JSON.parse(props.begin), file: null };
   saved = null;
-  const pictures = await Promise.all(detail.pictures.map(handed));
+  const pictures = await Promise.all(detail.pictures.map(picture => window.keeping.handed(picture, upload)));
   window.order = { form: detail.form, pictures: pictures.map(({ image, caption, record }) => ({ image, caption, record })) };
   trigger("take");
 });

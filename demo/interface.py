@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dalle2.serving.limits import MAX_FRAMES, MAX_PICTURES, PRESETS
+from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS
 from dalle2.settings import MAX_PROMPT_CHARACTERS, MAX_SEED
 
 Endpoint = TypeVar("Endpoint", bound=Callable)
@@ -34,6 +35,9 @@ ARGUMENTS = {
     "size": "pixels a side of the result",
     "pictures": "pictures that were drawn here, as another endpoint answered with them",
     "form": "the kind of file",
+    "reason": f"what is wrong with it, one of {', '.join(REASONS)}",
+    "note": f"what is wrong with it in words, at most {MOST_NOTE_CHARACTERS} characters, or nothing",
+    "with_record": "true lets the record, with its prompt, be kept with the report",
     "new": "what the picture should become",
     "old": "what it is; empty for nothing said",
     "strongest": "how far the last picture is moved, 0 to 1",
@@ -44,6 +48,7 @@ ARGUMENTS = {
     "second_picture": "a picture, or nothing",
     "first_weight": "how much the first picture counts; negative takes its content away",
     "second_weight": "how much the second picture counts; negative takes its content away",
+    "recording": "a sound file with the spoken prompt, at most a minute of nearly any format",
     "prompt_weight": "how much the prompt counts; negative takes its content away",
     **{
         f"picture_{letter}": f"end {letter.upper()} of the way, a picture; it counts before the prompt"

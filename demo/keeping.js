@@ -63,6 +63,13 @@
     tell();
   }
 
+  // Pictures are handed over by their files on the server, or, out of the history, as blobs that go there again by `upload`.
+  async function handed({ blob, name, ...picture }, upload) {
+    if (!blob) return picture;
+    const file = await upload(new File([blob], name || "picture.png", { type: "image/png" }));
+    return { ...picture, image: window.wire.file({ ...file, orig_name: name }) };
+  }
+
   // A film is one entry, all others are one a picture.
   window.addEventListener("drawn", async ({ detail }) => {
     const sources = await Promise.all(detail.sources.map(blob)), time = Date.now();
@@ -85,6 +92,6 @@
     localStorage.removeItem("history");
   }
 
-  window.keeping = { all, put, remove, clear };
+  window.keeping = { all, put, remove, clear, handed };
   move().catch(() => {});
 }

@@ -6,7 +6,7 @@
   document.addEventListener("keydown", event => {
     // While a Chinese word is put together, Enter only ends it.
     const prompt = event.target instanceof HTMLTextAreaElement && !event.shiftKey && !event.isComposing;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey || prompt)) {
+    if (event.key === "Enter" && !event.target.closest?.("dialog") && (event.ctrlKey || event.metaKey || prompt)) {
       event.preventDefault();
       if (event.target.closest(".choices")) event.target.blur(); // what is written there counts from then on
       press("draw");
@@ -53,18 +53,22 @@
   const changes = { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "aria-selected"] };
   new MutationObserver(follow).observe(document.body, changes);
 
-  // What is no picture, or too large, is refused where it is chosen or dropped: Gradio would show a toast for each.
+  // What is no picture or recording, or too large, is refused where it is chosen or dropped: Gradio would show a toast for each.
   const zh = navigator.language.startsWith("zh");
   const megabytes = window.mostBytes / 1e6;
   const NOT_ONE = zh ? "这不是图片：请给出 PNG、JPEG、WEBP、GIF、BMP 或 AVIF 文件。"
     : "This is not a picture: give a PNG, JPEG, WEBP, GIF, BMP or AVIF file.";
   const TOO_LARGE = zh ? `图片文件超过 ${megabytes} MB：请先缩小。` : `The picture's file is larger than ${megabytes} MB: make it smaller.`;
-  const wrong = file => !file.type.startsWith("image/") ? NOT_ONE : file.size > window.mostBytes ? TOO_LARGE : "";
+  const NO_SOUND = zh ? "这不是录音：请给出 WAV、MP3、Ogg、FLAC、M4A 或 WebM 文件。" : "This is no recording: give a WAV, MP3, Ogg, FLAC, M4A or WebM file.";
+  const TOO_LONG = zh ? `录音文件超过 ${megabytes} MB：请缩短。` : `The recording's file is larger than ${megabytes} MB: make it shorter.`;
+  const KINDS = { "own-picture": [/^image\//, NOT_ONE, TOO_LARGE], "own-voice": [/^(audio|video)\//, NO_SOUND, TOO_LONG] };
+  const wrong = (file, [type, another, smaller]) => !type.test(file.type) ? another : file.size > window.mostBytes ? smaller : "";
   function choose(event) {
-    const box = event.target.closest?.(".own-picture"), line = box?.closest(".task")?.querySelector(".status");
+    const kind = Object.keys(KINDS).find(name => event.target.closest?.(`.${name}`));
+    const box = kind && event.target.closest(`.${kind}`), line = box?.closest(".task")?.querySelector(".status");
     const files = event.type === "drop" ? event.dataTransfer?.files : event.target.files;
     if (!line || !files?.length) return;
-    const sentence = [...files].map(wrong).find(Boolean), text = line.querySelector("p");
+    const sentence = [...files].map(file => wrong(file, KINDS[kind])).find(Boolean), text = line.querySelector("p");
     if (sentence) {
       event.preventDefault();
       event.stopImmediatePropagation();

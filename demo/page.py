@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 
 from dalle2.serving.limits import MAX_UPLOAD_BYTES
 from dalle2.serving.service import Service
-from demo import downloads, gradio_internals, picker, samples, theme
+from demo import downloads, gradio_internals, picker, reporting, samples, theme
 from demo.door import TITLE as NAME
 from demo.door import Door
 from demo.gradio_internals import Page, update_props
@@ -67,6 +67,7 @@ def build(service: Service, api: Any = None, everyone: bool = False) -> tuple[gr
             for name in TABS:
                 import_module(f"demo.tabs.{name}").build(builder)
         downloads.build(builder)
+        reporting.build(builder)
         builder.connect()
         picker.follow(builder)
     # Closed to calls that would jump the queue.

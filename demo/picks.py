@@ -9,7 +9,7 @@ import gradio as gr
 from demo.gradio_internals import update_props
 from demo.language import Both
 
-TEMPLATE = Path(__file__).with_name("picks.html").read_text(encoding="utf-8")
+TEMPLATE = Path(__file__).with_name("picks.html").read_text(encoding="utf-8").strip()
 BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
 
 

@@ -98,6 +98,8 @@ element.addEventListener("click", event => {
       return play(!props.playing);
     case "link":
       return window.sharing.share(pictures()[index].record, button);
+    case "report":
+      return window.dispatchEvent(new CustomEvent("report", { detail: pictures()[index] }));
     case "take": {
       element.querySelector(".menu:popover-open")?.hidePopover();
       const taken = index < 0 ? pictures() : [pictures()[index]];

@@ -8,7 +8,7 @@ import gradio as gr
 from dalle2.serving.service import Service
 from demo.language import Both, language_of
 
-TEMPLATE = Path(__file__).with_name("suggestions.html").read_text(encoding="utf-8")
+TEMPLATE = Path(__file__).with_name("suggestions.html").read_text(encoding="utf-8").strip()
 BEHAVIOUR = Path(__file__).with_name("suggestions.js").read_text(encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from dalle2.understanding.answer import Understanding
 from dalle2.understanding.sentences import sentences
 from demo.language import Both
 
-TEMPLATE = Path(__file__).with_name("understood.html").read_text(encoding="utf-8")
+TEMPLATE = Path(__file__).with_name("understood.html").read_text(encoding="utf-8").strip()
 BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
 OTHER_WEIGHTS = Both(
     "The checkpoint's weights have changed since: the picture will differ.", "模型的权重与当时不同：画出来会不一样。"

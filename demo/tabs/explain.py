@@ -29,6 +29,7 @@ ASKED = {
     "attention": Both("Which part of the picture belongs to which word?", "每个词对应图片的哪里？"),
     "dimensions": Both("What do the principal components of its embedding add?", "嵌入的各主成分带来什么？"),
 }
+COLUMNS = Both("Caption", "描述"), Both("Cosine similarity", "余弦相似度")
 EXPLAINING = {"steps": Steps, "attention": Attention}
 # A question about a picture asks for one, the others for a prompt.
 FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
@@ -158,9 +159,12 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
             controls = builder.controls("Describe", "描述图片")
         with gr.Column(elem_classes="results"):
             captions = gr.Dataframe(
-                headers=["Caption", "Cosine similarity"],
+                headers=[column.en for column in COLUMNS],
                 datatype=["str", "number"],
-                label=say("The nearest captions", "最接近的描述"),
+                label=say(
+                    "The nearest captions: the higher the similarity, the better it fits this picture",
+                    "最接近的描述：相似度越高越贴合这张图片",
+                ),
                 interactive=False,
                 wrap=True,
                 elem_classes="captions",
@@ -181,7 +185,8 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
                     yield gr.skip(), loading(one, builder.facts.title(one.checkpoint), request)
                 name = builder.service.offer(checkpoint).name
                 for drawing in builder.service.caption(Caption([open_picture(picture)], num), name):
-                    found = [[text, round(score, 3)] for text, score in drawing.captions]
+                    rows = [[text, round(score, 3)] for text, score in drawing.captions]
+                    found = {"headers": [column.for_visitor(request) for column in COLUMNS], "data": rows}
                     yield found if drawing.finished else gr.skip(), progress(drawing, request)
         except (Refusal, ValueError) as error:
             sentence = refused(error, request)

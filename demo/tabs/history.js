@@ -84,6 +84,8 @@ element.addEventListener("click", async event => {
       props.removed = null;
       return confirm(question) && window.keeping.clear();
     }
+    case "report":  // the frame that is shown
+      return window.dispatchEvent(new CustomEvent("report", { detail: entry.frames[Math.floor(entry.frames.length / 2)] }));
     case "send":
       return again(entry);
   }

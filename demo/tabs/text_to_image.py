@@ -12,7 +12,7 @@ from dalle2.serving.uploads import read_record
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.answer import Understanding
-from demo import styles
+from demo import microphone, styles
 from demo.answers import Answer, Order
 from demo.interface import described
 from demo.language import Both, refused
@@ -73,7 +73,10 @@ def build(builder: TabBuilder) -> None:
             builder.hint("{}", "{}", "hint")
             controls = builder.controls(sheet=True)
             builder.understood("text_to_image", controls, [prompt])
-            _surprise(builder, prompt)
+            if builder.service.understands():
+                with gr.Row(elem_classes="helps"):
+                    _surprise(builder, prompt)
+                    microphone.build(builder, prompt)
         pictures = builder.pictures(wall=True)
         with builder.options():
             _examples(builder, prompt)
@@ -249,8 +252,6 @@ def _suggestions(builder: TabBuilder, prompt: gr.Textbox) -> None:
 
 def _surprise(builder: TabBuilder, prompt: gr.Textbox) -> None:
     """Lay out a button that draws something which comes out well."""
-    if not builder.service.understands():
-        return
     first = builder.service.checkpoints[0]
 
     def surprise_me(checkpoint: str = first, request: gr.Request = None) -> str:

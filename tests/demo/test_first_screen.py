@@ -10,7 +10,7 @@ import tiny
 from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from visitor import SECONDS, button, choose, draw, label_of, launched, needs_chromium, open_tab, visiting
+from visitor import SECONDS, button, choose, draw, label_of, launched, needs_chromium, open_tab, settle, visiting
 
 from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
@@ -20,6 +20,15 @@ from demo import samples
 from demo.page import TABS
 from demo.styles import restyled
 
+# What lies beyond the window's edge and cannot be pushed into it.
+CUT_OFF = """tab => {
+  const moves = element => ["auto", "scroll"].includes(getComputedStyle(element).overflowX);
+  const pushed = element => element && (moves(element) || pushed(element.parentElement));
+  const box = element => element.getBoundingClientRect();
+  const out = element => element.offsetParent && box(element).width && box(element).right > innerWidth + 1;
+  const all = [...document.querySelectorAll(`${tab} *`)];
+  return all.filter(one => out(one) && !pushed(one.parentElement)).map(one => one.outerHTML.slice(0, 120));
+}"""
 WIDTHS = (320, 390, 600, 700, 768, 820, 900, 960, 1024, 1280, 2560)
 
 
@@ -86,6 +95,10 @@ def test_the_first_screen_says_what_is_drawn_and_draws_at_a_click(browser: Brows
         expect(page.get_by_label("Seed", exact=True)).to_have_value("5")
         expect(page.get_by_label("Random seed")).to_be_checked()  # the sample's seed was for once
         expect(page.locator("#styles button", has_text="noto")).to_have_attribute("aria-pressed", "true")
+        # What says nothing takes no room: suggestions and a hint stand between these.
+        for one, next_one in (("#counter", "#styles"), ("#styles", "#tab-text_to_image .buttons")):
+            above, below = (page.locator(each).bounding_box() for each in (one, next_one))
+            assert 0 < below["y"] - above["y"] - above["height"] < 20
         # A refusal leaves them, but no longer as an answer.
         page.get_by_label("Prompt", exact=True).fill("")
         button(page, "draw").click()
@@ -101,6 +114,16 @@ def test_the_first_screen_says_what_is_drawn_and_draws_at_a_click(browser: Brows
         expect(page.locator("#examples button")).to_have_text(["一只狗"])
         expect(page.locator(".wall button")).to_have_count(1)
         expect(page.get_by_role("button", name="绘制: 一只猫")).to_be_visible()
+
+
+@needs_chromium
+def test_a_picture_is_marked_and_repainted_within_one_window(browser: Browser, address: str, shop: Path) -> None:
+    with visiting(browser, address, locale="en-US", viewport={"width": 1280, "height": 800}) as page:
+        open_tab(page, "Retouch")
+        expect(page.locator("#tab-inpaint .hint").first).to_contain_text("knows emoji only")
+        page.set_input_files("#tab-inpaint .own-picture input[type=file]", shop / "samples" / "en.webp")
+        expect(page.locator(".brush canvas")).to_be_in_viewport(ratio=1)
+        expect(button(page, "draw")).to_be_in_viewport(ratio=1)
 
 
 @needs_chromium
@@ -170,11 +193,13 @@ def test_every_tab_is_reached_at_every_width(browser: Browser, address: str, wid
     with visiting(browser, address, locale="en-US", viewport={"width": width, "height": 800}) as page:
         tabs = page.get_by_role("tab")
         names = [name for name in TABS if name != "explain"]
-        for name in names[-3:] + names[:1]:
+        for name in names if width == 320 else names[-3:] + names[:1]:
             page.get_by_role("tab", name=label_of(name), exact=True).click()
             box = page.get_by_role("tab", name=label_of(name), exact=True).bounding_box()
             assert box["x"] >= 0 and box["x"] + box["width"] <= width, (name, box)
             expect(page.locator(f"#tab-{name}")).to_be_visible()
+            settle(page)
+            assert page.evaluate(CUT_OFF, f"#tab-{name}") == []
         assert page.evaluate("document.documentElement.scrollWidth") == width
         if width in (820, 1280):
             tabs.first.press("ArrowRight")

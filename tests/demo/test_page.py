@@ -43,6 +43,7 @@ ENDPOINTS = {
         "/outpaint",
         "/enhance",
         "/download",
+        "/report",
         "/explain",
         "/caption",
         "/load_checkpoint",

@@ -1,0 +1,145 @@
+"""A microphone below the prompt of "Create": what was heard stands in the prompt, to be corrected before it is drawn.
+
+The recording is a visitor's own voice: it is deleted as soon as it has been read.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
+from dalle2.speech.heard import Recogniser
+from dalle2.speech.recording import MOST_SECONDS, read_recording
+from demo.gradio_internals import drawn_by_parent
+from demo.interface import described
+from demo.language import Both, refused
+from demo.status import Status, status
+from demo.tab_builder import BEGIN, HERE, TabBuilder
+
+FOLDER = Path(__file__).parent
+SPEAK = (FOLDER / "microphone.html").read_text(encoding="utf-8")
+ASK = (FOLDER / "microphone.js").read_text(encoding="utf-8")
+HEARD = (FOLDER / "heard.html").read_text(encoding="utf-8")
+PICK = (FOLDER / "picks.js").read_text(encoding="utf-8")
+# A recording that runs on would only be refused.
+STOP_IN_TIME = f"""() => {{
+  clearTimeout(window.recordingEnds);
+  const stop = () => document.querySelector("#microphone .stop-button")?.click();
+  window.recordingEnds = setTimeout(stop, {MOST_SECONDS * 1000});
+}}"""
+STOPPED = "() => clearTimeout(window.recordingEnds)"
+CORRECT = "() => document.querySelector('#prompt textarea').focus()"
+SAID = Both(
+    "Heard: “{}”. Speech is often misheard: correct the words in the prompt, then draw.",
+    "听到：“{}”。语音常会听错：请先在描述里改正，再绘制。",
+)
+RECOGNISERS = 4  # that are kept, one a checkpoint
+
+
+@drawn_by_parent
+class OwnVoice(gr.Audio):
+    """A visitor's recording, spoken here or uploaded. Its value is the file's path, which nobody has decoded yet."""
+
+    def preprocess(self, payload: Any) -> str | None:
+        return payload.path if payload else None
+
+
+class Heard(gr.HTML):
+    """Says what was heard, and offers the prompt that stood there `before`: event "pick", in `window.picked`."""
+
+    def __init__(self, render: bool = True) -> None:
+        how = {"html_template": HEARD, "js_on_load": PICK, "elem_classes": "picks", "apply_default_css": False}
+        super().__init__(None, label="Heard", render=render, **how)
+
+    api_info = Status.api_info
+    example_payload = Status.example_payload
+
+
+def available(service: Service) -> bool:
+    """Whether a checkpoint has words to listen for, and pocketsphinx is there to listen."""
+    return service.understands() and importlib.util.find_spec("pocketsphinx") is not None
+
+
+def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
+    """Lay out the microphone, with the endpoint `/hear`."""
+    if not available(builder.service):
+        return
+    with gr.Accordion(builder.say("Speak", "说出来"), open=False, elem_id="speak") as speak:
+        gr.HTML(
+            "", html_template=SPEAK, js_on_load=None, elem_id="speaking", apply_default_css=False, most=MOST_SECONDS
+        )
+        voice = OwnVoice(
+            label=builder.say("Recording", "录音"),
+            sources=["microphone", "upload"],
+            type="filepath",
+            buttons=[],
+            editable=False,
+            elem_id="microphone",
+            elem_classes="own-voice",
+        )
+        line = Heard()
+    speak.expand(None, None, None, js=ASK, **HERE)
+    voice.start_recording(None, None, None, js=STOP_IN_TIME, **HERE)
+    voice.stop_recording(None, None, None, js=STOPPED, **HERE)
+    begun = voice.input(None, None, line, js=f"() => ({BEGIN})", **HERE)
+    # One at a time: a recogniser takes a whole core.
+    how = {"api_name": "hear", "concurrency_limit": 1, "show_progress": "hidden"}
+    heard = begun.then(described(_hearing(builder)), [voice, prompt, builder.checkpoint], [prompt, line], **how)
+    heard.then(None, None, voice, js="() => null", **HERE)
+    heard.success(None, None, None, js=CORRECT, **HERE)
+    line.pick(None, None, [prompt, line], js="() => [window.picked, null]", **HERE)
+
+
+def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str, Any]]]]:
+    first = builder.service.checkpoints[0]
+    recogniser = lru_cache(RECOGNISERS)(lambda checkpoint: _recogniser(builder.service, checkpoint))
+
+    def words(recording: str | None, checkpoint: str) -> str:
+        """Return what a recording says, and delete it; ValueError, or Refusal, says why not."""
+        try:
+            samples = read_recording(recording or "")
+        except OSError as error:
+            raise Refusal("There is no recording yet: speak, or upload one.") from error
+        finally:
+            if recording and recording in builder.files:  # and so it is this visitor's
+                Path(recording).unlink(missing_ok=True)
+                builder.files.discard(recording)
+        return recogniser(checkpoint).recognise(samples).words
+
+    def hear(
+        recording: str, prompt: str = "", checkpoint: str = first, request: gr.Request = None
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Write down a spoken prompt of at most a minute, in English, for `/text_to_image`.
+
+        `recording` is a sound file of nearly any format, and is deleted here once it is read. Only what the checkpoint
+        knows is expected, and much is misheard. Answers with the words, and a sentence with them.
+        """
+        try:
+            said = words(recording, checkpoint)
+        except (Refusal, ValueError) as refusal:
+            sentence = refused(refusal, request)
+            yield gr.skip(), status("refused", sentence)
+            raise gr.Error(sentence, visible=False, print_exception=False) from refusal
+        before = (prompt or "").strip()
+        yield (
+            said,
+            status("done", SAID.for_visitor(request).format(said)) | {"before": before if before != said else ""},
+        )
+
+    return hear
+
+
+def _recogniser(service: Service, checkpoint: str) -> Recogniser:
+    from dalle2.speech.sphinx import Sphinx  # only who speaks needs it
+
+    with service.need(checkpoint) as need:
+        need.wait()
+        model = service.model(service.offer(checkpoint).name)
+    if model.interpreter is None:
+        raise Refusal(f"The checkpoint {checkpoint} has no vocabulary to listen for: write the prompt.")
+    return Sphinx(model.interpreter.vocabulary, model.styles)

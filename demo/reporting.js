@@ -1,0 +1,51 @@
+// The dialog that a picture is reported in. Its parts are the template's, and stay; its state is "", "working", "refused" or "done".
+const zh = navigator.language.startsWith("zh");
+const NOT_SENT = zh ? "举报没能送到服务器：请再试一次。" : "The report did not reach the server: please try again.";
+const dialog = element.querySelector("dialog"), form = element.querySelector("form");
+let picture = null, address = "", late = null;
+
+function tell(state, text = "") {
+  clearTimeout(late);
+  dialog.dataset.state = state;
+  form.querySelector(".answer").textContent = text;
+  form.querySelector("[type=submit]").disabled = state === "working";
+  if (state === "done") form.querySelector("[data-do=close]").focus();
+}
+
+window.addEventListener("report", ({ detail }) => {
+  picture = detail;
+  form.reset();
+  URL.revokeObjectURL(address);
+  address = picture.blob ? URL.createObjectURL(picture.blob) : "";
+  form.querySelector("img").src = address || picture.image.url;
+  form.querySelector("img").alt = picture.caption ?? "";
+  form.querySelector(".sent").hidden = !picture.blob;
+  tell("");
+  dialog.showModal();
+});
+
+form.addEventListener("submit", async event => {
+  event.preventDefault();
+  const given = new FormData(form);
+  tell("working", zh ? "正在提交…" : "Sending…");
+  try {
+    const { image, caption, record } = await window.keeping.handed(picture, upload);
+    window.reported = {
+      pictures: [{ image, caption, record }], reason: given.get("reason"), note: given.get("note"), with_record: given.has("with_record"),
+    };
+    props.value = { state: "working", text: "", stages: [] };
+    trigger("report");
+    late = setTimeout(() => tell("refused", NOT_SENT), props.patience * 1000); // of a request that never arrives Gradio tells no listener
+  } catch {
+    tell("refused", NOT_SENT);
+  }
+});
+
+watch("value", () => {
+  const { state, text } = props.value ?? {};
+  if (["done", "refused"].includes(state)) tell(state, text);
+});
+
+dialog.addEventListener("click", event => {
+  if (event.target === dialog || event.target.closest("[data-do=close]")) dialog.close();
+});

@@ -1,0 +1,112 @@
+"""A report of a picture that should not be shown: a dialog that all results and the history open.
+
+What is kept of it, and the operator's view, are `dalle2.serving.reports`.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import gradio as gr
+
+from dalle2.serving.api.gate import FREE_PER_MINUTE
+from dalle2.serving.api.meter import Meter
+from dalle2.serving.api.problems import Problem
+from dalle2.serving.refusal import Refusal
+from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS, Report
+from dalle2.serving.uploads import open_own
+from demo.interface import described
+from demo.language import Both, refused
+from demo.pictures import Pictures
+from demo.status import Status, status
+from demo.tab_builder import TabBuilder
+
+TEMPLATE = Path(__file__).with_name("reporting.html").read_text(encoding="utf-8")
+BEHAVIOUR = Path(__file__).with_name("reporting.js").read_text(encoding="utf-8")
+# How a visitor reads the reasons, in this order.
+SAID = {
+    "sexual": Both("Sexual content", "色情内容"),
+    "violent": Both("Violence", "暴力"),
+    "hateful": Both("Hate or insult", "仇恨或侮辱"),
+    "person": Both("It shows a real person, who has not agreed", "未经同意的真人肖像"),
+    "copyright": Both("Someone else's work or trademark", "侵犯他人的作品或商标"),
+    "other": Both("Something else", "其他"),
+}
+PATIENCE_SECONDS = 20  # until a report that nobody answers counts as lost
+THANKS = Both("Thank you. The operator of this server will find your report.", "谢谢。本服务器的运营者会看到您的举报。")
+ORDER = "() => ['pictures', 'reason', 'note', 'with_record'].map(name => window.reported[name])"
+
+
+class ReportForm(gr.HTML):
+    """The dialog; it takes the event "report" of the window, a picture as in `Pictures`, or with a blob instead.
+
+    What it shows changes in its script alone, so that an answer leaves what the visitor wrote.
+    """
+
+    def __init__(self, render: bool = True) -> None:
+        super().__init__(
+            None,
+            label="Report",
+            html_template=TEMPLATE,
+            js_on_load=BEHAVIOUR,
+            elem_classes="reporting",
+            apply_default_css=False,
+            reasons={reason: said._asdict() for reason, said in SAID.items()},
+            most=MOST_NOTE_CHARACTERS,
+            patience=PATIENCE_SECONDS,
+            render=render,
+        )
+
+    api_info = Status.api_info
+    example_payload = Status.example_payload
+
+
+def build(builder: TabBuilder) -> None:
+    """Add the dialog, with the endpoint `/report`."""
+    picture = Pictures(files=builder.files, visible=False)
+    reason = gr.Dropdown(list(REASONS), value=REASONS[0], label="Reason", allow_custom_value=True, visible=False)
+    note = gr.Textbox("", label="Note", visible=False)
+    with_record = gr.Checkbox(False, label="With record", visible=False)
+    form = ReportForm()
+    how = {"api_name": "report", "show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
+    form.report(described(_reporting(builder)), [picture, reason, note, with_record], form, js=ORDER, **how)
+
+
+def _reporting(builder: TabBuilder) -> Callable[..., AsyncIterator[dict[str, Any]]]:
+    service, meter = builder.service, Meter()
+
+    async def admitted(address: str) -> None:
+        try:
+            await meter.count(address, FREE_PER_MINUTE, None)
+        except Problem as error:
+            raise Refusal(f"At most {FREE_PER_MINUTE} reports a minute are taken: wait a little.") from error
+
+    def kept(paths: list[str], reason: str, note: str, with_record: bool) -> None:
+        if len(paths or ()) != 1:
+            raise Refusal(f"Report one picture at a time, not {len(paths or ())}.")
+        service.reports.add(Report.of(open_own(paths[0]), reason, note, with_record))
+
+    async def report(
+        pictures: list[str],
+        reason: str,
+        note: str = "",
+        with_record: bool = False,
+        request: gr.Request = None,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Report a picture that should not be shown to whoever runs this server.
+
+        Kept are the hash of its pixels, its checkpoint and seed, the reason and the note, and only `with_record` its
+        record with the prompt; nothing of who reports it. `pictures` holds one.
+        """
+        try:
+            await admitted(request.client.host if request and request.client else "")
+            await anyio.to_thread.run_sync(partial(kept, pictures, reason, note, with_record))
+            yield status("done", THANKS.for_visitor(request))
+        except (Refusal, ValueError) as error:
+            sentence = refused(error, request)
+            yield status("refused", sentence)
+            raise gr.Error(sentence, visible=False, print_exception=False) from error
+
+    return report
