@@ -2,11 +2,12 @@
 
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 import gradio as gr
 import pytest
-from gradio import route_utils
+from gradio import blocks, component_meta, route_utils
 from gradio.data_classes import FileData
 from gradio.routes import App
 from gradio.state_holder import SessionState
@@ -15,6 +16,7 @@ from PIL import Image
 from dalle2 import images
 from dalle2.serving.visitors import visitor
 from demo import gradio_internals as internals
+from demo import quick_gradio
 from demo.downloads import Downloads, Ready
 from demo.inputs import OwnPicture, WholeNumber
 from demo.pictures import Album, Pictures
@@ -34,6 +36,15 @@ def page() -> internals.Page:
 def test_a_busy_machine_starts_the_page_only_while_launch_takes_frontend() -> None:
     """Else `launch` gives up when its own request to itself takes longer than three seconds."""
     assert set(internals.LAUNCH) <= set(inspect.signature(gr.Blocks.launch).parameters)
+
+
+def test_the_page_starts_sooner_only_while_gradio_makes_its_application_and_stubs_there(page: internals.Page) -> None:
+    """Else three applications are made for one page, and a third of Gradio's import writes what editors read."""
+    assert page.queue(max_size=3).app is None and blocks.App is App
+    assert App.create_app(page).blocks is page
+    module, function = quick_gradio.WRITER
+    assert callable(getattr(import_module(module), function))
+    assert inspect.getsource(component_meta.ComponentMeta.__new__).count(f"{function}(") == 1
 
 
 def test_old_files_go_and_strangers_do_not_open_them_only_while_gradio_keeps_files_in_these_sets(

@@ -1,8 +1,11 @@
 """Engines in torch's place: the same pictures, for all families' networks; their graphs, kept, damaged or missing."""
 
+import errno
 import importlib.util
+import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -262,6 +265,47 @@ def test_a_disk_that_takes_nothing_is_told_of_and_the_engine_draws_all_the_same(
     cache.write_text("a file where the folder should be")
     values, engine = predicted(network)
     assert engine == "onnxruntime" and "is not kept" in caplog.text and values.shape == (5, 4)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_full_disk_and_one_that_is_read_only_leave_nothing_half_written(
+    error: int, small: tuple[Small, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    network, cache = small
+    written = Path.write_bytes
+
+    def stops(path: Path, content: bytes) -> int:
+        written(path, content[: len(content) // 2])
+        raise OSError(error, os.strerror(error), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", stops)
+        assert predicted(network)[1] == "onnxruntime"
+    assert "is not kept" in caplog.text and list(cache.iterdir()) == []
+    assert predicted(network)[1] == "onnxruntime" and len(list(cache.iterdir())) == 1
+
+
+def test_a_graph_that_may_not_be_read_is_made_anew(
+    small: tuple[Small, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    network, cache = small
+    predicted(network)
+
+    def refuses(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuses)
+        assert predicted(network)[1] == "onnxruntime"
+    assert "cannot be read" in caplog.text and len(list(cache.iterdir())) == 1
+
+
+def test_several_that_export_at_once_leave_one_whole_graph(small: tuple[Small, Path]) -> None:
+    network, cache = small
+    call = a_call(network)
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: graphs.Graphs(network, None).make(call, "small"), range(16)))
+    assert len(list(cache.iterdir())) == 1 and graphs.Graphs(network, None).read(call.signature) == made[0]
 
 
 def test_what_cannot_be_exported_is_drawn_by_torch_which_is_told(
