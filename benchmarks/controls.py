@@ -9,8 +9,11 @@ number of measures, as many comparisons may name a winner at all.
 A/B. The same, but every second set is blurred (a Gaussian of one pixel): a difference that can be seen. At the same
 level, 80 of 100 comparisons or more must find it in the Fréchet distance, and none may find it the other way round.
 
-Every comparison of either experiment has pictures of its own, so that the intervals of the shares hold. The same
-command resumes.
+By default every comparison of either experiment has pictures of its own, so that the intervals of the shares hold:
+40,000 pictures, of 400 seeds for each of 100 prompts. With `--pool 40` each comparison takes two different pictures of
+every prompt by lot from 40: no picture is on both sides of a comparison, but comparisons share pictures, so their
+results are not quite independent and the intervals of the shares a little too narrow; the table says so. The same
+command resumes, drawing and comparing: it may be stopped at any time.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageFilter
 from scipy.stats import binomtest
 from tqdm import tqdm
@@ -92,20 +96,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--damaged", type=int, default=100, help="A/B comparisons; default 100")
     parser.add_argument("--num", type=int, default=100, help="prompts; default 100")
     parser.add_argument("--blur", type=float, default=1.0, help="pixels, the deviation of the Gaussian; default 1")
+    words = "pictures of each prompt that comparisons take theirs from; default: so many that each has its own"
+    parser.add_argument("--pool", type=int, help=words)
     options = parser.parse_args(arguments)
-    sets = 2 * max(options.same, options.damaged)
+    comparisons = max(options.same, options.damaged)
+    sets = 2 * comparisons if options.pool is None else options.pool
+    if sets < 2:
+        parser.error(f"--pool must be 2 or more, not {sets}: a comparison takes two pictures of each prompt.")
     prompts = f"emoji:{options.data / 'test-pictures'}"
     drawn = evaluation.draw(prompts, options.out / "pictures", num=options.num, per_prompt=sets, draft=True)
     bench = _opened(options.out / "pictures", drawn)
-    runs = [drawn.rows[index::sets] for index in range(sets)]
-    assert all(len({row.caption for row in run}) == options.num for run in runs), "a picture of each prompt a set"
+    runs = runs_of(drawn.rows, options.num, sets, comparisons)
     same = _compared(bench, runs[: 2 * options.same], 0.0, options.out / "same.jsonl")
-    damaged = _compared(bench, runs[: 2 * options.damaged], options.blur, options.out / "damaged.jsonl")
+    file = options.out / f"damaged-{options.blur:g}.jsonl"
+    damaged = _compared(bench, runs[: 2 * options.damaged], options.blur, file)
     summary = summarised(same, damaged)
     write_text(options.out / "controls.json", json.dumps(summary, indent=2) + "\n")
-    table = "\n".join(markdown_table(COLUMNS, rows_of(summary)))
+    own = options.pool is None or options.pool >= 2 * comparisons
+    design = "of its own" if own else f"by lot from {sets} of each prompt, which comparisons share"
+    told = f"{options.num} pictures a side, {design}; the damage is a blur of {options.blur:g} pixels."
+    table = "\n".join([told, "", *markdown_table(COLUMNS, rows_of(summary))])
     write_text(options.out / "controls.md", table + "\n")
     print(table)
+
+
+def runs_of(rows: Sequence[Row], prompts: int, pool: int, comparisons: int) -> list[list[Row]]:
+    """Return two sets for each comparison, a picture of each prompt in either, of `pool` pictures that each prompt has.
+
+    Where there are enough, no picture is in two sets; else each comparison takes its two of a prompt by lot.
+    """
+    of_prompt = [rows[first : first + pool] for first in range(0, len(rows), pool)]
+    assert len(of_prompt) == prompts and all(len({row.caption for row in own}) == 1 for own in of_prompt)
+    if pool >= 2 * comparisons:
+        return [[own[place] for own in of_prompt] for place in range(2 * comparisons)]
+    runs = []
+    for comparison in range(comparisons):
+        lot = np.random.default_rng(comparison)
+        places = [lot.choice(pool, 2, replace=False) for _ in of_prompt]
+        runs += [[own[place[side]] for own, place in zip(of_prompt, places, strict=True)] for side in (0, 1)]
+    return runs
 
 
 def _opened(folder: Path, manifest: Manifest) -> Bench:

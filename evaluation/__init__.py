@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 import dalle2  # noqa: F401  # guards what is run as a command, before anything heavy is imported
 
 if TYPE_CHECKING:
+    from dalle2.judgements.study import Study
     from evaluation.comparing.comparison import Comparison
+    from evaluation.measuring.leaderboard import Leaderboard
     from evaluation.measuring.selftest import Selftest
+    from evaluation.metrics.statistics import Statistics
     from evaluation.pictures.manifest import Manifest
     from evaluation.reporting.report import Report
 
@@ -26,11 +29,17 @@ __all__ = [
     "check_known_answers",
     "compare_contestants",
     "compute_clip_score",
+    "compute_composition",
     "compute_fid",
     "compute_prior",
     "compute_ssim_psnr",
     "compute_text_contribution",
+    "compute_vqa",
+    "count_votes",
     "draw",
+    "make_study",
+    "merge_statistics",
+    "read_results",
 ]
 
 
@@ -83,6 +92,54 @@ def compute_text_contribution(prompts: str, out: str | Path, *, checkpoint: str 
     from evaluation import text_contribution
 
     return text_contribution.run(text_contribution.Options(prompts, Path(out), checkpoint=checkpoint, **options))
+
+
+def compute_composition(data: str | Path, out: str | Path, *, contestant: str = "emoji", **options: Any) -> "Report":
+    """Draw scenes, and judge things, number, place and colour; `python -m evaluation.composition`."""
+    from evaluation import composition
+
+    return composition.run(composition.Options(Path(data), Path(out), contestant, **options))
+
+
+def compute_vqa(images: str | Path, answers: str | Path, *, url: str, model: str, **options: Any) -> "Report":
+    """Ask a model behind an endpoint about the pictures of a folder; `python -m evaluation.vqa`.
+
+    `answers` is the .jsonl file that keeps what was answered. ValueError says what is wrong, or still unanswered.
+    """
+    from evaluation import vqa
+
+    return vqa.run(vqa.Options(Path(images), url, model, Path(answers), **options))
+
+
+def make_study(*folders: str | Path, out: str | Path, **options: Any) -> "Study":
+    """Make pairs of drawn folders for people to judge; `python -m evaluation.study`."""
+    from evaluation import study
+
+    return study.run(study.Options(tuple(map(Path, folders)), Path(out), **options))
+
+
+def count_votes(votes: str | Path, **options: Any) -> "Report":
+    """Count a study's answers, or the page's votes; `python -m evaluation.votes`."""
+    from evaluation import votes as command
+
+    return command.run(command.Options(Path(votes), **options))
+
+
+def merge_statistics(*parts: str | Path, save_stats: str | Path) -> "Statistics":
+    """Merge saved statistics of different pictures, taken alike, and save them; `python -m evaluation.merge`."""
+    from evaluation import merge
+
+    options = merge.Options(tuple(map(Path, parts)), Path(save_stats))
+    found = merge.run(options)
+    found.save(options.save_stats)
+    return found
+
+
+def read_results(folder: str | Path, title: str = "Leaderboard") -> "Leaderboard":
+    """Read a folder of reports as a leaderboard; `python -m evaluation.leaderboard`."""
+    from evaluation import leaderboard
+
+    return leaderboard.run(leaderboard.Options(Path(folder), title))
 
 
 def check_known_answers(**options: Any) -> "Selftest":

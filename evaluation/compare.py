@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 from evaluation.cli.compare import PROG, SUFFIXES, Options, parse
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from evaluation.reporting import terminal
 
         conditions = [Condition.read(text) for text in options.fail_if]
-        files = [command.report_file(str(file), SUFFIXES) for file in options.files]
+        files = [outputs.report_file(str(file), SUFFIXES) for file in options.files]
         result = run(options)
 
         def tell(console: "Console") -> None:

@@ -1,7 +1,10 @@
 """python -m evaluation.fid: FID, KID, MIND, precision, recall, density, coverage and Inception score of a folder.
 
-One pass of a network gives the features that all of them share. Statistics are saved and reused as .npz. Its options
-are those of `evaluation.cli.fid`.
+One pass of a network gives the features that all of them share. Statistics are saved and reused as .npz.
+
+    accelerate launch --multi_gpu --num_processes 2 -m evaluation.fid …
+
+Its options are those of `evaluation.cli.fid`.
 """
 
 import sys
@@ -28,19 +31,26 @@ def run(options: Options, unsaved: list[OSError] | None = None) -> "Report":
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, write the reports, print; exits with 2 and one sentence when something is wrong."""
+    """Measure, write the reports, print; exits with 2 and one sentence when something is wrong.
+
+    Of several processes, as `accelerate launch` starts them, one measures, and the others extract their share.
+    """
     options = parse(arguments)
-    with command.sentences(PROG):
-        from evaluation.measuring.fid import save_statistics  # as above
+    with command.sentences(PROG, resumes=options.work is not None):
+        from evaluation.measuring import processes  # as above
+        from evaluation.measuring.fid import extract_share, save_statistics
         from evaluation.reporting import report
 
+        if not processes.is_main():
+            return extract_share(options)
         if options.reference is None:
             for note in save_statistics(options):
                 print(f"Note: {note}", file=sys.stderr)
-            return
+            return None
         unsaved: list[OSError] = []
         found = run(options, unsaved)
-        report.deliver(found, options.report, _for_the_hub(options, found))
+        more = _for_the_hub(options, found)
+        report.deliver(found, options.report, more, log_with=options.log_with, project="fid")
         if unsaved:  # told last: the disk that is full for statistics may still take the report
             raise unsaved[0]
 

@@ -6,7 +6,7 @@ Its options are those of `evaluation.cli.scorecard`.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 from evaluation.cli.scorecard import PROG, Options, parse
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with command.sentences(PROG, resumes=True):
         from evaluation.emoji.scores import deliver  # as above
 
-        files = [command.report_file(str(options.out / f"scorecard{suffix}")) for suffix in (".json", ".md")]
+        files = [outputs.report_file(str(options.out / f"scorecard{suffix}")) for suffix in (".json", ".md")]
         card = run(options)
         deliver(card, f"Scorecard of {card.contestant}", *files)
 

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with command.sentences(PROG):
         from evaluation.reporting import report  # as above
 
-        report.deliver(run(options), options.report)
+        report.deliver(run(options), options.report, log_with=options.log_with, project="votes")
 
 
 if __name__ == "__main__":

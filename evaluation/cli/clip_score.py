@@ -47,6 +47,7 @@ class Options(command.CommandOptions):
     batch_size: int = 32
     workers: int | None = None
     device: str | None = None
+    log_with: str | None = None
     report: tuple[Path, ...] = ()
 
 
@@ -64,5 +65,6 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--checkpoint", help="what drew the pictures, to warn of its own CLIP; default: the manifest's")
     parser.add_argument("--num", type=int, help="measure so many, chosen by the seed; default: all")
     command.add_measuring(parser, seed="of --num, of the other captions, of intervals")
+    command.add_tracking(parser)
     command.add_reporting(parser)
     return command.parsed(parser, Options, argv)

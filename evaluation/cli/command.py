@@ -6,26 +6,21 @@ heavy is imported before it is needed: `--help` does not wait for torch.
 
 import argparse
 import contextlib
-import json
-import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 
 import numpy as np
 
+from evaluation.cli.outputs import REPORTS, Refused, keep, report_file
 from evaluation.networks.embedded import default_judge
 from evaluation.prompts import KINDS, SAMPLINGS
 from evaluation.prompts.protocol import PROTOCOLS
+from evaluation.reporting.trackers import FOLDER, TRACKERS, require
 
-REPORTS = (".json", ".csv", ".md", ".html")
 WORKERS = "processes that open pictures; default: as many as cores, up to 8"
-# What a table of ours begins with; the other formats have provenance.
-TABLES = ("key,label", "kind,key", "name,value", "kind,name")  # the last two of older versions
-
-
 # The fields of options that name files to write; all other texts and paths may be what is read.
 WRITTEN = ("report", "save_stats", "hub_results", "map")
 
@@ -76,10 +71,6 @@ def _of_kind(name: str, kind: object, value: Any) -> object:
     if choices and value is not None and value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
     return value
-
-
-class Refused(argparse.ArgumentTypeError, ValueError):
-    """What an option cannot be, in a sentence; argparse shows such a one as it is."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -148,6 +139,23 @@ def add_reporting(parser: argparse.ArgumentParser, suffixes: Sequence[str] = REP
     )
 
 
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Add --log-with; a tracker that is not installed is refused."""
+    words = f"hand the measures to a tracker as well: {', '.join(TRACKERS)}; files of trackers go into {FOLDER}/"
+    parser.add_argument("--log-with", type=tracker, metavar="TRACKER", help=words)
+
+
+def tracker(text: str) -> str:
+    """Return a tracker that is installed."""
+    if text not in TRACKERS:
+        raise Refused(f"a tracker is one of {', '.join(TRACKERS)}, not {text!r}.")
+    try:
+        require(text)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    return text
+
+
 def chosen_device(name: str | None) -> str:
     """Return the device of this name; without one cuda if there is one."""
     import torch  # seconds, which --help need not wait for
@@ -174,6 +182,24 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise Refused(f"a share from 0 to 1 is needed, not {text!r}.")
     return value
+
+
+def seconds(text: str) -> float:
+    """Return a time above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise Refused(f"seconds above 0 are needed, not {text!r}.")
+    return value
+
+
+def address(text: str) -> str:
+    """Return the address of an endpoint, which begins with http:// or https://."""
+    if not text.startswith(("http://", "https://")) or len(text.split("//", 1)[1]) == 0:
+        raise Refused(f"an endpoint is an address such as http://localhost:8000/v1, not {text!r}.")
+    return text
 
 
 def guidance(text: str) -> str:
@@ -203,67 +229,6 @@ def device(text: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise Refused(f"There is no device {text!r} here: use cpu, or cuda where there is one.") from error
     return text
-
-
-def report_file(text: str, suffixes: Sequence[str] = REPORTS) -> Path:
-    """Return the path if a report can be written there: a known suffix, a folder that takes it, nobody else's file."""
-    path = Path(text).expanduser()
-    if path.suffix.lower() not in suffixes:
-        raise Refused(f"A report is written as {', '.join(suffixes)}: give {path.name!r} one of these endings.")
-    return _writable(path, _is_report, "no report of ours")
-
-
-def statistics_file(text: str) -> Path:
-    """Return the path if statistics can be saved there."""
-    path = Path(text).expanduser()
-    if path.suffix != ".npz":
-        raise Refused(f"Statistics are saved as .npz: let {path.name!r} end so.")
-    return _writable(path, _is_statistics, "no statistics of ours")
-
-
-def map_file(text: str) -> Path:
-    """Return the path if a JSON file of picture paths can be written there."""
-    path = Path(text).expanduser()
-    if path.suffix != ".json":
-        raise Refused(f"The map is written as .json: let {path.name!r} end so.")
-    return _writable(path, _is_map, "no map of ours")
-
-
-def yaml_file(text: str) -> Path:
-    """Return the path if results for the hub can be written there."""
-    path = Path(text).expanduser()
-    if path.suffix not in (".yaml", ".yml"):
-        raise Refused(f"Results for the hub are written as .yaml: let {path.name!r} end so.")
-    return _writable(path, lambda there: "model-index" in there.read_text(errors="replace"), "no results of ours")
-
-
-def out_folder(text: str) -> Path:
-    """Return a folder to write into, there or not yet."""
-    path = Path(text).expanduser()
-    if path.exists() and not path.is_dir():
-        raise Refused(f"{path} is a file: name a folder.")
-    _require_folder(path)
-    return path
-
-
-def keep(outputs: Iterable[Path], inputs: Iterable[object]) -> None:
-    """Raise ValueError when a command would write over what it reads; `inputs` that are no files are passed over."""
-    there = [path for path in outputs if path.exists()]
-    for source in (file for given in inputs if there for file in _files(given)):
-        for path in there:
-            if path.samefile(source):
-                raise ValueError(f"{path} is what this command reads, and would be written over: name another file.")
-
-
-def _files(given: object) -> list[Path]:
-    """Return the files that an option may mean: as a path, as one with a part ("FILE#NAME"), after a kind ("coco:")."""
-    text = str(given or "")
-    found = []
-    for name in dict.fromkeys((text, text.partition("#")[0], text.partition(":")[2])):
-        with contextlib.suppress(OSError, ValueError):  # what is no path at all, as a sentence
-            if name and (path := Path(name).expanduser()).is_file():
-                found.append(path)
-    return found
 
 
 @contextlib.contextmanager
@@ -306,42 +271,3 @@ def _number(text: str, least: int) -> int:
     if value < least:
         raise Refused(f"it must be {least} or more, not {value}.")
     return value
-
-
-def _writable(path: Path, ours: Callable[[Path], bool], other: str) -> Path:
-    if path.is_dir():
-        raise Refused(f"{path} is a folder: name a file in it.")
-    _require_folder(path.parent)
-    if path.exists() and path.stat().st_size and not ours(path):
-        raise Refused(f"{path} is there already and is {other}: name another file.")
-    return path
-
-
-def _require_folder(folder: Path) -> None:
-    """Check that files can be written into the folder, or into one that is made there."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise Refused(f"{there} is a file, so there can be nothing in it: name another place.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise Refused(f"Nothing can be written into {there}: its permissions do not allow it.")
-
-
-def _is_report(path: Path) -> bool:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return text.startswith(TABLES) if path.suffix.lower() == ".csv" else "provenance" in text.lower()
-
-
-def _is_map(path: Path) -> bool:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and all(isinstance(one, str) and one.endswith(".png") for one in found.values())
-
-
-def _is_statistics(path: Path) -> bool:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return "space" in file.files
-    except (OSError, ValueError):
-        return False

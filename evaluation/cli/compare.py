@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 from evaluation.networks import SPELLINGS
 from evaluation.prompts import KINDS, SAMPLINGS, Sampling
+from evaluation.reporting.trackers import TRACKERS
 
 PROG = "python -m evaluation.compare"
 SUFFIXES = (".html", ".md", ".json", ".csv")
@@ -80,7 +81,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help="see evaluation.generation")
     parser.add_argument("--sampling-seed", type=int, default=0, metavar="S", help="which N prompts; default 0")
     words = "output directory; an interrupted run resumes there, older reports are replaced"
-    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
+    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help=words)
     command.add_measuring(parser, "of picture 0, and of all resampling", batch_size=8)
     parser.add_argument(
         "--one-at-a-time", action="store_true", help="draw one after another: less memory, but times do not compare"
@@ -103,7 +104,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     words = "draw also with so many steps, each as 10 or 10,4,2 (--steps)"
     parser.add_argument("--steps-sweep", nargs="+", default=[], type=command.steps, metavar="N", help=words)
     parser.add_argument("--votes", type=Path, metavar="FILE.csv", help="human votes: question, a, b, winner")
-    parser.add_argument("--log-with", choices=("tensorboard", "wandb"), help="hand the measures to a tracker as well")
+    words = f"hand the measures to a tracker as well, a step a contestant: {', '.join(TRACKERS)}"
+    parser.add_argument("--log-with", type=command.tracker, metavar="TRACKER", help=words)
     words = 'exit with 1 where one is worse than the first: "fid worse than 2 %% at p < 0.01" (repeatable)'
     parser.add_argument("--fail-if", action="append", default=[], metavar="CONDITION", help=words)
     command.add_reporting(parser, SUFFIXES)

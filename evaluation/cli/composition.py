@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 
 PROG = "python -m evaluation.composition"
 NUM = 200
@@ -41,6 +41,7 @@ class Options(command.CommandOptions):
     batch_size: int = 8
     workers: int | None = None
     device: str | None = None
+    log_with: str | None = None
     report: tuple[Path, ...] = ()
 
 
@@ -51,9 +52,10 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("contestant", nargs="?", default="emoji", help=words)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what dalle2.datasets.emoji built")
     words = "output directory of prompts and pictures; an interrupted run resumes there"
-    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
+    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help=words)
     parser.add_argument("--num", type=command.positive, default=NUM, metavar="N", help=f"scenes; default {NUM}")
     command.add_clip(parser)
     command.add_measuring(parser, "of picture 0, and of intervals", batch_size=8)
+    command.add_tracking(parser)
     command.add_reporting(parser)
     return command.parsed(parser, Options, argv)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 from evaluation.networks import PRECISIONS, RESIZES, SPELLINGS, WEIGHTS_VARIABLE
 from evaluation.prompts.protocol import PROTOCOLS
 
@@ -42,6 +42,8 @@ class Options(command.CommandOptions):
         groups: of the jackknife, 0 for no interval.
         fdr: other real pictures, over whose own distance each Fréchet distance is told as well; "half" to hold out half
             of the reference.
+        work: a folder that features are kept in while they are extracted: a killed run goes on with them, and several
+            processes share it; None for a temporary one where there are several.
     """
 
     images: Path
@@ -62,10 +64,12 @@ class Options(command.CommandOptions):
     num: int | None = None
     groups: int = GROUPS
     fdr: str | None = None
+    work: Path | None = None
     seed: int = 0
     batch_size: int = 32
     workers: int | None = None
     device: str | None = None
+    log_with: str | None = None
     report: tuple[Path, ...] = ()
 
 
@@ -80,7 +84,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     words = "distances by group too: folder, for sub-folders, or a column of the table or metadata file"
     parser.add_argument("--by", metavar="COLUMN", help=words)
     words = "keep the pictures' statistics and features; older ones of that name are replaced"
-    parser.add_argument("--save-stats", type=command.statistics_file, metavar="FILE.npz", help=words)
+    parser.add_argument("--save-stats", type=outputs.statistics_file, metavar="FILE.npz", help=words)
     words = f"one or more of {SPELLINGS}; default: inception"
     parser.add_argument("--stats-form", choices=FORMS, help="write them as this program reads them; default: ours")
     parser.add_argument("--stats-name", metavar="NAME", help="name them, so that --reference NAME finds them")
@@ -98,9 +102,12 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--groups", type=command.whole, default=GROUPS, help=words)
     words = 'each Fréchet distance also over that of these other real pictures; "half" holds out half of the reference'
     parser.add_argument("--fdr", metavar="FOLDER", help=words)
+    words = "keep features there while they are extracted: the same command goes on after a kill; processes share it"
+    parser.add_argument("--work", type=outputs.out_folder, metavar="DIR", help=words)
     command.add_measuring(parser, seed="of --num, of subsets and of intervals")
+    command.add_tracking(parser)
     command.add_reporting(parser)
     words = "also write the results as a model's card and .eval_results on the Hugging Face hub have them"
-    parser.add_argument("--hub-results", type=command.yaml_file, metavar="FILE.yaml", help=words)
+    parser.add_argument("--hub-results", type=outputs.yaml_file, metavar="FILE.yaml", help=words)
     parser.add_argument("--hub-dataset", metavar="ID[:TASK]", help="the dataset on the hub that they are of")
     return command.parsed(parser, Options, argv)

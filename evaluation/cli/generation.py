@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dalle2.cli.arguments import add_arguments
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 from evaluation.prompts import Sampling
 
 PROG = "evaluation.generation"
@@ -67,11 +67,11 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     command.add_prompts(parser)
     parser.add_argument("--per-prompt", type=int, default=1, metavar="K", help="pictures of each prompt; default 1")
     words = "output directory; an interrupted run resumes there"
-    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
+    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help=words)
     parser.add_argument("--seed", type=int, default=0, help="of picture 0; picture i has SEED + i; default 0")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, metavar="B", help="default: %(default)s")
     words = "also write {prompt: path of its picture}, as GenEval 2 takes it; an older one is replaced"
-    parser.add_argument("--map", type=command.map_file, metavar="FILE.json", help=words)
+    parser.add_argument("--map", type=outputs.map_file, metavar="FILE.json", help=words)
     parser.add_argument("--turns", help=argparse.SUPPRESS)  # drawing.turns says when to draw; the name of its run
     understand = "draw what the checkpoint understands of each prompt; the very words where that is nothing"
     parser.add_argument("--understand", action="store_true", help=understand)

@@ -58,6 +58,7 @@ class Options(command.CommandOptions):
     allow_pickle: bool = False
     offload: bool | str | None = None
     tokenizer: str | None = None
+    log_with: str | None = None
     report: tuple[Path, ...] = ()
 
 
@@ -68,5 +69,6 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--seed", type=command.whole, default=0, help="of prompt 0; prompt i has SEED + i; default 0")
     parser.add_argument("--batch-size", type=command.positive, default=32, help="default 32")
     add_arguments(parser)
+    command.add_tracking(parser)
     command.add_reporting(parser)
     return command.parsed(parser, Options, argv)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 
 PROG = "python -m evaluation.scorecard"
 NUM = 736  # the whole test split
@@ -59,7 +59,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("contestant", nargs="?", default="emoji", help=words)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what dalle2.datasets.emoji built")
     words = "output directory of pictures and tables; an interrupted run resumes there"
-    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
+    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help=words)
     parser.add_argument("--num", type=int, default=NUM, metavar="N", help=f"of unseen pairs; default {NUM}")
     parser.add_argument("--only", nargs="+", default=[], choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--draft", metavar="CONTESTANT", help="the speed of this one too")

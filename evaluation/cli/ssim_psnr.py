@@ -58,6 +58,7 @@ class Options(command.CommandOptions):
     num: int | None = None
     seed: int = 0
     device: str | None = None
+    log_with: str | None = None
     report: tuple[Path, ...] = ()
 
 
@@ -84,5 +85,6 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--num", type=int, help="measure so many, chosen by the seed; default: all")
     seed = "of --num, of the first picture, of intervals"
     command.add_measuring(parser, seed, batch_size=None, workers=False)
+    command.add_tracking(parser)
     command.add_reporting(parser)
     return command.parsed(parser, Options, argv)

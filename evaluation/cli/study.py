@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 
 PROG = "python -m evaluation.study"
 QUESTIONS = ("caption match", "photorealism")
@@ -58,7 +58,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog=PROG, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="what generation drew")
-    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help="of the study; a new one")
+    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help="of the study; a new one")
     parser.add_argument("--num", type=command.positive, metavar="N", help="how many prompts; default: all")
     words = f"what is asked of each pair; default: {QUESTIONS[0]}"
     parser.add_argument("--question", nargs="+", choices=QUESTIONS, default=list(QUESTIONS[:1]), help=words)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 from evaluation.prompts import KINDS, SAMPLINGS, Sampling
 
 PROG = "python -m evaluation.text_contribution"
@@ -43,6 +43,7 @@ class Options(command.CommandOptions):
     batch_size: int = 8
     workers: int | None = None
     device: str | None = None
+    log_with: str | None = None
     report: tuple[Path, ...] = ()
 
 
@@ -55,9 +56,10 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help="see evaluation.generation")
     parser.add_argument("--sampling-seed", type=int, default=0, metavar="S", help="which N prompts; default 0")
     words = "output directory; an interrupted run resumes there"
-    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
+    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help=words)
     parser.add_argument("--draft", action="store_true", help="draw by the checkpoint's quick settings")
     command.add_clip(parser)
     command.add_measuring(parser, "of picture 0, of other prompts, of intervals", batch_size=8)
+    command.add_tracking(parser)
     command.add_reporting(parser)
     return command.parsed(parser, Options, argv)

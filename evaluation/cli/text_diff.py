@@ -8,7 +8,7 @@ from typing import Literal
 
 from dalle2.settings import INVERSION_STEPS
 from dalle2.settings import STRENGTHS as WAYS
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 
 PROG = "python -m evaluation.text_diff"
 STYLE = "fluent color"
@@ -62,7 +62,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("checkpoint", nargs="?", default="emoji", help="name, folder or hub id; default: emoji")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="what dalle2.datasets.emoji built")
     words = "output directory of pictures and tables; an interrupted run resumes there"
-    parser.add_argument("--out", type=command.out_folder, required=True, metavar="DIR", help=words)
+    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help=words)
     parser.add_argument("--num", type=int, default=100, metavar="N", help="real test pictures; default 100")
     parser.add_argument("--style", default=STYLE, help=f"what they are moved toward; default: {STYLE}")
     parser.add_argument("--way", choices=WAYS, default="prior", help="prior, or slerp, the paper's; default: prior")

@@ -35,6 +35,7 @@ class Options(command.CommandOptions):
     batch_size: int = 32
     workers: int | None = None
     device: str | None = None
+    log_with: str | None = None
     report: tuple[Path, ...] = ()
 
 
@@ -49,5 +50,6 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     words = f"leave out raters with a smaller share of checks right; default {LEAST_CHECKS}"
     parser.add_argument("--least-checks", type=command.share, default=LEAST_CHECKS, metavar="SHARE", help=words)
     command.add_measuring(parser, "of intervals")
+    command.add_tracking(parser)
     command.add_reporting(parser)
     return command.parsed(parser, Options, argv)

@@ -25,7 +25,6 @@ from evaluation.comparing.comparison import (
     speed_notes,
 )
 from evaluation.comparing.contestants import Contestant, open_contestants
-from evaluation.comparing.output import require_tracker
 from evaluation.comparing.votes import VoteCount, read_votes
 from evaluation.drawing import cost
 from evaluation.metrics import clip_score, distances, similarity
@@ -39,7 +38,7 @@ from evaluation.pictures.image_folder import measured_pictures
 from evaluation.pictures.loading import canonical
 from evaluation.pictures.manifest import MANIFEST, Manifest
 from evaluation.prompts.pairing import Pair
-from evaluation.reporting import report
+from evaluation.reporting import report, trackers
 
 SCENES = 24
 # What the manifests have in common, and say once.
@@ -68,7 +67,7 @@ def compare(options: Options) -> Comparison:
         raise ValueError("A comparison needs at least two contestants.")
     votes = read_votes(options.votes) if options.votes else ()
     if options.log_with:
-        require_tracker(options.log_with)
+        trackers.require(options.log_with)
     ruler, told = _ruler(options)
     contestants = _open(dict(zip(names, options.contestants, strict=True)), options)
     check_pairing(contestants)

@@ -7,7 +7,7 @@ from rich.console import Console
 from evaluation.comparing.comparison import Comparison
 from evaluation.comparing.comparison_page import to_html
 from evaluation.comparing.tables import tables, to_csv, to_markdown
-from evaluation.reporting import report
+from evaluation.reporting import report, trackers
 
 
 def write(result: Comparison, path: Path) -> Path:
@@ -37,20 +37,5 @@ def show(result: Comparison, console: Console) -> None:
 
 
 def log(result: Comparison, tracker: str, out: Path) -> None:
-    """Hand every measure to TensorBoard or Weights & Biases, one step a contestant; ValueError where it is missing."""
-    from accelerate import Accelerator  # only where a tracker is asked for
-
-    require_tracker(tracker)
-    accelerator = Accelerator(log_with=tracker, project_dir=out)
-    accelerator.init_trackers("compare")
-    for step, measured in enumerate(result.contestants):
-        accelerator.log({measure.key: measure.value for measure in measured.measures}, step=step)
-    accelerator.end_training()
-
-
-def require_tracker(tracker: str) -> None:
-    """Raise ValueError where it is not installed."""
-    from accelerate.tracking import get_available_trackers  # only where a tracker is asked for
-
-    if tracker not in map(str, get_available_trackers()):
-        raise ValueError(f"{tracker} is not installed: pip install {tracker}, or leave out --log-with.")
+    """Hand every measure to a tracker, one step a contestant; ValueError where it is missing."""
+    trackers.log("compare", [measured.measures for measured in result.contestants], tracker, folder=out)

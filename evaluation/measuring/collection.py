@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dalle2.images import open_picture
-from evaluation.cli import command
+from evaluation.cli import outputs
 from evaluation.cli.collect import Options
 from evaluation.drawing import cost as costs
 from evaluation.drawing.cost import COST
@@ -84,7 +84,7 @@ class Collection:
 
 def collect(options: Options) -> Collection:
     """Return the parts that the options name; ValueError for one that cannot be collected."""
-    command.keep(options.report, [file for part in options.parts for file in (part / MANIFEST, part / COST)])
+    outputs.keep(options.report, [file for part in options.parts for file in (part / MANIFEST, part / COST)])
     return Collection(options.title, options.words, tuple(read_part(path) for path in options.parts))
 
 

@@ -1,7 +1,9 @@
 """Pictures measured by the distance of their features: the work of `evaluation.fid`."""
 
+import contextlib
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +11,13 @@ import numpy as np
 import torch
 
 from evaluation.cli.fid import HALF, Options
-from evaluation.measuring import fid_plan
+from evaluation.measuring import fid_plan, processes
 from evaluation.measuring.fid_plan import Plan, Way, stats_file
 from evaluation.metrics import distances, foreign_statistics, named_statistics
 from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.metrics.frechet_ratio import frechet_ratio, halves
 from evaluation.metrics.statistics import Statistics
+from evaluation.networks.feature_parts import Share
 from evaluation.networks.features import extract
 from evaluation.networks.network import Network, open_network, space_of
 from evaluation.pictures.manifest import read_manifest
@@ -74,23 +77,60 @@ def measure_folders(options: Options, unsaved: list[OSError] | None = None) -> R
     """Return the distances of pictures to a reference: see `evaluation.fid.run`."""
     if options.reference is None:
         raise ValueError("Name a --reference to measure against.")
-    plan = fid_plan.made(options)
-    _look_at(plan)
-    kept = Kept(plan, unsaved)
-    passes = [_measure(plan, way, kept) for way in plan.ways]
-    return _report(plan, passes)
+    with _planned(options) as plan:
+        kept = Kept(plan, unsaved)
+        passes = [_measure(plan, way, kept) for way in plan.ways]
+        return _report(plan, passes)
 
 
 def save_statistics(options: Options) -> list[str]:
     """Save the statistics of pictures without measuring them; what was left out, as sentences."""
-    plan = fid_plan.made(options)
     if options.save_stats is None:
         raise ValueError("Name a file for --save-stats.")
+    with _planned(options) as plan:
+        kept = Kept(plan)
+        for way in plan.ways:
+            kept.add(way, _statistics(plan.pictures, _network(plan, way), plan))
+        return plan.left_out
+
+
+def extract_share(options: Options) -> None:
+    """Do this process's share of the extraction, for the one that measures: in the order in which that one asks.
+
+    What is wrong with the options is told by that one too, so this process only ends.
+    """
+    try:
+        planned = contextlib.ExitStack()
+        plan = planned.enter_context(_planned(options))
+    except (ValueError, OSError):
+        sys.exit(2)
+    with planned:
+        for way in plan.ways:
+            network = _network(plan, way)
+            for pictures in _sides(plan):
+                _extract(pictures, network, plan)
+
+
+@contextlib.contextmanager
+def _planned(options: Options) -> Generator[Plan]:
+    """Yield the plan once all that it needs is there, with this process's share where features are kept in parts."""
+    if not processes.several():
+        plan = fid_plan.made(options)
+        _look_at(plan)
+        yield replace(plan, share=None if options.work is None else Share(options.work))
+        return
+    state = processes.started(options.device)
+    plan = fid_plan.made(replace(options, device=str(state.device)))
     _look_at(plan)
-    kept = Kept(plan)
-    for way in plan.ways:
-        kept.add(way, _statistics(plan.pictures, _network(plan, way), plan))
-    return plan.left_out
+    with processes.shared(options.work, state) as share:
+        yield replace(plan, share=share)
+
+
+def _sides(plan: Plan) -> list[Sequence[Picture]]:
+    """Return the sets of pictures whose features a pass needs, in its order."""
+    if plan.options.reference is None:
+        return [plan.pictures]
+    return [plan.pictures, *(side.pictures for side in (plan.real, plan.others) if side is not None)]
 
 
 def _measure(plan: Plan, way: Way, kept: Kept) -> Pass:
@@ -217,8 +257,20 @@ def _network(plan: Plan, way: Way) -> Network:
 
 
 def _statistics(pictures: Sequence[Picture], network: Network, plan: Plan) -> Statistics:
-    features = extract(pictures, network, plan.size, plan.options.batch_size, plan.options.workers)
+    options = plan.options
+    if plan.share is None:
+        features = extract(pictures, network, plan.size, options.batch_size, options.workers)
+    else:
+        _extract(pictures, network, plan)
+        features = plan.share.merged(pictures, network, plan.size, options.batch_size)
     return Statistics(space_of(network, plan.size), Moments.of(features), features)
+
+
+def _extract(pictures: Sequence[Picture], network: Network, plan: Plan) -> None:
+    """Extract what is this process's, and wait until the others have done theirs."""
+    assert plan.share is not None, "features are kept in parts"
+    plan.share.extract(pictures, network, plan.size, plan.options.batch_size, plan.options.workers)
+    processes.wait()
 
 
 def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
@@ -233,6 +285,8 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
         "passes": {f"{one.facts['network']} {one.facts['resize']}": one.facts for one in passes},
     }
     told = list(plan.left_out)
+    if plan.share is not None:
+        facts["processes"] = plan.share.processes
     if plan.saved is not None:
         facts["reference_file"] = {"form": plan.saved.form, "sha256": _hash(plan)}
         if plan.saved.form != "ours":

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 from evaluation.cli.fid import HALF, Options
 from evaluation.metrics import named_statistics
 from evaluation.metrics.foreign_statistics import FORMS, form_of
 from evaluation.networks import NETWORKS, resizes_of
+from evaluation.networks.feature_parts import Share
 from evaluation.pictures.sources import Picture, Source, open_source
 from evaluation.prompts.protocol import protocol_named
 
@@ -40,6 +41,7 @@ class Plan:
         images: where the pictures come from; `pictures` are those that `num` chose, `groups` one each, if asked for.
         real: the reference's pictures; None where there is none, or statistics are given: `saved`.
         others: the real pictures beside the reference that a ratio is to, if any.
+        share: the folder that features are kept in while they are extracted, if any, and what of it is this process's.
     """
 
     options: Options
@@ -52,6 +54,7 @@ class Plan:
     ways: tuple[Way, ...]
     size: int | None
     device: str
+    share: Share | None = None
 
     @property
     def left_out(self) -> list[str]:
@@ -73,7 +76,7 @@ def made(options: Options) -> Plan:
         raise ValueError("--fdr is a mean over networks, of one --resize each: name one.")
     _require_keepable(options, ways)
     if saved is not None and options.save_stats is not None:  # under the names that several passes give them, too
-        command.keep(_stats_files(ways, options.save_stats), _stats_files(ways, saved.file))
+        outputs.keep(_stats_files(ways, options.save_stats), _stats_files(ways, saved.file))
     images = open_source(options.images, options.by)
     real = None if saved or options.reference is None else open_source(options.reference, options.by)
     others = None if options.fdr in (None, HALF) else open_source(options.fdr)

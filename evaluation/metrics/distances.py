@@ -21,6 +21,7 @@ from evaluation.reporting.measure import Measure
 
 FEW = 10_000  # pictures, below which FID's bias is larger than most differences
 GROUPS = 20
+MOST = 50_000  # pictures a side, beyond which what looks at every pair of them is left out: it takes n² comparisons
 LEAST = 4  # pictures of which two groups can be left out in turn
 SUBSET = 1000
 KERNEL = {"kernel": "(x·y / d + 1)³", "estimate": "unbiased, of all pairs"}
@@ -45,7 +46,7 @@ def measure(
         found.append(_kernel(pictures.features, reference.features, network, details, seed))
         found.append(_mind(pictures.features, reference.features, network, details, groups, seed))
         found += _fidelity_and_diversity(pictures, reference, network, details, seed)
-        if "cmmd" in network.extras:
+        if "cmmd" in network.extras and not _too_many(pictures, reference):
             value = kernel_distance.cmmd(pictures.features, reference.features)
             found.append(Measure("cmmd", "CMMD", value, n, "lower", None, details))
     if "inception_score" in network.extras and pictures.features is not None and n >= SPLITS:
@@ -84,6 +85,12 @@ def warnings_of(
         told.append(
             f"{few}{rank}so the Fréchet distance comes out too high: compare it only at the same counts, and trust the "
             "kernel distance (KID), which has no such bias. The interval tells the noise, not the bias."
+        )
+    if _too_many(pictures, reference):
+        told.append(
+            f"More than {MOST:,} pictures on a side: precision, recall, density and coverage (and CMMD) would compare "
+            f"every two of them and are not measured, and the kernel distance is that of {kernel_distance.SUBSETS} "
+            f"subsets of {SUBSET:,}. Measure --num {MOST} for all."
         )
     for one in measures:
         if one.key == network.naming.kernel[0] and one.value < 0:
@@ -175,6 +182,8 @@ def _mind(
 
 def _kernel(pictures: np.ndarray, reference: np.ndarray, network: Network, details: Mapping, seed: int) -> Measure:
     n = len(pictures)
+    if max(n, len(reference)) > MOST:
+        return _kernel_of_subsets(pictures, reference, network, details, seed)
     subset = SUBSET if min(n, len(reference)) >= SUBSET else None
     found = kernel_distance.kid(pictures, reference, subset_size=subset, seed=seed)
     facts = {**details, **KERNEL}
@@ -186,11 +195,27 @@ def _kernel(pictures: np.ndarray, reference: np.ndarray, network: Network, detai
     return Measure(*name, found.value, n, "lower", found.interval, facts, left_out=left_out)
 
 
+def _kernel_of_subsets(
+    pictures: np.ndarray, reference: np.ndarray, network: Network, details: Mapping, seed: int
+) -> Measure:
+    """Return the distance of so many pictures that not every two of them are compared; nothing is left out in turn."""
+    size = min(SUBSET, len(pictures), len(reference))
+    mean, deviation = kernel_distance.kid_of_subsets(pictures, reference, size=size, seed=seed)
+    reach = kernel_distance.NORMAL_95 * deviation / kernel_distance.SUBSETS**0.5
+    estimate = f"unbiased, mean of {kernel_distance.SUBSETS} subsets of {size:,}"
+    facts = {**details, **KERNEL, "estimate": estimate, "deviation": f"{deviation:.6f}"}
+    return Measure(*network.naming.kernel, mean, len(pictures), "lower", (mean - reach, mean + reach), facts)
+
+
+def _too_many(pictures: Statistics, reference: Statistics) -> bool:
+    return max(pictures.moments.n, reference.moments.n if reference.counted else 0) > MOST
+
+
 def _fidelity_and_diversity(
     pictures: Statistics, reference: Statistics, network: Network, details: Mapping, seed: int
 ) -> Iterator[Measure]:
-    """Precision, recall, density and coverage; none where there are too few pictures for the balls."""
-    if pictures.features is None or reference.features is None:
+    """Precision, recall, density and coverage; none where there are too few pictures for the balls, or too many."""
+    if pictures.features is None or reference.features is None or _too_many(pictures, reference):
         return
     if min(len(pictures.features), len(reference.features)) <= prdc.DENSITY_NEIGHBOURS:
         return

@@ -25,15 +25,19 @@ class Moments:
     scatter: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, features: np.ndarray) -> "Moments":
-        """Return the moments of features (n, d); ValueError unless they are finite and at least one."""
-        n, dim = features.shape
+    def of(cls, features: np.ndarray, chosen: np.ndarray | None = None) -> "Moments":
+        """Return the moments of features (n, d), or of the `chosen` rows; ValueError unless finite and at least one.
+
+        Of features that lie on the disk a block at a time is in memory.
+        """
+        n, dim = features.shape if chosen is None else (len(chosen), features.shape[1])
         if n < 1:
             raise ValueError("There are no features: measure at least two pictures.")
         if n <= dim:
-            rows = doubles(features)
+            rows = doubles(features if chosen is None else features[chosen])
             return cls(n, rows.mean(0), rows=rows)
-        blocks = (doubles(features[start : start + BLOCK]) for start in range(0, n, BLOCK))
+        places = (slice(start, start + BLOCK) for start in range(0, n, BLOCK))
+        blocks = (doubles(features[place if chosen is None else chosen[place]]) for place in places)
         parts = (cls(len(rows), mean := rows.mean(0), scatter=_products(rows - mean)) for rows in blocks)
         total = next(parts)
         for part in parts:
@@ -123,7 +127,7 @@ def leave_groups_out(features: np.ndarray, groups: int, seed: int = 0) -> Iterat
         yield from (Moments.of(np.delete(features, part, axis=0)) for part in parts)
         return
     total = Moments.of(features)
-    yield from (total.without(Moments.of(features[np.sort(part)])) for part in parts)
+    yield from (total.without(Moments.of(features, np.sort(part))) for part in parts)
 
 
 def extrapolated(features: np.ndarray, reference: Moments, seed: int = 0) -> Extrapolation | None:
@@ -140,7 +144,7 @@ def extrapolated(features: np.ndarray, reference: Moments, seed: int = 0) -> Ext
     rng = np.random.default_rng(seed)
     counts = np.linspace(least, n, POINTS).astype(int)
     rows = (np.sort(rng.choice(n, count, replace=False)) for count in counts)
-    distances = np.array([frechet_distance(Moments.of(features[chosen]), reference) for chosen in rows])
+    distances = np.array([frechet_distance(Moments.of(features, chosen), reference) for chosen in rows])
     slope, value = np.polyfit(1 / counts, distances, 1)
     residuals = distances - (value + slope / counts)
     spread = np.square(distances - distances.mean()).sum()

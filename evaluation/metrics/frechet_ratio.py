@@ -32,7 +32,7 @@ def frechet_ratio(pictures: np.ndarray, held_out: np.ndarray, reference: Moments
     """
     n = min(len(pictures), len(held_out))
     rng = np.random.default_rng(seed)
-    ours, real = (Moments.of(side[np.sort(rng.permutation(len(side))[:n])]) for side in (pictures, held_out))
+    ours, real = (Moments.of(side, np.sort(rng.permutation(len(side))[:n])) for side in (pictures, held_out))
     found = Ratio(frechet_distance(ours, reference), frechet_distance(real, reference), n)
     if found.real < 1e-9 * float(reference.trace):
         raise ValueError("FDr has no meaning here: the held-out real pictures are those of the reference.")

@@ -61,9 +61,17 @@ def kid(
 def kid_of_subsets(
     pictures: np.ndarray, reference: np.ndarray, subsets: int = SUBSETS, size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return mean and standard deviation over random subsets of `size` pictures a side, as published tables have it."""
-    chosen = _subsets(len(pictures), len(reference), subsets, size, seed)
-    return _over_subsets(_sums(pictures, reference, _cubic, chosen), size)
+    """Return mean and standard deviation over random subsets of `size` pictures a side, as published tables have it.
+
+    Only these pictures are looked at: the time does not depend on how many there are.
+    """
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(subsets):
+        x, y = (side[np.sort(rng.choice(len(side), size, replace=False))] for side in (pictures, reference))
+        within = sum(kernel.sum() - np.trace(kernel) for kernel in (_cubic(x, x), _cubic(y, y)))
+        values.append(within / (size * (size - 1)) - 2 * _cubic(x, y).sum() / size**2)
+    return float(np.mean(values)), float(np.std(values))
 
 
 def cmmd(pictures: np.ndarray, reference: np.ndarray) -> float:

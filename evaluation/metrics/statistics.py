@@ -14,6 +14,11 @@ from evaluation.metrics.frechet import Moments, doubles
 from evaluation.networks.network import FeatureSpace
 
 FORMAT = 1
+LARGE = 2**28  # bytes of features, above which they are read when they are needed
+NAME_LENGTHS, LOCAL_HEADER = (
+    26,
+    30,
+)  # of a zip's entry: where the lengths of its name and extra field stand, and its size
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +44,14 @@ class Statistics:
         assert self.features is not None, "moments alone have no neighbours"
         return prdc.radii(self.features)
 
+    def merge(self, other: "Statistics") -> "Statistics":
+        """Return those of both sets of pictures, as if taken at once; ValueError for another space."""
+        self.space.require(other.space, "The other statistics")
+        if self.features is None or other.features is None or not (self.counted and other.counted):
+            return Statistics(self.space, self.moments.merge(other.moments), None, self.counted and other.counted)
+        features = np.concatenate([self.features, other.features])
+        return Statistics(self.space, Moments.of(features), features)
+
     def save(self, path: str | Path) -> Path:
         """Write an .npz with pytorch-fid's `mu` and `sigma` beside our own; whole or not at all."""
         path = Path(path)
@@ -58,7 +71,8 @@ class Statistics:
         """Read what `save` wrote; ValueError for files of other programs, which do not say how they were taken."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
+                arrays = {name: file[name] for name in file.files if name != "features"}
+                features = _features(Path(path), file) if "features" in file.files else None
             if int(arrays["format"]) != FORMAT:
                 raise ValueError(f"{path} has the format {arrays['format']}, this version reads {FORMAT}.")
             space = FeatureSpace(**json.loads(str(arrays["space"])))
@@ -68,7 +82,21 @@ class Statistics:
                 f"{path} does not say with which network and resizing it was taken: take the statistics again with "
                 "python -m evaluation.fid --images FOLDER --save-stats FILE.npz."
             ) from error
-        features = arrays.get("features")
         if features is not None and n <= len(mean):
             return cls(space, Moments.of(features), features)
         return cls(space, Moments(n, mean, scatter=covariance * (n - 1)), features)
+
+
+def _features(path: Path, file: "np.lib.npyio.NpzFile") -> np.ndarray:
+    """Return the features of an .npz; many are left on the disk, where `np.savez` wrote them as they are."""
+    with zipfile.ZipFile(path) as archive, path.open("rb") as raw:
+        entry = archive.getinfo("features.npy")
+        if entry.file_size < LARGE or entry.compress_type != zipfile.ZIP_STORED:
+            return file["features"]
+        raw.seek(entry.header_offset + NAME_LENGTHS)
+        name, extra = (int.from_bytes(raw.read(2), "little") for _ in range(2))
+        raw.seek(entry.header_offset + LOCAL_HEADER + name + extra)
+        version = np.lib.format.read_magic(raw)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(raw)
+        return np.memmap(path, dtype, "r", raw.tell(), shape, "F" if fortran else "C")

@@ -21,11 +21,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from dalle2 import atomic
-from evaluation.reporting import terminal, webpage
+from evaluation.reporting import terminal, trackers, webpage
 from evaluation.reporting.measure import Measure, as_json
 
 PACKAGES = ("torch", "diffusers", "transformers", "torchmetrics", "numpy", "scipy", "pillow")
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+LONGEST = 250  # characters of a fact that every tracker takes
 SCHEMA_VERSION = 1  # of the JSON form: see `reporting.schema`
 ROOT = Path(__file__).parents[2]
 
@@ -134,9 +135,28 @@ def write(report: Report, path: str | Path) -> Path:
     return write_text(path, formats[path.suffix.lower()]())
 
 
-def deliver(report: Report, files: Iterable[Path], more: Iterable[Callable[[], object]] = ()) -> None:
-    """Write the report to all files, and what else is to be written of it, then print it: see `terminal.deliver`."""
-    terminal.deliver([*(partial(write, report, file) for file in files), *more], partial(show, report))
+def deliver(
+    report: Report,
+    files: Iterable[Path],
+    more: Iterable[Callable[[], object]] = (),
+    *,
+    log_with: str | None = None,
+    project: str = "evaluation",
+) -> None:
+    """Write the report to all files, and what else is to be written of it, then print it: see `terminal.deliver`.
+
+    `log_with` is a tracker that gets the measures too, in a run of the project.
+    """
+    writes = [*(partial(write, report, file) for file in files), *more]
+    if log_with is not None:
+        writes.append(partial(trackers.log, project, [report.measures], log_with, _facts(report)))
+    terminal.deliver(writes, partial(show, report))
+
+
+def _facts(report: Report) -> dict[str, str | int | float]:
+    """Return what a tracker is told of a run: the facts that are no nested tables, and short."""
+    plain = {name: value for name, value in report.provenance.items() if isinstance(value, str | int | float)}
+    return {name: value[:LONGEST] if isinstance(value, str) else value for name, value in plain.items()}
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from evaluation.reporting import report
+from evaluation.cli import command
+from evaluation.reporting import report, trackers
 from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
 
@@ -112,3 +114,25 @@ def test_reports_of_older_versions_are_read(result: Report) -> None:
     read = Report.from_dict(values)
     assert [(one.key, one.label, one.value) for one in read.measures] == [("FID", "FID", 12.5), (EVIL, EVIL, 0.25)]
     assert Report.from_dict(json.loads(result.to_json())) == Report.from_dict(json.loads(result.to_json()))
+
+
+def test_measures_and_facts_go_to_a_tracker_after_the_files(
+    result: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report.deliver(result, [tmp_path / "r.json"], log_with="tensorboard", project="fid")
+    files = [file for file in (tmp_path / "runs" / "fid").rglob("events.out.tfevents.*") if file.parent.name == "fid"]
+    (log,) = [EventAccumulator(str(file)).Reload() for file in files]
+    assert {key: log.Scalars(key)[0].value for key in ("fid", "evil")} == {"fid": 12.5, "evil": 0.25}
+    monkeypatch.setattr("accelerate.Accelerator.log", lambda *_, **__: 1 / 0)
+    with pytest.raises(ValueError, match="tensorboard did not take the measures: ZeroDivisionError"):
+        report.deliver(result, [tmp_path / "again.json"], log_with="tensorboard")
+    assert (tmp_path / "again.json").is_file() and "12.5" in capsys.readouterr().out
+
+
+def test_an_unknown_tracker_and_one_that_is_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trackers, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match="mlflow is not installed: pip install mlflow, or leave out --log-with"):
+        command.tracker("mlflow")
+    with pytest.raises(ValueError, match="a tracker is one of tensorboard, wandb, trackio, mlflow, not 'excel'"):
+        command.tracker("excel")

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from evaluation import clip_score, collect, compare, fid, prior, scorecard, ssim_psnr, text_diff
-from evaluation.cli import command
+from evaluation.cli import command, outputs
 from evaluation.reporting import report
 from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
@@ -107,7 +107,7 @@ def test_a_report_that_cannot_be_written_is_told_first(
 def test_a_folder_without_permission_is_told_first(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ValueError, match="permissions"):
-        command.report_file(str(tmp_path / "new" / "r.json"))
+        outputs.report_file(str(tmp_path / "new" / "r.json"))
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_a_foreign_npz_is_not_replaced(pictures: Path, tmp_path: Path, no_work: 
     assert "is no statistics of ours" in refused(fid.main, given, capsys)
 
 
-@pytest.mark.parametrize("suffix", command.REPORTS)
+@pytest.mark.parametrize("suffix", outputs.REPORTS)
 def test_names_that_are_no_unicode_stand_in_every_format(suffix: str, tmp_path: Path) -> None:
     file = report.write(FOUND, tmp_path / f"r{suffix}")
     assert "caf\\udce9" in file.read_text(encoding="utf-8")
     if suffix == ".json":
         assert json.loads(file.read_text())["provenance"]["images"] == "caf\udce9"
-    assert command.report_file(str(file)) == file  # and may be replaced by the next
+    assert outputs.report_file(str(file)) == file  # and may be replaced by the next
 
 
 class Terminal(io.StringIO):

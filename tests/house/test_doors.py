@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "transformers", "diffusers", "accelerate", "scipy", "pyarrow", "datasets", "torchmetrics"}
 COMMANDS = (
     *("clip_score", "collect", "compare", "fid", "generation", "prior", "scorecard", "ssim_psnr", "text_diff"),
-    *("composition", "leaderboard", "study", "understanding", "votes"),
+    *("composition", "leaderboard", "merge", "study", "understanding", "votes", "vqa"),
 )
 
 
