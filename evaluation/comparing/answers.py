@@ -73,7 +73,7 @@ def _of_study(place: Path, least_checks: float) -> Answers:
     if unfinished := sum(count < _share_of(study) for count in Counter(one.rater for one in said).values()):
         notes.append(f"{unfinished:,} raters did not come to the end: what they answered counts.")
     if not said:
-        raise ValueError(f"No answers to {study_file(place)} count. {' '.join(notes)}")
+        raise ValueError(" ".join([f"No answers to {study_file(place)} count yet.", *notes]))
     return Answers(said, tuple(notes), study, study_file(place).parent, len({one.rater for one in said}))
 
 

@@ -85,9 +85,9 @@ def measure_folders(options: Options, unsaved: list[OSError] | None = None) -> R
 
 def save_statistics(options: Options) -> list[str]:
     """Save the statistics of pictures without measuring them; what was left out, as sentences."""
-    if options.save_stats is None:
-        raise ValueError("Name a file for --save-stats.")
     with _planned(options) as plan:
+        if options.save_stats is None:
+            raise ValueError("Name a file for --save-stats.")
         kept = Kept(plan)
         for way in plan.ways:
             kept.add(way, _statistics(plan.pictures, _network(plan, way), plan))

@@ -34,7 +34,7 @@ def log(
 
     try:
         accelerator = Accelerator(log_with=tracker, project_dir=folder)
-        accelerator.init_trackers(project, config=dict(facts or {}))
+        accelerator.init_trackers(project, config=dict(facts) if facts else None)
         for step, measures in enumerate(steps):
             accelerator.log({_name(one.key): float(one.value) for one in measures}, step=step)
         accelerator.end_training()

@@ -275,7 +275,7 @@ def test_the_protocol(
 class Published(inception.Inception):
     """The published network in name, with few features."""
 
-    sha256, published, resize = inception.SHA256, True, "clean"
+    sha256, published, resize, precision = inception.SHA256, True, "clean", "float32"
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -352,7 +352,7 @@ def test_bad_input(folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: 
 
 def test_features_that_are_not_finite_are_refused(folders: tuple[Path, Path]) -> None:
     class Broken:
-        name, sha256, resize, layer, dim = "broken", "0", "none", "", 3
+        name, sha256, resize, layer, precision, dim = "broken", "0", "none", "", "float32", 3
 
         def preprocess(self, picture: Image.Image) -> torch.Tensor:
             return torch.tensor([picture.width, picture.height, 0.0])

@@ -133,7 +133,7 @@ def test_the_judge_has_one_spelling_everywhere() -> None:
 class Two:
     """A network of two numbers, as a new file would have one."""
 
-    name, sha256, resize, layer, dim = "two", "0" * 64, "none", "", 2
+    name, sha256, resize, layer, precision, dim = "two", "0" * 64, "none", "", "float32", 2
     naming = Naming(("fd_two", "FD-two"), ("kd_two", "KD-two"), "two_", " (two)")
     caveats = ("Two numbers say little.",)
     extras = ()
