@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", choices=SETS, default=SETS[0], help="default: %(default)s")
     parser.add_argument("--packages", type=Path, help="a folder of the npm packages' tarballs; default: fetched")
     parser.add_argument("--old", type=int, default=OLD, help="old pairs that are drawn twice; default %(default)s")
+    parser.add_argument("--weight", type=float, default=1.0, help="of the LoRA; another one has files of its own")
     parser.add_argument("--options", default="", help='of python -m dalle2.finetune, as "--minutes 10"')
     options = parser.parse_args(arguments)
     folder, emoji = options.folder, read_emoji_set(options.data)
@@ -67,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given += ["--resume"] if file.with_suffix(".run").exists() else []
         if finetune([*given, *shlex.split(options.options)]):
             sys.exit(1)
-    measured = _measure(folder, file, asked, emoji, options.old)
-    with atomic.file(folder / "result.json") as partial:
+    measured = _measure(folder, f"{file}={options.weight}", asked, emoji, options.old)
+    with atomic.file(folder / f"result{_ending(options.weight)}.json") as partial:
         partial.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({name: row for name, row in measured.items() if name != "about"}, indent=2))
 
@@ -99,38 +100,43 @@ def _prepare(folder: Path, style: str, emoji: EmojiSet, tarballs: Path | None) -
         partial.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _measure(folder: Path, file: Path, asked: dict[str, Any], emoji: EmojiSet, many: int) -> dict[str, Any]:
+def _ending(weight: float) -> str:
+    return "" if weight == 1 else f"-{weight:g}"
+
+
+def _measure(folder: Path, lora: str, asked: dict[str, Any], emoji: EmojiSet, many: int) -> dict[str, Any]:
+    end = _ending(float(lora.rpartition("=")[2]))
     style, concepts = asked["style"], [row for row in asked["concepts"] if row["part"] == "asked"]
     prompts = [(row["concept"], styled(row["label"], style), seed) for row in concepts for seed in SEEDS]
     first = [row for row in prompts if row[2] == SEEDS[0]]
     old = _old_pairs(emoji, many)
     same = [(pair.id, pair.caption, seed) for seed, pair in enumerate(old)]
     opened: dict[str, UnclipModel] = {}
-    for part, lora, wanted in (
-        ("drawn", [file], prompts),
+    for part, loras, wanted in (
+        (f"drawn{end}", [lora], prompts),
         ("before", [], first),
-        ("old-with", [file], same),
+        (f"old-with{end}", [lora], same),
         ("old-without", [], same),
     ):
-        _draw(folder / part, wanted, lambda key=str(bool(lora)), lora=lora: _model(opened, key, lora))
+        _draw(folder / part, wanted, lambda key=str(bool(loras)), loras=loras: _model(opened, key, loras))
     network = ClipFeatures(default_judge())
     means = _means(folder, style, asked, emoji, network)
-    drawn = _styles(folder / "drawn", prompts, means, network)
+    drawn = _styles(folder / f"drawn{end}", prompts, means, network)
     before = _styles(folder / "before", first, means, network)
     real = _nearest(_features(folder / "asked", [f"{row['concept']}.png" for row in concepts], network), means)
-    _lines(folder / "pictures.jsonl", prompts, drawn, list(means))
+    _lines(folder / f"pictures{end}.jsonl", prompts, drawn, list(means))
     place = list(means).index(style)
     right, was = (np.array([found == place for found in side], float) for side in (drawn, before))
-    kept = _old(folder, same, old, emoji, network)
-    _sheet(folder, concepts)
+    kept = _old(folder, end, same, old, emoji, network)
+    _sheet(folder, end, concepts)
     share = {"share": right.mean(), "interval": mean_interval(right), "n": len(right), "bar": 0.7}
     share |= {"untaught": was.mean(), "real": float((real == place).mean())}
     return {"new_style": share, "old_pairs": kept, "about": {"set": asked["licence"], "style": style}}
 
 
-def _model(opened: dict[str, UnclipModel], key: str, lora: list[Path]) -> UnclipModel:
+def _model(opened: dict[str, UnclipModel], key: str, loras: list[str]) -> UnclipModel:
     if key not in opened:
-        opened[key] = load(EMBEDDED, loras=lora)
+        opened[key] = load(EMBEDDED, loras=loras)
     return opened[key]
 
 
@@ -187,7 +193,12 @@ def _features(folder: Path, files: Sequence[str], network: ClipFeatures) -> np.n
 
 
 def _old(
-    folder: Path, same: Sequence[tuple[str, str, int]], old: Sequence[Pair], emoji: EmojiSet, network: ClipFeatures
+    folder: Path,
+    end: str,
+    same: Sequence[tuple[str, str, int]],
+    old: Sequence[Pair],
+    emoji: EmojiSet,
+    network: ClipFeatures,
 ) -> dict[str, Any]:
     """Return how often the caption is found among 100, and the style, with what was taught and without."""
     clip = Clip(default_judge())
@@ -198,7 +209,7 @@ def _old(
     table = table.reshape(len(old), len(emoji.styles), -1)
     styles = np.array([emoji.styles.index(pair.style) for pair in old])
     found: dict[str, list[np.ndarray]] = {"caption among 100": [], "style": []}
-    for part in ("old-with", "old-without"):
+    for part in (f"old-with{end}", "old-without"):
         features = _features(folder / part, [f"{name}-{seed}.png" for name, _, seed in same], network)
         found["caption among 100"].append(found_caption(features, captions, own).astype(float))
         found["style"].append((style_by_caption(features, table) == styles).astype(float))
@@ -219,13 +230,13 @@ def _lines(file: Path, prompts: Sequence[tuple[str, str, int]], found: Sequence[
         partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def _sheet(folder: Path, concepts: Sequence[dict[str, str]]) -> None:
+def _sheet(folder: Path, end: str, concepts: Sequence[dict[str, str]]) -> None:
     """Write rows of twelve concepts: as the set draws them, as they come out, and as they came out untaught."""
     chosen = [row["concept"] for row in concepts[:12]]
     rows = [[folder / "asked" / f"{concept}.png" for concept in chosen]]
-    rows += [[folder / part / f"{concept}-{SEEDS[0]}.png" for concept in chosen] for part in ("drawn", "before")]
+    rows += [[folder / part / f"{concept}-{SEEDS[0]}.png" for concept in chosen] for part in (f"drawn{end}", "before")]
     pictures: list[Image.Image] = [images.square(images.open_picture(file), SIDE) for row in rows for file in row]
-    grid(pictures, len(chosen)).save(folder / "sheet.webp", quality=80)
+    grid(pictures, len(chosen)).save(folder / f"sheet{end}.webp", quality=80)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

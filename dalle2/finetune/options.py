@@ -9,7 +9,7 @@ from dalle2.cli.arguments import SOURCE
 
 LONGEST = 40  # characters of a name
 NAME = re.compile(r"\w[\w' -]*")
-STEPS = (100, 200, 200)
+STEPS = (300, 200, 200)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -26,7 +26,7 @@ from dalle2.training.loop import Run, fit, read_reports
 from dalle2.training.recipe import Fit
 
 STAGES = ("word", "prior", "decoder")
-RATES = {"word": 2e-3, "prior": 2e-3, "decoder": 1.5e-3}
+RATES = {"word": 2e-3, "prior": 1e-3, "decoder": 1.5e-3}
 BATCHES = {"word": 32, "prior": 32, "decoder": 16}
 NEW_SHARES = {"word": 0.5, "prior": 0.5, "decoder": 2 / 3}
 SHARES = {"word": 0.1, "prior": 0.35, "decoder": 0.55}  # of the time that is left
@@ -47,7 +47,7 @@ class Plan:
 
     name: str
     kind: str
-    steps: tuple[int, int, int] = (100, 200, 200)
+    steps: tuple[int, int, int] = (300, 200, 200)
     rank: int = 16
     own: int = 120
     keep: float = 4.0
