@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LORA = ("pytorch_lora_weights", "adapter_model", "adapter_config")  # as diffusers and peft name them
 MANY = 5  # files that are named of a repository that holds something else
+SNAPSHOT = re.compile(r"\S*/models--[^/\s]+/snapshots/[0-9a-f]{40}/?")  # where the hub's library keeps a commit
 HUB_SECONDS = 10  # that the hub has to answer; it is asked once
 HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
@@ -62,6 +63,15 @@ def public_name(name: str | Path) -> str:
     places = [decoder] if prior is None else [prior, decoder]
     paths = {place: Path(place).expanduser() for place in places}
     return "+".join(path.resolve().name if _exists(path) and path.is_dir() else place for place, path in paths.items())
+
+
+def public_sentence(sentence: str, name: str | Path) -> str:
+    """Return what is said of a checkpoint without the paths of this machine, as `public_name` has its name."""
+    for place in filter(None, split_name(name)):
+        folder = Path(place).expanduser()
+        if _exists(folder):
+            sentence = sentence.replace(str(folder), folder.resolve().name)
+    return SNAPSHOT.sub("", sentence)
 
 
 def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None = None) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dalle2.families import EMBEDDED
-from dalle2.families.places import public_name
+from dalle2.families.places import public_name, public_sentence
 from dalle2.families.published import known, published
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
@@ -127,7 +127,11 @@ class Catalogue:
 
     def _open(self, source: str) -> Opened:
         self.opener.check_memory(source)
-        return self.opener(source)
+        try:
+            return self.opener(source)
+        except ValueError as error:
+            log.warning("%s could not be loaded: %s", source, error)
+            raise Refusal(public_sentence(str(error), source)) from error
 
     def _put(self, opened: Opened) -> None:
         name = opened.model.checkpoint
