@@ -21,6 +21,7 @@ from dalle2.tasks.reconstruct import Reconstruct
 from dalle2.tasks.steps import Steps
 from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
+from dalle2.tasks.tour import Tour
 from dalle2.tasks.variations import Variations
 from dalle2.verbs import Seed, Verbs, generators
 
@@ -217,6 +218,18 @@ class UnclipModel(Verbs):
         """Return the picture, and where the decoder read each word: `Attention`."""
         return self._draw(Attention(prompt), [seed], settings, on_step, literal)
 
+    def tour(
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        literal: bool = False,
+        settings: Settings | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """Return the stations on the way from a prompt to its picture: `Tour`."""
+        return self._draw(Tour(prompt), [seed], settings, on_step, literal)
+
     def caption(self, pictures: Sequence[Picture], num: int = 5) -> list[list[Found]]:
         """Return what each picture shows, in words: `Caption`."""
         return Caption(pictures, num).find(self)
@@ -247,4 +260,4 @@ class UnclipModel(Verbs):
 def _matches(picture: Picture, record: Mapping[str, Any]) -> bool:
     """Whether this one of a series is the one of the record."""
     own = images.read_record(picture)
-    return all(own.get(key) == record.get(key) for key in ("stage", "step", "word"))
+    return all(own.get(key) == record.get(key) for key in ("part", "number", "stage", "step", "word", "axes"))

@@ -42,7 +42,7 @@ ARGUMENTS = {
     "old": "what it is; empty for nothing said",
     "strongest": "how far the last picture is moved, 0 to 1",
     "way": '"prior" or "slerp"',
-    "question": '"steps", "attention" or "dimensions"',
+    "question": '"tour", "steps", "attention" or "dimensions"',
     "num": "how many captions",
     "first_picture": "a picture, or nothing",
     "second_picture": "a picture, or nothing",

@@ -43,7 +43,9 @@ class LatentModel(UnclipModel):
     device, dtype = torch.device("cpu"), torch.float32
     picture_size, upsampling = SIZE * FACTOR, 1
     checkpoint_hash = "0" * 64
-    capabilities = frozenset({"text_to_image", "steps", "variations", "interpolate", "mix", "inpaint", "reconstruct"})
+    capabilities = frozenset(
+        {"text_to_image", "steps", "tour", "variations", "interpolate", "mix", "inpaint", "reconstruct"}
+    )
 
     def __init__(self, checkpoint: str = "latents") -> None:
         self.checkpoint = checkpoint

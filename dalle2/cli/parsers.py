@@ -25,6 +25,7 @@ from dalle2.cli import (
     steps,
     text_diff,
     text_to_image,
+    tour,
     variations,
 )
 from dalle2.cli.arguments import add_arguments, check_stage_values
@@ -44,6 +45,7 @@ COMMANDS: tuple[Command, ...] = (
     dimensions.COMMAND,
     steps.COMMAND,
     attention.COMMAND,
+    tour.COMMAND,
     caption.COMMAND,
 )
 TASKS = {command.name: command for command in COMMANDS}

@@ -21,6 +21,7 @@ from dalle2.tasks.reconstruct import Reconstruct
 from dalle2.tasks.steps import Steps
 from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
+from dalle2.tasks.tour import Tour
 from dalle2.tasks.variations import Variations
 
 TASKS: tuple[type[Request], ...] = (
@@ -36,6 +37,7 @@ TASKS: tuple[type[Request], ...] = (
     Dimensions,
     Steps,
     Attention,
+    Tour,
 )
 
 

@@ -39,10 +39,8 @@ class Attention(Request):
     ) -> list[Image.Image]:
         model.require(self.name)
         seed = only(seeds)
-        picture, looked = model.attend(self.asked(self.prompt), seed, settings, on_step)
-        maps = zip(looked.words, looked.maps.numpy(), strict=True)
-        shown = [(word, heat) for word, heat in maps if any(map(str.isalnum, word))]
-        drawn = [picture, *(images.highlight(picture, heat) for _, heat in shown)]
+        picture, shown = lit(model, self.asked(self.prompt), seed, settings, on_step)
+        drawn = [picture, *(highlighted for _, highlighted in shown)]
         shared = {"prompt": self.prompt, **self.understanding_record(self.words)}
         details = [{**shared, "word": word} for word in ("", *(word for word, _ in shown))]
         return model.attach_records(self.name, drawn, [seed] * len(drawn), settings, details)
@@ -50,3 +48,12 @@ class Attention(Request):
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
         return cls(record["prompt"])
+
+
+def lit(
+    model: Verbs, asked: str, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
+) -> tuple[Image.Image, list[tuple[str, Image.Image]]]:
+    """Return the picture of a prompt, and each of its words with the picture highlighted where that was read."""
+    picture, looked = model.attend(asked, seed, settings, on_step)
+    maps = zip(looked.words, looked.maps.numpy(), strict=True)
+    return picture, [(word, images.highlight(picture, heat)) for word, heat in maps if any(map(str.isalnum, word))]

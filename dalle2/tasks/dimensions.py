@@ -60,7 +60,7 @@ class Dimensions(Request):
         seeds = [only(seeds)] * len(self.counts)
         generator = generators(seeds)
         embedding = model.embed_image([self.picture])[0]
-        known = _imagined(model, settings, on_step) if self.others is None else model.embed_image(self.others)
+        known = imagined(model, settings, on_step) if self.others is None else model.embed_image(self.others)
         mean, axes = maths.principal_axes(known)
         rows = torch.stack([maths.project(embedding, mean, axes[:count]) for count in self.counts])
         drawn = model.decode(rows, generator, None, settings, on_step)
@@ -75,12 +75,12 @@ class Dimensions(Request):
         return cls(picture_of(record["picture"], pictures), [record["axes"]])
 
 
-def _imagined(model: Verbs, settings: Settings | None, on_step: OnStep | None) -> torch.Tensor:
+def imagined(model: Verbs, settings: Settings | None, on_step: OnStep | None, count: int = IMAGINED) -> torch.Tensor:
     """Return what the prior draws for the empty prompt: the spread of all pictures that it knows."""
     import torch
 
     model.require("text_to_image")
-    firsts = range(0, IMAGINED, AT_ONCE)
+    firsts = range(0, count, AT_ONCE)
     rows = []
     for index, first in enumerate(firsts):
         tell = part_of(on_step, index, len(firsts))

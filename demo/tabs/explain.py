@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
@@ -15,6 +16,7 @@ from dalle2.tasks.attention import Attention
 from dalle2.tasks.caption import Caption
 from dalle2.tasks.dimensions import Dimensions
 from dalle2.tasks.steps import Steps
+from dalle2.tasks.tour import Tour
 from demo.answers import Answer, Order
 from demo.choices import Choices
 from demo.inputs import OwnPicture
@@ -22,17 +24,19 @@ from demo.language import Both, refused
 from demo.status import STAGE, loading, progress, status
 from demo.tab_builder import HERE, Destination, TabBuilder
 
+TOLD = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
 MAX_CAPTIONS = 20
 AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 ASKED = {
+    "tour": Both("How does it work? From your words to the picture", "它是怎样工作的？从文字到图片"),
     "steps": Both("What is predicted at each denoising step?", "每个去噪步骤预测出什么？"),
     "attention": Both("Which part of the picture belongs to which word?", "每个词对应图片的哪里？"),
     "dimensions": Both("What do the principal components of its embedding add?", "嵌入的各主成分带来什么？"),
 }
 COLUMNS = Both("Caption", "描述"), Both("Cosine similarity", "余弦相似度")
-EXPLAINING = {"steps": Steps, "attention": Attention}
+EXPLAINING = {"tour": Tour, "steps": Steps, "attention": Attention}
 # A question about a picture asks for one, the others for a prompt.
-FITTING = """question => ["steps", "attention", "dimensions"].includes(question)
+FITTING = """question => ["tour", "steps", "attention", "dimensions"].includes(question)
   ? [wire.update({visible: question !== "dimensions"}), wire.update({visible: question === "dimensions"})]
   : [wire.update({}), wire.update({})]"""
 
@@ -80,10 +84,11 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
             seed, random_seed = builder.seed()
             literal = builder.literal()
             settings = builder.choices()
+    gr.HTML("", html_template=TOLD, js_on_load=None, elem_classes="about")
     question.change(None, question, [prompt, picture], js=FITTING, **HERE)
 
     def explain(
-        question: Literal["steps", "attention", "dimensions"],
+        question: Literal["tour", "steps", "attention", "dimensions"],
         prompt: str = "",
         picture: str | None = None,
         seed: int | None = 0,
@@ -95,9 +100,10 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
     ) -> Iterator[Answer]:
         """Show how a picture comes about; answers as `/text_to_image`.
 
-        "steps": what is predicted at each step of drawing the prompt. "attention": the prompt's picture, then for
-        each word the same picture, highlighted where the word was read. "dimensions": the picture drawn from a growing
-        number of the principal axes of its embedding.
+        "tour": the stations from the prompt to its picture: the words alone, what the prior imagines, each step, which
+        word drew what, and what the embedding holds. "steps": what is predicted at each step of drawing the prompt.
+        "attention": the prompt's picture, then for each word the same picture, highlighted where the word was read.
+        "dimensions": the picture drawn from a growing number of the principal axes of its embedding.
         """
         order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
         ask = partial(_asked, question, prompt, picture)
@@ -202,12 +208,34 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
 def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:
     """Return what one picture shows, from its record."""
     match record["task"]:
+        case "tour":
+            return _station(record).for_visitor(request)
         case "steps":
             index = record["step"]
             return f"{STAGE[record['stage']].for_visitor(request)}, {Both('step', '第').for_visitor(request)} {index}"
         case "attention":
             return record["word"] or record["prompt"]
     return _components(record["axes"]).for_visitor(request)
+
+
+def _station(record: Mapping[str, Any]) -> Both:
+    """Return where on the tour a picture stands, in plain words."""
+    match record["part"]:
+        case "text":
+            return Both("1. The words alone", "一、只有文字")
+        case "imagined":
+            return Both(f"2. Imagined, {record['number']}", f"二、想象，第 {record['number']} 次")
+        case "drawn":
+            number = record["number"]
+            return Both(f"3. Other snow, {number}", f"三、另一片雪花，第 {number} 次")
+        case "steps":
+            what = STAGE[record["stage"]]
+            where = f"{record['step']}/{record['of']}"
+            return Both(f"4. {what.en}, step {where}", f"四、{what.zh}，第 {where} 步")
+        case "word":
+            return Both(f"5. Where it read “{record['word']}”", f"五、读“{record['word']}”时看的地方")
+    some, whole = record["axes"], record["of"]
+    return Both(f"6. From {some} of {whole} numbers", f"六、用 {whole} 个数中的 {some} 个")
 
 
 def _components(count: int) -> Both:

@@ -198,6 +198,13 @@ def test_a_picture_is_extended_and_enlarged(page: Page, photo: Path) -> None:
 def test_each_question_is_answered(page: Page, photo: Path) -> None:
     open_tab(page, "Explain")
     page.get_by_label("Prompt", exact=True).filter(visible=True).fill("a cat")
+    page.locator(".stages-told summary").filter(visible=True).click()
+    expect(page.locator(".stages-told").filter(visible=True)).to_contain_text("Words become a place on a map.")
+    tour = draw(page)
+    said = tour.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
+    assert next(text for text in said if text[0] == "4") == "4. Drawing, step 1/4"
+    assert said[0].startswith("1. The words alone") and [text[0] for text in said] == sorted(text[0] for text in said)
+    page.get_by_label("What is predicted at each denoising step?").check()
     expect(draw(page)).to_have_count(7)  # four steps of the decoder, three of the upsampler
     page.get_by_label("Which part of the picture belongs to which word?").check()
     pictures = draw(page)
@@ -264,6 +271,10 @@ def test_the_api_explains(client: Client, photo: Path) -> None:
     steps, _, state = client.predict("steps", "a cat", settings=SHORT, api_name="/explain")
     assert [picture["record"]["stage"] for picture in steps] == ["decoder"] * 2 + ["upsampler"] * 2
     assert state["state"] == "done"
+    tour, _, state = client.predict("tour", "a cat", settings=SHORT, api_name="/explain")
+    said = [picture["caption"] for picture in tour]
+    assert [text[0] for text in dict.fromkeys(text[:2] for text in said)] == list("123456")
+    assert said[0].startswith("1. The words alone") and said[-1] == "6. From 32 of 32 numbers"
     looked, _, _ = client.predict("attention", "a cat", settings=SHORT, api_name="/explain")
     assert [picture["record"]["word"] for picture in looked] == ["", "a", "cat"]
     axes, _, _ = client.predict(

@@ -11,7 +11,7 @@ from demo.page import TABS
 
 ROOT = Path(__file__).parents[2]
 # One tab answers questions about pictures; reconstructing is for measuring.
-EXPLAINED, WITHOUT_A_TAB = {"steps", "attention", "dimensions", "caption"}, {"reconstruct"}
+EXPLAINED, WITHOUT_A_TAB = {"tour", "steps", "attention", "dimensions", "caption"}, {"reconstruct"}
 OTHER_TABS = {"explain", "compare", "history", "about"}
 
 

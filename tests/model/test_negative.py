@@ -90,6 +90,7 @@ def test_every_task_reads_it(model: UnclipModel, quick: Settings) -> None:
         ),
         "inpainting": lambda how: model.inpaint(photo, mask, seeds=[1], settings=how(model.settings)),
         "steps": lambda how: model.steps("cat", seed=1, settings=how(model.settings))[-1:],
+        "tour": lambda how: model.tour("cat", seed=1, settings=how(model.settings))[-1:],
         "attention": lambda how: model.attention("cat", seed=1, settings=how(model.settings))[:1],
     }
     for name, task in tasks.items():

@@ -55,7 +55,7 @@ class Dalle2PytorchModel(FamilyModel[Parts]):
         self.upsampling = self.picture_size // parts.unets[0].config.image_size
         self.capabilities = frozenset(
             ["interpolate", "mix", "inpaint", "outpaint", "variations", "reconstruct"]
-            + (["text_to_image", "steps", "text_diff", "dimensions"] if parts.prior is not None else [])
+            + (["text_to_image", "steps", "tour", "text_diff", "dimensions"] if parts.prior is not None else [])
             + (["enhance"] if len(parts.unets) > 1 else [])
         )
         self.prompts = PromptEncoder(parts.tokenizer, parts.text_encoder)

@@ -48,7 +48,17 @@ class KandinskyModel(FamilyModel[Parts]):
         # What diffusers' pipelines round to; far from what they were trained at, pictures fall apart.
         self.picture_sizes = range(own // 2, 2 * own + 1, parts.factor**2)
         self.capabilities = frozenset(
-            ["text_to_image", "steps", "variations", "interpolate", "mix", "reconstruct", "text_diff", "dimensions"]
+            [
+                "text_to_image",
+                "steps",
+                "tour",
+                "variations",
+                "interpolate",
+                "mix",
+                "reconstruct",
+                "text_diff",
+                "dimensions",
+            ]
             + (["inpaint", "outpaint"] if parts.repaints else [])
         )
         self.inpaints = parts.repaints

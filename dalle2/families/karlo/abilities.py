@@ -29,7 +29,7 @@ def capabilities(parts: Collection[str], describes: bool) -> frozenset[str]:
     sees = "image_encoder" in parts
     return frozenset(
         ["enhance", "inpaint", "interpolate", "mix", "outpaint"]
-        + (["text_to_image", "steps", "attention"] if priors(parts) else [])
+        + (["text_to_image", "steps", "tour", "attention"] if priors(parts) else [])
         + (["variations", "reconstruct", "text_diff", "dimensions"] if sees else [])
         + (["caption"] if sees and describes else [])
     )

@@ -48,7 +48,7 @@ class StableUnclipModel(FamilyModel[Parts]):
         sees, imagines = parts.image_encoder is not None, bool(self.priors)
         self.capabilities = frozenset(
             ["interpolate", "mix", "inpaint", "outpaint"]
-            + (["text_to_image", "steps"] if imagines else [])
+            + (["text_to_image", "steps", "tour"] if imagines else [])
             + (["variations", "reconstruct"] if sees else [])
             + (["text_diff", "dimensions"] if sees and imagines else [])
         )
