@@ -1,7 +1,7 @@
 """Results that accumulate in a folder, put side by side where they compare: the work of `evaluation.leaderboard`."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,7 +139,9 @@ def _results(values: Mapping[str, Any]) -> Iterator[_Result]:
         for one in values["contestants"]:
             measures = tuple(map(Measure.from_dict, one["measures"]))
             own = {**facts, **({"processor": one["cost"]["processor"]} if one.get("cost") else {})}
-            prompts = {**facts, "pictures": max(measure.n for measure in measures)}
+            # Most measures are over the pictures, and some (recall, coverage) over the references.
+            ((pictures, _),) = Counter(measure.n for measure in measures).most_common(1)
+            prompts = {**facts, "pictures": pictures}
             yield _Result(_board(prompts), _model(one), one["checkpoint"], measures, own)
         return
     if "scores" in values:  # a scorecard
