@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.datasets.phrases import Phrases
+from dalle2.pixels import AttentionMaps, Kept
 from dalle2.seeds import Seed, generators
 from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt
 from dalle2.understanding.answer import Understanding, literal
@@ -23,34 +23,6 @@ from dalle2.understanding.interpreter import Interpreter
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Pixels that every picture of a batch shares, and where they may be painted over.
-
-    They are at the picture's size; a family brings them to its own, or to latents.
-
-    Attributes:
-        pixels: (1, 3, size, size) in [-1, 1].
-        repaint: (1, 1, size, size) in 0..1, 1 where it is painted anew.
-    """
-
-    pixels: torch.Tensor
-    repaint: torch.Tensor
-
-
-@dataclass(frozen=True)
-class AttentionMaps:
-    """Where the decoder looked when it read each word of one prompt.
-
-    Attributes:
-        words: as they stand in the prompt.
-        maps: (len(words), size, size) at the decoder's size: the share of attention, averaged over steps and layers.
-    """
-
-    words: tuple[str, ...]
-    maps: torch.Tensor
 
 
 class Verbs(ABC):

@@ -15,9 +15,10 @@ from PIL import Image
 from dalle2 import images, sampling
 from dalle2.families.diffusion import DiffusionStage
 from dalle2.model import UnclipModel
+from dalle2.pixels import Kept
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.stage_settings import DecoderSettings, PriorSettings
-from dalle2.verbs import Kept, Seed, generators
+from dalle2.verbs import Seed, generators
 
 DIM, SIZE, FACTOR = 16, 8, 4
 

@@ -15,10 +15,11 @@ from dalle2 import light
 from dalle2.datasets.phrases import Phrases
 from dalle2.families.early import EarlyModel
 from dalle2.model import UnclipModel
+from dalle2.pixels import AttentionMaps, Kept
 from dalle2.serving.batches import Batches, Call, Column, current
 from dalle2.settings import OnStep, Settings, check_seed
 from dalle2.understanding.interpreter import Interpreter
-from dalle2.verbs import AttentionMaps, Kept, Seed
+from dalle2.verbs import Seed
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait

@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image
 
 from dalle2 import images
+from dalle2.pixels import Kept
 from dalle2.requests import Request, optional_prompt
 from dalle2.settings import OnStep, Settings
-from dalle2.verbs import Kept, Verbs, generators
+from dalle2.verbs import Verbs, generators
 
 
 class Canvas(NamedTuple):

@@ -17,6 +17,7 @@ from dalle2.families import load
 from dalle2.families.kandinsky import movq
 from dalle2.families.kandinsky.load import save
 from dalle2.model import UnclipModel, generators
+from dalle2.pixels import Kept
 from dalle2.serving.api.asked import Generation
 from dalle2.serving.api.orders import generation
 from dalle2.serving.api.problems import Problem
@@ -24,7 +25,6 @@ from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
 from dalle2.stage_settings import SCHEDULERS, DecoderSettings, PriorSettings
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.verbs import Kept
 from evaluation.drawing.generation import generate
 from evaluation.prompts.prompt_sets import read_prompts
 

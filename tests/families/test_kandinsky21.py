@@ -14,8 +14,8 @@ from dalle2 import images
 from dalle2.families import load
 from dalle2.families.kandinsky.load import save
 from dalle2.model import UnclipModel, generators
+from dalle2.pixels import Kept
 from dalle2.settings import Settings
-from dalle2.verbs import Kept
 
 DDIM = {"decoder": {"scheduler": "ddim"}}
 

@@ -24,10 +24,11 @@ from dalle2.families.family_model import Checkpoint, FamilyModel
 from dalle2.families.priors import nearest, walk
 from dalle2.finiteness import check_finite
 from dalle2.networks.text_encoder import PromptEncoder
+from dalle2.pixels import Kept
 from dalle2.requests import part_of
 from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
-from dalle2.verbs import Kept, Seed, generators
+from dalle2.verbs import Seed, generators
 
 # Those of LAION-AI/dalle2-laion, configs/gradio.example.json; two candidates and eta 1 in the prior are the package's.
 PRIOR_STEPS, STEPS, GUIDANCE = 64, 50, 1.7

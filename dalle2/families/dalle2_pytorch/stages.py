@@ -12,9 +12,9 @@ from dalle2.families.dalle2_pytorch.unet import CascadeUnet
 from dalle2.families.diffusion import DiffusionStage
 from dalle2.finiteness import check_finite
 from dalle2.networks.text_encoder import EncodedText
+from dalle2.pixels import Kept
 from dalle2.settings import OnStep
 from dalle2.stage_settings import PriorSettings
-from dalle2.verbs import Kept
 
 # By which a small picture was made noisy for a U-Net that enlarges it.
 LOWRES_SCHEDULE = {"num_train_timesteps": 1000, "beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}

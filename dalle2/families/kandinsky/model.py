@@ -21,9 +21,10 @@ from dalle2.families.kandinsky.text import MultilingualReader
 from dalle2.families.previews import linear_preview
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.networks.text_encoder import PromptEncoder
+from dalle2.pixels import Kept
 from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings
-from dalle2.verbs import Kept, Seed, generators
+from dalle2.verbs import Seed, generators
 
 # Those of the pipelines' authors (ai-forever/Kandinsky-2, kandinsky2/kandinsky2_2_model.py); diffusers takes 100 steps.
 KANDINSKY22_SETTINGS = Settings(

@@ -22,9 +22,10 @@ from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
 from dalle2.families.lora import learnt_hash
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.networks.text_encoder import PromptEncoder
+from dalle2.pixels import AttentionMaps, Kept
 from dalle2.settings import OnStep, Settings
 from dalle2.understanding.interpreter import Interpreter
-from dalle2.verbs import AttentionMaps, Kept, Seed, generators
+from dalle2.verbs import Seed, generators
 
 
 class KarloModel(FamilyModel[layout.Parts]):

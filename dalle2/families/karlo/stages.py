@@ -8,7 +8,7 @@ from dalle2.families.karlo.layout import Parts
 from dalle2.finiteness import check_finite
 from dalle2.networks import decoder, upsampler
 from dalle2.networks.text_encoder import EncodedText
-from dalle2.verbs import Kept
+from dalle2.pixels import Kept
 
 
 def decoder_stage(parts: Parts, embeddings: torch.Tensor, text: EncodedText) -> DiffusionStage:

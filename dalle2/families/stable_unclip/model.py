@@ -20,8 +20,9 @@ from dalle2.families.stable_unclip import latents as autoencoder
 from dalle2.families.stable_unclip.layout import Parts
 from dalle2.families.stable_unclip.stages import TextReader, decoder_stage, keep, noised
 from dalle2.networks.text_encoder import PromptEncoder
+from dalle2.pixels import Kept
 from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings
-from dalle2.verbs import Kept, Seed, generators
+from dalle2.verbs import Seed, generators
 
 
 def default_settings(has_prior: bool) -> Settings:

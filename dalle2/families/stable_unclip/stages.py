@@ -11,7 +11,7 @@ from dalle2.families.diffusion import DiffusionStage, Preview
 from dalle2.families.stable_unclip.layout import Parts
 from dalle2.finiteness import check_finite
 from dalle2.networks.text_encoder import PromptTokenizer
-from dalle2.verbs import Kept
+from dalle2.pixels import Kept
 
 
 class TextReader:
