@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tokenizers
 
-from dalle2_runner.networks import Text, Weights, enlarge, layer_norm, linear, read_weights
+from dalle2_runner.networks import Text, Weights, enlarge, finite, layer_norm, linear, read_weights
 from dalle2_runner.noise import Noise
 from dalle2_runner.steps import Denoise, Schedule
 
@@ -95,7 +95,7 @@ class Drawer:
         denoise = self._guided("prior", conditions, settings, schedule)
         each = [one for one in noise for _ in range(many)]
         normed = schedule.sample(denoise, each, (embeddings.shape[1],), partial(self._on_step, "prior"))
-        drawn = (normed * weights["clip_std"] + weights["clip_mean"]).reshape(len(prompts), many, -1)
+        drawn = finite(normed * weights["clip_std"] + weights["clip_mean"], "prior").reshape(len(prompts), many, -1)
         texts = embeddings[-len(prompts) * many :: many]
         nearness = (drawn * texts[:, None]).sum(-1) / np.linalg.norm(drawn, axis=-1)
         return drawn[np.arange(len(prompts)), nearness.argmax(1)]
@@ -110,13 +110,18 @@ class Drawer:
             embeddings = np.concatenate([np.broadcast_to(nothing, embeddings.shape), embeddings])
         added = linear(project, "embedding_proj", texts)
         added = added + linear(project, "clip_image_embeddings_project_to_time_embeddings", embeddings)
+        added = finite(added, "text projection")
         extra = linear(project, "clip_extra_context_tokens_proj", embeddings)
         extra = extra.reshape(len(embeddings), -1, count).transpose(0, 2, 1)
         read = linear(project, "encoder_hidden_states_proj", tokens)
         read = layer_norm(project, "text_encoder_hidden_states_norm", read)
         seen = np.concatenate([np.ones((len(mask), count), bool), mask], axis=1)
-        context = np.concatenate([extra, read], axis=1)
-        conditions = {"encoder_hidden_states": context, "class_labels": added, "attention_mask": seen}
+        context = finite(np.concatenate([extra, read], axis=1), "text projection")
+        conditions = {
+            "encoder_hidden_states": context,
+            "class_labels": finite(added, "text projection"),
+            "attention_mask": seen,
+        }
         schedule = Schedule(self.description["decoder_scheduler"], settings)
         denoise, told = self._guided("decoder", conditions, settings, schedule), partial(self._on_step, "decoder")
         return schedule.sample(denoise, noise, (3, size, size), told)
@@ -127,7 +132,7 @@ class Drawer:
 
         def denoise(x: Array, t: int) -> Array:
             network = self.networks["super_res_first" if t > 0 else "super_res_last"]
-            return network(np.concatenate([x, large], axis=1), t)
+            return finite(network(np.concatenate([x, large], axis=1), t), "upsampler")
 
         return schedule.sample(denoise, noise, (3, size, size), partial(self._on_step, "upsampler"))
 
@@ -138,12 +143,16 @@ class Drawer:
         rows = [[start, *one.ids[: length - 2], end] for one in self.tokenizer.encode_batch(texts)]
         mask = np.array([[place < len(row) for place in range(length)] for row in rows])
         states = self.text(np.array([row + [pad] * (length - len(row)) for row in rows]))
-        return self.text.embed(states[np.arange(len(rows)), mask.sum(1) - 1]), states, mask
+        embeddings = self.text.embed(states[np.arange(len(rows)), mask.sum(1) - 1])
+        return finite(embeddings, "text encoder"), finite(states, "text encoder"), mask
 
     def _guided(self, name: str, conditions: Mapping[str, Array], settings: Any, schedule: Schedule) -> Denoise:
         """Return the network under classifier-free guidance; each condition is (2n, ...), or (n, ...) without."""
-        network, scale = self.networks[name], settings["guidance_scale"]
+        scale = settings["guidance_scale"]
         inputs = {key: value if value.dtype == bool else value.astype(np.float32) for key, value in conditions.items()}
+
+        def network(x: Array, t: int, **inputs: Array) -> Array:
+            return finite(self.networks[name](x, t, **inputs), name)
 
         def denoise(x: Array, t: int) -> Array:
             if scale == 1:

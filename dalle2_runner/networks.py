@@ -111,3 +111,15 @@ def _tensors(data: Array, but: Collection[str]) -> Iterator[tuple[str, Array]]:
         if entry["dtype"] == "BF16":
             values = (values.astype(np.uint32) << 16).view(np.float32)
         yield name, values.reshape(entry["shape"]).astype(np.float32)
+
+
+def finite(values: Array, source: str) -> Array:
+    """Return the values as they are; ValueError, which names their source, where one is NaN or infinite.
+
+    Drawn, such numbers would be black or white, silently.
+    """
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"The {source} gave numbers that are not finite: its weights are damaged (copy the checkpoint again)."
+        )
+    return values

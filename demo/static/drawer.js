@@ -1,6 +1,6 @@
 // A checkpoint of Karlo's family -> pictures of prompts, the same as dalle2_runner/drawer.py draws, to 1e-4.
 
-import { Text, enlarge, layerNorm, linear, readWeights } from "./networks.js";
+import { Text, enlarge, finite, layerNorm, linear, readWeights } from "./networks.js";
 import { Noise } from "./noise.js";
 import { Schedule, joined } from "./steps.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -66,7 +66,8 @@ export class Drawer {
       const turned = extra.map((_, i) => extra[(i % width) * count + Math.floor(i / width)]); // tokens, then numbers
       const states = layerNorm(project, "text_encoder_hidden_states_norm", linear(project, "encoder_hidden_states_proj", text.states));
       return {
-        context: joined([turned, states]), added: added.map((value, i) => value + seen[i]), width,
+        context: finite(joined([turned, states]), "text projection"), width,
+        added: finite(added.map((value, i) => value + seen[i]), "text projection"),
         mask: Uint8Array.from([...Array(count).fill(1), ...text.mask]),
       };
     });
@@ -85,7 +86,8 @@ export class Drawer {
   upsample(small, noise, settings, told) {
     const { size } = this.about, large = enlarge(small, size);
     const schedule = new Schedule(this.about.super_res_scheduler, settings, true);
-    const denoise = (x, t) => this.networks[t > 0 ? "super_res_first" : "super_res_last"]([joined([x, large]), [1, 6, size, size]], t);
+    const denoise = async (x, t) =>
+      finite(await this.networks[t > 0 ? "super_res_first" : "super_res_last"]([joined([x, large]), [1, 6, size, size]], t), "upsampler");
     return schedule.sample(denoise, [noise], large.length, told);
   }
 
@@ -98,7 +100,7 @@ export class Drawer {
       const embedding = this.text.embed(states.subarray((ids.length - 1) * width, ids.length * width));
       const mask = Uint8Array.from({ length }, (_, place) => Number(place < ids.length));
       if (this.texts.size > 100) this.texts.clear();
-      this.texts.set(text, { states, embedding, mask });
+      this.texts.set(text, { states: finite(states, "text encoder"), embedding: finite(embedding, "text encoder"), mask });
     }
     return this.texts.get(text);
   }
@@ -106,7 +108,7 @@ export class Drawer {
   // The network under classifier-free guidance. A condition is [rows, their sizes], where the rows without the prompt
   // stand first, unless the scale is 1; `sizes` are those of a row of x.
   guided(name, conditions, settings, schedule, sizes) {
-    const network = this.networks[name], scale = settings.guidance_scale;
+    const network = async (...given) => finite(await this.networks[name](...given), name), scale = settings.guidance_scale;
     const long = sizes.reduce((product, size) => product * size, 1);
     const given = (from, count) => Object.entries(conditions).map(([key, [rows, own]]) => [key, rows.slice(from), [count, ...own]]);
     return async (x, t) => {

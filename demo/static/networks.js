@@ -148,3 +148,10 @@ const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent ? (1 + fraction) * 2 ** (exponent - 15) : fraction * 2 ** -14);
 });
+
+// The values as they are; an error that names their source where one is NaN or infinite, which would be drawn silently.
+export function finite(values, source) {
+  if (!values.every(Number.isFinite))
+    throw new Error(`the ${source} gave numbers that are not finite: its weights are damaged, or this browser computes wrongly`);
+  return values;
+}

@@ -15,6 +15,7 @@ from dalle2.families import EMBEDDED, load
 from dalle2.model import UnclipModel, generators
 from dalle2.settings import Settings
 from dalle2.stage_settings import SCHEDULERS
+from dalle2_runner import __main__ as runner
 from dalle2_runner.drawer import Drawer
 from dalle2_runner.networks import enlarge, read_weights
 from dalle2_runner.noise import Noise
@@ -151,3 +152,40 @@ def test_weights_that_are_damaged_are_told_of(damage: bytes | str, exported: Pat
     file.write_bytes(whole[: len(whole) // 2] if isinstance(damage, str) else damage)
     with pytest.raises(ValueError, match=r"text_proj\.safetensors is no safetensors file, or is damaged"):
         read_weights(file)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf], ids=str)
+@pytest.mark.parametrize(
+    ("part", "stage"),
+    [("prior", "prior"), ("decoder", "decoder"), ("super_res_first", "upsampler"), ("super_res_last", "upsampler")],
+)
+def test_what_is_not_finite_stops_the_picture_and_names_the_stage(
+    part: str, stage: str, value: float, exported: Path
+) -> None:
+    drawer = Drawer.open(exported, 1)
+    drawer.networks[part] = lambda x, t, whole=drawer.networks[part], **given: whole(x, t, **given) * value
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=f"^The {stage} gave numbers that are not finite"):
+        drawer.draw(PROMPTS[:1], SEEDS[:1])
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "stage"),
+    [
+        ("text_encoder", "text_model.final_layer_norm.bias", "text encoder"),
+        ("text_encoder", "text_projection.weight", "text encoder"),
+        ("text_proj", "embedding_proj.bias", "text projection"),
+        ("text_proj", "text_encoder_hidden_states_norm.weight", "text projection"),
+        ("prior", "clip_mean", "prior"),
+    ],
+)
+def test_damaged_weights_are_told_by_the_command(
+    part: str, name: str, stage: str, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawer = Drawer.open(exported, 1)
+    drawer.weights[part] = {**drawer.weights[part], name: np.full_like(drawer.weights[part][name], np.nan)}
+    drawer.text.weights = drawer.weights["text_encoder"]
+    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        patch.setattr(Drawer, "open", lambda *_, **__: drawer)
+        assert runner.main(["a cat", "--folder", str(exported), "-o", str(tmp_path / "cat.png")]) == 1
+    assert f"The {stage} gave numbers that are not finite" in capsys.readouterr().err
+    assert not (tmp_path / "cat.png").exists()
