@@ -270,7 +270,7 @@ def read_record(source: Image.Image | str | Path | bytes) -> dict[str, object]:
         raise ValueError("The picture carries no record: it was not drawn by this program, or was converted.")
     try:
         record = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError("The picture's record is not JSON: another program wrote it.") from error
     if not isinstance(record, dict):
         raise ValueError("The picture's record is not a table: another program wrote it.")

@@ -23,6 +23,7 @@ class PageFront(Front):
     def application(self, service: Service, app: ASGIApp) -> ASGIApp:
         blocks, looks = build(service, app)
         looks = {name: value for name, value in looks.items() if name not in gradio_internals.LAUNCH}
+        looks |= {"show_error": False}  # as launch has it: an error of ours is for the log alone
         return gr.mount_gradio_app(FastAPI(openapi_url=None), blocks, path="/", **looks)
 
 

@@ -123,7 +123,7 @@ class EarlyModel(UnclipModel):
             return False
         try:
             self.open()
-        except (ValueError, OSError) as error:
+        except Exception as error:  # ONNX Runtime's are of no common kind, and torch can draw all the same
             log.warning("torch draws instead of ONNX Runtime: %s", error)
             self._unreadable = True
         return not self._unreadable

@@ -76,6 +76,8 @@ def _make(plan: Plan, kind: str, private: bool, update: bool) -> None:
         else:
             api.create_repo(plan.name, repo_type=kind, private=seen)
         return
+    if private and info.private is False:
+        raise ValueError(f"The {kind} {plan.name} exists already, and is public: make it private on the Hub first.")
     files = {file.rfilename for file in getattr(info, "siblings", None) or []}
     if files - EMPTY and not update:
         raise ValueError(f"The {kind} {plan.name} exists already, with {len(files)} files: add a commit by --update.")

@@ -11,6 +11,7 @@ from dalle2.verbs import Verbs
 
 MAX_PICTURES = 8
 MAX_API_PICTURES = 10  # of one request to the API, as dall-e-2 had it
+MAX_CONTENTS = 16  # pictures and prompts that one picture, or one way, is made of
 MAX_FRAMES = 24
 MAX_STEPS = 100
 MAX_GUIDANCE = 20.0

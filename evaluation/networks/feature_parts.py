@@ -16,7 +16,7 @@ import numpy as np
 from dalle2 import atomic
 from evaluation.networks.features import extract
 from evaluation.networks.network import Network, space_of
-from evaluation.pictures.members import Readable
+from evaluation.pictures.members import Readable, file_identity
 
 PART = 256  # pictures of a part, or as many whole batches as come nearest
 HEAD = "head.json"
@@ -88,8 +88,4 @@ def _parts(pictures: Sequence[Path | Readable], batch_size: int) -> list[Sequenc
 
 
 def _identity(picture: Path | Readable) -> str:
-    """Return the picture's name, and of a file how large it is and when it was written."""
-    if not isinstance(picture, Path):
-        return str(picture)
-    there = picture.stat()
-    return f"{picture.absolute()} {there.st_size} {there.st_mtime_ns}"
+    return file_identity(picture) if isinstance(picture, Path) else picture.identity

@@ -73,12 +73,22 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self.key}"
         address = f"{self.url.rstrip('/')}/chat/completions"
         request = urllib.request.Request(address, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+        with _STAYS.open(request, timeout=self.timeout) as answer:
             data = answer.read()
         try:
             return json.loads(data)
         except ValueError as error:
             raise ValueError(f"{self.url} does not answer as OpenAI's API does: {_shown(data)}") from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """To another address the key and the pictures are not sent: the status is an error, as any that is not 200."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
+        return None
+
+
+_STAYS = urllib.request.build_opener(_NoRedirect)
 
 
 def key_of(variable: str) -> str:

@@ -24,6 +24,11 @@ class Readable(Protocol):
         """Return its name inside of where it lies, by which pictures are sorted."""
         ...
 
+    @property
+    def identity(self) -> str:
+        """Return what differs from that of any other picture, and when this one may have changed."""
+        ...
+
     def read_bytes(self) -> bytes:
         """Return a file that Pillow opens; ValueError or OSError for one that is damaged."""
         ...
@@ -38,6 +43,10 @@ class ZipMember:
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
+
+    @property
+    def identity(self) -> str:
+        return f"{file_identity(self.archive)} {self.name}"
 
     def read_bytes(self) -> bytes:
         try:
@@ -58,6 +67,10 @@ class TarMember:
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
 
+    @property
+    def identity(self) -> str:
+        return f"{file_identity(self.archive)} {self.offset} {self.size}"
+
     def read_bytes(self) -> bytes:
         return _span(self.archive, self.offset, self.size)
 
@@ -77,6 +90,10 @@ class ParquetCell:
 
     def __str__(self) -> str:
         return f"{self.table} ({self.name})"
+
+    @property
+    def identity(self) -> str:
+        return f"{file_identity(self.table)} {self.column} {self.name}"
 
     def read_bytes(self) -> bytes:
         value = _group(self.table, self.column, self.group)[self.row].as_py()
@@ -100,6 +117,10 @@ class DatasetRow:
 
     def __str__(self) -> str:
         return f"{self.name} of the set"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.rows._fingerprint} {self.column} {self.index}"  # which `datasets` makes of source and changes
 
     def read_bytes(self) -> bytes:
         value = self.rows[self.index][self.column]
@@ -127,10 +148,20 @@ class ArrayRow:
     def __str__(self) -> str:
         return f"{self.archive} ({self.name})"
 
+    @property
+    def identity(self) -> str:
+        return f"{file_identity(self.archive)} {self.index}"
+
     def read_bytes(self) -> bytes:
         size = self.height * self.width * 3
         levels = _span(self.archive, self.offset + self.index * size, size)
         return b"P6 %d %d 255\n" % (self.width, self.height) + levels
+
+
+def file_identity(file: Path) -> str:
+    """Return where a file lies, how large it is and when it was written."""
+    there = file.stat()
+    return f"{file.absolute()} {there.st_size} {there.st_mtime_ns}"
 
 
 def array_rows(archive: Path) -> tuple[ArrayRow, ...]:

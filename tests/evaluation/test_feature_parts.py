@@ -1,9 +1,11 @@
 """Features in parts: to the last bit those of one pass, whoever extracts them, and a killed run goes on."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from PIL import Image
 
 from evaluation import fid, merge
@@ -15,6 +17,7 @@ from evaluation.networks.clip import ClipFeatures
 from evaluation.networks.feature_parts import Share
 from evaluation.networks.features import extract
 from evaluation.networks.network import FeatureSpace, open_network
+from evaluation.pictures.members import DatasetRow, ZipMember
 
 SPACE = FeatureSpace("tiny", "0" * 64, "clean")
 
@@ -68,6 +71,23 @@ def test_a_killed_run_goes_on_and_other_pictures_are_other_parts(
     np.save(kept, np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match="is damaged: remove it, and the same command makes it again"):
         share.merged(pictures, network, batch_size=3)
+
+
+def test_no_set_takes_the_parts_of_another_of_as_many_pictures(pictures: list[Path], tmp_path: Path) -> None:
+    def rows(files: list[Path]) -> list[DatasetRow]:
+        held = Dataset.from_dict({"image": [{"bytes": file.read_bytes(), "path": None} for file in files]})
+        return [DatasetRow(held, "image", index) for index in range(len(files))]
+
+    def zipped(files: list[Path]) -> list[ZipMember]:
+        with zipfile.ZipFile(tmp_path / "drawn.zip", "w") as archive:
+            for index, file in enumerate(files):
+                archive.write(file, f"{index}.png")
+        return [ZipMember(tmp_path / "drawn.zip", f"{index}.png") for index in range(len(files))]
+
+    for kind in (rows, zipped):
+        one = [picture.identity for picture in kind(pictures[:3])]
+        other = [picture.identity for picture in kind(pictures[3:6])]
+        assert len({*one, *other}) == 6
 
 
 def test_the_command_keeps_its_features_where_it_is_told_to(

@@ -19,7 +19,7 @@ from dalle2.__main__ import main as draw
 from dalle2.datasets.captions import canonical_caption
 from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
-from dalle2.families.karlo.learning import check_name
+from dalle2.families.karlo.learning import add_word, check_name
 from dalle2.families.karlo.load import save
 from dalle2.families.lora import Lora, Taught, write
 from dalle2.model import UnclipModel
@@ -229,6 +229,8 @@ def test_a_name_that_means_something_already_is_refused() -> None:
             check_name(model, name)
     for name in (NAME, "grumblefluff", "水彩"):
         check_name(model, name)
+    with pytest.raises(ValueError, match="'zen' cannot be the name of something new: the tokenizer has it as a piece"):
+        add_word(model.parts.tokenizer, model.parts.text_encoder, "zen", torch.zeros(1))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import openai
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from visitor import launched
 
 from dalle2 import images, settings
@@ -24,6 +25,7 @@ from dalle2.serving.api import gate
 from dalle2.serving.api.gate import MAX_BODY_BYTES
 from dalle2.serving.api.routes import api
 from dalle2.serving.drawing import Drawing
+from dalle2.serving.limits import MAX_CONTENTS
 from dalle2.serving.service import Service
 from dalle2.settings import OnStep, Settings
 
@@ -382,6 +384,26 @@ def test_large_bodies_are_refused_before_they_are_read(address: str) -> None:
     body = b"--x\r\nContent-Disposition: form-data; name=image; filename=a\r\n\r\n"
     answer = httpx.post(f"{address}/images/edits", content=(c for c in (body, *chunks)), headers=form, timeout=SECONDS)
     assert problem(answer, 413)["code"] == "request_too_large"
+
+
+def test_text_is_bounded_more_tightly_than_pictures(plain: httpx.Client) -> None:
+    nested = '{"a":' * 5000
+    answer = plain.post("/images/variations", data={"settings": nested}, files={"image": ("a", png())})
+    assert "The settings are no JSON" in problem(answer, 400)["message"]
+    answer = plain.post("/images/generations", json={"prompt": "a cat", "more": ["a"] * 500_000})
+    assert problem(answer, 413)["message"] == "The request is larger than 1 MB: send less text."
+    file, text = io.BytesIO(), PngInfo()
+    text.add_text("parameters", "[" * 5000)
+    Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=text)
+    answer = plain.post("/images/reports", data={"reason": "other"}, files={"image": ("a", file.getvalue())})
+    assert answer.status_code in (200, 400)
+
+
+def test_so_many_pictures_and_prompts_make_one(plain: httpx.Client) -> None:
+    answer = plain.post("/images/mixes", data={"prompt": ["a cat"] * (MAX_CONTENTS + 1)})
+    assert problem(answer, 400)["message"].startswith(f"Send at most {MAX_CONTENTS} pictures and prompts")
+    files = [("image[]", ("a", png()))] * (MAX_CONTENTS + 1)
+    assert problem(plain.post("/images/interpolations", files=files), 400)["param"] == "image"
 
 
 def test_a_body_that_stops_half_way_is_given_up(address: str, service: Service, plain: httpx.Client) -> None:

@@ -52,7 +52,8 @@ def test_a_picture_is_reported_by_its_address_or_file_and_its_prompt_only_with_c
     assert client.post("/v1/images/reports", data=asked, files=file).json() == first | {"times": 2}
     (kept,) = service.reports.latest()
     assert kept["note"] == "it bites" and '"prompt": "a cat"' in kept["record"]
-    assert client.get("/v1/counts").json()["reported"] == dict.fromkeys(REASONS, 0) | {"violent": 2}
+    counts = client.get("/v1/counts", headers={"Host": "127.0.0.1"}).json()
+    assert counts["reported"] == dict.fromkeys(REASONS, 0) | {"violent": 2}
 
 
 @pytest.mark.parametrize(
@@ -116,8 +117,9 @@ def test_only_an_operator_sees_the_counts(service: Service, tmp_path: Path, caps
     with TestClient(alone(service, Keys.read(path))) as client:
         answers = [client.get("/v1/counts", headers={"Authorization": f"Bearer {key}"}) for key in keys]
         assert [answer.status_code for answer in answers] == [403, 200]
-    with TestClient(alone(service), client=("127.0.0.1", 5000)) as client:
+    with TestClient(alone(service), "http://localhost:8000", client=("127.0.0.1", 5000)) as client:
         assert client.get("/v1/counts").status_code == 200
+        assert client.get("/v1/counts", headers={"Host": "page.example"}).status_code == 403  # a name that leads here
         assert client.get("/v1/counts", headers={"X-Forwarded-For": "192.0.2.1"}).status_code == 403
     with TestClient(alone(service, None, public=True)) as client:
         assert client.get("/v1/counts").status_code == 403

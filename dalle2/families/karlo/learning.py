@@ -71,6 +71,11 @@ def check_name(model: KarloModel, name: str) -> None:
 
 def add_word(tokenizer: CLIPTokenizer, encoder: CLIPTextModelWithProjection, name: str, row: torch.Tensor) -> int:
     """Let the text encoder read a name as one word with this embedding (dim,), and return its token's id."""
+    if name in tokenizer.get_vocab():  # and so would stay the pieces that it is of now
+        raise ValueError(
+            f"{name!r} cannot be the name of something new: the tokenizer has it as a piece of words. Choose another, "
+            "such as one of two words."
+        )
     place = len(tokenizer)
     # Where words have blanks between them, "arty" must not be found in "party".
     tokenizer.add_tokens([AddedToken(name, single_word=name.isascii(), normalized=True)])

@@ -36,7 +36,7 @@ def _table(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             return json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"The settings are no JSON: {error}.") from error
     return value
 

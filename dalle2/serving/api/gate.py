@@ -22,7 +22,8 @@ from dalle2.serving.limits import MAX_UPLOAD_BYTES
 if TYPE_CHECKING:
     from dalle2.serving.api.shared import SharedCaller, SharedKeys, SharedMeter
 
-MAX_BODY_BYTES = 2 * MAX_UPLOAD_BYTES + 1_000_000  # a picture, its mask, and the fields beside them
+MAX_FIELDS_BYTES = 1_000_000  # of JSON and of forms without files, which hold prompts and settings alone
+MAX_BODY_BYTES = 2 * MAX_UPLOAD_BYTES + MAX_FIELDS_BYTES  # a picture, its mask, and the fields beside them
 SILENT_SECONDS, SENDING_SECONDS = 30.0, 300.0  # without a byte, and in all, until a body is there
 FREE_PER_MINUTE, FREE_PICTURES = 60, 20  # for each address, where anybody may draw
 FILES = "/images/files/"
@@ -89,7 +90,9 @@ class Gate:
                 return await self.meter.count(address, FREE_PER_MINUTE, FREE_PICTURES)
             _check_origin(headers)
             caller = await self.meter.count(address, None, None)
-            caller.operator = not PROXIED & set(headers.keys())  # whose machine it is, unless a proxy asks for others
+            # Whose machine it is, unless a proxy asks for others, or a name that leads here by somebody else's doing.
+            named = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+            caller.operator = is_loopback(named) and not PROXIED & set(headers.keys())
             return caller
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not given.strip():
@@ -111,9 +114,11 @@ def _check_origin(headers: Headers) -> None:
 
 def _bounded(scope: Message, receive: Receive) -> Receive:
     """Return a `receive` that refuses bodies that are too large, or come too slowly."""
-    length = Headers(scope=scope).get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-        raise _too_large()
+    headers = Headers(scope=scope)
+    files = headers.get("content-type", "").lower().startswith("multipart/")
+    length, most = headers.get("content-length", "0"), MAX_BODY_BYTES if files else MAX_FIELDS_BYTES
+    if not length.isdigit() or int(length) > most:
+        raise _too_large(most)
     size, whole = 0, False
     deadline = anyio.current_time() + SENDING_SECONDS
 
@@ -127,13 +132,14 @@ def _bounded(scope: Message, receive: Receive) -> Receive:
         if not message:
             raise HTTPException(408, "The body took too long to arrive: send it again")
         size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
         whole = not message.get("more_body", False)
         return message
 
     return bounded
 
 
-def _too_large() -> HTTPException:
-    return HTTPException(413, f"The request is larger than {MAX_BODY_BYTES // 1_000_000} MB: send smaller pictures")
+def _too_large(most: int) -> HTTPException:
+    smaller = "smaller pictures" if most > MAX_FIELDS_BYTES else "less text"
+    return HTTPException(413, f"The request is larger than {most // 1_000_000} MB: send {smaller}")

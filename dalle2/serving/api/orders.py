@@ -27,7 +27,7 @@ from dalle2.serving.api.asked import (
 from dalle2.serving.api.problems import Problem, about
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.forms import check_enlarging
-from dalle2.serving.limits import MAX_API_PICTURES, Choice, words
+from dalle2.serving.limits import MAX_API_PICTURES, MAX_CONTENTS, Choice, words
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_mask, open_picture
 from dalle2.settings import STRENGTHS, check_negative_prompt
@@ -230,6 +230,11 @@ def _hole(picture: bytes) -> Image.Image:
 
 
 def _contents(pictures: Bytes, prompts: Sequence[str]) -> list[str | Image.Image]:
+    if len(pictures) + len(prompts) > MAX_CONTENTS:  # before they are opened: each may take 120 MB of memory
+        sentence = (
+            f"Send at most {MAX_CONTENTS} pictures and prompts in one request, not {len(pictures) + len(prompts)}."
+        )
+        raise Problem(400, sentence, param="image" if pictures else "prompt")
     with about("image"):
         opened: list[str | Image.Image] = [open_picture(picture) for picture in pictures]
     with about("prompt"):
