@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dalle2.cli import kinds
-from dalle2.cli.arguments import DTYPES, SOURCE
+from dalle2.cli.arguments import DTYPES, SOURCE, add_loras
 from dalle2.cli.command import Command
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--say", metavar="FILE.wav", help="also read the best captions aloud into this file")
     parser.add_argument("--checkpoint", help=SOURCE)
     parser.set_defaults(allow_pickle=False, tokenizer=None, offload=False, engine="torch")
+    add_loras(parser)
     parser.add_argument("--device", help="cpu or cuda; default: cuda if there is one")
     parser.add_argument("--dtype", choices=DTYPES, help="what the networks compute in; default float32")
     parser.set_defaults(compile=False)

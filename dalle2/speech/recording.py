@@ -3,11 +3,14 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
 from dalle2.speech.heard import NotHeard
+
+if TYPE_CHECKING:
+    import av
 
 RATE = 16_000  # samples a second, which all recognisers here take
 MOST_SECONDS = 60  # a prompt takes three
@@ -52,6 +55,8 @@ def _content(source: Path | str | bytes) -> bytes:
 
 
 def _decoded(content: bytes) -> np.ndarray:
+    import av  # half a second, for which the page's start need not wait
+
     try:
         with av.open(io.BytesIO(content), "r", options={"format_whitelist": FORMATS}) as container:
             if not container.streams.audio:
@@ -74,7 +79,9 @@ def _decoded(content: bytes) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
 
-def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[np.ndarray]:
+def _resampled(frames: "Iterator[av.AudioFrame]") -> Iterator[np.ndarray]:
+    import av
+
     resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
     for frame in frames:
         yield from (part.to_ndarray()[0] for part in resampler.resample(frame))

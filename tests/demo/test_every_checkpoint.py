@@ -95,6 +95,8 @@ def test_it_is_picked_says_what_it_is_and_does_its_tasks(
         endpoint, asked = ASKED[task]
         if task == "interpolate" and "variations" not in facts["can"]:
             asked = {"prompt_a": "a cat", "prompt_b": "a dog", "frames": 2}
+        if "text_to_image" not in facts["can"]:  # whose decoder takes no words
+            asked = {name: value for name, value in asked.items() if name != "prompt"}
         arguments = {name: files.get(value, value) for name, value in asked.items()}
         *_, (pictures, *_, state) = functions[endpoint](**arguments, settings=few, checkpoint=ready["name"])
         assert state["state"] == "done" and len(pictures) >= asked.get("count", asked.get("frames", 1)), task

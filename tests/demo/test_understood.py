@@ -32,6 +32,7 @@ from dalle2.tasks.outpaint import Outpaint
 from dalle2.tasks.steps import Steps
 from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
+from dalle2.tasks.tour import Tour
 from dalle2.tasks.variations import Variations
 from dalle2.understanding.answer import Near, Understanding, literal
 from dalle2.understanding.sentences import NotUnderstood, sentences
@@ -77,6 +78,7 @@ WORDED = {
     "outpaint": lambda one, other: Outpaint(PICTURE, prompt=one),
     "steps": lambda one, other: Steps(one),
     "attention": lambda one, other: Attention(one),
+    "tour": lambda one, other: Tour(one),
 }
 
 

@@ -39,7 +39,10 @@ def test_a_seed_is_a_pictures_own_and_the_ruler_measures(
     monkeypatch.setattr(stable_unclip, "PARTNERS", PARTNERS[source])
     model = load(source)
     quick = model.settings.changed({stage: {"num_inference_steps": 2} for stage in model.stages})
-    for negative, scale in ((None, 1.0), ("", 4.0)):
+    for negative, scale in (
+        (None, 1.0),
+        ("", 2.0),
+    ):  # more guidance makes more of rounding: of random weights, too much
         guided = quick.changed({stage: {"guidance_scale": scale} for stage in model.stages if stage != "upsampler"})
         _check_seeds(model, dataclasses.replace(guided, negative_prompt=negative))
     drawn = _draw(model, quick, tmp_path)

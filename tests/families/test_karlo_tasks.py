@@ -80,7 +80,7 @@ def karlo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_every_capability_has_its_tasks(karlo: UnclipModel) -> None:
-    assert karlo.capabilities - {"caption"} <= set(TASKS)
+    assert karlo.capabilities - {"caption", "tour"} <= set(TASKS)  # these two have tests of their own
     if "caption" in karlo.capabilities:
         assert len(karlo.caption([PICTURE, OTHER], 2)) == 2
 

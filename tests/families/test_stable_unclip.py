@@ -96,7 +96,7 @@ def pixels(model: StableUnclipModel, *arguments: object) -> np.ndarray:
 def test_it_says_what_it_can_do(drawer: StableUnclipModel, twin: Path, karlo_text: Path) -> None:
     seeing = {"interpolate", "mix", "inpaint", "outpaint", "variations", "reconstruct"}
     assert load(twin).capabilities == seeing
-    assert drawer.capabilities == seeing | {"text_to_image", "steps", "text_diff", "dimensions"}
+    assert drawer.capabilities == seeing | {"text_to_image", "steps", "tour", "text_diff", "dimensions"}
     assert drawer.checkpoint == f"{karlo_text}+{twin}" and drawer.picture_size == 32
     assert drawer.stages == ("prior", "decoder") and load(twin).stages == ("decoder",)
     with pytest.raises(ValueError, match="cannot do text_to_image"):

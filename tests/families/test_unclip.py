@@ -63,6 +63,7 @@ def test_a_checkpoint_describes_itself(model: UnclipModel, quick: Settings, tiny
         "outpaint",
         "dimensions",
         "steps",
+        "tour",
         "enhance",
         "attention",
         "caption",
@@ -75,7 +76,7 @@ def test_a_checkpoint_describes_itself(model: UnclipModel, quick: Settings, tiny
 def test_published_karlo_loads(karlo_text: Path, karlo_variations: Path) -> None:
     text, variations = load(karlo_text), load(karlo_variations)
     both = {"interpolate", "mix", "inpaint", "outpaint", "enhance"}
-    assert text.capabilities == {"text_to_image", "steps", "attention"} | both
+    assert text.capabilities == {"text_to_image", "steps", "tour", "attention"} | both
     assert variations.capabilities == {"variations", "reconstruct", "text_diff", "dimensions"} | both
     assert text.settings == KARLO_SETTINGS
     assert text.settings.prior == PriorSettings(25, 4.0) and text.settings.decoder == DecoderSettings(25, 8.0)

@@ -213,7 +213,7 @@ def test_a_style_and_a_concept_are_understood() -> None:
         found = interpreter.understand(prompt)
         assert found.concept is not None and found.concept.label == "grumblefluff", prompt
     assert interpreter.understand("a cat face, noto style").style == "noto"
-    assert interpreter.understand("an umbrella").asked == "umbrella"
+    assert interpreter.understand("an umbrella").concept.label == "umbrella"
 
 
 def test_a_style_that_is_called_so_is_said_once() -> None:

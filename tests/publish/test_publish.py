@@ -8,8 +8,8 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import yaml
-from hub import Hub, stand_in
 from huggingface_hub import ModelCard, constants
+from writable_hub import Hub, stand_in
 
 from dalle2 import images
 from dalle2.families import load
