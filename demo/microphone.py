@@ -32,9 +32,6 @@ STOP_IN_TIME = f"""() => {{
   const stop = () => document.querySelector("#microphone .stop-button")?.click();
   window.recordingEnds = setTimeout(stop, {MOST_SECONDS * 1000});
 }}"""
-# What is spoken while an earlier recording is heard must not go with it.
-BEGUN = f"(spoken) => {{ (window.spoken ??= []).push(spoken?.path); return ({BEGIN}); }}"
-CLEAR = "(spoken) => { const heard = window.spoken.shift(); return heard && spoken?.path === heard ? null : spoken; }"
 STOPPED = "() => clearTimeout(window.recordingEnds)"
 CORRECT = "() => document.querySelector('#prompt textarea').focus()"
 SAID = Both(
@@ -89,11 +86,11 @@ def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
     speak.expand(None, None, None, js=ASK, **HERE)
     voice.start_recording(None, None, None, js=STOP_IN_TIME, **HERE)
     voice.stop_recording(None, None, None, js=STOPPED, **HERE)
-    begun = voice.input(None, voice, line, js=BEGUN, **HERE)
-    # One at a time: a recogniser takes a whole core.
-    how = {"api_name": "hear", "concurrency_limit": 1, "show_progress": "hidden"}
+    begun = voice.input(None, None, line, js=f"() => ({BEGIN})", **HERE)
+    # One at a time: a recogniser takes a whole core. What comes meanwhile waits; "once" would drop it.
+    how = {"api_name": "hear", "concurrency_limit": 1, "show_progress": "hidden", "trigger_mode": "multiple"}
     heard = begun.then(described(_hearing(builder)), [voice, prompt, builder.checkpoint], [prompt, line], **how)
-    heard.then(None, voice, voice, js=CLEAR, **HERE)
+    heard.then(None, None, voice, js="() => null", **HERE)
     heard.success(None, None, None, js=CORRECT, **HERE)
     line.pick(None, None, [prompt, line], js="() => [window.picked, null]", **HERE)
 

@@ -26,7 +26,7 @@ def client(model: UnclipModel, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with pytest.MonkeyPatch.context() as patch:
         for steps in ("INPAINTING_STEPS", "INVERSION_STEPS", "TEXT_DIFF_STEPS"):
             patch.setattr(settings, steps, 2)
-        with TestClient(alone(service), client=("127.0.0.1", 5000)) as client:
+        with TestClient(alone(service), "http://localhost", client=("127.0.0.1", 5000)) as client:
             yield client
 
 
