@@ -30,8 +30,10 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 import evaluation
+from evaluation.cli.command import positive
 from evaluation.comparing.comparison import LEVEL, Contest, Measured, contests_of
 from evaluation.comparing.contestants import Contestant
+from evaluation.comparing.measuring import NOT_SHOWN
 from evaluation.metrics import clip_score, distances
 from evaluation.metrics.frechet import Moments
 from evaluation.metrics.statistics import Statistics
@@ -42,8 +44,8 @@ from evaluation.pictures.manifest import Manifest, Row
 from evaluation.prompts.pairing import Pair
 from evaluation.reporting.report import markdown_table, write_text
 
-POWER = 0.8
-COLUMNS = ("measure", "A/A: p < 0.05", "95 % interval", "A/B: found", "the wrong way")
+POWER = 0.8  # of the Fréchet distance in A/B, stated beforehand
+COLUMNS = ("measure", f"A/A: p < {LEVEL:g}", "95 % interval", "A/B: found", "the wrong way")
 ANY = "any, corrected (a verdict)"
 
 
@@ -80,7 +82,7 @@ class Bench:
         pictures: list[Any] = [Blurred(path, blur) for path in paths] if blur else paths
         pairs = [Pair(picture, row.caption, None) for picture, row in zip(pictures, rows, strict=True)]
         scores = clip_score.score(pairs, self.clip, workers=0, progress=False)
-        measures = [one for one in clip_score.measures_of(scores) if one.key == clip_score.SCORE]
+        measures = [one for one in clip_score.measures_of(scores) if one.key not in NOT_SHOWN]
         features = extract(pictures, self.network, workers=0, progress=False)
         statistics = Statistics(self.reference.space, Moments.of(features), features)
         measures += distances.measure(statistics, self.reference, self.network)
@@ -92,9 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.controls", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the emoji set, whose test pictures are the reference")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--same", type=int, default=200, help="A/A comparisons; default 200")
-    parser.add_argument("--damaged", type=int, default=100, help="A/B comparisons; default 100")
-    parser.add_argument("--num", type=int, default=100, help="prompts; default 100")
+    parser.add_argument("--same", type=positive, default=200, help="A/A comparisons; default 200")
+    parser.add_argument("--damaged", type=positive, default=100, help="A/B comparisons; default 100")
+    parser.add_argument("--num", type=positive, default=100, help="prompts; default 100")
     parser.add_argument("--blur", type=float, default=1.0, help="pixels, the deviation of the Gaussian; default 1")
     words = "pictures of each prompt that comparisons take theirs from; default: so many that each has its own"
     parser.add_argument("--pool", type=int, help=words)
@@ -111,11 +113,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     file = options.out / f"damaged-{options.blur:g}.jsonl"
     damaged = _compared(bench, runs[: 2 * options.damaged], options.blur, file)
     summary = summarised(same, damaged)
-    write_text(options.out / "controls.json", json.dumps(summary, indent=2) + "\n")
     own = options.pool is None or options.pool >= 2 * comparisons
     design = "of its own" if own else f"by lot from {sets} of each prompt, which comparisons share"
-    told = f"{options.num} pictures a side, {design}; the damage is a blur of {options.blur:g} pixels."
-    table = "\n".join([told, "", *markdown_table(COLUMNS, rows_of(summary))])
+    told = [f"{options.num} pictures a side, {design}; the damage is a blur of {options.blur:g} pixels."]
+    told += concluded(summary, bench.network.naming.frechet[0])
+    written = {"level": LEVEL, "power": POWER, "told": told, "rows": summary}
+    write_text(options.out / "controls.json", json.dumps(written, indent=2, ensure_ascii=False) + "\n")
+    table = "\n".join([*told, "", *markdown_table(COLUMNS, rows_of(summary))])
     write_text(options.out / "controls.md", table + "\n")
     print(table)
 
@@ -146,7 +150,7 @@ def _opened(folder: Path, manifest: Manifest) -> Bench:
 
 def _compared(bench: Bench, runs: Sequence[Sequence[Row]], blur: float, kept: Path) -> list[Any]:
     """Compare the runs two by two, the second of each blurred; what is in `kept` is not compared again."""
-    done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    done = read_kept(kept)[: len(runs) // 2]
     for index in tqdm(range(2 * len(done), len(runs), 2), desc=kept.stem, unit="comparison"):
         sides = bench.measured("a", runs[index]), bench.measured("b", runs[index + 1], blur)
         rows = [_plain(contest) for contest in contests_of(sides, index)]
@@ -154,6 +158,15 @@ def _compared(bench: Bench, runs: Sequence[Sequence[Row]], blur: float, kept: Pa
             file.write(json.dumps(rows) + "\n")
         done.append(rows)
     return done
+
+
+def read_kept(file: Path) -> list[Any]:
+    """Return the comparisons that a file keeps, a line each; half a line, which a kill left, is cut off."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_text(file, whole)
+    return [json.loads(line) for line in whole.split("\n")[:-1]]
 
 
 def _plain(contest: Contest) -> Any:
@@ -169,18 +182,34 @@ def _plain(contest: Contest) -> Any:
 
 
 def summarised(same: Sequence[Sequence[Any]], damaged: Sequence[Sequence[Any]]) -> list[dict[str, object]]:
-    """Return a row a measure, and one of all: shares called significant, and what was stated of them beforehand."""
+    """Return a row a measure, and one of all: the shares called significant, and whether A/A's holds."""
     labels = {row["key"]: row["label"] for rows in same for row in rows}
     summary = []
     for key, label in labels.items():
         alike = [row["p"] < LEVEL for rows in same for row in rows if row["key"] == key]
         found = [row for rows in damaged for row in rows if row["key"] == key and row["p"] < LEVEL]
-        summary.append(_row(label, alike, sum(row["ahead"] == "a" for row in found), len(damaged), len(found)))
+        right = sum(row["ahead"] == "a" for row in found)
+        summary.append({"key": key, **_row(label, alike, right, len(damaged), len(found))})
     won = [[row for row in rows if row["verdict"] in ("a", "b")] for rows in damaged]
     named = [any(row["verdict"] in ("a", "b") for row in rows) for rows in same]
     right = sum(any(row["verdict"] == "a" for row in rows) for rows in won)
-    summary.append(_row(ANY, named, right, len(damaged), sum(bool(rows) for rows in won)))
+    wrong = sum(any(row["verdict"] == "b" for row in rows) for rows in won)
+    summary.append({"key": "", **_row(ANY, named, right, len(damaged), right + wrong)})
     return summary
+
+
+def concluded(summary: Sequence[Mapping[str, Any]], frechet: str) -> list[str]:
+    """Return what was stated beforehand, and whether it came out so; `frechet` is the key of the Fréchet distance."""
+    broken = [str(row["measure"]) for row in summary if not row["holds"]]
+    row = next(row for row in summary if row["key"] == frechet)
+    found, of = row["found"]
+    met = found >= POWER * of and not row["wrong"]
+    return [
+        f"Stated beforehand of A/A: at α = {LEVEL:g} the 95 % interval of the share includes α or lies below it. "
+        + (f"It does not for {', '.join(broken)}." if broken else "It does for all."),
+        f"Stated beforehand of A/B: the Fréchet distance finds the damage in {POWER:.0%} or more, and never the wrong "
+        f"way round. It {'did' if met else 'DID NOT'}: {found} of {of}, the wrong way {row['wrong']}.",
+    ]
 
 
 def _row(label: str, alike: Sequence[bool], right: int, damaged: int, found: int) -> dict[str, object]:

@@ -18,8 +18,8 @@ DESCRIPTION = f"""Pictures judged by a model that sees and answers, behind any O
     … --questions geneval2_data.jsonl      GenEval 2's own questions of each prompt (vqa_list), scored as Soft-TIFA
 
 Without --questions one is asked of each picture: whether it shows its caption (as VQAScore does). Answers are kept in
---answers, so the same command goes on after a timeout and asks nothing twice; the endpoint's key, if it wants one, is
-taken from ${KEY_VARIABLE}.
+--answers, so the same command goes on after a timeout and asks nothing twice. Pictures that the endpoint refuses, or
+says nothing about, are left out, counted and named. The endpoint's key, if it wants one, is taken from ${KEY_VARIABLE}.
 """
 
 

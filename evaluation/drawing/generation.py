@@ -9,7 +9,6 @@ import dataclasses
 import datetime
 import os
 import resource
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -44,6 +43,7 @@ from evaluation.pictures.manifest import (
 )
 from evaluation.prompts.prompt_sets import PromptSet, read_chosen
 from evaluation.reporting import report
+from evaluation.reporting.command_line import command_line
 
 DONE = object()
 SPEED = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} pictures, {rate_noinv_fmt}, {remaining} left"
@@ -141,7 +141,7 @@ def describe(
         threads=torch.get_num_threads(),
         # the writer of PNGs too, for the files are to be the same
         versions={name: version(name) for name in ("torch", "diffusers", "transformers", "pillow", *made_by)},
-        command=readable(shlex.join(["python", *sys.orig_argv[1:]])),
+        command=readable(command_line()),
         rows=tuple(rows),
     )
     _check_folder(out, manifest)

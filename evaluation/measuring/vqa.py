@@ -4,21 +4,21 @@ import hashlib
 import io
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from tqdm import tqdm
 
 from evaluation.cli.vqa import KEY_VARIABLE, Options
+from evaluation.measuring.vqa_answers import Answers, Question
 from evaluation.metrics.bootstrap import mean_interval
-from evaluation.metrics.vqa_score import Judged, judged, shares_right, soft
-from evaluation.networks.vqa_endpoint import INSTRUCTION, VERSION, Endpoint, Reply, Unanswered, key_of
+from evaluation.metrics.vqa_score import Judged, judged, shares_right, soft, words
+from evaluation.networks.vqa_endpoint import Endpoint, Refused, Unanswered, key_of
 from evaluation.pictures.loading import open_file
 from evaluation.pictures.manifest import read_manifest
 from evaluation.prompts.pairing import Pair, read_pairs
@@ -28,171 +28,219 @@ from evaluation.reporting.measure import Better, Measure
 from evaluation.reporting.report import Report
 
 HOPELESS = 8  # questions in a row without an answer, after which no more are asked
-OWN = ('Does this picture show "{}"?', "yes")
+NAMED = 5  # pictures that are named of those that could not be judged
+OF_LISTS = "{} Answer in one word."  # as GenEval 2 asks its questions
+OF_CAPTIONS = 'Does this figure show "{}"? Please answer yes or no.', "yes"  # as VQAScore asks
 
 
 @dataclass(frozen=True)
-class Question:
-    """A picture, what is asked about it, the right answer, and by what the answer is kept."""
+class Listed:
+    """A question of a list, its right answer, and what it asks for, as "count"; "" where the list does not say."""
 
-    picture: Path
     text: str
     expected: str
-    picture_sha256: str
-    key: str
+    skill: str = ""
 
 
-class Answers:
-    """Answers in a file, a line each, by picture, question, model and version of the instruction."""
+@dataclass(frozen=True)
+class Asked:
+    """What a list asks about a prompt, and of how many atoms it says that the prompt is made; 0 where it does not."""
 
-    def __init__(self, file: Path) -> None:
-        self.file, self._found = file, dict[str, Reply]()
-        lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else [""]
-        if lines[-1]:  # a kill left half of it
-            file.write_text("\n".join(lines[:-1]) + "\n" * (len(lines) > 1), encoding="utf-8")
-        for number, line in enumerate(lines[:-1], 1):
-            try:
-                row = json.loads(line)
-                self._found[row["key"]] = Reply(row["answer"], row["likely"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{file}, line {number} is no answer of ours: name another file.") from error
+    questions: tuple[Listed, ...]
+    atoms: int = 0
 
-    def get(self, question: Question) -> Reply | None:
-        """Return what was answered; None where nobody asked."""
-        return self._found.get(question.key)
 
-    def add(self, question: Question, reply: Reply, model: str) -> None:
-        """Keep an answer, before it is counted."""
-        row: dict[str, object] = {
-            "key": question.key,
-            "picture_sha256": question.picture_sha256,
-            "picture": question.picture.name,
-        }
-        row |= {"question": question.text, "model": model, "version": VERSION, "answer": reply.text}
-        row |= {"likely": reply.likely, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self._found[question.key] = reply
+@dataclass(frozen=True)
+class Seen:
+    """A picture that was judged: its questions, what their answers are worth, and its prompt's atoms."""
+
+    questions: Sequence[Question]
+    judged: Sequence[Judged]
+    atoms: int
 
 
 def judge_folder(options: Options) -> Report:
     """Ask what was not asked before, and measure: see `evaluation.vqa.run`."""
     found = read_pairs(options.images, options.prompts, options.num, options.seed, options.sampling)
     lists = None if options.questions is None else read_questions(options.questions)
-    asked = [_questions(pair, lists, options.vqa_model) for pair in found.pairs]
+    asked = [_asked(pair, lists) for pair in found.pairs]
+    of_pictures = [
+        _questions(pair, one, options.vqa_model, lists is not None)
+        for pair, one in zip(found.pairs, asked, strict=True)
+    ]
     answers = Answers(options.answers)
     endpoint = Endpoint(options.vqa_url, options.vqa_model, key_of(KEY_VARIABLE), options.timeout)
-    _ask([one for questions in asked for one in questions], answers, endpoint, options.parallel)
-    pictures = [[_judged(one, answers) for one in questions] for questions in asked]
+    failed = _ask([one for questions in of_pictures for one in questions], answers, endpoint, options.parallel)
+    left_out = list(_left_out(of_pictures, answers, failed))
+    pictures = [
+        Seen(questions, [_judged(one, answers) for one in questions], one.atoms)
+        for questions, one in zip(of_pictures, asked, strict=True)
+        if all(answers.get(question) is not None for question in questions)
+    ]
+    if not pictures:
+        raise ValueError(" ".join(["No picture could be judged.", *left_out]))
     facts: dict[str, object] = {"images": str(options.images), "prompts": options.prompts or "the manifest's"}
-    facts["vqa_url"] = _without_password(options.vqa_url)
-    facts |= {"vqa_model": options.vqa_model, "instruction": INSTRUCTION, "instruction_version": VERSION}
-    facts |= {"questions": str(options.questions or OWN[0]), "answers": str(options.answers), "seed": options.seed}
+    facts |= {"vqa_url": endpoint.shown, "vqa_model": options.vqa_model}
+    facts |= {"questions": str(options.questions or "the captions"), "form": _form(lists is not None)}
+    facts |= {"answers": str(options.answers), "seed": options.seed}
     manifest = read_manifest(options.images.expanduser())
     if manifest is not None:
         facts["generation"] = manifest.model_dump(mode="json")
+    measures = [*_measures(pictures, lists is not None, options.seed)]
+    label = "pictures that could not be judged"
+    measures.append(Measure("vqa_unjudged", label, float(len(asked) - len(pictures)), len(asked), ""))
     return Report(
         f"What {options.vqa_model} sees in {options.images.name}",
-        tuple(_measures(pictures, lists is not None, options.seed)),
+        tuple(measures),
         report.provenance(**facts),
-        (*found.notes, *_warnings(pictures, asked, answers)),
+        (*found.notes, *left_out, *_warnings(pictures, answers, lists is not None)),
     )
 
 
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
-
-
-def read_questions(file: Path) -> dict[str, list[tuple[str, str]]]:
-    """Return the questions and right answers of each prompt; ValueError names the first row that has none."""
-    found = {}
+def read_questions(file: Path) -> dict[str, Asked]:
+    """Return what is asked about each prompt; ValueError names the first row that asks nothing that can be answered."""
+    found: dict[str, Asked] = {}
     for where, row in read_table(file):
         try:
-            listed = row["vqa_list"]
-            listed = json.loads(listed) if isinstance(listed, str) else listed
-            found[str(row["prompt"])] = [_pair(one) for one in listed]
+            prompt, atoms = str(row["prompt"]), int(row.get("atom_count") or 0)
+            listed, skills = _list(row["vqa_list"]), _list(row.get("skills") or [])
+            if len(skills) != len(listed):
+                skills = [""] * len(listed)
+            questions = [_listed(one, str(skill)) for one, skill in zip(listed, skills, strict=True)]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{where}: a prompt and its vqa_list of [question, answer] are needed.") from error
-        if not found[str(row["prompt"])]:
+        if not questions:
             raise ValueError(f"{where}: the vqa_list is empty.")
+        if prompt in found:
+            raise ValueError(f"{where}: the prompt {prompt!r} has questions already: name every prompt once.")
+        found[prompt] = Asked(tuple(questions), atoms)
     return found
 
 
-def _pair(one: Any) -> tuple[str, str]:
+def _list(value: Any) -> Sequence[Any]:
+    """Return a list, which a table without lists has as JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _listed(one: Any, skill: str) -> Listed:
     question, answer = (one["question"], one["answer"]) if isinstance(one, Mapping) else one
-    return str(question), str(answer)
+    if not words(str(answer)):
+        raise ValueError("an answer without a word")
+    return Listed(str(question), str(answer), skill)
 
 
-def _questions(pair: Pair, lists: Mapping[str, list[tuple[str, str]]] | None, model: str) -> list[Question]:
+def _asked(pair: Pair, lists: Mapping[str, Asked] | None) -> Asked:
     if lists is None:
-        listed = [(OWN[0].format(pair.caption), OWN[1])]
-    elif pair.caption not in lists:
+        return Asked((Listed(OF_CAPTIONS[0].format(pair.caption), OF_CAPTIONS[1]),))
+    if pair.caption not in lists:
         raise ValueError(f"There are no questions about the prompt {pair.caption!r}: name the list that it is of.")
-    else:
-        listed = lists[pair.caption]
+    return lists[pair.caption]
+
+
+def _form(lists: bool) -> str:
+    return OF_LISTS if lists else OF_CAPTIONS[0]
+
+
+def _questions(pair: Pair, asked: Asked, model: str, lists: bool) -> list[Question]:
     hashed = hashlib.sha256(pair.picture.read_bytes()).hexdigest()
     found = []
-    for text, expected in listed:
-        key = hashlib.sha256(json.dumps([VERSION, INSTRUCTION, model, text, hashed]).encode()).hexdigest()
-        found.append(Question(pair.picture, text, expected, hashed, key))
+    for one in asked.questions:
+        prompt = OF_LISTS.format(one.text) if lists else one.text
+        key = hashlib.sha256(json.dumps([model, prompt, hashed]).encode()).hexdigest()
+        found.append(Question(pair.picture, one.text, prompt, one.expected, hashed, key, one.skill))
     return found
 
 
-def _ask(questions: Sequence[Question], answers: Answers, endpoint: Endpoint, parallel: int) -> None:
-    """Ask what has no answer, several at a time; ValueError where some stay without one."""
-    missing = {one.key: one for one in questions if answers.get(one) is None}
-    failed, in_a_row, last = 0, 0, ""
+def _ask(
+    questions: Sequence[Question], answers: Answers, endpoint: Endpoint, parallel: int
+) -> dict[str, Unanswered | Refused]:
+    """Ask what has no answer, several at a time, and keep each at once; by key, what had none for now.
+
+    What is refused is kept too, where the endpoint answers others: it refuses these, and not everything. ValueError
+    where it has given no answer to several in a row.
+    """
+    missing = {one.key: one for one in questions if answers.get(one) is None and answers.refusal(one) is None}
+    failed: dict[str, Unanswered | Refused] = {}
+    in_a_row = 0
     with ThreadPoolExecutor(parallel) as pool:
-        waiting: dict[Future[Reply], Question] = {pool.submit(_put, endpoint, one): one for one in missing.values()}
+        waiting = {pool.submit(_put, one, answers, endpoint): one for one in missing.values()}
         try:
             bar = tqdm(as_completed(waiting), total=len(waiting), unit="question", disable=not sys.stderr.isatty())
             for future in bar:
-                try:
-                    answers.add(waiting[future], future.result(), endpoint.model)
-                    in_a_row = 0
-                except Unanswered as error:
-                    failed, in_a_row, last = failed + 1, in_a_row + 1, str(error)
-                    if in_a_row >= HOPELESS:
-                        break
+                error = future.result()
+                in_a_row = 0 if error is None else in_a_row + 1
+                if error is not None:
+                    failed[waiting[future].key] = error
+                if in_a_row == HOPELESS:
+                    break
         finally:
-            pool.shutdown(cancel_futures=True)
-    if failed:
+            pool.shutdown(cancel_futures=True)  # those under way are waited for, and keep their own answers
+    if in_a_row == HOPELESS:
         left = sum(answers.get(one) is None for one in missing.values())
+        *_, last = failed.values()
         raise ValueError(
-            f"{endpoint.url} gave no answer to {left:,} of {len(missing):,} questions ({last}). The others are in "
-            f"{answers.file}: the same command asks again for these."
+            f"{endpoint.shown} gave no answer to {HOPELESS} questions in a row (the last: {last}), so no more were "
+            f"asked, and {left:,} of {len(missing):,} have none. What was answered is in {answers.file}: the same "
+            "command asks for the rest."
         )
+    if any(answers.get(one) is not None for one in questions):
+        for key, error in failed.items():
+            if isinstance(error, Refused):
+                answers.refuse(missing[key], endpoint.model, str(error))
+    return failed
 
 
-def _put(endpoint: Endpoint, question: Question) -> Reply:
+def _put(question: Question, answers: Answers, endpoint: Endpoint) -> Unanswered | Refused | None:
+    """Ask a question, and keep its answer; what it was refused or left unanswered for, if it was."""
     file = io.BytesIO()
     open_file(question.picture).save(file, "PNG")  # without its record, which names the prompt
-    return endpoint.ask(file.getvalue(), question.text)
+    try:
+        answers.add(question, endpoint.model, endpoint.ask(file.getvalue(), question.prompt))
+    except (Unanswered, Refused) as error:
+        return error
+    return None
 
 
 def _judged(question: Question, answers: Answers) -> Judged:
     reply = answers.get(question)
-    assert reply is not None, "all were answered"
+    assert reply is not None, "of what was answered"
     return judged(reply.text, question.expected, reply.likely)
 
 
-def _measures(pictures: Sequence[Sequence[Judged]], lists: bool, seed: int) -> Iterator[Measure]:
-    shares = shares_right(pictures)
+def _measures(pictures: Sequence[Seen], lists: bool, seed: int) -> Iterator[Measure]:
+    judgements = [one.judged for one in pictures]
+    shares = shares_right(judgements)
     label = "questions answered right, mean over pictures" if lists else "pictures that show their caption"
     yield _mean("vqa_right", label, shares, seed)
-    if any(len(answers) > 1 for answers in pictures):
+    if any(len(answers) > 1 for answers in judgements):
         yield _mean("vqa_all_right", "pictures with every question right", (shares == 1).astype(float), seed)
-    means = soft(pictures)
+    means = soft(judgements)
     if means is not None and lists:
         yield _mean("soft_tifa_am", "Soft-TIFA, arithmetic mean", means[0], seed)
         yield _mean("soft_tifa_gm", "Soft-TIFA, geometric mean", means[1], seed)
+        yield from _in_parts(pictures, means[1], seed)
     elif means is not None:
         yield _mean("vqascore", 'VQAScore, the probability of "yes"', means[0], seed)
-    nonsense = [one.right is None for answers in pictures for one in answers]
+    nonsense = [one.right is None for answers in judgements for one in answers]
     yield Measure("vqa_nonsense", "answers that are none", float(np.mean(nonsense)), len(nonsense), "")
+
+
+def _in_parts(pictures: Sequence[Seen], geometric: np.ndarray, seed: int) -> Iterator[Measure]:
+    """Yield the arithmetic mean by skill, and the geometric one by atoms, as GenEval 2's own analysis has them."""
+    by_skill: dict[str, list[float]] = defaultdict(list)
+    by_atoms: dict[int, list[float]] = defaultdict(list)
+    for picture, mean in zip(pictures, geometric, strict=True):
+        by_atoms[picture.atoms].append(mean)
+        for question, one in zip(picture.questions, picture.judged, strict=True):
+            by_skill[question.skill].append(one.likely or 0.0)
+    for skill, likely in sorted(by_skill.items()):
+        if skill:
+            label = f"Soft-TIFA, arithmetic mean over the questions of {skill}"
+            yield Measure(f"soft_tifa_am@{skill}", label, float(np.mean(likely)), len(likely), "higher")
+    for atoms, means in sorted(by_atoms.items()):
+        if atoms:
+            label = f"Soft-TIFA, geometric mean over the prompts of {atoms} atoms"
+            yield replace(_mean(f"soft_tifa_gm@{atoms}", label, np.array(means), seed), values=None)
 
 
 def _mean(key: str, label: str, values: np.ndarray, seed: int, better: Better = "higher") -> Measure:
@@ -200,13 +248,44 @@ def _mean(key: str, label: str, values: np.ndarray, seed: int, better: Better = 
     return Measure(key, label, float(values.mean()), len(values), better, interval, values=values)
 
 
-def _warnings(
-    pictures: Sequence[Sequence[Judged]], asked: Sequence[Sequence[Question]], answers: Answers
+def _left_out(
+    of_pictures: Sequence[Sequence[Question]], answers: Answers, failed: Mapping[str, Unanswered | Refused]
 ) -> Iterator[str]:
+    """Yield how many pictures could not be judged, which, and why."""
+    refused: dict[str, str] = {}
+    silent: dict[str, str] = {}
+    for questions in of_pictures:
+        for one in questions:
+            name, error = one.picture.name, failed.get(one.key)
+            if (why := answers.refusal(one)) is not None or isinstance(error, Refused):
+                refused.setdefault(name, why or str(error))
+            elif error is not None:
+                silent.setdefault(name, str(error))
+    silent = {name: why for name, why in silent.items() if name not in refused}
+    if refused:
+        yield (
+            f"The endpoint refuses questions about {_named(refused, len(of_pictures))}: left out. To ask again, remove "
+            f'the lines with "refused" from {answers.file}.'
+        )
+    if silent:
+        yield (
+            f"The endpoint gave no answer about {_named(silent, len(of_pictures))}: left out. The same command asks "
+            "again."
+        )
+
+
+def _named(pictures: Mapping[str, str], of: int) -> str:
+    """Return how many pictures these are, the names of some, and what was said of the first."""
+    names, more = list(pictures)[:NAMED], len(pictures) - NAMED
+    listed = ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
+    return f"{len(pictures):,} of {of:,} pictures ({listed}; {names[0]}: {pictures[names[0]]})"
+
+
+def _warnings(pictures: Sequence[Seen], answers: Answers, lists: bool) -> Iterator[str]:
     pairs = [
         (one, question)
-        for judged_ones, questions in zip(pictures, asked, strict=True)
-        for one, question in zip(judged_ones, questions, strict=True)
+        for picture in pictures
+        for one, question in zip(picture.judged, picture.questions, strict=True)
     ]
     strange = [question for one, question in pairs if one.right is None]
     if strange:
@@ -216,6 +295,14 @@ def _warnings(
             f"{len(strange):,} of {len(pairs):,} answers are none, such as {said!r} to {strange[0].text!r}: they count "
             "as wrong."
         )
-    if any(one.likely is None for one, _ in pairs):
-        yield "The endpoint tells no probabilities, so answers are right or wrong: no VQAScore, and no Soft-TIFA."
+    score = "Soft-TIFA" if lists else "VQAScore"
+    if long := [question.expected for _, question in pairs if len(words(question.expected)) > 1]:
+        yield f"{score} is of answers of one word, and the right ones are longer, as {long[0]!r}: it is not measured."
+    elif any(one.likely is None for one, _ in pairs):
+        yield f"The endpoint tells no probabilities, so answers are right or wrong: no {score}."
+    elif absent := sum(not one.told for one, _ in pairs):
+        yield (
+            f"{absent:,} of {len(pairs):,} right answers are not among the likeliest, whose probabilities the endpoint "
+            f"tells: they count with the most that they can have, so {score} may be a little too high."
+        )
     yield "A model's answers are no measurement: they change with its version, and it may see what it was told to."

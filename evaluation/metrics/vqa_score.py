@@ -1,7 +1,11 @@
 """What answers about pictures are worth: right, wrong or nonsense, and how likely the right one was.
 
-Soft-TIFA (GenEval 2, arXiv 2512.16853) takes the probability of each right answer, and their arithmetic (AM) or
-geometric mean (GM) over a picture's questions; VQAScore (arXiv 2404.01291) is the probability of "yes" to one question.
+Soft-TIFA (GenEval 2, arXiv 2512.16853) takes the probability that an answer begins with the right one, and their
+arithmetic (AM) or geometric mean (GM) over a picture's questions. Its script sums the probabilities of the first tokens
+of the answer as it is written, capitalised, after a space, and as a figure. An endpoint tells tokens as text and only
+the likeliest of them, so here those are summed that are the answer in any of these forms (and with punctuation), while
+a right answer that is not among them counts with the most that it can have. VQAScore (arXiv 2404.01291) is the
+probability of "yes" to one question, taken alike.
 """
 
 import string
@@ -13,28 +17,39 @@ import numpy as np
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 ARTICLES = {"a", "an", "the"}
 MOST_WORDS = 6  # of an answer, which was asked to be one
-LEAST = 1e-6  # of a probability, where a product is taken
 
 
 @dataclass(frozen=True)
 class Judged:
-    """An answer: `right` is None where it is none, `likely` the probability of the right one, if the endpoint tells."""
+    """An answer.
+
+    Attributes:
+        right: None where it is no answer.
+        likely: the probability of the right one; None where the endpoint tells none, or it is more than a word.
+        told: whether the right one was among those whose probability was told; if not, `likely` is at most that.
+    """
 
     right: bool | None
     likely: float | None = None
+    told: bool = True
 
 
 def judged(text: str, expected: str, alternatives: Mapping[str, float] | None) -> Judged:
-    """Return what an answer is worth."""
-    likely = None
-    if alternatives is not None:
-        first = _words(expected)[:1]
-        likely = min(1.0, sum(share for token, share in alternatives.items() if _words(token)[:1] == first))
-    return Judged(_right(text, expected), likely)
+    """Return what an answer is worth; ValueError where nothing that is expected is a word."""
+    wanted = words(expected)
+    if not wanted:
+        raise ValueError(f"{expected!r} is no answer that anybody could give.")
+    right = _right(words(text), wanted)
+    if not alternatives or len(wanted) > 1:
+        return Judged(right)
+    found = [share for token, share in alternatives.items() if words(token) == wanted]
+    if found:
+        return Judged(right, min(1.0, sum(found)))
+    rest = max(0.0, 1 - sum(alternatives.values()))
+    return Judged(right, min(rest, *alternatives.values()), told=False)
 
 
-def _right(text: str, expected: str) -> bool | None:
-    said, wanted = _words(text), _words(expected)
+def _right(said: Sequence[str], wanted: Sequence[str]) -> bool | None:
     if wanted in (["yes"], ["no"]):
         return said[0] == wanted[0] if said and said[0] in ("yes", "no") else None
     if not said or len(said) > MOST_WORDS:
@@ -42,7 +57,7 @@ def _right(text: str, expected: str) -> bool | None:
     return any(said[start : start + len(wanted)] == wanted for start in range(len(said)))
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """Return the words of an answer without case, punctuation and articles, numbers as figures."""
     plain = text.casefold().translate(str.maketrans(dict.fromkeys(string.punctuation + "▁Ġ", " ")))
     return [str(NUMBERS.index(word)) if word in NUMBERS else word for word in plain.split() if word not in ARTICLES]
@@ -54,9 +69,10 @@ def shares_right(pictures: Sequence[Sequence[Judged]]) -> np.ndarray:
 
 
 def soft(pictures: Sequence[Sequence[Judged]]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return of each picture both means of the right answers' probabilities; None where one is not told."""
+    """Return of each picture both means of the right answers' probabilities; None where one is not known."""
     if any(one.likely is None for answers in pictures for one in answers):
         return None
     likely = [np.array([one.likely for one in answers], dtype=float) for answers in pictures]
-    geometric = [float(np.exp(np.log(np.maximum(of, LEAST)).mean())) for of in likely]
+    with np.errstate(divide="ignore"):  # a probability of 0 makes the geometric mean 0
+        geometric = [float(np.exp(np.log(of).mean())) for of in likely]
     return np.array([of.mean() for of in likely]), np.array(geometric)

@@ -9,24 +9,35 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from evaluation.reporting.command_line import hidden
 
 ATTEMPTS = 3
 WAIT, LONGEST_WAIT = 2.0, 60.0  # seconds before another attempt: the first one, and the most that a server may ask for
 BUSY = (408, 409, 425, 429, 500, 502, 503, 504)
-TOKENS, ALTERNATIVES = 16, 5
-INSTRUCTION = "Answer with one word or one number, nothing else."
-VERSION = 1  # of instruction and settings: answers to another one are other answers
+OF_THE_QUESTION = (400, 413, 415, 422, 451)  # of one picture or question, as a filter of contents or a limit of bytes
+TOKENS = 16
+ALTERNATIVES = (20, 5, 0)  # to the first token of an answer, with their probabilities: as many as an endpoint allows
 
 
 class Unanswered(Exception):
-    """The endpoint was too slow, too busy or not to be reached, also when asked again."""
+    """The endpoint was too slow, too busy, not to be reached, or answered nonsense, also when asked again."""
+
+
+class Refused(Exception):
+    """The endpoint does not take this question or picture, however often it is asked."""
+
+
+class _Nonsense(Exception):
+    """What came is no answer of this API."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What was answered, and how likely the first word and its alternatives were, where the endpoint tells."""
+    """What was answered, and how likely the first token and its alternatives were, where the endpoint tells."""
 
     text: str
     likely: Mapping[str, float] | None = None
@@ -34,51 +45,78 @@ class Reply:
 
 @dataclass
 class Endpoint:
-    """An endpoint and a model; `key` goes to nobody else and into no report. Threads may ask at once."""
+    """An endpoint and a model; `key` goes to nobody else and into no report. Threads may ask at once.
+
+    A user and a password in the URL are sent as HTTP's basic authorization, and told to nobody either.
+    """
 
     url: str
     model: str
     key: str = ""
     timeout: float = 60.0
     wait: float = WAIT
-    tells_likely: bool = True  # until it refuses to
+    alternatives: int = field(default=ALTERNATIVES[0], init=False)  # fewer where the endpoint refuses
 
-    def ask(self, picture: bytes, question: str) -> Reply:
-        """Return what is answered about a PNG; Unanswered after several attempts.
+    @property
+    def shown(self) -> str:
+        """Return the URL as it may be told."""
+        return hidden(self.url)
 
-        ValueError for an endpoint that refuses the question, or whose answers are not of this API.
+    def ask(self, picture: bytes, prompt: str) -> Reply:
+        """Return what is answered about a PNG.
+
+        Raises:
+            Unanswered: there was no answer after several attempts.
+            Refused: this question or picture is refused.
+            ValueError: the endpoint refuses whatever it is asked, as for a wrong key or model.
         """
-        fault = "it tells no probabilities"
-        for attempt in range(ATTEMPTS):
-            likely = self.tells_likely
+        fault, attempt = "", 0
+        while attempt < ATTEMPTS:
+            asked, wait = self.alternatives, None
             try:
-                return _reply(self._post(_asked(self.model, picture, question, likely)), self.url)
+                return _reply(self._post(_asked(self.model, picture, prompt, asked)))
             except urllib.error.HTTPError as error:
                 said = _said(error)
-                if error.code == 400 and likely and "logprob" in said.lower():
-                    self.tells_likely = False
+                if error.code == 400 and asked and "logprob" in said.lower():
+                    self.alternatives = min(self.alternatives, max(fewer for fewer in ALTERNATIVES if fewer < asked))
                     continue
+                if error.code in OF_THE_QUESTION:
+                    raise Refused(f"{error.code}: {said}") from error
                 if error.code not in BUSY:
-                    raise ValueError(f"{self.url} refuses the question ({error.code}): {said}") from error
+                    raise ValueError(f"{self.shown} refuses the question ({error.code}): {said}") from error
                 fault, wait = f"{error.code}: {said}", _retry_after(error)
+            except _Nonsense as error:
+                fault = f"it does not answer as OpenAI's API does: {error}"
             except (OSError, http.client.HTTPException) as error:  # not reached, cut off, too slow
-                fault, wait = str(getattr(error, "reason", error)), None
-            if attempt < ATTEMPTS - 1:
-                time.sleep(self.wait * 2**attempt if wait is None else wait)
+                fault = str(getattr(error, "reason", error))
+            attempt += 1
+            if attempt < ATTEMPTS:
+                time.sleep(self.wait * 2 ** (attempt - 1) if wait is None else wait)
         raise Unanswered(fault)
 
     def _post(self, body: Mapping[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
+        address, headers = _address(self.url)
+        headers["Content-Type"] = "application/json"
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        address = f"{self.url.rstrip('/')}/chat/completions"
         request = urllib.request.Request(address, json.dumps(body).encode(), headers)
         with _STAYS.open(request, timeout=self.timeout) as answer:
             data = answer.read()
         try:
             return json.loads(data)
         except ValueError as error:
-            raise ValueError(f"{self.url} does not answer as OpenAI's API does: {_shown(data)}") from error
+            raise _Nonsense(_shown(data)) from error
+
+
+def _address(url: str) -> tuple[str, dict[str, str]]:
+    """Return where completions are asked for, and the header that says who asks, where the URL says it."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    address = urlunsplit((parts.scheme, host, f"{parts.path.rstrip('/')}/chat/completions", parts.query, ""))
+    if parts.username is None:
+        return address, {}
+    told = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return address, {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -96,18 +134,18 @@ def key_of(variable: str) -> str:
     return os.environ.get(variable, "").strip()
 
 
-def _asked(model: str, picture: bytes, question: str, likely: bool) -> dict[str, Any]:
+def _asked(model: str, picture: bytes, prompt: str, alternatives: int) -> dict[str, Any]:
     data = base64.b64encode(picture).decode()
     content = [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
-        {"type": "text", "text": f"{question} {INSTRUCTION}"},
+        {"type": "text", "text": prompt},
     ]
     body = {"model": model, "messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": TOKENS}
-    return body | ({"logprobs": True, "top_logprobs": ALTERNATIVES} if likely else {})
+    return body | ({"logprobs": True, "top_logprobs": alternatives} if alternatives else {})
 
 
-def _reply(answer: Any, url: str) -> Reply:
-    """Return what a completion says; ValueError for what is none."""
+def _reply(answer: Any) -> Reply:
+    """Return what a completion says; _Nonsense for what is none."""
     try:
         choice = answer["choices"][0]
         text = choice["message"]["content"] or ""
@@ -116,13 +154,15 @@ def _reply(answer: Any, url: str) -> Reply:
         if first is not None:
             likely = {}
             for one in first.get("top_logprobs") or [first]:
-                likely[one["token"]] = likely.get(one["token"], 0.0) + math.exp(one["logprob"])
+                share = math.exp(one["logprob"])
+                if not share <= 1.001:  # also what is no number
+                    raise ValueError("no probability")
+                likely[one["token"]] = likely.get(one["token"], 0.0) + share
         if not isinstance(text, str):
             raise TypeError("the content is no text")
         return Reply(text, likely)
-    except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
-        shown = _shown(json.dumps(answer).encode())
-        raise ValueError(f"{url} does not answer as OpenAI's API does: {shown}") from error
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError, ValueError) as error:
+        raise _Nonsense(_shown(json.dumps(answer).encode())) from error
 
 
 def _said(error: urllib.error.HTTPError) -> str:

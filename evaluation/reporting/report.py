@@ -5,9 +5,7 @@ import io
 import json
 import os
 import platform
-import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from rich.table import Table
 
 from dalle2 import atomic
 from evaluation.reporting import terminal, trackers, webpage
+from evaluation.reporting.command_line import command_line
 from evaluation.reporting.measure import Measure, as_json
 
 PACKAGES = ("torch", "diffusers", "transformers", "torchmetrics", "numpy", "scipy", "pillow")
@@ -113,7 +112,7 @@ COLUMNS = ("measure", "value", "95% interval", "n", "details")
 
 def provenance(**facts: object) -> dict[str, object]:
     """Return `facts` and what every report must say: versions, git commit if any, command, date, device."""
-    found = {"device": "cpu", **facts, "processor": processor(), "command": _command()}
+    found = {"device": "cpu", **facts, "processor": processor(), "command": command_line()}
     found["date"] = datetime.now(UTC).isoformat(timespec="seconds")
     if commit := _commit():
         found["git_commit"] = commit
@@ -241,10 +240,6 @@ def _commit() -> str | None:
         return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _command() -> str:
-    return shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def processor() -> str:

@@ -73,6 +73,15 @@ def refused(given: list[str], capsys: Capture) -> str:
     return line
 
 
+def test_the_manifest_tells_no_secret_of_the_command(
+    model: UnclipModel, prompts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.orig_argv", ["python", "-m", "evaluation.generation", "--token", "s3cret"])
+    prompts = read_prompts(str(prompts_file))
+    found = generation.describe(model, prompts, tmp_path / "out", model.settings, SEED, BATCH, False)
+    assert found.command == "python -m evaluation.generation --token '***'"
+
+
 def test_each_picture_has_its_prompt_and_seed(unbroken: Path, model: UnclipModel) -> None:
     manifest = read_manifest(unbroken)
     assert (manifest.pictures, manifest.seed, manifest.picture_size) == (COUNT, SEED, model.picture_size)

@@ -136,3 +136,27 @@ def test_an_unknown_tracker_and_one_that_is_not_there_are_told(monkeypatch: pyte
         command.tracker("mlflow")
     with pytest.raises(ValueError, match="a tracker is one of tensorboard, wandb, trackio, mlflow, not 'excel'"):
         command.tracker("excel")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--vqa-url", "https://ann:s3cret@host:8000/v1", "--num", "3"], "--vqa-url 'https://***@host:8000/v1' --num 3"),
+        (["--vqa-url", "https://host/v1?api_key=s3cret&api-version=2"], "'https://host/v1?api_key=***&api-version=2'"),
+        (["--api-key", "s3cret", "--tokenizer", "gpt2"], "--api-key '***' --tokenizer gpt2"),
+        (["--token=s3cret", "HF_TOKEN=s3cret"], "'--token=***' 'HF_TOKEN=***'"),
+        (["--header", "Authorization: Basic s3cret=="], "--header 'Authorization: ***'"),
+        (["runs/b --steps 4 --token s3cret"], "'runs/b --steps 4 --token ***'"),
+        (["--vqa-model", "sk-s3cret-abcdefgh", "hf_s3cretabcdefgh"], "--vqa-model '***' '***'"),
+        (["--by", "style", "--words", "a key: to maps, a token of love"], "--by style --words 'a key: to maps, a token"),
+    ],
+)
+def test_secrets_of_the_command_line_are_told_nowhere(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.orig_argv", ["python", "-m", "evaluation.vqa", *words])
+    made = Report("t", (Measure("fid", "FID", 1.0, 2, "lower"),), report.provenance())
+    assert told in made.provenance["command"]
+    for suffix in (".json", ".csv", ".md", ".html"):
+        text = report.write(made, tmp_path / f"r{suffix}").read_text()
+        assert "s3cret" not in text

@@ -1,6 +1,8 @@
-"""Judging by an endpoint: asked once, kept, gone on with after timeouts; nonsense is counted, strangers are refused."""
+"""Judging by an endpoint: asked once, kept; what is refused, silent or nonsense is left out, counted and named."""
 
+import base64
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,36 +84,106 @@ def test_each_question_is_asked_once_and_the_key_stays_here(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     endpoint.say = lambda _: (200, completion("Yes", YES))
     report = run(pictures, endpoint, tmp_path)
-    assert values(report) == pytest.approx({"vqa_right": 1, "vqascore": 0.9, "vqa_nonsense": 0}, abs=1e-5)
+    expected = {"vqa_right": 1, "vqascore": 0.9, "vqa_nonsense": 0, "vqa_unjudged": 0}
+    assert values(report) == pytest.approx(expected, abs=1e-5)
     assert len(endpoint.bodies) == 6 and endpoint.bodies[0]["path"] == "/v1/chat/completions"
     assert endpoint.bodies[0]["authorization"] == "Bearer sk-secret"
     content = endpoint.bodies[0]["messages"][0]["content"]
     assert content[0]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
-    assert content[1]["text"].startswith('Does this picture show "a cat 0"?')
+    assert content[1]["text"] == 'Does this figure show "a cat 0"? Please answer yes or no.'
     assert "sk-secret" not in json.dumps(report) + (tmp_path / "a.jsonl").read_text()
     assert values(run(pictures, endpoint, tmp_path)) == values(report) and len(endpoint.bodies) == 6
     run(pictures, endpoint, tmp_path, "--vqa-model", "another")
     assert len(endpoint.bodies) == 12
 
 
-def test_timeouts_are_gone_on_with(
-    pictures: Path, endpoint: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_timeouts_are_gone_on_with(pictures: Path, endpoint: StandIn, tmp_path: Path) -> None:
     def silent(body: dict[str, Any]) -> tuple[int, Any]:
         return (504, {}) if "a cat face" in body["messages"][0]["content"][1]["text"] else (200, completion("No"))
 
     endpoint.say = silent
-    with pytest.raises(SystemExit) as ended:
-        run(pictures, endpoint, tmp_path)
-    told = capsys.readouterr().err
-    assert ended.value.code == 2 and "gave no answer to 1 of 6 questions (504: {})" in told
-    assert "the same command asks again for these" in told and not (tmp_path / "report.json").exists()
-    with (tmp_path / "a.jsonl").open("a") as file:
-        file.write('{"key": "half a li')
+    report = run(pictures, endpoint, tmp_path)
+    assert values(report) == {"vqa_right": 0, "vqa_nonsense": 0, "vqa_unjudged": 1}
+    (told,) = [one for one in report["warnings"] if "gave no answer" in one]
+    assert "about 1 of 6 pictures (000003.png; 000003.png: 504: {}): left out. The same command asks again." in told
+    whole = (tmp_path / "a.jsonl").read_bytes()
+    (tmp_path / "a.jsonl").write_bytes(whole + '{"key": "half a line é'.encode()[:-1])
     endpoint.say = lambda _: (200, completion("Yes"))
     endpoint.bodies.clear()
-    assert values(run(pictures, endpoint, tmp_path))["vqa_right"] == pytest.approx(1 / 6)
-    assert len(endpoint.bodies) == 1
+    report = run(pictures, endpoint, tmp_path)
+    assert values(report) == pytest.approx({"vqa_right": 1 / 6, "vqa_nonsense": 0, "vqa_unjudged": 0})
+    assert len(endpoint.bodies) == 1 and (tmp_path / "a.jsonl").read_bytes().startswith(whole)
+
+
+def test_a_refused_picture_is_left_out_named_and_not_asked_again(
+    pictures: Path, endpoint: StandIn, tmp_path: Path
+) -> None:
+    def picky(body: dict[str, Any]) -> tuple[int, Any]:
+        if "a cat face" in str(body):
+            return 400, {"error": {"message": "content policy"}}
+        return 200, completion("Yes", YES)
+
+    endpoint.say = picky
+    report = run(pictures, endpoint, tmp_path, "--parallel", 3)
+    assert values(report) == pytest.approx(
+        {"vqa_right": 1, "vqascore": 0.9, "vqa_nonsense": 0, "vqa_unjudged": 1}, abs=1e-5
+    )
+    assert {one["n"] for one in report["measures"]} == {5, 6}
+    assert "refuses questions about 1 of 6 pictures (000003.png; 000003.png: 400: content policy)" in str(report)
+    endpoint.bodies.clear()
+    assert values(run(pictures, endpoint, tmp_path)) == values(report) and not endpoint.bodies
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    (tmp_path / "a.jsonl").write_text("".join(f"{line}\n" for line in lines if '"refused"' not in line))
+    endpoint.say = lambda _: (200, completion("Yes", YES))
+    assert values(run(pictures, endpoint, tmp_path))["vqa_unjudged"] == 0 and len(endpoint.bodies) == 1
+
+
+def test_answers_of_other_threads_are_kept_when_one_ends_the_run(
+    pictures: Path, endpoint: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    together = threading.Barrier(6)
+
+    def say(body: dict[str, Any]) -> tuple[int, Any]:
+        together.wait(30)
+        if "a cat 0" in str(body):
+            return 401, {"error": {"message": "wrong key"}}
+        return 200, completion("Yes")
+
+    endpoint.say = say
+    with pytest.raises(SystemExit) as ended:
+        run(pictures, endpoint, tmp_path, "--parallel", 6)
+    assert ended.value.code == 2 and "refuses the question (401): wrong key" in capsys.readouterr().err
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_line_that_the_disk_took_half_of_is_taken_back(
+    pictures: Path,
+    endpoint: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write = os.write
+
+    def full(file: int, data: bytes) -> int:
+        return write(file, data[:20] if b"picture_sha256" in data and len(endpoint.bodies) > 2 else data)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", full)
+        with pytest.raises(SystemExit):
+            run(pictures, endpoint, tmp_path)
+    assert "could not be written to its end" in capsys.readouterr().err
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert len(lines) == 2 and all(json.loads(line)["answer"] == "Yes." for line in lines)
+
+
+def test_who_asks_may_stand_in_the_url_and_is_told_nowhere(pictures: Path, endpoint: StandIn, tmp_path: Path) -> None:
+    endpoint.url = endpoint.url.replace("//", "//ann:s3cret@") + "?api-version=2&key=s3cret"
+    report = run(pictures, endpoint, tmp_path)
+    assert endpoint.bodies[0]["path"] == "/v1/chat/completions?api-version=2&key=s3cret"
+    assert endpoint.bodies[0]["authorization"] == "Basic " + base64.b64encode(b"ann:s3cret").decode()
+    assert "s3cret" not in json.dumps(report) + (tmp_path / "a.jsonl").read_text()
+    assert report["provenance"]["vqa_url"].endswith("/v1?api-version=2&key=***")
 
 
 def test_an_endpoint_that_stays_silent_is_asked_three_times(endpoint: StandIn) -> None:
@@ -127,6 +199,8 @@ def test_nonsense_is_counted_and_probabilities_may_be_refused(
     pictures: Path, endpoint: StandIn, tmp_path: Path
 ) -> None:
     def strange(body: dict[str, Any]) -> tuple[int, Any]:
+        if "logprobs" in body and body["top_logprobs"] > 5:
+            return 400, {"error": {"message": "top_logprobs must be 5 or less"}}
         if "logprobs" in body:
             return 400, {"error": {"message": "logprobs are not supported"}}
         face = "face" in body["messages"][0]["content"][1]["text"]
@@ -134,8 +208,8 @@ def test_nonsense_is_counted_and_probabilities_may_be_refused(
 
     endpoint.say = strange
     report = run(pictures, endpoint, tmp_path)
-    assert values(report) == pytest.approx({"vqa_right": 2 / 6, "vqa_nonsense": 4 / 6})
-    assert len(endpoint.bodies) == 7
+    assert values(report) == pytest.approx({"vqa_right": 2 / 6, "vqa_nonsense": 4 / 6, "vqa_unjudged": 0})
+    assert len(endpoint.bodies) == 8
     told = " ".join(report["warnings"])
     assert "4 of 6 answers are none, such as 'As a language model …'" in told and "tells no probabilities" in told
 
@@ -147,7 +221,10 @@ def test_nonsense_is_counted_and_probabilities_may_be_refused(
         (404, b"<html>nothing here</html>", "refuses the question (404): <html>nothing here"),
         (200, b"<html>hello</html>", "does not answer as OpenAI's API does: <html>hello"),
         (200, {"choices": []}, "does not answer as OpenAI's API does"),
-        (503, {"error": "full"}, "gave no answer to 6 of 6 questions (503: full)"),
+        (200, [float("nan")], "does not answer as OpenAI's API does: [NaN]"),
+        (200, completion("Yes", {"content": [{"token": "Yes", "logprob": 3}]}), "does not answer as OpenAI's API does"),
+        (503, {"error": "full"}, "No picture could be judged. The endpoint gave no answer about 6 of 6 pictures"),
+        (422, {"error": "no"}, "No picture could be judged. The endpoint refuses questions about 6 of 6 pictures"),
     ],
 )
 def test_an_endpoint_that_is_none_is_told(
@@ -163,23 +240,50 @@ def test_an_endpoint_that_is_none_is_told(
     with pytest.raises(SystemExit) as ended:
         run(pictures, endpoint, tmp_path)
     assert ended.value.code == 2 and said in capsys.readouterr().err
+    assert not (tmp_path / "a.jsonl").exists()  # an endpoint that refuses everything may be set right
+
+
+def test_an_endpoint_that_is_down_is_not_asked_thousands_of_times(
+    endpoint: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint.say = lambda body: (200, completion("Yes")) if len(endpoint.bodies) < 3 else (400, {"error": "broken"})
+    with pytest.raises(SystemExit):
+        run(drawn(tmp_path / "many", 20, count=14), endpoint, tmp_path)
+    told = capsys.readouterr().err
+    assert "gave no answer to 8 questions in a row (the last: 400: broken)" in told and "12 of 14 have none" in told
+    assert len(endpoint.bodies) < 14 and '"refused"' not in (tmp_path / "a.jsonl").read_text()
 
 
 def test_geneval_s_questions_are_scored_as_soft_tifa(pictures: Path, endpoint: StandIn, tmp_path: Path) -> None:
-    listed = [["How many cats are there?", "two"], {"question": "Is it red?", "answer": "yes"}]
+    listed = [["How many cats are there?", "two"], {"question": "Is it red?", "answer": "Yes"}]
     captions = [json.loads(line)["caption"] for line in (pictures / "prompts.jsonl").read_text().splitlines()]
     file = tmp_path / "geneval2.jsonl"
-    rows = [{"prompt": caption, "atom_count": 2, "vqa_list": listed} for caption in captions]
+    rows = [
+        {"prompt": caption, "atom_count": 1 + index % 2, "vqa_list": listed, "skills": ["count", "attribute"]}
+        for index, caption in enumerate(captions)
+    ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    likely = [{"token": "2", "logprob": -0.693147}, {"token": "two", "logprob": -1.386294}]
+    likely = [{"token": "2", "logprob": -0.693147}, {"token": " Two", "logprob": -1.386294}]
     two = {"content": [{"token": "2", "top_logprobs": likely}]}
     endpoint.say = lambda body: (200, completion("2", two) if "How many" in str(body) else completion("Yes", YES))
     found = values(run(pictures, endpoint, tmp_path, "--questions", file))
+    assert endpoint.bodies[0]["messages"][0]["content"][1]["text"] == "How many cats are there? Answer in one word."
+    assert endpoint.bodies[0]["top_logprobs"] == 20
     assert found["soft_tifa_am"] == pytest.approx((0.75 + 0.9) / 2, abs=1e-5)
     assert found["soft_tifa_gm"] == pytest.approx((0.75 * 0.9) ** 0.5, abs=1e-5)
+    assert [found[f"soft_tifa_am@{skill}"] for skill in ("count", "attribute")] == pytest.approx([0.75, 0.9], abs=1e-5)
+    assert found["soft_tifa_gm@1"] == found["soft_tifa_gm@2"] == pytest.approx(found["soft_tifa_gm"])
     assert found["vqa_right"] == found["vqa_all_right"] == 1
-    file.write_text(json.dumps({"prompt": "x", "vqa_list": [["only a question"]]}) + "\n")
-    with pytest.raises(ValueError, match=r"geneval2\.jsonl, line 1: a prompt and its vqa_list"):
+    for row, said in (
+        ({"prompt": "x", "vqa_list": [["only a question"]]}, "a prompt and its vqa_list"),
+        ({"prompt": "x", "vqa_list": [["a question", "the"]]}, "a prompt and its vqa_list"),
+        ({"prompt": "x", "vqa_list": []}, "the vqa_list is empty"),
+    ):
+        file.write_text(json.dumps(row) + "\n")
+        with pytest.raises(ValueError, match=rf"geneval2\.jsonl, line 1: {said}"):
+            read_questions(file)
+    file.write_text((json.dumps({"prompt": "x", "vqa_list": [["a question", "two"]]}) + "\n") * 2)
+    with pytest.raises(ValueError, match="line 2: the prompt 'x' has questions already"):
         read_questions(file)
 
 
@@ -188,6 +292,18 @@ def test_what_an_answer_is_worth() -> None:
     assert {text: judged(text, "yes", None).right for text in said} == said
     assert judged("There are three.", "3", None).right and judged("a red ball", "the Red Ball", None).right
     assert judged("I see very many things in this picture", "two", None).right is None
-    assert judged("x", "Two", {"2": 0.5, " two": 0.25, "3": 0.2}).likely == 0.75
     assert shares_right([[Judged(True), Judged(None)], [Judged(False)]]).tolist() == [0.5, 0]
     assert soft([[Judged(True, 0.5)], [Judged(True)]]) is None
+    with pytest.raises(ValueError, match="'The' is no answer"):
+        judged("x", "The", None)
+
+
+def test_how_likely_the_right_answer_was() -> None:
+    # Every form that GenEval 2 looks for: as written, capitalised, after a space, as a figure; no other word's begin.
+    alternatives = {"2": 0.3, " two": 0.2, "Two": 0.1, " 2": 0.05, "twelve": 0.2, "20": 0.1, " ": 0.04}
+    assert judged("2", "two", alternatives).likely == pytest.approx(0.65)
+    absent = judged("2", "five", alternatives)  # at most the least that was told, and what was not told at all
+    assert (absent.likely, absent.told) == (pytest.approx(0.01), False)
+    assert judged("2", "five", {"2": 0.9, "3": 0.004}).likely == pytest.approx(0.004)
+    assert judged("red", "a red ball", {"red": 0.9}).likely is None  # of one token nobody knows that of three
+    assert soft([[Judged(True, 0.9), Judged(False, 0.0)]])[1].tolist() == [0.0]
