@@ -3,8 +3,8 @@
 Its options are those of `evaluation.cli.merge`.
 """
 
+import sys
 from collections.abc import Sequence
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from evaluation.cli import command
@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 
 
 def run(options: Options) -> "Statistics":
-    """Return the statistics of all parts together; ValueError for parts that were not taken alike."""
-    from evaluation.metrics.statistics import Statistics  # torch, which --help need not wait for
+    """Return the statistics of all parts together.
 
-    return reduce(Statistics.merge, map(Statistics.load, options.parts))
+    ValueError for parts that were not taken alike, and for pictures that would count twice.
+    """
+    from evaluation.measuring.merging import merged  # torch, which --help need not wait for
+
+    found, notes = merged(options.parts)
+    for note in notes:
+        print(f"Note: {note}", file=sys.stderr)
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,6 +6,7 @@ A folder holds `study.json`, the pictures it names, and `answers.csv` as soon as
 import csv
 import hashlib
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -145,15 +146,53 @@ def read_study(place: Path) -> Study:
 
 
 def read_answers(place: Path) -> list[Answer]:
-    """Return all rows of a study's answers, [] before the first; ValueError for a file that holds others."""
+    """Return all rows of a study's answers, [] before the first; ValueError, with the line, for what is none."""
     file = study_file(place).with_name(ANSWERS)
     if not file.is_file():
         return []
-    whole = file.read_text(encoding="utf-8").rpartition("\n")[0]  # a power cut may have left half a row
-    rows = list(csv.reader(whole.splitlines()))
-    if rows and (tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows)):
+    data = file.read_bytes()
+    try:
+        text = data[: whole(data)].decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} holds no answers of a study: it is no text in UTF-8.") from error
+    reader = csv.reader(io.StringIO(text, newline=""))  # a quoted value may hold line breaks
+    if tuple(next(reader, COLUMNS)) != COLUMNS:
         raise ValueError(f"{file} holds no answers of a study: its columns must be {', '.join(COLUMNS)}.")
-    return [Answer(*row) for row in rows[1:]]
+    found = []
+    for row in reader:
+        where = f"{file}, line {reader.line_num}"
+        if len(row) != len(COLUMNS):
+            raise ValueError(f"{where} holds no answer of a study: its columns must be {', '.join(COLUMNS)}.")
+        found.append(_checked(Answer(*row), where))
+    return found
+
+
+def whole(data: bytes) -> int:
+    """Return where the last whole row of a CSV ends: of what comes after it, a power cut has taken the rest.
+
+    A line break ends a row where as many quotes are open as closed.
+    """
+    end = data.rfind(b"\n") + 1
+    while data.count(b'"', 0, end) % 2:
+        end = data.rfind(b"\n", 0, end - 1) + 1
+    return end
+
+
+def _checked(answer: Answer, where: str) -> Answer:
+    """Return an answer that can be counted; ValueError for another."""
+    winners = {AGREED, WITHDRAWN} if answer.question == CONSENT else {"a", "b", "tie"}
+    sides = {"a", "b", ""}
+    for name, allowed in (("winner", winners), ("left", sides), ("right", sides)):
+        if getattr(answer, name) not in allowed:
+            raise ValueError(f"{where}: {name} is {getattr(answer, name)!r}, which is no answer of a study.")
+    if answer.question != CONSENT:
+        try:
+            told = math.isfinite(float(answer.seconds))
+        except ValueError:
+            told = False
+        if not told:
+            raise ValueError(f"{where}: seconds is {answer.seconds!r}, which is no answer of a study.")
+    return answer
 
 
 def as_rows(answers: Sequence[Answer], header: bool) -> str:

@@ -24,6 +24,7 @@ from dalle2.judgements.study import (
     as_rows,
     read_answers,
     study_file,
+    whole,
 )
 
 LONGEST = 86_400.0  # seconds; a browser may tell anything
@@ -190,5 +191,5 @@ class Answers:
 
     def _mend(self) -> None:
         """Cut off what a power cut left of a last row."""
-        if self.file.is_file() and (data := self.file.read_bytes()) and not data.endswith(b"\n"):
-            os.truncate(self.file, data.rfind(b"\n") + 1)
+        if self.file.is_file() and (end := whole(data := self.file.read_bytes())) < len(data):
+            os.truncate(self.file, end)

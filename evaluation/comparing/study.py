@@ -33,7 +33,7 @@ def make(options: Options) -> Study:
     if options.out.exists() and any(options.out.iterdir()):
         raise ValueError(f"{options.out} holds something already: a study has a new folder of its own.")
     names = [str(folder) for folder in options.folders]
-    if len(names) < 2 or len(set(names)) < len(names):
+    if len(names) < 2 or len({folder.expanduser().resolve() for folder in options.folders}) < len(names):
         raise ValueError("A study needs at least two different folders.")
     ways = {name: shlex.quote(name) for name in names}
     contestants = open_contestants(ways, options.out, [], with_prompts=False)

@@ -16,10 +16,11 @@ from evaluation.measuring.fid_plan import Plan, Way, stats_file
 from evaluation.metrics import distances, foreign_statistics, named_statistics
 from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.metrics.frechet_ratio import frechet_ratio, halves
+from evaluation.metrics.overlap import same_pictures
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.feature_parts import Share
 from evaluation.networks.features import extract
-from evaluation.networks.network import Network, open_network, space_of
+from evaluation.networks.network import FeatureSpace, Network, open_network, space_of
 from evaluation.pictures.manifest import read_manifest
 from evaluation.pictures.sources import Picture
 from evaluation.prompts.protocol import Protocol, protocol_named
@@ -217,7 +218,10 @@ def _ratio(plan: Plan, network: Network, pictures: Statistics, reference: Statis
     """Return the Fréchet distance over that of other real pictures."""
     assert pictures.features is not None, "they were just extracted"
     if plan.others is not None:
-        held_out, against = _statistics(plan.others.pictures, network, plan).features, reference.moments
+        others = _statistics(plan.others.pictures, network, plan)
+        if same_pictures(pictures, others):
+            raise ValueError(f"--fdr {plan.options.fdr} are the pictures that are measured: name other real ones.")
+        held_out, against = others.features, reference.moments
     else:
         assert reference.features is not None, "looked at when they were loaded"
         held_out, rest = halves(reference.features, plan.options.seed)
@@ -227,9 +231,17 @@ def _ratio(plan: Plan, network: Network, pictures: Statistics, reference: Statis
 
 
 def _look_at(plan: Plan) -> None:
-    """Open all networks, and saved statistics, one after another: what is wrong with the last is told at once."""
-    for way in plan.ways[1:]:
+    """Open all networks, and saved statistics, one after another: what is wrong with the last is told at once.
+
+    ValueError also for the same features under two names, which a mean over networks would count twice.
+    """
+    known: dict[FeatureSpace, str] = {}
+    for way in plan.ways if len(plan.ways) > 1 else ():
         network = _network(plan, way)
+        space = replace(space_of(network, plan.size), network="")
+        if space in known:
+            raise ValueError(f"--network {known[space]} and {way.network} are the same weights: name one of them.")
+        known[space] = way.network
         if plan.saved is not None:
             _saved(plan, way, network)
 

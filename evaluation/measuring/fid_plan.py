@@ -74,6 +74,9 @@ def made(options: Options) -> Plan:
         ways, size = tuple(Way(protocol.network, resize) for resize in protocol.resizes), protocol.size
     if options.fdr is not None and len(ways) > len(options.network):
         raise ValueError("--fdr is a mean over networks, of one --resize each: name one.")
+    for place, what in ((options.images, "measured"), (options.reference, "the reference")):
+        if options.fdr not in (None, HALF) and place is not None and Path(options.fdr).resolve() == place.resolve():
+            raise ValueError(f"--fdr {options.fdr} are the pictures that are {what}: name other real ones.")
     _require_keepable(options, ways)
     if saved is not None and options.save_stats is not None:  # under the names that several passes give them, too
         outputs.keep(_stats_files(ways, options.save_stats), _stats_files(ways, saved.file))

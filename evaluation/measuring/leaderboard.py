@@ -9,6 +9,7 @@ from typing import Any
 
 from evaluation.drawing.cost import MEMORY, SECONDS
 from evaluation.drawing.licences import licence_of
+from evaluation.prompts.tables import read_json
 from evaluation.reporting.measure import Measure
 
 UNKNOWN = "prompts that nobody noted"
@@ -91,9 +92,14 @@ def read(folder: Path, title: str) -> Leaderboard:
     notes = []
     for file in sorted(folder.rglob("*.json")):
         try:
-            results = list(_results(json.loads(file.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            notes.append(f"{file} is no report, comparison or scorecard: left out.")
+            values = read_json(file)
+        except (OSError, ValueError) as error:  # which name the file, and the line
+            notes.append(f"{error} It is left out.")
+            continue
+        try:
+            results = list(_results(values))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            notes.append(f"{file} is no report, comparison or scorecard{_why(error)}: left out.")
             continue
         for result in results:
             checkpoints.setdefault(result.model, result.checkpoint)
@@ -103,6 +109,13 @@ def read(folder: Path, title: str) -> Leaderboard:
     licences = {model: licence_of(checkpoint) for model, checkpoint in checkpoints.items()}
     order = sorted(boards, key=lambda name: (name == UNKNOWN, -len(boards[name]), name))
     return Leaderboard(title, tuple(Board(name, boards[name]) for name in order), licences, tuple(notes))
+
+
+def _why(error: Exception) -> str:
+    """Return what a file lacks, or has wrong, in brackets; "" where it is something else altogether."""
+    if isinstance(error, KeyError):
+        return f" (it has no {error})"
+    return f" ({error})" if isinstance(error, ValueError) else ""
 
 
 def _put(cells: dict[Column, Cell], result: _Result, file: str) -> None:

@@ -1,10 +1,8 @@
 """Answers of people counted, and held against measures: the work of `evaluation.votes`."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from evaluation.comparing.answers import Said
 from evaluation.metrics.human_answers import Answers, Share
 from evaluation.networks.clip import Clip
 from evaluation.networks.features import extract
+from evaluation.prompts.tables import read_json
 from evaluation.reporting import report
 from evaluation.reporting.measure import Better, Measure
 from evaluation.reporting.report import Report
@@ -110,15 +109,20 @@ def _scores(found: reading.Answers, source: str, device: str, options: Options) 
     return {pair.id: float(a - b) for pair, (a, b) in zip(pairs, cosines, strict=True)}
 
 
-def _read_comparison(file: Path) -> Any:
+def _read_comparison(file: Path) -> dict[str, dict[str, Measure]]:
+    found = read_json(file)
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {one["name"]: {m["key"]: m for m in one["measures"]} for one in found["contestants"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {
+            one["name"]: {measure.key: measure for measure in map(Measure.from_dict, one["measures"])}
+            for one in found["contestants"]
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is no comparison.json of evaluation.compare.") from error
 
 
-def _in_order(comparison: Any, ratings: dict[str, float], question: str) -> Iterator[Measure]:
+def _in_order(
+    comparison: dict[str, dict[str, Measure]], ratings: dict[str, float], question: str
+) -> Iterator[Measure]:
     """Yield for each measure of the comparison in how many pairs of contestants it names the one that people prefer."""
     names = [name for name in comparison if name in ratings]
     if len(names) < 2:
@@ -127,11 +131,11 @@ def _in_order(comparison: Any, ratings: dict[str, float], question: str) -> Iter
             "than two are the same."
         )
     for key, first in comparison[names[0]].items():
-        values = [comparison[name].get(key) for name in names]
-        if first["better"] and all(values):
-            sign = 1 if first["better"] == "higher" else -1
-            by_name = {name: sign * one["value"] for name, one in zip(names, values, strict=True)}
+        values = {name: comparison[name][key].value for name in names if key in comparison[name]}
+        if first.better and len(values) == len(names):
+            sign = 1 if first.better == "higher" else -1
+            by_name = {name: sign * value for name, value in values.items()}
             pairs = list(combinations(names, 2))
             right = [(by_name[a] - by_name[b]) * (ratings[a] - ratings[b]) > 0 for a, b in pairs]
-            label = f"{question}: contestants in the order of {first['label']}"
+            label = f"{question}: contestants in the order of {first.label}"
             yield Measure(f"ordered@{question}@{key}", label, float(np.mean(right)), len(pairs), "higher")

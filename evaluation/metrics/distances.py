@@ -15,6 +15,7 @@ from evaluation.metrics.frechet import POINTS, Moments, extrapolated, frechet_di
 from evaluation.metrics.frechet_ratio import Ratio
 from evaluation.metrics.inception_score import SPLITS, inception_score
 from evaluation.metrics.mind import PROJECTIONS, mind
+from evaluation.metrics.overlap import same_pictures
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.network import Classifier, Network
 from evaluation.reporting.measure import Measure
@@ -78,6 +79,8 @@ def warnings_of(
     """Return what a reader of these numbers must know."""
     n, m = pictures.moments.n, reference.count
     told = list(network.caveats)
+    if same_pictures(pictures, reference):
+        told.append("The pictures and the reference are the same: no distance between them means anything.")
     least = n if m is None else min(n, m)
     if least < FEW:
         few = f"{n:,} pictures{'' if m is None else f' against {m:,} references'} are few"

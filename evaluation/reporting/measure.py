@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from numbers import Real
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -26,7 +27,8 @@ class Measure:
         left_out: what the number would be without each group of pictures, where it is not a mean.
 
     Raises:
-        ValueError: for a value or an interval that is not finite: such a number must be explained, not reported.
+        ValueError: for a value or an interval that is not finite: such a number must be explained, not reported. Also
+            for a `better` that is none of those.
     """
 
     key: str
@@ -42,15 +44,25 @@ class Measure:
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.value, *(self.interval or ())))):
             raise ValueError(f"{self.label} came out as {self.value} {self.interval or ''}: look at what was measured.")
+        if self.better not in get_args(Better):
+            raise ValueError(f"{self.label} is better {self.better!r}, which is neither higher nor lower nor empty.")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Measure":
-        """Return the inverse of `to_dict`; reports of older versions have a name, which is taken for both."""
+        """Return the inverse of `to_dict`; reports of older versions have a name, which is taken for both.
+
+        KeyError, TypeError or ValueError for anything else: what is read here is shown, sorted and compared elsewhere.
+        """
         values = dict(values)
         if "name" in values:
             values["key"] = values["label"] = values.pop("name")
         if values["interval"] is not None:
-            values["interval"] = tuple(values["interval"])
+            low, high = values["interval"]
+            values["interval"] = (low, high)
+        values.setdefault("details", {})
+        for name, kind in (("key", str), ("label", str), ("value", Real), ("n", int), ("details", Mapping)):
+            if not isinstance(values[name], kind):
+                raise ValueError(f"{name} of a measure is {values[name]!r}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, object]:

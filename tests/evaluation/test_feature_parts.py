@@ -98,6 +98,7 @@ def test_the_command_keeps_its_features_where_it_is_told_to(
     alone = fid.run(fid.Options(folder, folder, **common))
     kept = fid.run(fid.Options(folder, folder, work=tmp_path / "work", **common))
     assert [one.value for one in kept.measures] == [one.value for one in alone.measures]
+    assert any("pictures and the reference are the same" in told for told in kept.warnings)
     assert kept.provenance["processes"] == 1 and len(list((tmp_path / "work").rglob("*.npy"))) == 1
 
 
@@ -116,6 +117,37 @@ def test_parts_merge_into_the_statistics_of_the_whole(tmp_path: Path, capsys: py
     with pytest.raises(SystemExit):
         merge.main([str(files[0]), str(other), "--save-stats", str(tmp_path / "none.npz")])
     assert "take both alike" in capsys.readouterr().err and not (tmp_path / "none.npz").exists()
+
+
+def test_no_picture_counts_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 8)).astype(np.float32)
+    a = of(rows[:40]).save(tmp_path / "a.npz")
+    (tmp_path / "link.npz").symlink_to(a)
+    nearly = rows[:40] * (1 + 1e-7 * rng.normal(size=(40, 1)))  # as other batches round
+    others = {
+        "again": of(rng.permutation(rows[:40])),
+        "rounded": of(rng.permutation(nearly.astype(np.float32))),
+        "moments": Statistics(SPACE, Moments.of(rows[:40])),
+        "within": of(rows[10:30]),
+        "around": of(rows),
+        "beside": of(rows[30:]),
+    }
+    files = {name: one.save(tmp_path / f"{name}.npz") for name, one in others.items()}
+    for named, said in (
+        (a, "is named twice"),
+        (tmp_path / "link.npz", "is named twice"),
+        (files["again"], "are of the same pictures"),
+        (files["rounded"], "are of the same pictures"),
+        (files["moments"], "are of the same pictures"),
+        (files["within"], "All pictures of"),
+        (files["around"], "All pictures of"),
+    ):
+        with pytest.raises(SystemExit):
+            merge.main([str(a), str(named), "--save-stats", str(tmp_path / "all.npz")])
+        assert said in capsys.readouterr().err and not (tmp_path / "all.npz").exists()
+    merge.main([str(a), str(files["beside"]), "--save-stats", str(tmp_path / "all.npz")])
+    assert "10 pictures of" in (told := capsys.readouterr()).err and "they count twice" in told.err
 
 
 def test_many_features_stay_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """python -m evaluation.fid: the whole chain on small folders, reuse of statistics, names, warnings, refusals."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -289,7 +290,9 @@ def test_only_published_weights_give_published_names() -> None:
     names = [one.label for one in measure(made, made, network)]
     assert names == ["FID", "FID∞", "KID", "MIND", "precision", "recall", "density", "coverage", "Inception score"]
     many = Statistics(made.space, Moments(30_000, made.moments.mean, scatter=torch.eye(4)))
-    assert warnings_of(many, many, network) == []
+    others = Statistics(made.space, Moments(30_000, made.moments.mean + 1, scatter=torch.eye(4)))
+    assert warnings_of(many, others, network) == []
+    assert "The pictures and the reference are the same" in warnings_of(many, many, network)[0]
     judge = open_network("judge")
     rows = np.random.default_rng(0).normal(size=(20, judge.dim)).astype(np.float32)
     made = Statistics(space_of(judge), Moments.of(rows), rows)
@@ -388,5 +391,14 @@ def test_several_networks_and_their_mean_ratio(
     both = ("--images", drawn, "--reference", real)
     assert "takes" not in refused(*both, *networks, "--resize", "clean", capsys=capsys)
     assert "it takes clean, legacy-tf" in refused(*both, "--resize", "square", capsys=capsys)
-    same = refused(*both, "--network", "judge", "--fdr", real, capsys=capsys)
-    assert "those of the reference" in same
+    for place, what in ((real, "the reference"), (drawn, "measured")):
+        told = refused(*both, "--network", "judge", "--fdr", place, capsys=capsys)
+        assert f"are the pictures that are {what}" in told
+    copied = tmp_path / "copied"
+    shutil.copytree(drawn, copied)
+    assert "that are measured" in refused(*both, "--network", "judge", "--fdr", copied, capsys=capsys)
+    shutil.rmtree(copied)
+    shutil.copytree(real, copied)
+    assert "those of the reference" in refused(*both, "--network", "judge", "--fdr", copied, capsys=capsys)
+    twice = refused(*both, "--network", "judge", "clip:emoji-judge", capsys=capsys)
+    assert "--network judge and clip:emoji-judge are the same weights" in twice

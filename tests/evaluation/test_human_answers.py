@@ -1,5 +1,6 @@
 """Answers of people: agreement as published, win rates and ranking, who is left out, and what predicts the answers."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 from drawn_folders import drawn
 
-from dalle2.judgements.study import ANSWERS, read_study
+from dalle2.judgements.study import ANSWERS, as_rows, read_answers, read_study
 from demo.study.answers import Answers
 from evaluation import study as making
 from evaluation import votes
 from evaluation.comparing.answers import read
 from evaluation.metrics.agreement import krippendorff_alpha
 from evaluation.metrics.human_answers import Answers as Answered
+from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
 
 # Four observers and twelve units (Krippendorff 2011, part C).
@@ -97,7 +99,7 @@ def test_the_comparison_s_measures_are_held_against_the_ranking(study: Path, tmp
 
     def measures(fid: float, score: float) -> list[dict]:
         rows = (("fid", fid, "lower"), ("clip_score", score, "higher"))
-        return [{"key": key, "label": key, "value": value, "better": better} for key, value, better in rows]
+        return [Measure(key, key, value, 12, better).to_dict() for key, value, better in rows]
 
     contestants = [
         {"name": sides["near"], "measures": measures(1, 10)},
@@ -109,6 +111,10 @@ def test_the_comparison_s_measures_are_held_against_the_ranking(study: Path, tmp
     assert found["ordered@caption match@fid"] == 1 and found["ordered@caption match@clip_score"] == 0
     file.write_text(json.dumps({"contestants": contestants[:1]}))
     with pytest.raises(ValueError, match="fewer than two are the same"):
+        told(study, "--comparison", file)
+    del contestants[0]["measures"][0]["better"]
+    file.write_text(json.dumps({"contestants": contestants}))
+    with pytest.raises(ValueError, match=r"comparison\.json is no comparison\.json of evaluation\.compare"):
         told(study, "--comparison", file)
 
 
@@ -134,3 +140,29 @@ def test_what_cannot_be_counted_is_told(study: Path, tmp_path: Path) -> None:
     (unasked / ANSWERS).write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="holds no answers of a study: its columns must be time, study, rater"):
         told(unasked)
+
+
+def test_names_and_questions_may_hold_what_breaks_lines(study: Path, tmp_path: Path) -> None:
+    """A quoted line break belongs to its value, and only "\\n" ends a row; half a row that a power cut left is none."""
+    odd = tmp_path / "study"
+    shutil.copytree(study, odd)
+    rows = [dataclasses.replace(row, rater=f"a\n\u2028\x85,{row.rater}") for row in read_answers(odd)]
+    whole = as_rows(rows, header=True)
+    for torn in ("", '2026,"half\na', "2026,half", "2026-11-28,x,r\r"):
+        (odd / ANSWERS).write_text(whole + torn, encoding="utf-8", newline="")
+        assert read_answers(odd) == rows
+    Answers(odd, read_study(odd)).agree("another")
+    assert [row.rater for row in read_answers(odd)] == [*(row.rater for row in rows), "another"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("seconds", "soon"), ("winner", "c"), ("left", "up"), ("right", "tie"), ("seconds", "nan")]
+)
+def test_an_answer_that_is_none_is_told_with_its_line(study: Path, tmp_path: Path, column: str, value: str) -> None:
+    odd = tmp_path / "study"
+    shutil.copytree(study, odd)
+    rows = read_answers(odd)
+    rows[2] = dataclasses.replace(rows[2], **{column: value})
+    (odd / ANSWERS).write_text(as_rows(rows, header=True))
+    with pytest.raises(ValueError, match=rf"answers\.csv, line 4: {column} is '{value}'"):
+        told(odd)

@@ -72,6 +72,26 @@ def test_what_compares_stands_in_one_column_and_the_newest_counts(results: Path)
     ]
 
 
+def test_a_foreign_or_torn_file_is_left_out_and_says_what_is_wrong_with_it(results: Path, tmp_path: Path) -> None:
+    whole = next(results.glob("aaa-*.json")).read_text()
+    for name, old, new in (
+        ("sideways", '"better": "lower"', '"better": "sideways"'),
+        ("words", '"n": 1000', '"n": "many"'),
+        ("half", '"interval": [', '"interval": [0, '),
+        ("none", '"label": "FID",', ""),
+    ):
+        (results / f"x-{name}.json").write_text(whole.replace(old, new, 1))
+    lines = whole.splitlines(keepends=True)
+    (results / "x-torn.json").write_text("".join(lines[:8]))
+    found = read(results)
+    notes = {note.split(".json")[0].rpartition("/")[2]: note for note in found.notes}
+    assert "(FID is better 'sideways', which is neither higher nor lower nor empty): left out." in notes["x-sideways"]
+    assert "(n of a measure is 'many'): left out." in notes["x-words"]
+    assert "values to unpack" in notes["x-half"] and "(it has no 'label')" in notes["x-none"]
+    assert "x-torn.json is not JSON" in notes["x-torn"] and ": line " in notes["x-torn"]
+    leaderboard.main([str(results), "--report", str(tmp_path / "board.html")])  # and the rest is told
+
+
 def test_the_files_and_what_is_no_folder_of_results(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
