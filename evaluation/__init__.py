@@ -18,6 +18,7 @@ import dalle2  # noqa: F401  # guards what is run as a command, before anything 
 
 if TYPE_CHECKING:
     from dalle2.judgements.study import Study
+    from evaluation.comparing.bisection import Bisection
     from evaluation.comparing.comparison import Comparison
     from evaluation.measuring.leaderboard import Leaderboard
     from evaluation.measuring.selftest import Selftest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from evaluation.reporting.report import Report
 
 __all__ = [
+    "bisect_snapshots",
     "check_known_answers",
     "compare_contestants",
     "compute_clip_score",
@@ -157,6 +159,19 @@ def compare_contestants(*contestants: str, out: str | Path, **options: Any) -> "
     from evaluation import compare
 
     return compare.run(compare.Options(contestants, Path(out), **options))
+
+
+def bisect_snapshots(
+    *snapshots: str, out: str | Path, fail_if: str | Sequence[str], **options: Any
+) -> "Bisection":
+    """Find the first checkpoint of a training run that is worse than the first of all; `python -m evaluation.bisect`.
+
+    What is drawn lies in `out`; reports are the caller's: see `evaluation.comparing.bisection_page`.
+    """
+    from evaluation import bisect
+
+    conditions = (fail_if,) if isinstance(fail_if, str) else tuple(fail_if)
+    return bisect.run(bisect.Options(snapshots, Path(out), fail_if=conditions, **options))
 
 
 def draw(prompts: str, out: str | Path, *, checkpoint: str | None = None, **options: Any) -> "Manifest":

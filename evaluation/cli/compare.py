@@ -76,22 +76,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     """Return the options of a command line; exits with 2 and one sentence for one that cannot be."""
     parser = command.Parser(prog=PROG, description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("contestants", nargs="+", metavar="CONTESTANT", help='as emoji, "emoji --steps 10,4,2", FOLDER')
-    parser.add_argument("--prompts", metavar="SOURCE", help=f"for what is drawn: {KINDS}")
-    parser.add_argument("--num", type=int, metavar="N", help="how many prompts; default: all")
-    parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help="see evaluation.generation")
-    parser.add_argument("--sampling-seed", type=int, default=0, metavar="S", help="which N prompts; default 0")
-    words = "output directory; an interrupted run resumes there, older reports are replaced"
-    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help=words)
-    command.add_measuring(parser, "of picture 0, and of all resampling", batch_size=8)
+    add_measuring(parser)
     parser.add_argument(
         "--one-at-a-time", action="store_true", help="draw one after another: less memory, but times do not compare"
-    )
-    parser.add_argument("--clip", metavar="CLIP", help="what judges captions: folder, hub id, judge; default: judge")
-    parser.add_argument("--network", help=f"what distances are taken with: {SPELLINGS}")
-    parser.add_argument("--inception-weights", metavar="FILE", help="see evaluation.fid")
-    parser.add_argument("--reference", type=Path, metavar="FOLDER_OR_NPZ", help="real pictures; default: the prompts'")
-    parser.add_argument(
-        "--size", type=command.positive, help="before distances: short side to SIZE, centre crop; default: as they are"
     )
     parser.add_argument(
         "--guidance-sweep",
@@ -110,3 +97,21 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--fail-if", action="append", default=[], metavar="CONDITION", help=words)
     command.add_reporting(parser, SUFFIXES)
     return command.parsed(parser, Options, argv)
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """Add what is drawn and how it is measured, as all commands have it that compare what they draw."""
+    parser.add_argument("--prompts", metavar="SOURCE", help=f"for what is drawn: {KINDS}")
+    parser.add_argument("--num", type=int, metavar="N", help="how many prompts; default: all")
+    parser.add_argument("--sampling", choices=tuple(SAMPLINGS), default="captions", help="see evaluation.generation")
+    parser.add_argument("--sampling-seed", type=int, default=0, metavar="S", help="which N prompts; default 0")
+    words = "output directory; an interrupted run resumes there, older reports are replaced"
+    parser.add_argument("--out", type=outputs.out_folder, required=True, metavar="DIR", help=words)
+    command.add_measuring(parser, "of picture 0, and of all resampling", batch_size=8)
+    parser.add_argument("--clip", metavar="CLIP", help="what judges captions: folder, hub id, judge; default: judge")
+    parser.add_argument("--network", help=f"what distances are taken with: {SPELLINGS}")
+    parser.add_argument("--inception-weights", metavar="FILE", help="see evaluation.fid")
+    parser.add_argument("--reference", type=Path, metavar="FOLDER_OR_NPZ", help="real pictures; default: the prompts'")
+    parser.add_argument(
+        "--size", type=command.positive, help="before distances: short side to SIZE, centre crop; default: as they are"
+    )

@@ -119,13 +119,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Table:
-    """A table to be read; the columns `numbers` hold figures."""
+    """A table to be read; the columns `numbers` hold figures. `pair` are the two whose differences it has."""
 
     key: Literal["measures", "differences", "likenesses", "sweep", "votes"]
     heading: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     numbers: tuple[int, ...]
+    pair: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Comparison:
 
     @property
     def summary(self) -> list[str]:
-        """Return a sentence for each pair of contestants."""
+        """Return a sentence for each pair of contestants that were held against each other."""
         told = []
         for a, b in combinations([measured.contestant.name for measured in self.contestants], 2):
             contests = [contest for contest in self.contests if (contest.a, contest.b) == (a, b)]
@@ -155,7 +156,7 @@ class Comparison:
                 told += [f"{name} beats {beaten[name]} in {', '.join(names)}." for name, names in won.items() if names]
             elif contests and all(contest.verdict == "no difference" for contest in contests):
                 told.append(f"{a} and {b}: no difference, in any prompt.")
-            else:
+            elif contests:
                 pictures = len(self.contestants[0].contestant.files)
                 told.append(f"{a} and {b}: no difference shown over {pictures:,} pictures.")
         return told

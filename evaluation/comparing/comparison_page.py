@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from html import escape
-from itertools import combinations
 
 from dalle2.images import open_picture
-from evaluation.comparing.comparison import Comparison, Contest, Measured, Point, Scene
+from evaluation.comparing.comparison import Comparison, Contest, Point, Scene
 from evaluation.comparing.contestants import Contestant
 from evaluation.comparing.curves import curves
 from evaluation.comparing.forest import forest
@@ -20,14 +19,17 @@ COLOURS = 6  # of the style sheet
 Place = Callable[[float], float]
 
 
-def to_html(comparison: Comparison) -> str:
-    """Return the page; nothing is fetched from elsewhere, and names and captions are escaped."""
-    parts = [f'<p class="verdict">{escape(sentence)}</p>' for sentence in comparison.summary]
-    pairs = combinations(comparison.contestants, 2)  # a table of differences each, in their order
+def to_html(comparison: Comparison, above_all: Sequence[str] | None = None) -> str:
+    """Return the page; nothing is fetched from elsewhere, and names and captions are escaped.
+
+    `above_all` is what it begins with, None for the verdicts.
+    """
+    verdicts = [f'<p class="verdict">{escape(sentence)}</p>' for sentence in comparison.summary]
+    parts = verdicts if above_all is None else list(above_all)
     for table in tables(comparison):
         best = _best(comparison) if table.key == "measures" else ()
         above = [_plot(comparison), *curves(comparison)] if table.key == "sweep" else []
-        above += [forest(_between(comparison, *next(pairs)))] if table.key == "differences" else []
+        above += [forest(_between(comparison, table.pair))] if table.pair else []
         below = webpage.notes(comparison.warnings) if table.key == "measures" else []
         shown = webpage.table(table.columns, table.rows, table.numbers, best)
         parts.append(webpage.section(table.heading, *above, shown, *below))
@@ -44,8 +46,7 @@ def to_html(comparison: Comparison) -> str:
     return webpage.page(comparison.title, *parts)
 
 
-def _between(comparison: Comparison, a: Measured, b: Measured) -> list[Contest]:
-    pair = a.contestant.name, b.contestant.name
+def _between(comparison: Comparison, pair: tuple[str, str]) -> list[Contest]:
     return [one for one in comparison.contests if (one.a, one.b) == pair]
 
 

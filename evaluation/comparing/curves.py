@@ -13,8 +13,8 @@ Place = Callable[[float], float]
 
 
 @dataclass(frozen=True)
-class _Dot:
-    """A value of a contestant at one of the swept settings."""
+class Dot:
+    """A value of a contestant at one of the settings, or steps, that a curve goes through."""
 
     contestant: str
     at: str
@@ -34,12 +34,12 @@ def curves(comparison: Comparison) -> Iterator[str]:
                 for point in swept:
                     value = getattr(point, key)
                     low, high = getattr(point, f"{key}_interval") or (value, value)
-                    dots.append(_Dot(point.contestant, getattr(point, option), value, low, high))
+                    dots.append(Dot(point.contestant, getattr(point, option), value, low, high))
                 names = list(dict.fromkeys(point.contestant for point in comparison.sweep))
-                yield _plot(dots, names, title, what)
+                yield plot(dots, names, title, what)
 
 
-def _plot(dots: Sequence[_Dot], names: Sequence[str], title: str, what: str) -> str:
+def plot(dots: Sequence[Dot], names: Sequence[str], title: str, what: str) -> str:
     """Return a plot; settings stand at even distances, in the order given, since one may be of several stages."""
     settings = list(dict.fromkeys(dot.at for dot in dots))
     low, high = min(dot.low for dot in dots), max(dot.high for dot in dots)
@@ -67,7 +67,7 @@ def _plot(dots: Sequence[_Dot], names: Sequence[str], title: str, what: str) -> 
     return f'<div class="wide"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{drawn}</svg></div>'
 
 
-def _line(dots: Sequence[tuple[float, _Dot]], up: Place, colour: int) -> str:
+def _line(dots: Sequence[tuple[float, Dot]], up: Place, colour: int) -> str:
     """Return one contestant's line, its points, and their intervals as bars."""
     path = " ".join(f"{x:.1f},{up(dot.value):.1f}" for x, dot in dots)
     bars = "".join(f"M{x:.1f} {up(dot.low):.1f}V{up(dot.high):.1f}" for x, dot in dots)

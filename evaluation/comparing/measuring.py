@@ -62,20 +62,20 @@ class Ruler:
 
 def compare(options: Options) -> Comparison:
     """Draw what is not drawn yet, measure, compare; ValueError says what is wrong or missing."""
-    names = _distinct(options.contestants)
+    names = distinct(options.contestants)
     if len(names) < 2:
         raise ValueError("A comparison needs at least two contestants.")
     votes = read_votes(options.votes) if options.votes else ()
     if options.log_with:
         trackers.require(options.log_with)
-    ruler, told = _ruler(options)
-    contestants = _open(dict(zip(names, options.contestants, strict=True)), options)
+    ruler, told = ruler_of(options)
+    contestants = open_ways(dict(zip(names, options.contestants, strict=True)), options)
     check_pairing(contestants)
     manifest = contestants[0].manifest
     if len(manifest.rows) < 2:
         raise ValueError("A comparison needs at least two prompts: raise --num.")
     if options.reference is None:
-        ruler, more = _with_their_own(ruler, manifest)
+        ruler, more = with_their_own(ruler, manifest)
         told += more
     swept = _swept(options, ruler)
     measured = [measure(contestant, ruler) for contestant in contestants]
@@ -91,7 +91,7 @@ def compare(options: Options) -> Comparison:
         provenance=report.provenance(
             device=command.chosen_device(options.device),
             reference="the prompts' own" if options.reference is None else str(options.reference),
-            **_facts(contestants, ruler),
+            **facts_of(contestants, ruler),
         ),
         votes=votes,
         sweep=points,
@@ -160,7 +160,8 @@ def scenes_of(contestants: Sequence[Measured], count: int = SCENES) -> tuple[Sce
     )
 
 
-def _facts(contestants: Sequence[Contestant], ruler: Ruler) -> dict[str, object]:
+def facts_of(contestants: Sequence[Contestant], ruler: Ruler) -> dict[str, object]:
+    """Return what a comparison's provenance says of how it was measured, and of what."""
     manifest = contestants[0].manifest
     return {
         "prompts": manifest.prompts,
@@ -189,7 +190,8 @@ def _strangers(votes: Sequence[VoteCount], names: Sequence[str]) -> list[str]:
     return ["The votes name none of these contestants: they stand beside the measures, not for them."]
 
 
-def _open(ways: Mapping[str, str], options: Options) -> list[Contestant]:
+def open_ways(ways: Mapping[str, str], options: Options) -> list[Contestant]:
+    """Return the contestants by their names, drawn now where they are not drawn folders."""
     arguments = ["--seed", str(options.seed), "--batch-size", str(options.batch_size)]
     arguments += ["--device", command.chosen_device(options.device)]
     if options.prompts is not None:
@@ -201,7 +203,7 @@ def _open(ways: Mapping[str, str], options: Options) -> list[Contestant]:
     return open_contestants(ways, place, arguments, with_prompts, options.one_at_a_time)
 
 
-def _ruler(options: Options) -> tuple[Ruler, list[str]]:
+def ruler_of(options: Options) -> tuple[Ruler, list[str]]:
     """Return what to measure with, and what must be said of it. Nothing is drawn before it is known to be there."""
     told: list[str] = []
     device = command.chosen_device(options.device)
@@ -227,7 +229,7 @@ def _ruler(options: Options) -> tuple[Ruler, list[str]]:
     return replace(ruler, reference=_statistics(real.pictures, ruler)), told + real.notes
 
 
-def _with_their_own(ruler: Ruler, manifest: Manifest) -> tuple[Ruler, list[str]]:
+def with_their_own(ruler: Ruler, manifest: Manifest) -> tuple[Ruler, list[str]]:
     """Return the ruler with the real pictures that the prompts themselves name, if all of them are on this machine."""
     if manifest.left_behind:
         return ruler, [f"{manifest.left_behind} Name real pictures with --reference for distances."]
@@ -253,12 +255,12 @@ def _swept(options: Options, ruler: Ruler) -> dict[tuple[str, str, str], Contest
     if ruler.reference is None:
         raise ValueError("A sweep needs real pictures: name some with --reference.")
     found = {}
-    for name, way in zip(_distinct(options.contestants), options.contestants, strict=True):
+    for name, way in zip(distinct(options.contestants), options.contestants, strict=True):
         for option, values in sweeps.items():
             # one after another: so many at once would take the memory, and their times are not asked for
             for value in values if _leaves_open(way, option) else ():
                 at = f"{way} --{option} {value}"
-                found[name, option, value] = _open({at: at}, options)[0]
+                found[name, option, value] = open_ways({at: at}, options)[0]
     return found
 
 
@@ -295,6 +297,6 @@ def _point(measured: Measured, of: str, key: str, option: str = "", value: str =
     )
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def distinct(names: Sequence[str]) -> list[str]:
     """Return the names, a repeated one numbered: anything may be compared with itself."""
     return [name if (n := names[:i].count(name)) == 0 else f"{name} ({n + 1})" for i, name in enumerate(names)]

@@ -23,7 +23,8 @@ def tables(comparison: Comparison) -> Iterator[Table]:
     for a, b in combinations(names, 2):
         rows = [_difference(contest) for contest in comparison.contests if (contest.a, contest.b) == (a, b)]
         columns = ("measure", "difference", "95% interval", "p (Holm)", "won", "better")
-        yield Table("differences", f"Paired differences: {a} − {b}", columns, rows, (1, 2, 3))
+        if rows:
+            yield Table("differences", f"Paired differences: {a} − {b}", columns, rows, (1, 2, 3), (a, b))
     if comparison.likenesses:
         yield _likenesses(comparison)
     if comparison.sweep:
