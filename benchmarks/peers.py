@@ -1,4 +1,4 @@
-"""python -m benchmarks.peers: the packages that benchmarks.fid is measured beside, in a folder of their own.
+"""python -m benchmarks.peers: the packages that ours are measured beside, in a folder of their own.
 
 They ask for torchvision, which nothing here needs, and one of them in an environment without it breaks `import
 torchmetrics` there. So pip puts them, without what they depend on, into `runs/peers`, which only the processes of the

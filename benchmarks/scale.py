@@ -22,7 +22,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -45,14 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.images is not None:
         return _processes(options.images, options.network)
-    table = Table(title=f"Synthetic features of {options.dim} numbers, {os.cpu_count()} cores")
+    threads = os.environ.get("OMP_NUM_THREADS", os.cpu_count())
+    table = Table(title=f"Synthetic features of {options.dim} numbers, {threads} threads, {GROUPS} groups left out")
     table.add_column("pictures a side", justify="right")
     for name in MEASURES:
         table.add_column(f"{name}: value, seconds, MB", justify="right")
+    peaks: list[list[float]] = []
     for count in options.pictures:
-        cells = [f"{value:.4f}, {seconds:.0f} s, {peak:.0f} MB" for value, seconds, peak in _alone(count, options.dim)]
-        table.add_row(f"{count:,}", *cells)
+        found = _alone(count, options.dim)
+        table.add_row(f"{count:,}", *(f"{value:.4f}, {seconds:.0f} s, {peak:.0f} MB" for value, seconds, peak in found))
+        peaks.append([peak for _, _, peak in found])
     Console(width=140).print(table)
+    times = [f"{name} {last / first:.2f}" for name, first, last in zip(MEASURES, peaks[0], peaks[-1], strict=True)]
+    print(f"Memory at {options.pictures[-1]:,} over that at {options.pictures[0]:,}: {', '.join(times)}.")
     return None
 
 
@@ -94,15 +98,19 @@ def _alone(count: int, dim: int) -> list[tuple[float, float, float]]:
             here, there = context.Pipe()
             process = context.Process(target=_measure, args=(name, folder, there))
             process.start()
-            found.append(here.recv())
-            process.join()
+            there.close()
+            try:
+                found.append(here.recv())
+            except EOFError as error:
+                raise SystemExit(f"{name} of {count:,} pictures was ended, perhaps for the memory.") from error
+            finally:
+                process.join()
     return found
 
 
 def _measure(name: str, folder: str, pipe: Connection) -> None:
-    torch.set_num_threads(os.cpu_count() or 1)
     x, y = (np.load(Path(folder) / f"{seed}.npy", mmap_mode="r") for seed in (0, 1))
-    with _watched() as peak:
+    with watched() as peak:
         start = time.perf_counter()
         value = MEASURES[name](x, y)
         seconds = time.perf_counter() - start
@@ -110,7 +118,7 @@ def _measure(name: str, folder: str, pipe: Connection) -> None:
 
 
 @contextmanager
-def _watched() -> Generator[list[float]]:
+def watched() -> Generator[list[float]]:
     """Yield a list that takes this process's own memory in MB, read twenty times a second."""
     read, over = [_own_memory()], threading.Event()
 

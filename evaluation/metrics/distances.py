@@ -179,6 +179,8 @@ def _mind(
         reach = float(scipy.stats.t.ppf(0.975, count - 1)) * variance**0.5
         interval = max(0.0, found.value - reach), found.value + reach
     facts = {**details, "projections": PROJECTIONS, "pictures a side": found.n}
+    if interval is not None and found.left_out_of < PROJECTIONS:
+        facts["interval over"] = f"{found.left_out_of} of the projections"
     name = _name("mind", "MIND", network)
     return Measure(*name, found.value, found.n, "lower", interval, facts, left_out=found.left_out)
 

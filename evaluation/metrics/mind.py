@@ -8,6 +8,7 @@ the directions that a seed gives.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,16 +17,21 @@ PROJECTIONS = 1000
 SCALE = 3  # times the number of features
 HELD = 8_000_000  # projected numbers of one side held at once
 BLOCK = 4096  # rows read at once
+MANY, FEWER = 50_000, 100  # pictures, above which groups are left out of so many of the directions only
 
 
 @dataclass(frozen=True)
 class Mind:
-    """A distance of `n` pictures a side; `left_out` and `left_out_reference` are without each group of one side."""
+    """A distance of `n` pictures a side; `left_out` and `left_out_reference` are without each group of one side.
+
+    These are of the first `left_out_of` directions: differences among them tell how sure the value is.
+    """
 
     value: float
     n: int
     left_out: np.ndarray | None = None
     left_out_reference: np.ndarray | None = None
+    left_out_of: int = 0
 
 
 def mind(
@@ -51,17 +57,21 @@ def mind(
     directions = (directions / directions.norm(dim=1, keepdim=True)).numpy()
     groups = min(groups, n // 2)
     parts = _groups(n, groups, seed) if groups >= 2 else None
-    total, without_x, without_y = 0.0, np.zeros(groups), np.zeros(groups)
+    of = projections if n <= MANY else min(projections, FEWER)
+    total, without_x, without_y, done = 0.0, np.zeros(groups), np.zeros(groups), 0
     for left, right in _projected(x, y, directions):
         a, b = np.sort(left, axis=1), np.sort(right, axis=1)
         total += _transport(a, b)
-        if parts is not None:
-            without_x += _without(left, parts, b)
-            without_y += _without(right, parts, a)
-    scale = SCALE * dim / projections
+        some = slice(max(0, of - done))
+        done += len(left)
+        if parts is not None and some.stop:
+            without_x += _without(left[some], parts, b[some])
+            without_y += _without(right[some], parts, a[some])
+    value = SCALE * dim / projections * total
     if parts is None:
-        return Mind(scale * total, n)
-    return Mind(scale * total, n, scale * without_x, scale * without_y)
+        return Mind(value, n)
+    scale = SCALE * dim / of
+    return Mind(value, n, scale * without_x, scale * without_y, of)
 
 
 def _chosen(side: np.ndarray, n: int, generator: torch.Generator) -> "_Rows":
@@ -114,14 +124,20 @@ def _without(values: np.ndarray, parts: np.ndarray, other: np.ndarray) -> np.nda
 
 
 def _transport(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the sum over rows of the squared 2-Wasserstein distance of sorted numbers (k, n) and (k, m).
-
-    Both quantile functions are steps, so the integral is a sum over the pieces between the steps of either.
-    """
+    """Return the sum over rows of the squared 2-Wasserstein distance of sorted numbers (k, n) and (k, m)."""
     n, m = a.shape[1], b.shape[1]
     if n == m:
         return float(np.square(a - b, dtype=np.float64).sum() / n)
+    of_a, of_b, widths = _pieces(n, m)
+    return float((np.square(a[:, of_a] - b[:, of_b], dtype=np.float64) @ widths).sum())
+
+
+@lru_cache(maxsize=4)
+def _pieces(n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pieces between the steps of two quantile functions: the place of each in n and in m, and its width.
+
+    Both functions are steps, so the integral of their difference is a sum over these.
+    """
     ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # whole numbers: no step is missed by rounding
     starts = np.concatenate([[0], ends[:-1]])
-    squares = np.square(a[:, starts // m] - b[:, starts // n], dtype=np.float64)
-    return float((squares @ ((ends - starts) / (n * m))).sum())
+    return starts // m, starts // n, (ends - starts) / (n * m)

@@ -67,6 +67,20 @@ def test_leaving_groups_out_is_measuring_without_them() -> None:
             assert value == pytest.approx(3 * DIM * np.square(quantiles[0] - quantiles[1]).mean(), rel=1e-5)
 
 
+def test_of_many_pictures_groups_are_left_out_of_the_first_directions_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = rows(60, 1), rows(60, 2, 0.2)
+    whole = mind(x, y, groups=3, projections=50)
+    few = mind(x, y, groups=3, projections=20)
+    monkeypatch.setattr("evaluation.metrics.mind.MANY", 40)
+    monkeypatch.setattr("evaluation.metrics.mind.FEWER", 20)
+    monkeypatch.setattr("evaluation.metrics.mind.HELD", 60 * 8)  # the twentieth is in the middle of a piece
+    found = mind(x, y, groups=3, projections=50)
+    assert (whole.left_out_of, found.left_out_of) == (50, 20)
+    assert found.value == pytest.approx(whole.value, rel=1e-6)
+    # The same generator gives other numbers of directions the same first ones.
+    assert np.allclose(found.left_out, few.left_out, rtol=1e-6) and not np.allclose(found.left_out, whole.left_out)
+
+
 def test_mind_in_pieces_is_mind(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = rows(70, 1), rows(90, 2, 0.2)
     whole = mind(x, y, groups=3)

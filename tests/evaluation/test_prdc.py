@@ -40,6 +40,38 @@ def test_definitions(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.allclose(getattr(found, name), values), name
 
 
+@pytest.mark.parametrize("block", [64, 2048])
+@pytest.mark.parametrize("kind", ["far from zero", "nearly the same", "of one size", "with an outlier", "on a grid"])
+def test_values_are_those_of_doubles_where_float32_cannot_tell(
+    kind: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prdc, "BLOCK", block)
+    pictures, reference = features(150, 24, 1), features(130, 24, 2)
+    if kind == "far from zero":
+        pictures, reference = pictures + 3000, reference + 3000
+    if kind == "nearly the same":  # each has twelve others nearer than float32 can tell apart
+        twins = features(150, 24, 3, 1e-4)
+        pictures, reference = (twins[: len(one)] + one[np.arange(len(one)) // 13] for one in (pictures, reference))
+    if kind == "of one size":
+        pictures, reference = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in (pictures, reference))
+    if kind == "with an outlier":
+        reference[7], pictures[9] = 1e5, -1e5
+    if kind == "on a grid":  # many distances are the same
+        pictures, reference = np.round(pictures), np.round(reference)
+    expected = naive(pictures, reference)
+    found = measure(pictures, reference)
+    for name, values in expected.items():
+        assert np.array_equal(getattr(found, name), values) or np.allclose(getattr(found, name), values), name
+
+
+def test_few_distances_are_taken_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    exact = prdc._exact
+    monkeypatch.setattr(prdc, "_exact", lambda x, a, y, b: taken.append(len(a)) or exact(x, a, y, b))
+    measure(features(400, 256, 1), features(400, 256, 2))
+    assert sum(taken) < 2 * 400 * prdc.CANDIDATES + 400  # those to the candidates, and a few at borders
+
+
 def test_which_way_round() -> None:
     """Pictures of only one of two kinds are precise and recall half; a reference of one kind the other way round."""
     both = np.concatenate([features(40, seed=1), features(40, seed=2, shift=100)])
