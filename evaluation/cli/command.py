@@ -15,6 +15,7 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin
 import numpy as np
 
 from evaluation.cli.outputs import REPORTS, Refused, keep, report_file
+from evaluation.networks import ray_map
 from evaluation.networks.embedded import default_judge
 from evaluation.prompts import KINDS, SAMPLINGS
 from evaluation.prompts.protocol import PROTOCOLS
@@ -143,6 +144,21 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
     """Add --log-with; a tracker that is not installed is refused."""
     words = f"hand the measures to a tracker as well: {', '.join(TRACKERS)}; files of trackers go into {FOLDER}/"
     parser.add_argument("--log-with", type=tracker, metavar="TRACKER", help=words)
+
+
+def add_ray(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --ray, which shares the work over a cluster; it is refused where Ray is not installed."""
+    words = f"{what} over a Ray cluster: at ADDRESS, else where RAY_ADDRESS says, else on all cores of this machine"
+    parser.add_argument("--ray", nargs="?", const="", type=ray_address, metavar="ADDRESS", help=words)
+
+
+def ray_address(text: str) -> str:
+    """Return a cluster's address, "" for the environment's, where Ray is installed."""
+    try:
+        ray_map.require()
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    return text
 
 
 def tracker(text: str) -> str:

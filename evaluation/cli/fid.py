@@ -44,6 +44,8 @@ class Options(command.CommandOptions):
             of the reference.
         work: a folder that features are kept in while they are extracted: a killed run goes on with them, and several
             processes share it; None for a temporary one where there are several.
+        ray: the address of a Ray cluster that extracts features, "" for the environment's or one of this machine; None
+            for this process alone.
     """
 
     images: Path
@@ -65,6 +67,7 @@ class Options(command.CommandOptions):
     groups: int = GROUPS
     fdr: str | None = None
     work: Path | None = None
+    ray: str | None = None
     seed: int = 0
     batch_size: int = 32
     workers: int | None = None
@@ -104,6 +107,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--fdr", metavar="FOLDER", help=words)
     words = "keep features there while they are extracted: the same command goes on after a kill; processes share it"
     parser.add_argument("--work", type=outputs.out_folder, metavar="DIR", help=words)
+    command.add_ray(parser, "extract features")
     command.add_measuring(parser, seed="of --num, of subsets and of intervals")
     command.add_tracking(parser)
     command.add_reporting(parser)

@@ -26,6 +26,8 @@ class Options(command.CommandOptions):
         map: a JSON file of {prompt: path of its picture}, as GenEval 2 takes it.
         turns: the name of a run in which several processes take turns; see `drawing.turns`.
         understand: draw what the checkpoint understands of each prompt.
+        ray: the address of a Ray cluster that draws, "" for the environment's or one of this machine; None for this
+            process alone.
         checkpoint: folder, hub id or id@revision, or PRIOR+DECODER; None for the embedded one. It and what
             follows are as dalle2 reads them from a command line.
     """
@@ -42,6 +44,7 @@ class Options(command.CommandOptions):
     map: Path | None = None
     turns: str | None = None
     understand: bool = False
+    ray: str | None = None
     checkpoint: str | None = None
     loras: Sequence[str] = ()
     draft: bool = False
@@ -75,5 +78,6 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--turns", help=argparse.SUPPRESS)  # drawing.turns says when to draw; the name of its run
     understand = "draw what the checkpoint understands of each prompt; the very words where that is nothing"
     parser.add_argument("--understand", action="store_true", help=understand)
+    command.add_ray(parser, "draw batches")
     add_arguments(parser)
     return command.parsed(parser, Options, argv)

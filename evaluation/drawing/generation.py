@@ -17,30 +17,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import release_memory
-from accelerate.utils.memory import should_reduce_batch_size
-from PIL import Image
 from tqdm import tqdm
 
-from dalle2 import atomic, images
+from dalle2 import images
 from dalle2.cli.arguments import chosen_settings, open_checkpoint
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings, check_prompt, check_seed
 from dalle2.stage_settings import GuidedSettings
 from evaluation.cli.generation import BATCH_SIZE, Options
-from evaluation.drawing import prompt_map
+from evaluation.drawing import prompt_map, ray_drawing
 from evaluation.drawing.cost import COST, Cost, Stopwatch, write_cost
+from evaluation.drawing.groups import begin, draw_group, in_parts, present
 from evaluation.drawing.turns import END, READY
-from evaluation.pictures.manifest import (
-    MANIFEST,
-    Manifest,
-    Row,
-    as_text,
-    is_whole,
-    read_manifest,
-    readable,
-    write_manifest,
-)
+from evaluation.pictures.manifest import Manifest, Row, as_text, read_manifest, readable
 from evaluation.prompts.prompt_sets import PromptSet, read_chosen
 from evaluation.reporting import report
 from evaluation.reporting.command_line import command_line
@@ -82,10 +71,7 @@ def draw(
     """Draw what `out` lacks of the manifest, a batch at a time; `watch` reads how long each takes."""
     state = PartialState()
     if state.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        atomic.remove_partials(out)
-        if not (out / MANIFEST).exists():
-            write_manifest(manifest, out)
+        begin(out, manifest)
     state.wait_for_everyone()
     manifest = read_manifest(out) or manifest  # of the run that began, whose number of threads counts
     groups = manifest.groups[state.process_index :: state.num_processes]
@@ -176,8 +162,8 @@ def _draw_missing(
 ) -> Iterator[None]:
     """Draw each group of which a picture is missing, or was not written to its end, and write what is missing of it."""
     state = PartialState()
-    present = _present(out)
-    done = sum(row.file in present for group in groups for row in group)
+    there = present(out)
+    done = sum(row.file in there for group in groups for row in group)
     total = sum(map(len, groups))
     share = "" if state.num_processes == 1 else f" (process 1 of {state.num_processes})"
     bar = tqdm(
@@ -191,11 +177,11 @@ def _draw_missing(
     with bar:
         size = max(map(len, groups), default=1)
         for group in groups:
-            missing = {row.file for row in group} - present
+            missing = {row.file for row in group} - there
             if not missing:
                 continue
             start, before = watch.start(), size
-            drawn, size = _draw(model, group, settings, size)
+            drawn, size = draw_group(model, group, settings, size)
             if size == before:
                 watch.stop(start, len(group))
             for row, picture in zip(group, drawn, strict=True):
@@ -203,36 +189,6 @@ def _draw_missing(
                     images.save(picture, out / row.file)
             bar.update(len(missing))
             yield
-
-
-def _present(out: Path) -> set[str]:
-    """Return the pictures that are there and whole."""
-    return {entry.name for entry in os.scandir(out) if is_whole(Path(entry.path))} if out.is_dir() else set()
-
-
-def _draw(model: UnclipModel, group: Sequence[Row], settings: Settings, size: int) -> tuple[list[Image.Image], int]:
-    """Return the pictures of a group, `size` at a time, and the size that the memory allowed."""
-    while True:
-        try:
-            return list(_parts(model, group, settings, size)), size
-        except RuntimeError as error:
-            if not (isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)):
-                raise
-            if size == 1:
-                raise ValueError(
-                    "Not even one picture at a time fits into the memory: free some, or use --dtype bfloat16."
-                ) from error
-        size //= 2
-        # outside of the except, where the error would keep the tensors
-        release_memory()
-        tqdm.write(f"The memory does not hold the batch: drawing {size} at a time from here on.", file=sys.stderr)
-
-
-def _parts(model: UnclipModel, group: Sequence[Row], settings: Settings, size: int) -> Iterator[Image.Image]:
-    for first in range(0, len(group), size):
-        part = group[first : first + size]
-        captions, seeds = [row.caption for row in part], [row.seed for row in part]
-        yield from model.text_to_image(captions, seeds=seeds, settings=settings, literal=True)
 
 
 def generate_folder(options: Options) -> Manifest:
@@ -247,6 +203,8 @@ def generate_folder(options: Options) -> Manifest:
         print(f"Note: {note}", file=sys.stderr)
     if options.protocol and options.per_prompt != 1:
         raise ValueError(f"{options.protocol} draws one picture of each prompt: leave out --per-prompt.")
+    if options.ray is not None and (state.num_processes > 1 or options.turns is not None):
+        raise ValueError("--ray shares the work itself: start one process, without accelerate launch.")
     captions = [prompt.caption for prompt in prompts.prompts]  # as they were given, whatever is understood of them
     prompt_map.require(options.map, captions)
     if options.device is None or (options.device == "cuda" and state.num_processes > 1):
@@ -261,15 +219,19 @@ def generate_folder(options: Options) -> Manifest:
     run = (options.seed, options.batch_size, options.compile)
     manifest = describe(model, prompts, options.out, settings, *run)
     watch = Stopwatch(options.batch_size)
-    drawing = draw(model, manifest, options.out, settings, watch, progress=options.turns is None)
+    if options.ray is None:
+        drawing = draw(model, manifest, options.out, settings, watch, progress=options.turns is None)
+    else:
+        drawing = ray_drawing.draw(options, manifest, settings)
     if options.turns is not None:
-        present = _present(options.out)
-        lacking = sum(not {row.file for row in group} <= present for group in manifest.groups)
+        there = present(options.out)
+        lacking = sum(not {row.file for row in group} <= there for group in manifest.groups)
         _take_turns(drawing, lambda: _draw_again(model, manifest, settings, watch), lacking)
     else:
         for _ in drawing:
             pass
-    if (fresh or (options.turns and watch.seconds)) and state.num_processes == 1 and not (options.out / COST).exists():
+    alone = state.num_processes == 1 and options.ray is None
+    if (fresh or (options.turns and watch.seconds)) and alone and not (options.out / COST).exists():
         write_cost(_cost(watch, options.turns or ""), options.out)
     prompt_map.write(options.map if state.is_main_process else None, captions, manifest.rows, options.out)
     state.destroy_process_group()
@@ -310,7 +272,7 @@ def _take_turns(drawing: Iterator[None], again: Callable[[], None], lacking: int
 def _draw_again(model: UnclipModel, manifest: Manifest, settings: Settings, watch: Stopwatch) -> None:
     """Draw the first group once more, for its time alone."""
     start = watch.start()
-    list(_parts(model, manifest.groups[0], settings, len(manifest.groups[0])))
+    list(in_parts(model, manifest.groups[0], settings, len(manifest.groups[0])))
     watch.stop(start, len(manifest.groups[0]))
 
 

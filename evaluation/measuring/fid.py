@@ -18,7 +18,6 @@ from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.metrics.frechet_ratio import frechet_ratio, halves
 from evaluation.metrics.overlap import same_pictures
 from evaluation.metrics.statistics import Statistics
-from evaluation.networks.feature_parts import Share
 from evaluation.networks.features import extract
 from evaluation.networks.network import FeatureSpace, Network, open_network, space_of
 from evaluation.pictures.manifest import read_manifest
@@ -118,8 +117,11 @@ def _planned(options: Options) -> Generator[Plan]:
     if not processes.several():
         plan = fid_plan.made(options)
         _look_at(plan)
-        yield replace(plan, share=None if options.work is None else Share(options.work))
+        with processes.alone(options.work, options.ray, plan.device) as share:
+            yield replace(plan, share=share)
         return
+    if options.ray is not None:
+        raise ValueError("--ray shares the work itself: start one process, without accelerate launch.")
     state = processes.started(options.device)
     plan = fid_plan.made(replace(options, device=str(state.device)))
     _look_at(plan)
@@ -298,7 +300,7 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
     }
     told = list(plan.left_out)
     if plan.share is not None:
-        facts["processes"] = plan.share.processes
+        facts["processes"] = plan.share.processes if options.ray is None else "a Ray cluster's"
     if plan.saved is not None:
         facts["reference_file"] = {"form": plan.saved.form, "sha256": _hash(plan)}
         if plan.saved.form != "ours":

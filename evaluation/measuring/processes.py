@@ -13,6 +13,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from evaluation.networks.feature_parts import Share
+from evaluation.networks.ray_features import RayShare
 
 DAYS = 7  # that a process waits for others, of which one may have more to do
 
@@ -37,6 +38,19 @@ def wait() -> None:
     """Wait until every process is here."""
     if several():
         PartialState().wait_for_everyone()
+
+
+@contextmanager
+def alone(folder: Path | None, ray: str | None, device: str) -> Generator[Share | None]:
+    """Yield the folder of parts of one process, which a cluster may help: see `networks.ray_map`.
+
+    None where nothing is kept in parts; a temporary folder where the parts of a cluster are kept nowhere else.
+    """
+    if ray is None:
+        yield None if folder is None else Share(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="features-") as made:
+        yield RayShare(folder or Path(made), address=ray, gpus=int(device.startswith("cuda")))
 
 
 @contextmanager

@@ -42,22 +42,20 @@ class Share:
 
         ValueError for a picture that cannot be opened; OSError when the disk is full. What is written stays.
         """
-        folder = self._folder(pictures, network, size, batch_size)
-        for number, part in list(enumerate(_parts(pictures, batch_size)))[self.process :: self.processes]:
-            file = folder / f"{number:06d}.npy"
-            if not file.exists():
+        folder = self.place(pictures, network, size, batch_size)
+        for number, part in list(enumerate(parts_of(pictures, batch_size)))[self.process :: self.processes]:
+            if not part_file(folder, number).exists():
                 rows = extract(part, network, size, batch_size, workers, progress=self.process == 0)
-                with atomic.file(file) as partial, partial.open("wb") as opened:
-                    np.save(opened, rows)
+                write_part(part_file(folder, number), rows)
 
     def merged(
         self, pictures: Sequence[Path | Readable], network: Network, size: int | None = None, batch_size: int = 32
     ) -> np.ndarray:
         """Return all features (n, d) in order, once every process is done; ValueError where a part is missing."""
-        folder = self._folder(pictures, network, size, batch_size)
+        folder = self.place(pictures, network, size, batch_size)
         with tempfile.TemporaryFile() as file:
-            for number, part in enumerate(_parts(pictures, batch_size)):
-                source = folder / f"{number:06d}.npy"
+            for number, part in enumerate(parts_of(pictures, batch_size)):
+                source = part_file(folder, number)
                 if not source.exists():
                     raise ValueError(
                         f"{source} is missing: all processes must see the same --work folder, so name one on a disk "
@@ -70,7 +68,7 @@ class Share:
             file.flush()
             return np.memmap(file, dtype=np.float32, mode="r", shape=(len(pictures), network.dim))
 
-    def _folder(self, pictures: Sequence[Path | Readable], network: Network, size: int | None, batch_size: int) -> Path:
+    def place(self, pictures: Sequence[Path | Readable], network: Network, size: int | None, batch_size: int) -> Path:
         """Return the place of these parts, which says in words what they are of."""
         names = hashlib.sha256("\n".join(map(_identity, pictures)).encode(errors="surrogateescape")).hexdigest()
         head = {"pictures": len(pictures), "names_sha256": names, "batch_size": batch_size}
@@ -82,9 +80,21 @@ class Share:
         return folder
 
 
-def _parts(pictures: Sequence[Path | Readable], batch_size: int) -> list[Sequence[Path | Readable]]:
+def parts_of(pictures: Sequence[Path | Readable], batch_size: int) -> list[Sequence[Path | Readable]]:
+    """Return the pictures in parts, each of whole batches."""
     size = max(1, PART // batch_size) * batch_size
     return [pictures[first : first + size] for first in range(0, len(pictures), size)]
+
+
+def part_file(folder: Path, number: int) -> Path:
+    """Return where a part lies in its set's place."""
+    return folder / f"{number:06d}.npy"
+
+
+def write_part(file: Path, rows: np.ndarray) -> None:
+    """Keep a part, whole or not at all."""
+    with atomic.file(file) as partial, partial.open("wb") as opened:
+        np.save(opened, rows)
 
 
 def _identity(picture: Path | Readable) -> str:
