@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from evaluation.cli.fid import HALF, Options
-from evaluation.measuring import fid_plan, processes
+from evaluation.measuring import fid_facts, fid_plan, processes
 from evaluation.measuring.fid_plan import Plan, Way, stats_file
 from evaluation.metrics import distances, foreign_statistics, named_statistics
 from evaluation.metrics.frechet import Moments, frechet_distance
@@ -22,7 +22,7 @@ from evaluation.networks.features import extract
 from evaluation.networks.network import FeatureSpace, Network, open_network, space_of
 from evaluation.pictures.manifest import read_manifest
 from evaluation.pictures.sources import Picture
-from evaluation.prompts.protocol import Protocol, protocol_named
+from evaluation.prompts.protocol import protocol_named
 from evaluation.reporting import report
 from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
@@ -153,6 +153,7 @@ def _measure(plan: Plan, way: Way, kept: Kept) -> Pass:
         "network": network.name,
         "weights_sha256": network.sha256,
         "resize": network.resize,
+        "rounding": fid_facts.rounding_of(way.resize, plan.size),
         "pictures": pictures.moments.n,
         "references": reference.count,
         "seconds": round(seconds, 1),
@@ -301,13 +302,12 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
     told = list(plan.left_out)
     if plan.share is not None:
         facts["processes"] = plan.share.processes if options.ray is None else "a Ray cluster's"
-    if plan.saved is not None:
-        facts["reference_file"] = {"form": plan.saved.form, "sha256": _hash(plan)}
-        if plan.saved.form != "ours":
-            told.append(
-                f"The statistics are in the form of {plan.saved.form}, which says neither of how many pictures they "
-                "are nor how these came to their size: make sure that yours came to it alike."
-            )
+    facts |= fid_facts.of_reference(plan)
+    if plan.saved is not None and plan.saved.form != "ours":
+        told.append(
+            f"The statistics are in the form of {plan.saved.form}, which says neither of how many pictures they are "
+            "nor how these came to their size: make sure that yours came to it alike."
+        )
     manifest = None if plan.images.folder is None else read_manifest(plan.images.folder)
     if manifest is not None:
         facts["generation"] = manifest.model_dump(mode="json")
@@ -316,7 +316,7 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
         protocol = protocol_named(options.protocol)
         facts["protocol"] = options.protocol
         facts["published"] = {entry.model: entry.fid for entry in protocol.published}
-        told += _beside(protocol, len(plan.pictures), known_settings=manifest is not None)
+        told += fid_facts.beside(protocol, len(plan.pictures), known_settings=manifest is not None)
     if ratios := [one.ratio for one in passes if one.ratio is not None]:
         facts["fdr"] = options.fdr
     title = f"Distances of {plan.images.name} to {Path(str(options.reference)).name}"
@@ -324,27 +324,3 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
     if len(ratios) > 1:
         measures = (*measures, distances.mean_ratio(ratios))
     return Report(title, measures, report.provenance(device=plan.device, **facts), tuple(dict.fromkeys(told)))
-
-
-def _hash(plan: Plan) -> object:
-    """Return the hash of the reference's file, or of each where every pass has its own."""
-    assert plan.saved is not None, "the caller asked"
-    own = {way: stats_file(plan.ways, way, plan.saved.file) for way in plan.ways}
-    files = dict.fromkeys(file if file.exists() else plan.saved.file for file in own.values())
-    hashes = {file.name: named_statistics.digest(file) for file in files}
-    return hashes if len(hashes) > 1 else next(iter(hashes.values()))
-
-
-def _beside(protocol: Protocol, pictures: int, known_settings: bool) -> list[str]:
-    """Return the published figures as sentences, and what keeps ours from standing beside them."""
-    told = []
-    if pictures != protocol.pictures:
-        told.append(
-            f"The protocol is of {protocol.pictures:,} pictures and these are {pictures:,}: the published figures "
-            "below do not compare."
-        )
-    if not known_settings:
-        told.append("The folder has no manifest, so guidance, steps and prompts are not known: state them yourself.")
-    return told + [
-        f"Published FID {entry.fid:.2f}, {entry.model}: {entry.differences}." for entry in protocol.published
-    ]

@@ -135,7 +135,8 @@ def _taken(measure: Measure, facts: Mapping[str, Any]) -> str:
     words = [f"{name} {measure.details[name]}" for name in TAKEN_WITH if name in measure.details]
     if "network" in measure.details:
         told = facts.get("reference_file")
-        hashed = told["sha256"] if isinstance(told, Mapping) and isinstance(told.get("sha256"), str) else ""
+        hashed = told.get("sha256") if isinstance(told, Mapping) else facts.get("reference_sha256")
+        hashed = hashed if isinstance(hashed, str) else ""
         reference = f"{Path(str(facts.get('reference', ''))).name} {hashed[:8]}".strip()
         words += [f"reference {reference}"] if reference else []
     elif "clip" in facts:

@@ -25,6 +25,7 @@ from evaluation.networks import inception
 from evaluation.networks.clip import Clip, ClipFeatures
 from evaluation.networks.features import extract
 from evaluation.networks.network import FeatureSpace, open_network, space_of
+from evaluation.pictures.contents import contents_sha256
 from evaluation.pictures.image_folder import find_pictures
 from evaluation.pictures.manifest import Manifest, Row, write_manifest
 
@@ -110,6 +111,13 @@ def test_the_chain(folders: tuple[Path, Path], tiny_checkpoint: Path, tmp_path: 
         assert low <= one["value"] <= high
     (done,) = report["provenance"]["passes"].values()
     assert done["weights_sha256"] == network.sha256 and done["pictures"] == 45
+    assert done["rounding"] == "8 bits at 32 pixels a side, then as the network's own preparation has it"
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for index, path in enumerate(reversed(find_pictures(real))):
+        shutil.copy(path, renamed / f"{index}.png")
+    assert report["provenance"]["reference_sha256"] == contents_sha256(find_pictures(renamed))
+    assert contents_sha256(find_pictures(real)[1:]) != contents_sha256(find_pictures(real))
     assert "few" in " ".join(report["warnings"]) and "too high" in " ".join(report["warnings"])
 
 
