@@ -15,7 +15,7 @@ from evaluation.cli import command
 from evaluation.cli.ssim_psnr import MODES, Options
 from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.lpips import Lpips
-from evaluation.metrics.similarity import CAP, LEAST, SIGMA, WINDOW, Likeness, compare
+from evaluation.metrics.similarity import CAP, LEAST, SIGMA, WINDOW, Border, Likeness, compare
 from evaluation.pictures.image_folder import Found, measured_pictures
 from evaluation.pictures.loading import canonical, open_file
 from evaluation.pictures.manifest import read_manifest
@@ -63,7 +63,7 @@ def measure_pairs(options: Options) -> Report:
     pairs = _noted(pairs, real_files, sizes)
     if lpips is None:
         told.append("LPIPS is left out: name torchvision's AlexNet or VGG16 weights with --lpips-weights FILE.")
-    measures = measure(pairs, len(real_files), lpips, options.seed)
+    measures = measure(pairs, len(real_files), lpips, options.seed, options.border)
     told += _too_small(real_files, sizes)
     facts |= {"pictures": len(real_files), "size": _size(sizes), "seed": options.seed}
     title = f"{Path(options.images or options.reference).name}: {MODES[mode]}"
@@ -93,7 +93,9 @@ def _by_name(found: Found) -> dict[str, Path]:
     return named
 
 
-def measure(pairs: Iterator[Pair], total: int, lpips: Lpips | None = None, seed: int = 0) -> list[Measure]:
+def measure(
+    pairs: Iterator[Pair], total: int, lpips: Lpips | None = None, seed: int = 0, border: Border = "inside"
+) -> list[Measure]:
     """Return all measures over the pairs, each with its anchors; ValueError for fewer than two pairs."""
     if total < 2:
         raise ValueError(f"A comparison needs at least two pairs, not {total}.")
@@ -106,13 +108,13 @@ def measure(pairs: Iterator[Pair], total: int, lpips: Lpips | None = None, seed:
         others = {PICTURE: picture, MEAN_COLOUR: _flat(real)}
         if before is not None:
             others[UNRELATED] = before.resize(real.size, Image.Resampling.BICUBIC)
-        _add(found, far, others, real, lpips)
+        _add(found, far, others, real, lpips, border)
         first, before = first or real, real
     assert first is not None and before is not None, "there are two pairs or more"
-    _add(found, far, {UNRELATED: before.resize(first.size, Image.Resampling.BICUBIC)}, first, lpips)
+    _add(found, far, {UNRELATED: before.resize(first.size, Image.Resampling.BICUBIC)}, first, lpips, border)
     measures = []
     for side, likenesses in found.items():
-        measures += _measures(side, likenesses, far[side], lpips, seed)
+        measures += _measures(side, likenesses, far[side], lpips, seed, border)
     return measures
 
 
@@ -122,20 +124,23 @@ def _add(
     pictures: dict[str, Image.Image],
     real: Image.Image,
     lpips: Lpips | None,
+    border: Border,
 ) -> None:
     for name, picture in pictures.items():
-        found[name].append(compare(picture, real))
+        found[name].append(compare(picture, real, border))
         if lpips is not None:
             far[name].append(lpips(picture, real))
 
 
 def _measures(
-    side: str, likenesses: list[Likeness], far: list[float], lpips: Lpips | None, seed: int
+    side: str, likenesses: list[Likeness], far: list[float], lpips: Lpips | None, seed: int, border: Border
 ) -> Iterator[Measure]:
     anchor = side != PICTURE
     better = "" if anchor else "higher"
-    window = {} if anchor else {"window": f"Gaussian {WINDOW}, sigma {SIGMA}, border left out"}
-    yield _mean("ssim", "SSIM", side, [one.ssim for one in likenesses], better, window, seed)
+    rule = "border left out" if border == "inside" else "border reflected"
+    window = {} if anchor else {"window": f"Gaussian {WINDOW}, sigma {SIGMA}, {rule}"}
+    name = ("ssim", "SSIM") if border == "inside" else ("ssim_reflected", "SSIM (border reflected)")
+    yield _mean(*name, side, [one.ssim for one in likenesses], better, window, seed)
     if large := [one.ms_ssim for one in likenesses if one.ms_ssim is not None]:
         yield _mean("ms_ssim", "MS-SSIM", side, large, better, {}, seed)
     same = sum(one.identical for one in likenesses)

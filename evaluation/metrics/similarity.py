@@ -1,18 +1,21 @@
 """How alike two pictures are, pixel by pixel: SSIM, MS-SSIM and PSNR, on all three channels of 0..255.
 
 SSIM as published (Wang et al. 2004) and as in scikit-image: a Gaussian window of 11 pixels and deviation 1.5, and only
-where the window lies inside the picture. torchmetrics instead reflects the border and averages over all of it.
+where the window lies inside the picture. torchmetrics instead reflects the border and averages over all of it, which
+is the other rule here. No arguments make these two agree, so a number is told with its rule.
 """
 
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
 WINDOW, SIGMA = 11, 1.5
+Border = Literal["inside", "reflected"]
 RANGE = 255.0
 C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
 # Wang et al. 2003, table 1.
@@ -31,8 +34,11 @@ class Likeness:
     identical: bool
 
 
-def compare(a: Image.Image, b: Image.Image) -> Likeness:
-    """Return the likeness of two RGB pictures; ValueError unless both have one size, at least that of the window."""
+def compare(a: Image.Image, b: Image.Image, border: Border = "inside") -> Likeness:
+    """Return the likeness of two RGB pictures; ValueError unless both have one size, at least that of the window.
+
+    `border` is SSIM's rule; MS-SSIM looks inside whatever it is.
+    """
     if a.size != b.size:
         raise ValueError(f"Pictures of {a.width}×{a.height} and {b.width}×{b.height} pixels: bring both to one --size.")
     if min(a.size) < WINDOW:
@@ -49,7 +55,8 @@ def compare(a: Image.Image, b: Image.Image) -> Likeness:
         whole.append(ssim)
         structure.append(contrast)
     ms_ssim = _multiscale(structure, whole[-1]) if scales > 1 else None
-    return Likeness(float(whole[0].mean()), ms_ssim, psnr, error == 0)
+    ssim = whole[0] if border == "inside" else _ssim(*(_reflected(_levels(picture)) for picture in (a, b)))[0]
+    return Likeness(float(ssim.mean()), ms_ssim, psnr, error == 0)
 
 
 def _ssim(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,6 +68,11 @@ def _ssim(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
     contrast = (2 * covariance + C2) / (variance_x + variance_y + C2)
     luminance = (2 * mean_x * mean_y + C1) / (mean_x * mean_x + mean_y * mean_y + C1)
     return (luminance * contrast).mean((1, 2, 3)), contrast.mean((1, 2, 3))
+
+
+def _reflected(levels: torch.Tensor) -> torch.Tensor:
+    """(3, 1, height, width) -> the same with half a window more on each side."""
+    return torch.nn.functional.pad(levels, [WINDOW // 2] * 4, mode="reflect")
 
 
 def _multiscale(structure: list[torch.Tensor], last: torch.Tensor) -> float:

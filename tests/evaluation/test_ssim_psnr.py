@@ -52,6 +52,15 @@ def test_ssim_and_psnr_are_those_of_scikit_image(noise: int) -> None:
     assert compare(a, b).psnr == pytest.approx(peak_signal_noise_ratio(x, y, data_range=255))
 
 
+@pytest.mark.parametrize("noise", [3, 40, 255])
+def test_the_other_rule_of_the_border_is_torchmetrics_s(noise: int) -> None:
+    a, b = noisy_pair(40, 57, noise)
+    x, y = as_batch(a), as_batch(b)
+    theirs = float(torchmetrics.structural_similarity_index_measure(x, y, data_range=255.0))
+    assert compare(a, b, "reflected").ssim == pytest.approx(theirs, abs=1e-9)
+    assert abs(compare(a, b).ssim - theirs) > 1e-5  # no arguments make both agree
+
+
 def test_a_picture_is_like_itself() -> None:
     a, _ = noisy_pair(176, 180)
     found = compare(a, a)
@@ -99,6 +108,16 @@ def test_two_folders_are_paired_by_name(folders: tuple[Path, Path], run: Run) ->
     assert found["SSIM"]["value"] == pytest.approx(np.mean([one.ssim for one in expected]))
     assert found["PSNR in dB"]["value"] == pytest.approx(np.mean([one.psnr for one in expected]))
     assert found["PSNR in dB"]["n"] == 3
+
+
+def test_the_border_s_rule_is_in_the_name(folders: tuple[Path, Path], run: Run) -> None:
+    a, b = folders
+    found = run("--images", a, "--reference", b, "--border", "reflected")
+    expected = [
+        compare(images.open_picture(a / f"{i}.png"), images.open_picture(b / f"{i}.BMP"), "reflected") for i in range(3)
+    ]
+    assert found["SSIM (border reflected)"]["value"] == pytest.approx(np.mean([one.ssim for one in expected]))
+    assert found["SSIM (border reflected)"]["details"]["window"].endswith("border reflected") and "SSIM" not in found
 
 
 def test_the_anchors(folders: tuple[Path, Path], run: Run) -> None:
