@@ -1,6 +1,7 @@
 """How often a judge recognises what a checkpoint draws of each concept of its vocabulary."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,21 +75,22 @@ def _prototypes(clip: Clip, entries: Sequence[Entry], styles: Sequence[str]) -> 
 
 
 def _done(out: Path, head: dict[str, Any]) -> dict[str, float]:
-    """Read the concepts that the file holds; a new file is begun with what it is of."""
-    if not out.is_file():
+    """Read the concepts that the file holds; a new file is begun with what it is of. Half a line is cut off."""
+    data, begun = out.read_bytes() if out.is_file() else b"", (json.dumps(head) + "\n").encode()
+    if begun.startswith(data) and data != begun:  # no file, or the beginning of one
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(head) + "\n", encoding="utf-8")
+        out.write_bytes(begun)
         return {}
-    first, *lines = out.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+    whole = data[: data.rfind(b"\n") + 1]
+    first, *lines = whole.split(b"\n")
     if _parsed(first) != head:
         raise ValueError(f"{out} is of other weights, another judge or other seeds: name another file, or remove it.")
-    whole = [line for line in lines if line.endswith("\n")]
-    if len(whole) < len(lines):  # it was interrupted within a line
-        out.write_text("".join([first, *whole]), encoding="utf-8")
-    return {row["concept"]: row["score"] for row in map(json.loads, whole)}
+    if len(whole) < len(data):
+        os.truncate(out, len(whole))
+    return {row["concept"]: row["score"] for row in map(json.loads, lines[:-1])}
 
 
-def _parsed(line: str) -> object:
+def _parsed(line: bytes) -> object:
     try:
         return json.loads(line)
     except ValueError:

@@ -18,6 +18,7 @@ from dalle2.understanding.recognition import BADLY, FILE, WELL, Recognition
 from dalle2.understanding.sentences import sentence
 from dalle2.understanding.vocabulary import Vocabulary
 from evaluation import recognition
+from evaluation.drawing import recognition as drawing
 from evaluation.drawing.recognition import recognised
 
 WORDS = [("1f408", "cat", "猫"), ("1f415", "dog", "狗"), ("1f43a", "dog wolf", "狼")]
@@ -108,3 +109,20 @@ def test_the_record_says_that_it_comes_out_badly_and_is_drawn_again_so(
 def test_the_thresholds_are_the_documented_ones() -> None:
     said = Path("docs/understanding.md").read_text(encoding="utf-8")
     assert f"less often than {BADLY}" in said and f"{WELL} or more" in said
+
+
+def test_half_a_line_of_recognised_concepts_is_cut_off_and_nothing_rewritten(tmp_path: Path) -> None:
+    file, head = tmp_path / "rates.jsonl", {"judge": "a"}
+    assert drawing._done(file, head) == {}
+    begun = file.read_bytes()
+    file.write_bytes(begun[:5])  # killed while it wrote the head
+    assert drawing._done(file, head) == {} and file.read_bytes() == begun
+    whole = begun + b'{"concept": "1f431", "score": 0.5}\n'
+    file.write_bytes(whole + '{"concept": "é'.encode()[:-1])
+    inode = file.stat().st_ino
+    assert drawing._done(file, head) == {"1f431": 0.5}
+    assert file.read_bytes() == whole and file.stat().st_ino == inode
+    (tmp_path / "notes").write_text("mine, without an end")
+    with pytest.raises(ValueError, match="name another file, or remove it"):
+        drawing._done(tmp_path / "notes", head)
+    assert (tmp_path / "notes").read_text() == "mine, without an end"
