@@ -265,16 +265,18 @@ def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
 
 
 def _difference(a: Measure, b: Measure | None, seed: int) -> Difference | None:
-    """Return a - b from values that belong together, else from both without the same groups; None if neither.
+    """Return a - b from values that belong together, or from both without the same groups; None if neither.
 
-    What has no better way is no question.
+    Of a measure that has both it is the less sure one: a share of the reference differs by chance with the pictures
+    that reach it, and with the pictures of the reference. What has no better way is no question.
     """
     if b is None or not a.better:
         return None
+    found = []
     if a.values is not None and b.values is not None:
-        return paired_bootstrap(a.values, b.values, seed)
-    if a.left_out is None or b.left_out is None:
-        return None
-    value = a.value - b.value
-    _, interval, p = jackknife(value, np.subtract(a.left_out, b.left_out))
-    return Difference(value, interval, p, a.n)
+        found.append(paired_bootstrap(a.values, b.values, seed))
+    if a.left_out is not None and b.left_out is not None:
+        value = a.value - b.value
+        _, interval, p = jackknife(value, np.subtract(a.left_out, b.left_out))
+        found.append(Difference(value, interval, p, a.n))
+    return max(found, key=lambda one: one.p, default=None)

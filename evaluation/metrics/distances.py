@@ -11,7 +11,7 @@ import scipy
 
 from evaluation.metrics import kernel_distance, prdc
 from evaluation.metrics.bootstrap import mean_interval
-from evaluation.metrics.frechet import POINTS, Moments, extrapolated, frechet_distance, leave_groups_out
+from evaluation.metrics.frechet import POINTS, Moments, extrapolated, frechet_distance, groups_of, leave_groups_out
 from evaluation.metrics.frechet_ratio import Ratio
 from evaluation.metrics.inception_score import SPLITS, inception_score
 from evaluation.metrics.mind import PROJECTIONS, mind
@@ -46,7 +46,7 @@ def measure(
     if pictures.features is not None and reference.features is not None:
         found.append(_kernel(pictures.features, reference.features, network, details, seed))
         found.append(_mind(pictures.features, reference.features, network, details, groups, seed))
-        found += _fidelity_and_diversity(pictures, reference, network, details, seed)
+        found += _fidelity_and_diversity(pictures, reference, network, details, groups, seed)
         if "cmmd" in network.extras and not _too_many(pictures, reference):
             value = kernel_distance.cmmd(pictures.features, reference.features)
             found.append(Measure("cmmd", "CMMD", value, n, "lower", None, details))
@@ -217,23 +217,42 @@ def _too_many(pictures: Statistics, reference: Statistics) -> bool:
 
 
 def _fidelity_and_diversity(
-    pictures: Statistics, reference: Statistics, network: Network, details: Mapping, seed: int
+    pictures: Statistics, reference: Statistics, network: Network, details: Mapping, groups: int, seed: int
 ) -> Iterator[Measure]:
-    """Precision, recall, density and coverage; none where there are too few pictures for the balls, or too many."""
+    """Precision, recall, density and coverage; none where there are too few pictures for the balls, or too many.
+
+    Of precision and density each picture has a value. Recall and coverage are shares of the reference that the pictures
+    reach together, so what another set of pictures would give is told by leaving groups of them out, beside.
+    """
     if pictures.features is None or reference.features is None or _too_many(pictures, reference):
         return
-    if min(len(pictures.features), len(reference.features)) <= prdc.DENSITY_NEIGHBOURS:
+    n = len(pictures.features)
+    if min(n, len(reference.features)) <= prdc.DENSITY_NEIGHBOURS:
         return
-    shares = prdc.measure(pictures.features, reference.features, reference.radii)
-    for name, values, neighbours in (
-        ("precision", shares.precision, prdc.PRECISION_NEIGHBOURS),
-        ("recall", shares.recall, prdc.PRECISION_NEIGHBOURS),
-        ("density", shares.density, prdc.DENSITY_NEIGHBOURS),
-        ("coverage", shares.coverage, prdc.DENSITY_NEIGHBOURS),
+    groups = min(groups, n // 2)
+    shares = prdc.measure(
+        pictures.features, reference.features, reference.radii, groups_of(n, groups, seed) if groups >= 2 else None
+    )
+    for name, values, without, neighbours in (
+        ("precision", shares.precision, None, prdc.PRECISION_NEIGHBOURS),
+        ("recall", shares.recall, shares.recall_without, prdc.PRECISION_NEIGHBOURS),
+        ("density", shares.density, None, prdc.DENSITY_NEIGHBOURS),
+        ("coverage", shares.coverage, shares.coverage_without, prdc.DENSITY_NEIGHBOURS),
     ):
         facts = {**details, "neighbours": neighbours}
-        value, interval = float(values.mean()), mean_interval(values, seed)
-        yield Measure(*_name(name, name, network), value, len(values), "higher", interval, facts, values=values)
+        interval = mean_interval(values, seed) if without is None else _of_both_sides(values, without)
+        own = {"values": values, "left_out": without}
+        yield Measure(
+            *_name(name, name, network), float(values.mean()), len(values), "higher", interval, facts, **own
+        )
+
+
+def _of_both_sides(values: np.ndarray, without: np.ndarray) -> tuple[float, float]:
+    """Return the interval of a share of the reference: errors of its pictures, and of the groups left out, add up."""
+    groups = len(without)
+    variance = float(values.var(ddof=1)) / len(values) + (groups - 1) * float(np.var(without))
+    reach = float(scipy.stats.t.ppf(0.975, groups - 1)) * variance**0.5
+    return max(0.0, float(values.mean()) - reach), min(1.0, float(values.mean()) + reach)
 
 
 def _name(key: str, label: str, network: Network) -> tuple[str, str]:

@@ -120,6 +120,14 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return max(0.0, float(apart + a.trace + b.trace - 2 * _overlap(a, b)))
 
 
+def groups_of(n: int, groups: int, seed: int = 0) -> np.ndarray:
+    """Return the random group (n,) of each row: those that `leave_groups_out` leaves out, for what is left out beside."""
+    found = np.empty(n, dtype=int)
+    for group, rows in enumerate(np.array_split(np.random.default_rng(seed).permutation(n), groups)):
+        found[rows] = group
+    return found
+
+
 def leave_groups_out(features: np.ndarray, groups: int, seed: int = 0) -> Iterator[Moments]:
     """Yield the moments without each of `groups` random, equal parts of the rows: what a jackknife is made of."""
     parts = np.array_split(np.random.default_rng(seed).permutation(len(features)), groups)

@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from evaluation.metrics.frechet import groups_of
+
 PROJECTIONS = 1000
 SCALE = 3  # times the number of features
 HELD = 8_000_000  # projected numbers of one side held at once
@@ -56,7 +58,7 @@ def mind(
     directions = torch.randn(projections, dim, generator=generator)
     directions = (directions / directions.norm(dim=1, keepdim=True)).numpy()
     groups = min(groups, n // 2)
-    parts = _groups(n, groups, seed) if groups >= 2 else None
+    parts = groups_of(n, groups, seed) if groups >= 2 else None
     of = projections if n <= MANY else min(projections, FEWER)
     total, without_x, without_y, done = 0.0, np.zeros(groups), np.zeros(groups), 0
     for left, right in _projected(x, y, directions):
@@ -78,14 +80,6 @@ def _chosen(side: np.ndarray, n: int, generator: torch.Generator) -> "_Rows":
     if len(side) == n:
         return _Rows(side, np.arange(n))
     return _Rows(side, np.sort(torch.randperm(len(side), generator=generator)[:n].numpy()))
-
-
-def _groups(n: int, groups: int, seed: int) -> np.ndarray:
-    """Return the group (n,) of each row: those that a Fréchet distance leaves out, so that pairs belong together."""
-    found = np.empty(n, dtype=int)
-    for group, rows in enumerate(np.array_split(np.random.default_rng(seed).permutation(n), groups)):
-        found[rows] = group
-    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,19 +23,27 @@ HALF, EXACT = 2.0**-24, 2.0**-52  # how far float32 may round, relative to a num
 class Manifold:
     """One value for each picture that was asked about, in the order of the pictures; the measures are the means.
 
-    `precision` and `density` are asked of the pictures, `recall` and `coverage` of the reference.
+    `precision` and `density` are asked of the pictures, `recall` and `coverage` of the reference. What these two would
+    be without each group of pictures, (groups,), is told where groups were given: of recall by the balls as they are.
     """
 
     precision: np.ndarray  # does the picture lie in a ball of the reference?
     recall: np.ndarray  # does the reference picture lie in a ball of the pictures?
     density: np.ndarray  # in how many balls of the reference does it lie, over the neighbours
     coverage: np.ndarray  # does any picture lie in the reference picture's ball?
+    recall_without: np.ndarray | None = None
+    coverage_without: np.ndarray | None = None
 
 
-def measure(pictures: np.ndarray, reference: np.ndarray, reference_radii: np.ndarray | None = None) -> Manifold:
+def measure(
+    pictures: np.ndarray,
+    reference: np.ndarray,
+    reference_radii: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> Manifold:
     """Measure features (n, d) of the pictures against (m, d) of the reference; ValueError for too few of them.
 
-    `reference_radii` are `radii` of the reference, where they are known already.
+    `reference_radii` are `radii` of the reference, where they are known already; `groups` (n,) are numbers from 0.
 
     A ball reaches to the k-th nearest of the own set, itself not counted. Precision and recall count its border as
     inside, density and coverage do not, each as published. What differs from a border by no more than rounding lies on
@@ -51,8 +59,10 @@ def measure(pictures: np.ndarray, reference: np.ndarray, reference_radii: np.nda
     centre = _centre(reference)
     ours, theirs = _Side.of(pictures, centre), _Side.of(reference, centre)
     reach = [torch.from_numpy(limit * (1 + 1e-6)).float() for limit in (around, np.maximum(near, far))]
+    group = np.zeros(len(pictures), dtype=int) if groups is None else groups
     precise, dense = np.zeros(len(pictures)), np.zeros(len(pictures))
-    recalled, covered = np.zeros(len(reference)), np.zeros(len(reference))
+    # In how many balls of each group of pictures a reference picture lies, and how many of each lie in its own.
+    recalled, covered = np.zeros((2, len(reference), int(group.max()) + 1), dtype=np.int32)
     for i in range(0, len(pictures), BLOCK):
         for j in range(0, len(reference), BLOCK):
             lowest = ours.lowest(theirs, i, j)
@@ -62,11 +72,15 @@ def measure(pictures: np.ndarray, reference: np.ndarray, reference_radii: np.nda
             a, b = a.numpy() + i, b.numpy() + j
             distances = _settled(ours, theirs, a, b, low, (near[b], around[a], far[b]))
             precise[a[distances <= near[b]]] = 1
-            recalled[b[distances <= around[a]]] = 1
-            inside = distances < far[b]
+            within, inside = distances <= around[a], distances < far[b]
+            np.add.at(recalled, (b[within], group[a[within]]), 1)
+            np.add.at(covered, (b[inside], group[a[inside]]), 1)
             dense += np.bincount(a[inside], minlength=len(dense)) / DENSITY_NEIGHBOURS
-            covered[b[inside]] = 1
-    return Manifold(precise, recalled, dense, covered)
+    of_both = [(counts.sum(1) > 0).astype(float) for counts in (recalled, covered)]
+    if groups is None:
+        return Manifold(precise, of_both[0], dense, of_both[1])
+    without = [(counts.sum(1)[:, None] > counts).mean(0) for counts in (recalled, covered)]
+    return Manifold(precise, of_both[0], dense, of_both[1], *without)
 
 
 def radii(features: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ class Measure:
         interval: 95%, if known.
         details: plain values that belong to this number alone, as its resize mode.
         values: one a picture (or reference picture), whose mean is the number, where it is such a mean.
-        left_out: what the number would be without each group of pictures, where it is not a mean.
+        left_out: what the number would be without each group of pictures, where it is no mean over these.
 
     Raises:
         ValueError: for a value or an interval that is not finite: such a number must be explained, not reported. Also

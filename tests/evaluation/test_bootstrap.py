@@ -1,10 +1,15 @@
 """Intervals, p-values and their correction: against closed forms, scipy and simulation."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from evaluation.comparing.comparison import contests_of
 from evaluation.metrics.bootstrap import holm, jackknife, mean_interval, paired_bootstrap, sign_test
+from evaluation.reporting.measure import Measure
 
 
 def test_the_interval_is_near_the_normal_one() -> None:
@@ -84,3 +89,20 @@ def test_votes_are_an_exact_binomial_test() -> None:
     assert (share, p) == (0.75, stats.binomtest(30, 40).pvalue)
     assert low < 0.75 < high
     assert sign_test(0, 0) == (0.5, (0.0, 1.0), 1.0)
+
+
+def test_a_measure_that_is_tested_in_two_ways_is_as_sure_as_the_less_sure_one() -> None:
+    def coverage(values: list[float], left_out: list[float]) -> Any:
+        both = {"values": np.array(values), "left_out": np.array(left_out)}
+        one = Measure("coverage", "coverage", float(np.mean(values)), 40, "higher", **both)
+        named = SimpleNamespace(name=str(one.value), cost=None)
+        return SimpleNamespace(contestant=named, measures=(one,), measure=lambda _: one)
+
+    full, half = [1.0] * 40, [1.0] * 20 + [0.0] * 20
+    steady, shaky = [0.9] * 20, list(np.random.default_rng(0).normal(0.5, 0.2, 20))
+    (sure,) = contests_of((coverage(full, steady), coverage(half, [0.45 + 0.001 * n for n in range(20)])), 0)
+    (unsure,) = contests_of((coverage(full, steady), coverage(half, shaky)), 0)
+    (chance,) = contests_of((coverage(full, steady), coverage([*full[:-1], 0.0], steady[:-1] + [0.89])), 0)
+    assert sure.found.p < 0.001 and sure.verdict == "1.0"
+    assert unsure.found.p > 0.05 and unsure.found.mean == 0.5
+    assert chance.found.p == 1.0  # one of 40 of the reference, however steady the pictures are

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from evaluation.metrics import prdc
+from evaluation.metrics.bootstrap import jackknife
+from evaluation.metrics.frechet import groups_of
 from evaluation.metrics.prdc import measure
 
 
@@ -62,6 +64,35 @@ def test_values_are_those_of_doubles_where_float32_cannot_tell(
     found = measure(pictures, reference)
     for name, values in expected.items():
         assert np.array_equal(getattr(found, name), values) or np.allclose(getattr(found, name), values), name
+
+
+def test_without_a_group_coverage_is_that_of_the_others() -> None:
+    pictures, reference = features(40, seed=1, shift=0.5), features(30, seed=2)
+    groups = np.arange(40) % 4
+    found = measure(pictures, reference, groups=groups)
+    assert found.coverage_without is not None and found.recall_without is not None
+    plain = measure(pictures, reference)
+    assert np.array_equal(found.coverage, plain.coverage) and plain.coverage_without is None
+    for group in range(4):
+        rest = measure(pictures[groups != group], reference)
+        assert found.coverage_without[group] == pytest.approx(rest.coverage.mean())
+        # Fewer pictures have wider balls; here these stay as they are, so recall without them is the less.
+        assert found.recall_without[group] <= rest.recall.mean() + 1e-12
+        assert found.recall_without[group] <= found.recall.mean()
+    assert found.coverage_without.min() < found.coverage.mean()
+
+
+def test_chance_is_rarely_called_a_difference_in_coverage() -> None:
+    """Each picture covers several of the reference: tested over these, as if they were independent, chance would win."""
+    called, rounds = 0, 60
+    for seed in range(rounds):
+        reference = features(60, 2, seed)
+        sides = [features(60, 2, 1000 + 2 * seed + side, 0.5) for side in (0, 1)]
+        both = [measure(side, reference, groups=groups_of(60, 20)) for side in sides]
+        value = both[0].coverage.mean() - both[1].coverage.mean()
+        parts = np.subtract(both[0].coverage_without, both[1].coverage_without)
+        called += jackknife(float(value), parts)[2] < 0.05
+    assert called <= 8  # of 60, where 3 are expected: 1 in 200 by chance
 
 
 def test_few_distances_are_taken_twice(monkeypatch: pytest.MonkeyPatch) -> None:
