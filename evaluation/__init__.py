@@ -161,9 +161,7 @@ def compare_contestants(*contestants: str, out: str | Path, **options: Any) -> "
     return compare.run(compare.Options(contestants, Path(out), **options))
 
 
-def bisect_snapshots(
-    *snapshots: str, out: str | Path, fail_if: str | Sequence[str], **options: Any
-) -> "Bisection":
+def bisect_snapshots(*snapshots: str, out: str | Path, fail_if: str | Sequence[str], **options: Any) -> "Bisection":
     """Find the first checkpoint of a training run that is worse than the first of all; `python -m evaluation.bisect`.
 
     What is drawn lies in `out`; reports are the caller's: see `evaluation.comparing.bisection_page`.

@@ -9,7 +9,7 @@ from evaluation.cli import command, compare
 
 PROG = "python -m evaluation.bisect"
 SUFFIXES = compare.SUFFIXES
-DESCRIPTION = """Which checkpoint of a training run is the first that is worse, and how every measure went with the steps.
+DESCRIPTION = """Which checkpoint of a training run is the first that is worse, and how measures went with its steps.
 
     python -m evaluation.bisect runs/a/step-* --prompts emoji --num 200 --out bisected --fail-if "fid worse than 2 %"
 

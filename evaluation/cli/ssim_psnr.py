@@ -42,8 +42,8 @@ class Options(command.CommandOptions):
         size: in pairs, the canonical form (short side, then centre crop); None for pictures as they are.
         at: at the pictures' size, or at the decoder's.
         steps: of the inversion, both ways; None for the checkpoint's. `refinements`: of each inverted step.
-        border: where SSIM's window stands: "inside" the picture only, as published and in scikit-image's cropped map, or
-            "reflected" at the border, as in torchmetrics.
+        border: where SSIM's window stands: "inside" the picture only, as published and as scikit-image's map without 5
+            pixels of border, or "reflected" there, as in torchmetrics.
         lpips_weights: torchvision's AlexNet or VGG16 state dict; None leaves LPIPS out.
         num: how many are measured, chosen by the seed; None for all.
     """
@@ -84,7 +84,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument(
         "--refinements", type=command.whole, default=1, help="of each inverted step; 0 is plain; default 1"
     )
-    words = "where SSIM's window stands: inside the picture only (default), or reflected at its border as in torchmetrics"
+    words = (
+        "where SSIM's window stands: inside the picture only (default), or reflected at its border as in torchmetrics"
+    )
     parser.add_argument("--border", choices=("inside", "reflected"), default="inside", help=words)
     parser.add_argument("--lpips-weights", type=Path, metavar="FILE", help="torchvision's AlexNet or VGG16 state dict")
     parser.add_argument("--num", type=int, help="measure so many, chosen by the seed; default: all")

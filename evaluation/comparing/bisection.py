@@ -1,4 +1,4 @@
-"""Snapshots of a training run, measured in the order in which bisection asks for them: the work of `evaluation.bisect`."""
+"""Snapshots of a training run, measured as bisection asks for them: the work of `evaluation.bisect`."""
 
 import re
 import shlex
@@ -102,7 +102,9 @@ def bisect(options: Options) -> Bisection:
     measured = [found[index] for index in sorted(found)]
     all_contests = [contest for index in sorted(contests) for contest in contests[index]]
     told += [warning for one in measured for warning in one.warnings]
-    told.append("Each snapshot is compared with the first alone: p-values are corrected for the measures, not for looks.")
+    told.append(
+        "Each snapshot is compared with the first alone: p-values are corrected for the measures, not for looks."
+    )
     facts = facts_of([one.contestant for one in measured], ruler)
     facts |= {"fail_if": list(options.fail_if), "snapshots": {one.name: one.step for one in snapshots}}
     return Bisection(

@@ -7,7 +7,6 @@ may lie elsewhere by then; they are known by their hashes.
 
 import dataclasses
 import datetime
-import os
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -201,10 +200,7 @@ def generate_folder(options: Options) -> Manifest:
     prompts = chosen.repeated(options.per_prompt)
     for note in prompts.notes if state.is_main_process else ():
         print(f"Note: {note}", file=sys.stderr)
-    if options.protocol and options.per_prompt != 1:
-        raise ValueError(f"{options.protocol} draws one picture of each prompt: leave out --per-prompt.")
-    if options.ray is not None and (state.num_processes > 1 or options.turns is not None):
-        raise ValueError("--ray shares the work itself: start one process, without accelerate launch.")
+    _require_sense(options, state)
     captions = [prompt.caption for prompt in prompts.prompts]  # as they were given, whatever is understood of them
     prompt_map.require(options.map, captions)
     if options.device is None or (options.device == "cuda" and state.num_processes > 1):
@@ -236,6 +232,13 @@ def generate_folder(options: Options) -> Manifest:
     prompt_map.write(options.map if state.is_main_process else None, captions, manifest.rows, options.out)
     state.destroy_process_group()
     return manifest
+
+
+def _require_sense(options: Options, state: PartialState) -> None:
+    if options.protocol and options.per_prompt != 1:
+        raise ValueError(f"{options.protocol} draws one picture of each prompt: leave out --per-prompt.")
+    if options.ray is not None and (state.num_processes > 1 or options.turns is not None):
+        raise ValueError("--ray shares the work itself: start one process, without accelerate launch.")
 
 
 def understood(prompts: PromptSet, model: UnclipModel) -> PromptSet:

@@ -1,4 +1,4 @@
-"""Generation over a Ray cluster: each worker opens the checkpoint and draws groups, and their files are written here."""
+"""Generation over a Ray cluster: workers open the checkpoint and draw groups, whose files are written here."""
 
 import sys
 from collections.abc import Iterator, Mapping

@@ -115,7 +115,7 @@ def _why(error: Exception) -> str:
     """Return what a file lacks, or has wrong, in brackets; "" where it is something else altogether."""
     if isinstance(error, KeyError):
         return f" (it has no {error})"
-    return f" ({error})" if isinstance(error, ValueError) else ""
+    return f" ({str(error).rstrip('.')})" if isinstance(error, ValueError) else ""
 
 
 def _put(cells: dict[Column, Cell], result: _Result, file: str) -> None:

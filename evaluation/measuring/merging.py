@@ -18,8 +18,8 @@ def merged(files: Sequence[Path]) -> tuple[Statistics, list[str]]:
         if a.exists() and b.exists() and a.samefile(b):
             raise ValueError(f"{a} is named twice (as {b}), and its pictures would count twice: name every part once.")
     parts = {str(file): Statistics.load(file) for file in files}
-    (first, kept), *others = parts.items()
-    for name, part in others:
-        kept.space.require(part.space, f"The statistics in {name}")
+    first = parts[str(files[0])]
+    for name, part in parts.items():
+        first.space.require(part.space, f"The statistics in {name}")
     notes = require_different(parts)
     return reduce(Statistics.merge, parts.values()), notes

@@ -120,9 +120,7 @@ def _read_comparison(file: Path) -> dict[str, dict[str, Measure]]:
         raise ValueError(f"{file} is no comparison.json of evaluation.compare.") from error
 
 
-def _in_order(
-    comparison: dict[str, dict[str, Measure]], ratings: dict[str, float], question: str
-) -> Iterator[Measure]:
+def _in_order(comparison: dict[str, dict[str, Measure]], ratings: dict[str, float], question: str) -> Iterator[Measure]:
     """Yield for each measure of the comparison in how many pairs of contestants it names the one that people prefer."""
     names = [name for name in comparison if name in ratings]
     if len(names) < 2:

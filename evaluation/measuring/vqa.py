@@ -283,9 +283,7 @@ def _named(pictures: Mapping[str, str], of: int) -> str:
 
 def _warnings(pictures: Sequence[Seen], answers: Answers, lists: bool) -> Iterator[str]:
     pairs = [
-        (one, question)
-        for picture in pictures
-        for one, question in zip(picture.judged, picture.questions, strict=True)
+        (one, question) for picture in pictures for one, question in zip(picture.judged, picture.questions, strict=True)
     ]
     strange = [question for one, question in pairs if one.right is None]
     if strange:

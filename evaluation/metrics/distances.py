@@ -242,9 +242,7 @@ def _fidelity_and_diversity(
         facts = {**details, "neighbours": neighbours}
         interval = mean_interval(values, seed) if without is None else _of_both_sides(values, without)
         own = {"values": values, "left_out": without}
-        yield Measure(
-            *_name(name, name, network), float(values.mean()), len(values), "higher", interval, facts, **own
-        )
+        yield Measure(*_name(name, name, network), float(values.mean()), len(values), "higher", interval, facts, **own)
 
 
 def _of_both_sides(values: np.ndarray, without: np.ndarray) -> tuple[float, float]:

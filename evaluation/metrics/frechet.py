@@ -121,7 +121,7 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def groups_of(n: int, groups: int, seed: int = 0) -> np.ndarray:
-    """Return the random group (n,) of each row: those that `leave_groups_out` leaves out, for what is left out beside."""
+    """Return the random group (n,) of each row: those that `leave_groups_out` leaves out in turn."""
     found = np.empty(n, dtype=int)
     for group, rows in enumerate(np.array_split(np.random.default_rng(seed).permutation(n), groups)):
         found[rows] = group

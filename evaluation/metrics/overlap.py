@@ -39,7 +39,9 @@ def require_different(parts: dict[str, Statistics]) -> list[str]:
             continue
         for (one, own), (other, theirs) in (((a, first), (b, second)), ((b, second), (a, first))):
             if np.isin(own, theirs).all():
-                raise ValueError(f"All pictures of {one} are among those of {other} and would count twice: leave it out.")
+                raise ValueError(
+                    f"All pictures of {one} are among those of {other} and would count twice: leave it out."
+                )
         if shared := int(np.isin(second, first).sum()):
             told.append(f"{shared:,} pictures of {b} have the features of some of {a}: they count twice.")
     return told

@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 
 HIDDEN = "***"
 # Parts of names whose values nobody tells: --api-key, HF_TOKEN, ?X-Amz-Signature=. "tokenizer" is another word.
-SECRETS = frozenset(
-    "accesskey accesstoken apikey auth authorization credential credentials key passphrase passwd password pat secret "
-    "secretkey sig signature token".split()
-)
+SECRETS = {"accesskey", "accesstoken", "apikey", "auth", "authorization", "credential", "credentials", "key", "pat"}
+SECRETS |= {"passphrase", "passwd", "password", "secret", "secretkey", "sig", "signature", "token"}
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?P<between>=)(?P<value>[^\s&#;]+)")
 _GIVEN = re.compile(r"(?P<name>--[A-Za-z][\w-]*)(?P<between>\s+)(?P<value>(?!--)\S+)")

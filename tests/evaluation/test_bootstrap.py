@@ -102,7 +102,7 @@ def test_a_measure_that_is_tested_in_two_ways_is_as_sure_as_the_less_sure_one() 
     steady, shaky = [0.9] * 20, list(np.random.default_rng(0).normal(0.5, 0.2, 20))
     (sure,) = contests_of((coverage(full, steady), coverage(half, [0.45 + 0.001 * n for n in range(20)])), 0)
     (unsure,) = contests_of((coverage(full, steady), coverage(half, shaky)), 0)
-    (chance,) = contests_of((coverage(full, steady), coverage([*full[:-1], 0.0], steady[:-1] + [0.89])), 0)
+    (chance,) = contests_of((coverage(full, steady), coverage([*full[:-1], 0.0], [*steady[:-1], 0.89])), 0)
     assert sure.found.p < 0.001 and sure.verdict == "1.0"
     assert unsure.found.p > 0.05 and unsure.found.mean == 0.5
     assert chance.found.p == 1.0  # one of 40 of the reference, however steady the pictures are

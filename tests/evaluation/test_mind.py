@@ -69,15 +69,15 @@ def test_leaving_groups_out_is_measuring_without_them() -> None:
 
 def test_of_many_pictures_groups_are_left_out_of_the_first_directions_only(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = rows(60, 1), rows(60, 2, 0.2)
-    whole = mind(x, y, groups=3, projections=50)
-    few = mind(x, y, groups=3, projections=20)
+    whole = mind(x, y, groups=3, projections=80)
+    few = mind(x, y, groups=3, projections=40)
     monkeypatch.setattr("evaluation.metrics.mind.MANY", 40)
-    monkeypatch.setattr("evaluation.metrics.mind.FEWER", 20)
-    monkeypatch.setattr("evaluation.metrics.mind.HELD", 60 * 8)  # the twentieth is in the middle of a piece
-    found = mind(x, y, groups=3, projections=50)
-    assert (whole.left_out_of, found.left_out_of) == (50, 20)
+    monkeypatch.setattr("evaluation.metrics.mind.FEWER", 40)
+    monkeypatch.setattr("evaluation.metrics.mind.HELD", 60 * 9)  # the fortieth is in the middle of a piece
+    found = mind(x, y, groups=3, projections=80)
+    assert (whole.left_out_of, found.left_out_of) == (80, 40)
     assert found.value == pytest.approx(whole.value, rel=1e-6)
-    # The same generator gives other numbers of directions the same first ones.
+    # A generator gives whole blocks of sixteen numbers the same, however many follow.
     assert np.allclose(found.left_out, few.left_out, rtol=1e-6) and not np.allclose(found.left_out, whole.left_out)
 
 

@@ -83,7 +83,7 @@ def test_without_a_group_coverage_is_that_of_the_others() -> None:
 
 
 def test_chance_is_rarely_called_a_difference_in_coverage() -> None:
-    """Each picture covers several of the reference: tested over these, as if they were independent, chance would win."""
+    """A picture covers several of the reference: tested over these, as if they were independent, chance would win."""
     called, rounds = 0, 60
     for seed in range(rounds):
         reference = features(60, 2, seed)

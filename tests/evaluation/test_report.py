@@ -141,14 +141,20 @@ def test_an_unknown_tracker_and_one_that_is_not_there_are_told(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--vqa-url", "https://ann:s3cret@host:8000/v1", "--num", "3"], "--vqa-url 'https://***@host:8000/v1' --num 3"),
+        (
+            ["--vqa-url", "https://ann:s3cret@host:8000/v1", "--num", "3"],
+            "--vqa-url 'https://***@host:8000/v1' --num 3",
+        ),
         (["--vqa-url", "https://host/v1?api_key=s3cret&api-version=2"], "'https://host/v1?api_key=***&api-version=2'"),
         (["--api-key", "s3cret", "--tokenizer", "gpt2"], "--api-key '***' --tokenizer gpt2"),
         (["--token=s3cret", "HF_TOKEN=s3cret"], "'--token=***' 'HF_TOKEN=***'"),
         (["--header", "Authorization: Basic s3cret=="], "--header 'Authorization: ***'"),
         (["runs/b --steps 4 --token s3cret"], "'runs/b --steps 4 --token ***'"),
         (["--vqa-model", "sk-s3cret-abcdefgh", "hf_s3cretabcdefgh"], "--vqa-model '***' '***'"),
-        (["--by", "style", "--words", "a key: to maps, a token of love"], "--by style --words 'a key: to maps, a token"),
+        (
+            ["--by", "style", "--words", "a key: to maps, a token of love"],
+            "--by style --words 'a key: to maps, a token",
+        ),
     ],
 )
 def test_secrets_of_the_command_line_are_told_nowhere(
