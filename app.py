@@ -19,6 +19,7 @@ def main() -> None:
     words = "ask people about the pairs of a study instead, without any checkpoint: see python -m evaluation.study"
     parser.add_argument("--study", type=Path, metavar="FOLDER", help=words)
     options = parser.parse_args()
+    serving.share_cores()
     try:
         _check(options)
         if options.study is not None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class SentenceEncoder:
             raise
         except Exception as error:  # tokenizers raises nothing more precise
             raise ValueError(f"The sentence encoder in {folder} is damaged ({error}): {INSTALL}") from error
+        self._alone = Lock()  # its products use every core: two at a time are slower than one after the other
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(LONGEST)
 
@@ -69,7 +71,9 @@ class SentenceEncoder:
         longest = max(map(len, rows))
         ids = np.array([row + [0] * (longest - len(row)) for row in rows])
         mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in rows], np.float32)
-        mean = (self._network(ids, mask) * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+        with self._alone:
+            states = self._network(ids, mask)
+        mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
         return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
     @cached_property

@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Load the checkpoints and serve the API until interrupted; the exit code is 0, or 1 after an error."""
     options = parser().parse_args(arguments)
     host = options.host or "127.0.0.1"
+    serving.share_cores()
     try:
         serving.check(options)
         shared = serving.shared(options)

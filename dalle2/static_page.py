@@ -3,6 +3,7 @@
 `files.js` says which files there are, so that the page can keep them in the browser, and notice one that is another.
 """
 
+import base64
 import hashlib
 import json
 import math
@@ -114,14 +115,21 @@ def _sample(one: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _list(out: Path, model: set[str]) -> None:
-    """Write files.js: a version, which another byte anywhere changes, the page's files, and the model's by size."""
+    """Write files.js: a version, which another byte anywhere changes, and the files with their subresource integrity.
+
+    The page's own files lie under `shell`, and those of the model, with their sizes in bytes, under `model`.
+    """
     every = {file.relative_to(out).as_posix(): file for file in sorted(out.rglob("*")) if file.is_file()}
-    digest = hashlib.sha256()
-    for name, file in every.items():
-        digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    integrity = {name: _integrity(file) for name, file in every.items()}
+    version = hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in integrity.items()).encode())
     told = {
-        "version": f"open-dalle2 {digest.hexdigest()[:16]}",
-        "shell": ["files.js", *(name for name in every if name not in {*model, *UNKEPT})],
-        "model": {name: every[name].stat().st_size for name in sorted(model)},
+        "version": f"open-dalle2 {version.hexdigest()[:16]}",
+        "shell": {name: digest for name, digest in integrity.items() if name not in {*model, *UNKEPT}},
+        "model": {name: {"bytes": every[name].stat().st_size, "integrity": integrity[name]} for name in sorted(model)},
     }
     (out / "files.js").write_text(f"self.files = {json.dumps(told, indent=1)};\n", encoding="utf-8")
+
+
+def _integrity(file: Path) -> str:
+    """Return a file's hash as the attribute `integrity` of HTML and fetch's option of that name write it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(file.read_bytes()).digest()).decode()}"

@@ -21,6 +21,7 @@ from benchmarks.attack import fuzzing
 from benchmarks.attack.answers import Answer, judged, leaks
 from benchmarks.visitors import visit
 
+IMPATIENCE = 5.0  # seconds after which whoever is told to come back in a minute is back
 PATIENCE = 300.0  # seconds: who waits for longer is not served
 EXPECTED = (200, 429)  # drawn, or told when to come back
 FUZZED = (200, 400, 404, 413, 429)
@@ -72,7 +73,7 @@ def _visitor(address: str, number: int, seconds: float) -> list[Answer]:
             fault = "" if known else leaks(made.outcome) or f"A visitor got: {made.outcome[:200]}"
             found.append(Answer(made.outcome if known else "error", made.seconds, fault))
             if made.outcome == "busy":
-                time.sleep(1)
+                time.sleep(IMPATIENCE)
     return found
 
 
@@ -88,7 +89,7 @@ def _client(address: str, number: int, seconds: float) -> list[Answer]:
             seed = 2_000_000_000 + 100_000 * number + len(found)
             found.append(_timed(partial(task, http, seed), EXPECTED))
             if found[-1].outcome == "429":
-                time.sleep(1)
+                time.sleep(IMPATIENCE)
     return found
 
 

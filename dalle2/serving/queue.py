@@ -1,6 +1,8 @@
 """Waiting for the turn: a fair queue of bounded length."""
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from dalle2.serving.pace import Job, Turn
@@ -16,6 +18,7 @@ class Queue:
         self._room = waiting + 1
         self.together = together
         self.tickets: list[Ticket] = []
+        self._coming = 0
         self.changed = threading.Condition()
 
     def seconds_to_end(self) -> float:
@@ -24,6 +27,18 @@ class Queue:
             last = self.tickets[-1] if self.tickets else None
         known = last.seconds_left() if last else 0.0
         return UNKNOWN_SECONDS if known is None else known
+
+    @contextmanager
+    def coming(self) -> Generator[bool]:
+        """Keep a place for whoever is about to join, and say whether there was one."""
+        with self.changed:
+            free = len(self.tickets) + self._coming < self._room
+            self._coming += free
+        try:
+            yield free
+        finally:
+            with self.changed:
+                self._coming -= free
 
     def join(self, turn: Turn) -> "Ticket | None":
         """Return a place at the end of the queue for this turn, or None when the queue is full."""

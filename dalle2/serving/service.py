@@ -48,6 +48,16 @@ class Service(Catalogue):
         self.reports = Reports()
         self.queue = Queue(WAITING_VISITORS if waiting is None else waiting, self.painter.together)
 
+    def understood(self, request: Request, checkpoint: str | None = None, literal: bool = False) -> Request:
+        """Return what `Catalogue.understood` does; Busy, before any work, where too many wait for it to be drawn.
+
+        Understanding takes tens of milliseconds: those who are turned away, and ask again, would leave none to draw.
+        """
+        with self.queue.coming() as free:
+            if not free:
+                raise self._busy()
+            return super().understood(request, checkpoint, literal)
+
     def draw(
         self,
         request: Request,

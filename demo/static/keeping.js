@@ -22,10 +22,19 @@ export async function read(name, told) {
     told(value.length);
   }
   const content = await new Blob(parts).arrayBuffer();
-  if (content.byteLength !== self.files.model[name]) {
+  if (!await same(content, self.files.model[name])) {
     await kept?.delete(name);
     throw new Missing(name, "changed");
   }
   if (!known) await kept?.put(name, new Response(content)).catch(() => {}); // the disk is full: it is fetched again next time
   return content;
+}
+
+// Whether it is the content that was exported: by its hash, or by its size alone at an address without HTTPS, where
+// browsers lend no hashes.
+async function same(content, { bytes, integrity }) {
+  if (content.byteLength !== bytes) return false;
+  if (!self.crypto.subtle) return true;
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+  return integrity === `sha256-${btoa(String.fromCharCode(...hash))}`;
 }

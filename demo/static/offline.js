@@ -13,7 +13,9 @@ const OURS = "open-dalle2 ";
 
 self.addEventListener("install", event => {
   self.skipWaiting();
-  event.waitUntil(caches.open(version).then(kept => kept.addAll(shell.map(name => new Request(name, { cache: "no-cache" })))));
+  const list = new Request("files.js", { cache: "no-cache" }); // it has the hashes of the others
+  const own = Object.entries(shell).map(([name, integrity]) => new Request(name, { cache: "no-cache", integrity }));
+  event.waitUntil(caches.open(version).then(kept => kept.addAll([list, ...own])));
 });
 
 self.addEventListener("activate", event => {

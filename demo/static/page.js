@@ -149,7 +149,8 @@ const HEARD = {
     facts();
     await navigator.serviceWorker?.ready;
     const stored = await self.caches?.open(self.files.version).then(cache => cache.keys()).catch(() => []) ?? [];
-    kept = stored.length >= self.files.shell.length + Object.keys(self.files.model).length;
+    const listed = [self.files.shell, self.files.model].flatMap(Object.keys);
+    kept = stored.length > listed.length; // and files.js itself
     facts();
   },
   stopped() {

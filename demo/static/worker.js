@@ -14,7 +14,7 @@ let drawer, stopped;
 
 async function open() {
   let loaded = 0;
-  const total = Object.values(self.files.model).reduce((sum, bytes) => sum + bytes, 0);
+  const total = Object.values(self.files.model).reduce((sum, { bytes }) => sum + bytes, 0);
   const file = name => read(name, bytes => tell("loading", { loaded: loaded += bytes, total }));
   const runtime = await import("./ort/ort.wasm.min.mjs");
   const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, THREADS) : 1;

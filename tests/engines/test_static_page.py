@@ -231,6 +231,7 @@ def test_with_headers_it_draws_by_threads_in_chinese_and_stops(browser: Browser,
     [
         ("absent", "The server does not have text_encoder.safetensors"),
         ("half", "text_encoder.safetensors is not as it was exported"),
+        ("a byte", "text_encoder.safetensors is not as it was exported"),
         ("list", "This folder lacks files.js"),
     ],
 )
@@ -244,6 +245,8 @@ def test_what_is_wrong_with_the_folder_is_a_sentence(
     file.unlink()
     if damage == "half":
         file.write_bytes(content[: len(content) // 2])
+    if damage == "a byte":
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     context = browser.new_context(locale="en-US")
     with served(tmp_path) as address:
         page = context.new_page()

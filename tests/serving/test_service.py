@@ -25,7 +25,7 @@ from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import words
 from dalle2.serving.pace import Job, Pace, Turn
 from dalle2.serving.queue import Queue
-from dalle2.serving.refusal import Refusal
+from dalle2.serving.refusal import Busy, Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_own, open_picture, read_record
 from dalle2.settings import MAX_SEED, OnStep, Settings, Step
@@ -213,6 +213,18 @@ def test_the_line_is_bounded_and_says_so(model: UnclipModel, monkeypatch: pytest
     second.close()
     assert next(text_to_image(service, "a cat", 7, 1)).ahead == 1
     early.close()
+    watched.allowed.release(100)
+
+
+def test_who_is_turned_away_costs_no_understanding(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(model)
+    service = Service(watched, waiting=0)
+    drawn = text_to_image(service, "a cat", 7, 1)
+    next(drawn)
+    monkeypatch.setattr(TextToImage, "understood", lambda *_: pytest.fail("A prompt was looked at."))
+    with pytest.raises(Busy, match="Many visitors are waiting already"):
+        service.understood(TextToImage(["a cat"]))
+    drawn.close()
     watched.allowed.release(100)
 
 

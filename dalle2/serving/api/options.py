@@ -98,6 +98,14 @@ def opening(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names} | {"keep": getattr(options, "keep", None)}
 
 
+def share_cores() -> None:
+    """Let torch's threads sleep between two calls, before torch is imported; OMP_WAIT_POLICY decides where it is set.
+
+    OpenMP's threads wait in a loop otherwise, which takes the cores from those who answer visitors meanwhile.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def check(options: argparse.Namespace) -> None:
     """ValueError for what would only fail once the checkpoints are loaded."""
     if options.api_keys is not None and options.open_api:
