@@ -14,7 +14,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent.parent / "runs" / "peers"
 COMMAND = "python -m benchmarks.peers"
-PACKAGES = ("pytorch-fid==0.3.0", "clean-fid==0.1.35", "torch-fidelity==0.4.0")
+PACKAGES = ("pytorch-fid==0.3.0", "clean-fid==0.1.35", "torch-fidelity==0.4.0", "prdc==0.2")
+# prdc's own needs, which nothing here has.
+BESIDE = ("scikit-learn==1.9.1", "joblib==1.6.0", "narwhals==2.29.0", "threadpoolctl==3.8.0")
 # clean-fid asks for a matrix square root in a way that later ones do not know.
 SCIPY = "scipy==1.17.1"
 
@@ -25,12 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="default: runs/peers of this project")
     folder = parser.parse_args(arguments).folder
     newer = tuple(map(int, importlib.metadata.version("scipy").split(".")[:2])) >= (1, 18)
-    wanted = [*PACKAGES, *([SCIPY] if newer else [])]
+    wanted = [*PACKAGES, *BESIDE, *([SCIPY] if newer else [])]
     pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--upgrade", "--target", str(folder), *wanted]
     code = subprocess.run(pip, check=False).returncode
     if code:
         sys.exit(code)
-    print(f"{folder}: {', '.join(PACKAGES)}. Now: python -m benchmarks.fid")
+    print(f"{folder}: {', '.join(PACKAGES)}. Now: python -m benchmarks.fid, or benchmarks.manifold")
 
 
 def missing(packages: Sequence[str], folder: Path = FOLDER) -> list[str]:

@@ -1,7 +1,9 @@
 """Generation over a Ray cluster: workers open the checkpoint and draw groups, whose files are written here."""
 
+import dataclasses
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,6 +41,9 @@ def draw(options: Options, manifest: Manifest, settings: Settings) -> Iterator[N
     manifest = begin(options.out, manifest)
     there = present(options.out)
     lacking = [number for number, group in enumerate(manifest.groups) if {row.file for row in group} - there]
+    checkpoint = Path(options.checkpoint or "").expanduser()
+    if options.checkpoint and checkpoint.exists():  # workers may have been started elsewhere
+        options = dataclasses.replace(options, checkpoint=str(checkpoint.absolute()))
     state = (options, manifest, settings)
     gpus = int(manifest.device == "cuda")
     bar = tqdm(desc="drawing over Ray", total=len(lacking), unit="batch", disable=not sys.stderr.isatty())
