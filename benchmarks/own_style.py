@@ -32,6 +32,7 @@ from dalle2.datasets.packages import fetch, read_package
 from dalle2.datasets.phrases import styled
 from dalle2.families import EMBEDDED, load
 from dalle2.finetune.__main__ import main as finetune
+from dalle2.light import Light
 from dalle2.model import UnclipModel
 from evaluation.emoji.emoji_set import EmojiSet, Pair, embed, read_emoji_set
 from evaluation.metrics.bootstrap import mean_interval, paired_bootstrap
@@ -62,7 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not (folder / "asked.json").exists():
         _prepare(folder, options.set, emoji, options.packages)
     asked = json.loads((folder / "asked.json").read_text(encoding="utf-8"))
+    if asked["style"] != options.set:
+        parser.error(f"{folder} was begun with the set {asked['style']}: give --set {asked['style']}, or another DIR.")
     file = folder / "style.safetensors"
+    if file.exists() and options.options:
+        parser.error(f"{file} is taught already, with options of its own: leave out --options, or give another DIR.")
     if not file.exists():
         given = [str(folder / "train"), "--name", asked["style"], "--out", str(file), "--licence", asked["licence"]]
         given += ["--resume"] if file.with_suffix(".run").exists() else []
@@ -118,6 +123,7 @@ def _measure(folder: Path, lora: str, asked: dict[str, Any], emoji: EmojiSet, ma
         (f"old-with{end}", [lora], same),
         ("old-without", [], same),
     ):
+        _check_made(folder / part, [Path(lora.rpartition("=")[0]) for lora in loras])
         _draw(folder / part, wanted, lambda key=str(bool(loras)), loras=loras: _model(opened, key, loras))
     network = ClipFeatures(default_judge())
     means = _means(folder, style, asked, emoji, network)
@@ -138,6 +144,18 @@ def _model(opened: dict[str, UnclipModel], key: str, loras: list[str]) -> Unclip
     if key not in opened:
         opened[key] = load(EMBEDDED, loras=loras)
     return opened[key]
+
+
+def _check_made(folder: Path, loras: Sequence[Path]) -> None:
+    """Write down by what a folder's pictures are drawn; SystemExit where those in it were drawn by something else."""
+    by: dict[str, Any] = {"checkpoint_hash": Light("emoji").checkpoint_hash}
+    by["loras"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in loras]
+    file = folder / "made-by.json"
+    if not file.exists():
+        with atomic.file(file) as partial:
+            partial.write_text(json.dumps(by, indent=1) + "\n", encoding="utf-8")
+    elif json.loads(file.read_text(encoding="utf-8")) != by:
+        sys.exit(f"{folder} holds pictures of another checkpoint or training: remove it, or give another DIR.")
 
 
 def _draw(folder: Path, prompts: Sequence[tuple[str, str, int]], model: Any) -> None:

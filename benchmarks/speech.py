@@ -1,23 +1,28 @@
-"""How well a spoken prompt is heard, and what is drawn for it: espeak-ng speaks, the checkpoint's recogniser listens.
+"""python -m benchmarks.speech: how well spoken prompts are heard, and what would be drawn.
 
-    python -m benchmarks.speech [--sentences 200] [--out speech.json]
+    python -m benchmarks.speech --out speech.jsonl
+    python -m benchmarks.speech --list benchmarks/speech-development.tsv --voices 2 --out development.jsonl
 
-Each sentence of speech.tsv is spoken by one of five voices in turn, clean and with noise at 10 dB. A row is right when
-what was heard is taken for the concept of the sentence as it would have been typed; a sentence of which the checkpoint
+Every sentence of speech.tsv is spoken by espeak-ng in five voices, clean and with white noise at 10 dB. A row is right
+when the concept that would be drawn for what was heard is the one that the list names, or when nothing would be drawn
+of a sentence for which it names none. "As typed" is the same of the written sentence, which nobody can hear better.
+Rows that are in the file already are not measured again. Nothing was chosen by this list: the development list is for
+that.
 """
 
 import argparse
+import io
 import json
 import re
 import subprocess
 import time
-from collections.abc import Sequence
+import wave
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dalle2 import atomic
 from dalle2.speech.heard import NotHeard
 from dalle2.speech.reading import check_reader
 from dalle2.speech.recording import read_recording
@@ -29,32 +34,47 @@ CHECKPOINT = Path(__file__).parents[1] / "dalle2/checkpoints/emoji"
 VOICES = ("en-us", "en-us+f3", "en-gb", "en-gb-x-rp+m3", "en-us+m5")
 NOISE_DB = 10
 KINDS = ("inside", "outside", "fillers", "unknown")
+FILLERS = ("um", "uh", "hmm")  # which are not counted among the words
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Speak, hear, understand, and print a table; the rows go into a JSON file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speech", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sentences", type=int, default=200, help="how many, evenly from the whole list; default all")
-    parser.add_argument("--out", type=Path, default=Path("speech.json"))
+    """Speak, hear and understand what is missing, a row at a time; then print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speech", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--list", type=Path, default=SENTENCES, metavar="FILE.tsv", help="default: speech.tsv")
+    parser.add_argument("--voices", type=int, default=len(VOICES), choices=range(1, len(VOICES) + 1), help="how many")
+    parser.add_argument("--noise", choices=("none", "10dB", "both"), default="both", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("speech.jsonl"), help="a line a row; default %(default)s")
     options = parser.parse_args(arguments)
     check_reader()
-    rows = _rows(options.sentences)
     interpreter = Interpreter.of(CHECKPOINT, _styles())
     if interpreter is None:
         raise SystemExit("The embedded checkpoint has no vocabulary.")
     begun = time.perf_counter()
     sphinx = Sphinx(interpreter.vocabulary, _styles())
     print(f"The recogniser was ready after {time.perf_counter() - begun:.1f} s.")
-    found = [_measured(*row, noisy, sphinx, interpreter) for noisy in (False, True) for row in rows]
-    with atomic.file(options.out, overwrite=True) as partial:
-        partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
-    _print(found)
+    noisy = {"none": (False,), "10dB": (True,), "both": (False, True)}[options.noise]
+    rows, voices = _rows(options.list), VOICES[: options.voices]
+    wanted = [(*row, voice, loud) for loud in noisy for voice in voices for row in rows]
+    done = {(row["sentence"], row["voice"], row["noisy"]) for row in _read(options.out)}
+    with options.out.open("a", encoding="utf-8") as file:
+        for row in wanted:
+            if row[1:2] + row[3:] not in done:
+                found = _measured(*row, sphinx, interpreter)
+                file.write(json.dumps(found, ensure_ascii=False) + "\n")
+                file.flush()
+    said = {row[1:2] + row[3:] for row in wanted}
+    _print([row for row in _read(options.out) if (row["sentence"], row["voice"], row["noisy"]) in said])
 
 
-def _rows(count: int) -> list[tuple[int, str, str]]:
-    lines = [line.split("\t") for line in SENTENCES.read_text(encoding="utf-8").splitlines() if line[0] != "#"]
-    chosen = sorted({round(place) for place in np.linspace(0, len(lines) - 1, min(count, len(lines)))})
-    return [(number, lines[number][0], lines[number][1]) for number in chosen]
+def _rows(file: Path) -> list[tuple[str, str, str]]:
+    """Return kind, sentence and concept of each line, "" for a sentence that asks for nothing known."""
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    return [(kind, sentence, concept) for kind, sentence, concept in (line.split("\t") for line in lines)]
+
+
+def _read(file: Path) -> Iterator[dict[str, Any]]:
+    if file.exists():
+        yield from map(json.loads, file.read_text(encoding="utf-8").splitlines())
 
 
 def _styles() -> tuple[str, ...]:
@@ -65,45 +85,54 @@ def _styles() -> tuple[str, ...]:
 
 
 def _measured(
-    number: int, kind: str, sentence: str, noisy: bool, sphinx: Sphinx, interpreter: Interpreter
+    kind: str, sentence: str, wanted: str, voice: str, noisy: bool, sphinx: Sphinx, interpreter: Interpreter
 ) -> dict[str, Any]:
-    spoken = _spoken(sentence, VOICES[number % len(VOICES)])
-    samples = _with_noise(spoken, number) if noisy else spoken
-    begun = time.perf_counter()
+    spoken = _spoken(sentence, voice)
+    samples = read_recording(_with_noise(spoken, sum(map(ord, sentence + voice))) if noisy else spoken)
+    begun = time.process_time()
     try:
         heard = sphinx.recognise(samples).words
     except NotHeard:
         heard = ""
-    seconds = time.perf_counter() - begun
-    wanted = _concept(sentence, interpreter)
+    seconds = time.process_time() - begun
     said, got = _words(sentence), _words(heard)
+    # The list says "ladybug", of which the checkpoint's own name is another one.
+    typed, drawn, label = (_concept(text, interpreter) for text in (sentence, heard, wanted))
     return {
-        **{"kind": kind, "noisy": noisy, "sentence": sentence, "heard": heard, "words": len(said)},
-        **{"errors": _errors(said, got), "right": _concept(heard, interpreter) == wanted, "wanted": wanted},
-        "seconds": round(seconds, 3),
+        **{"kind": kind, "voice": voice, "noisy": noisy, "sentence": sentence, "heard": heard, "wanted": wanted},
+        **{"words": len(said), "errors": _errors(said, got), "drawn": drawn, "right": drawn == label},
+        **{"typed": typed == label, "seconds": round(seconds, 3)},
     }
 
 
 def _concept(text: str, interpreter: Interpreter) -> str:
     """Return the label of what is drawn for a text; "" where nothing is."""
-    concept = interpreter.understand(text).concept if text else None
-    return concept.label if concept else ""
+    found = interpreter.understand(text) if text else None
+    return found.concept.label if found is not None and found.known and found.concept else ""
 
 
-def _spoken(sentence: str, voice: str) -> np.ndarray:
+def _spoken(sentence: str, voice: str) -> bytes:
+    """Return a WAV file."""
     command = [check_reader(), "-v", voice, "-s", "150", "--stdout", sentence]
-    return read_recording(subprocess.run(command, capture_output=True, check=True).stdout)
+    return subprocess.run(command, capture_output=True, check=True).stdout
 
 
-def _with_noise(samples: np.ndarray, seed: int) -> np.ndarray:
-    """Return the samples with white noise, of which the speech has ten times the power."""
-    power = np.mean(samples.astype(np.float64) ** 2) / 10 ** (NOISE_DB / 10)
-    noise = np.random.default_rng(seed).normal(0, np.sqrt(power), len(samples))
-    return np.clip(samples + noise, -(2**15), 2**15 - 1).astype(np.int16)
+def _with_noise(spoken: bytes, seed: int) -> bytes:
+    """Return the recording with white noise, of which the speech has ten times the power."""
+    with wave.open(io.BytesIO(spoken)) as file:
+        rate, samples = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float64)
+    power = np.mean(samples**2) / 10 ** (NOISE_DB / 10)
+    noisy = samples + np.random.default_rng(seed).normal(0, np.sqrt(power), len(samples))
+    noisy *= min(1.0, (2**15 - 1) / np.abs(noisy).max())  # no microphone's gain cuts it off
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(np.round(noisy).astype("<i2").tobytes())
+    return content.getvalue()
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in re.findall(r"[\w']+", text.casefold()) if word not in ("um", "uh", "hmm")]
+    return [word for word in re.findall(r"[\w']+", text.casefold()) if word not in FILLERS]
 
 
 def _errors(said: Sequence[str], heard: Sequence[str]) -> int:
@@ -117,17 +146,21 @@ def _errors(said: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def _print(found: Sequence[dict[str, Any]]) -> None:
-    print("| phrasing | noise | sentences | word error rate | right concept | seconds |\n|---|---|---|---|---|---|")
-    for noisy in (False, True):
-        for kind in (*KINDS, "all"):
-            rows = [row for row in found if row["noisy"] is noisy and kind in (row["kind"], "all")]
+    from evaluation.metrics.bootstrap import mean_interval
+
+    print("| phrasing | noise | rows | word error rate | right concept | as typed | seconds |\n|" + "---|" * 7)
+    for noisy in sorted({row["noisy"] for row in found}):
+        for kind in (*KINDS, *VOICES, "all"):
+            rows = [row for row in found if row["noisy"] is noisy and kind in (row["kind"], row["voice"], "all")]
             if not rows:
                 continue
             rate = sum(row["errors"] for row in rows) / sum(row["words"] for row in rows)
-            right = sum(row["right"] for row in rows) / len(rows)
+            right, typed = (np.array([row[key] for row in rows], float) for key in ("right", "typed"))
+            low, high = mean_interval(right) if len(right) > 1 else (0.0, 1.0)
             taken = sorted(row["seconds"] for row in rows)[len(rows) // 2]
+            share = f"{right.mean():.1%} ({low:.1%} … {high:.1%})"
             said = f"{NOISE_DB} dB" if noisy else "none"
-            print(f"| {kind} | {said} | {len(rows)} | {rate:.1%} | {right:.1%} | {taken:.2f} |")
+            print(f"| {kind} | {said} | {len(rows)} | {rate:.1%} | {share} | {typed.mean():.1%} | {taken:.2f} |")
 
 
 if __name__ == "__main__":

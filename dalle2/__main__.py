@@ -63,8 +63,9 @@ def _beginning(options: argparse.Namespace) -> str:
     if options.task is None and options.source is not None:
         return f"Reading {options.source} …"
     source = getattr(options, "captioner", None) or options.checkpoint or "emoji"
-    if options.task is None and options.audio:
-        return f"Opening {source} to draw what {options.audio} says …"
+    if options.task is None and (options.audio or options.sound):
+        said = f"{options.audio} says" if options.audio else f"is heard in {options.sound}"
+        return f"Opening {source} to draw what {said} …"
     if options.task is None:
         return f'Opening {source} to draw "{_shortened(options.prompt)}" …'
     first, *others = options.contents

@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from dalle2.requests import Request
 from dalle2.settings import Settings, check_prompt, check_seed
 from dalle2.speech.reading import read_aloud
 from dalle2.tasks import request_of
+from dalle2.tasks.caption import Found
 from dalle2.tasks.enhance import Enhance, check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.sentences import NotUnderstood
@@ -56,19 +57,25 @@ def run(options: argparse.Namespace) -> Iterator[Path | str]:
 
 
 def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
-    samples = hearing.opened(options) if options.audio else None
+    samples = hearing.opened(options)
     model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
     settings = _sized(options, chosen_settings(options, model), model)
-    heard = None if samples is None else hearing.hear(options, samples, model)
-    prompt, seeds = hearing.corrected(heard) if heard else options.prompt, options.seeds
+    heard, prompt = (None, options.prompt) if samples is None else hearing.prompt_of(options, samples, model)
+    seeds = options.seeds
     request = _understood(TextToImage([prompt], heard=heard), model, options)
     _check_size(options, model)
+    if options.say:
+        model.require("caption")
     files = options.destination.names(prompt, seeds, request.asked(prompt))
     with Progress(request.steps(settings), len(seeds)) as progress:
         _expect_enlarging(progress, len(seeds), model, options)
+        drawn = []
         for seed, file in zip(seeds, files, strict=True):
             (picture,) = request.draw(model, [seed], settings, progress.advance)
+            drawn.append(picture)
             yield _write(picture, file, model, options, progress)
+    if options.say:
+        yield _say(model.caption(drawn, 1), options.say)
 
 
 def _understood(request: Request, model: UnclipModel, options: argparse.Namespace) -> Request:
@@ -167,8 +174,7 @@ def _write(
 
 def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     seeds, destination = options.seeds, options.destination
-    if getattr(options, "audio", None):
-        samples = hearing.opened(options)
+    if (samples := hearing.opened(options)) is not None:
         model = open_checkpoint(options, options.checkpoint or "emoji", options.dtype or "float32")
         asked = _spoken(options, samples, model)
     else:
@@ -196,8 +202,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
 
 def _spoken(options: argparse.Namespace, samples: np.ndarray, model: UnclipModel) -> Any:
     """Return the request of a task with the words of a recording as its prompt."""
-    heard = hearing.hear(options, samples, model)
-    words = hearing.corrected(heard)
+    heard, words = hearing.prompt_of(options, samples, model)
     if hasattr(options, "prompt"):
         options.prompt = check_prompt(words)
     else:
@@ -217,13 +222,18 @@ def _captions(options: argparse.Namespace) -> list[str]:
         tqdm.write("Reading all the captions that the checkpoint knows, which takes a while on a CPU.", file=sys.stderr)
     found = model.caption(request.pictures, request.num)
     if options.say:
-        said = " ".join(f"Picture {number}: {best.caption}." for number, (best, *_) in enumerate(found, 1))
-        read_aloud(said, Path(options.say).expanduser())
+        _say(found, options.say)
     return [
         f"{name}\t{one.score:.3f}\t{one.caption}"
         for name, captions in zip(options.contents, found, strict=True)
         for one in captions
     ]
+
+
+def _say(found: Sequence[Sequence[Found]], name: str) -> Path:
+    """Write what each picture shows, as far as its best caption says, read aloud."""
+    said = " ".join(f"Picture {number}: {best.caption}." for number, (best, *_) in enumerate(found, 1))
+    return read_aloud(said, Path(name).expanduser())
 
 
 def _settings(options: argparse.Namespace, own: Settings, model: UnclipModel) -> Settings:

@@ -60,6 +60,7 @@ NEVER_EMPTY = {
     "out": "--out",
     "source": "--from",
     "audio": "--audio",
+    "sound": "--sound",
     "recogniser": "--recogniser",
     "device": "--device",
 }

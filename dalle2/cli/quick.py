@@ -78,6 +78,8 @@ def _fits(options: argparse.Namespace) -> bool:
     """Whether the options ask for nothing that only torch does, or does better."""
     if any(getattr(options, name) not in allowed for name, allowed in PLAIN.items()):
         return False
+    if options.audio or options.sound or options.say:
+        return False
     other = options.compile or options.offload or options.tokenizer or options.size or options.prior or options.loras
     named = options.checkpoint or NAME
     # What has imported torch already need not wait for it.

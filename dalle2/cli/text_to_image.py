@@ -6,8 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dalle2.cli import kinds
+from dalle2.cli.caption import check_spoken
 from dalle2.cli.command import add_count, add_literal
-from dalle2.cli.hearing import add_audio, check_audio
+from dalle2.cli.hearing import add_audio, add_sound, check_audio
 from dalle2.settings import check_prompt
 
 
@@ -18,6 +19,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="source", metavar="PICTURE", help="redraw this PNG or SVG from its record")
     add_literal(parser)
     add_audio(parser)
+    add_sound(parser)
+    said = "also read aloud what the pictures show, as the checkpoint itself sees them, into this file"
+    parser.add_argument("--say", metavar="FILE.wav", help=said)
 
 
 def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
@@ -27,8 +31,8 @@ def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
     """
     words = options.prompt
     if options.source is not None:
-        given = ("audio", "n", "seed", "quality", "steps", "guidance", "negative_prompt", "scheduler", "prior")
-        given += ("noise_level",)
+        given = ("audio", "sound", "say", "n", "seed", "quality", "steps", "guidance", "negative_prompt", "scheduler")
+        given += ("prior", "noise_level")
         clashing = [name for name in given if getattr(options, name) is not None]
         clashing += [name for name in ("draft", "literal") if getattr(options, name)]
         if words or clashing:
@@ -37,6 +41,8 @@ def check(options: argparse.Namespace, tasks: Collection[str]) -> None:
             raise ValueError(f"--from draws the picture as it was: leave out {name}, or leave out --from.")
         options.source = kinds.picture(options.source)
         return
+    if options.say is not None:
+        check_spoken(options.say)
     if check_audio(options, words):
         options.prompt = ""
         return

@@ -6,10 +6,11 @@ it stands where that library looks for it.
 """
 
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import httpx2
+from filelock import Timeout
 from huggingface_hub import constants, get_session, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import repo_folder_name
@@ -31,7 +33,11 @@ SILENCE_SECONDS = 10  # after which a connection counts as lost
 ATTEMPTS = 4  # in a row that bring nothing, before a download is given up
 PAUSE_SECONDS = 1.0  # before the second attempt, and twice as long before each further one
 TICK_SECONDS = 0.5  # between two looks, while nothing comes, at whether anybody waits still
+# After which another process that holds a file, and of which nothing comes, is not waited for any longer: its own
+# attempts take less, and the sum over a file of 10 GB too.
+HELD_SECONDS = 180
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600))  # answers after which asking again may help
 
 Tell = Callable[[int], None]  # hears how many bytes have come
@@ -51,11 +57,20 @@ class _Damaged(Exception):
 
 @dataclass(frozen=True)
 class LargeFile:
-    """A file of a repository, its size in bytes, and the SHA-256 of what is in it."""
+    """A file of a repository, its size in bytes, and the SHA-256 of what is in it, as the hub tells of them.
+
+    NotDownloaded for a size or a hash that is none: the hash becomes a file's name here, and the hub may be another's.
+    """
 
     name: str
     size: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.sha256, str) and SHA256.fullmatch(self.sha256)) or not self.size > 0:
+            raise NotDownloaded(
+                f"The hub tells a size or a checksum of {self.name} that is none: nothing was downloaded."
+            )
 
 
 def bring(repo: str, commit: str, files: Sequence[LargeFile], place: str) -> None:
@@ -81,7 +96,7 @@ def bring(repo: str, commit: str, files: Sequence[LargeFile], place: str) -> Non
     with _told(place, sum(come.values()), size) as tell:
         try:
             for file in missing:
-                with WeakFileLock(locks / f"{file.sha256}.lock"):
+                with _held(locks / f"{file.sha256}.lock", _part(blobs, file), place, partial(note, file)):
                     _bring(hf_hub_url(repo, file.name, revision=commit), file, blobs, partial(note, file))
         except _Lost as error:
             raise NotDownloaded(
@@ -92,6 +107,30 @@ def bring(repo: str, commit: str, files: Sequence[LargeFile], place: str) -> Non
             raise NotDownloaded(
                 f"What the Hugging Face hub sent of {place} is damaged, and was thrown away: try again."
             ) from error
+
+
+@contextmanager
+def _held(lock: Path, part: Path, place: str, tell: Tell) -> Generator[None]:
+    """Hold a file's lock; while another process has it, tell how much that one has brought.
+
+    NotDownloaded when nothing comes of it for HELD_SECONDS.
+    """
+    come, since = _size(part), time.monotonic()
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(WeakFileLock(lock, timeout=TICK_SECONDS))
+                break
+            except Timeout as error:
+                if (now := _size(part)) != come:
+                    come, since = now, time.monotonic()
+                if time.monotonic() - since > HELD_SECONDS:
+                    raise NotDownloaded(
+                        f"Another program on this machine is downloading {place}, and nothing comes: stop that one, "
+                        "then try again."
+                    ) from error
+            tell(come)
+        yield
 
 
 def _is_there(repo: str, commit: str, file: LargeFile, blobs: Path) -> bool:
@@ -136,7 +175,7 @@ def _bring(url: str, file: LargeFile, blobs: Path, tell: Tell) -> None:
     failures = 0
     while (come := _size(part)) < file.size:
         tell(come)
-        reason = _read_on(url, part, come, tell)
+        reason = _read_on(url, part, file.size, tell)
         failures = 0 if _size(part) > come else failures + 1
         if failures == ATTEMPTS:
             raise _Lost from reason
@@ -144,14 +183,18 @@ def _bring(url: str, file: LargeFile, blobs: Path, tell: Tell) -> None:
             _pause(PAUSE_SECONDS * 2 ** (failures - 1), lambda come=come: tell(come))
     with part.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != file.sha256:
+    if found != file.sha256 or _size(part) != file.size:
         part.unlink()
         raise _Damaged
     part.replace(whole)
 
 
-def _read_on(url: str, part: Path, come: int, tell: Tell) -> Exception | None:
-    """Read to the file's end, or until the connection is lost or the server is too busy, and return which it was."""
+def _read_on(url: str, part: Path, size: int, tell: Tell) -> Exception | None:
+    """Read to the file's end, or until the connection is lost or the server is too busy, and return which it was.
+
+    Little more than `size` bytes are kept, whatever is sent.
+    """
+    come = _size(part)
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={come}-"} if come else {})
     try:
         with get_session().stream("GET", url, headers=headers, timeout=SILENCE_SECONDS) as answer:
@@ -159,6 +202,8 @@ def _read_on(url: str, part: Path, come: int, tell: Tell) -> Exception | None:
             with part.open("ab" if answer.status_code == HTTPStatus.PARTIAL_CONTENT else "wb") as stream:
                 for bytes_ in answer.iter_bytes():
                     stream.write(bytes_)
+                    if stream.tell() > size:  # which is not that file, and could fill the disk
+                        break
                     tell(stream.tell())
     except httpx2.TransportError as error:
         return error

@@ -1,6 +1,7 @@
 """A folder of pictures and their captions, as people keep them: text files beside them, or a metadata file."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,9 +92,10 @@ def _rows(table: Path) -> Iterator[tuple[str, str]]:
     """Yield file name and caption of each row that has one."""
     text = _text(table)
     if table.suffix == ".csv":
-        rows: Any = enumerate(csv.DictReader(text.splitlines()), 2)
-    else:
-        rows = ((number, _parsed(line, table, number)) for number, line in enumerate(text.splitlines(), 1) if line)
+        rows: Any = _cells(text, table)
+    else:  # not by splitlines, which would cut captions at signs that JSON allows
+        lines = enumerate(text.split("\n"), 1)
+        rows = ((number, _parsed(line, table, number)) for number, line in lines if line.strip())
     for number, row in rows:
         where = f"{table}, line {number}"
         if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
@@ -101,6 +103,21 @@ def _rows(table: Path) -> Iterator[tuple[str, str]]:
         caption = next((row[column] for column in COLUMNS if row.get(column)), None)
         if caption is not None:
             yield row["file_name"], clean_caption(caption, where)
+
+
+def _cells(text: str, table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line and row; ValueError for a caption whose comma or quote would cut it, or swallow the rows below."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in reader:
+            if None in row:
+                where = f"{table}, line {reader.line_num}"
+                raise ValueError(f"{where} has more values than columns: put captions in quotes.")
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(
+            f"{table}, line {reader.reader.line_num} is not CSV ({error}): put captions in quotes."
+        ) from error
 
 
 def _parsed(line: str, table: Path, number: int) -> object:

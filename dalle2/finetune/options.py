@@ -1,6 +1,7 @@
 """What may stand behind `python -m dalle2.finetune`; nothing heavy is imported, and what can be checked is."""
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def check(options: argparse.Namespace) -> None:
     """ValueError for what would only fail after long work."""
+    if _is_one_of_several():
+        raise ValueError(
+            "Teaching takes minutes in one process, and several would write the same file: start it as "
+            "python -m dalle2.finetune, without accelerate launch or torchrun."
+        )
     name, out = options.name, options.out
     if not NAME.fullmatch(name) or len(name) > LONGEST or name.isdecimal():
         raise ValueError(f"A name is a few words of letters, at most {LONGEST} characters, not {name!r}.")
@@ -64,6 +70,12 @@ def check(options: argparse.Namespace) -> None:
     run = run_folder(out)
     if run.exists() and not options.resume:
         raise ValueError(f"{run} holds a run that was stopped: add --resume to continue it, or remove that folder.")
+
+
+def _is_one_of_several() -> bool:
+    """Whether this process is one of several, or was meant to be: without GPUs accelerate may start one of them."""
+    launched = {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= os.environ.keys()
+    return int(os.environ.get("WORLD_SIZE", 2 if launched else 1)) > 1
 
 
 def run_folder(out: Path) -> Path:

@@ -55,7 +55,10 @@ def prepare(plan: Plan) -> Iterator[str]:
 
 
 def refresh(plan: Plan) -> Iterator[str]:
-    """Put the repository's name, which is known only now, where a prepared folder says OWNER; yield what was done."""
+    """Put the repository's name, which is known only now, where a prepared folder says OWNER; yield what was done.
+
+    The records of the sample pictures say it too.
+    """
     record = json.loads((plan.out / RECORD).read_text(encoding="utf-8"))
     if (former := record["name"]) == plan.name:
         return
@@ -64,8 +67,22 @@ def refresh(plan: Plan) -> Iterator[str]:
         text = file.read_text(encoding="utf-8")
         with atomic.file(file) as partial:
             partial.write_text(text.replace(former, plan.name), encoding="utf-8")
+    for file in (plan.model / card.PICTURES).glob("*.png"):
+        _rename(file, former, plan.name)
     _write_record(plan, plan.out)
     yield f"{plan.out}: {former} is {plan.name} now"
+
+
+def _rename(file: Path, former: str, name: str) -> None:
+    """Let a sample's record name its checkpoint so; other people's pictures stay as they are."""
+    try:
+        record = images.read_record(file)
+    except ValueError:
+        return
+    if record.get("checkpoint") == former:
+        picture = images.open_picture(file)
+        images.write_record(picture, record | {"checkpoint": name})
+        images.save(picture, file)
 
 
 def _write_record(plan: Plan, folder: Path) -> None:

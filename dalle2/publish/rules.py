@@ -17,6 +17,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from dalle2.publish import card
 from dalle2.publish.licences import LICENCES
 from dalle2.publish.plan import Plan
+from dalle2.publish.private import secrets_in
 
 Table = Mapping[str, Any]
 
@@ -28,9 +29,6 @@ COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 SDKS = ("gradio", "docker", "static")
 ZERO_PYTHONS = ("3.12.12", "3.10.13")
 ZERO_TORCHES = ("2.8.0", "2.9.1", "2.10.0", "2.11.0", "2.12.1", "2.13.0")
-TOKEN = re.compile(rb"\bhf_[A-Za-z0-9]{30,}\b")
-KEYS = (".pem", ".key", ".env")
-TEXTS = (".md", ".json", ".txt", ".py", ".toml", ".yaml", ".yml", ".js", ".html", ".css", ".tsv", ".csv")
 # What the Hub asks of each result of a `model-index`.
 NEEDED = (("task", "type"), ("dataset", "type"), ("dataset", "name"))
 
@@ -75,10 +73,8 @@ def _file(file: Path, place: str) -> Iterator[str]:
         yield f"{place[:60]}… has a name of more than {LONGEST_NAME} bytes"
     if (size := file.stat().st_size) > LARGEST:
         yield f"{place} has {size / 1e9:,.0f} GB, where a file has {LARGEST / 1e9:,.0f} at most"
-    if file.suffix in KEYS or file.name in KEYS:
-        yield f"{place} looks like a secret: take it out"
-    elif file.suffix in TEXTS and TOKEN.search(file.read_bytes()):
-        yield f"{place} holds a token of the Hub: take it out, and revoke it"
+    for secret in secrets_in(file):
+        yield f"{place} holds {secret}: take it out, and where it was shown to anybody, make a new one"
 
 
 def _card(folder: Path, of_kind: Callable[[Path, Table, str], Iterator[str]]) -> Iterator[str]:

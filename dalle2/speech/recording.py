@@ -12,7 +12,8 @@ from dalle2.speech.heard import NotHeard
 if TYPE_CHECKING:
     import av
 
-RATE = 16_000  # samples a second, which all recognisers here take
+RATE = 16_000  # samples a second, which all recognisers of speech here take
+SOUND_RATE = 48_000  # which CLAP takes
 MOST_SECONDS = 60  # a prompt takes three
 MOST_BYTES = 32 * 2**20  # a minute of 32-bit stereo at 48 kHz takes 22 MiB
 SILENCE = 10 ** (-50 / 20)  # of full scale: the loudest 20 ms of a quiet room lie below
@@ -30,12 +31,7 @@ def read_recording(source: Path | str | bytes) -> np.ndarray:
     be read.
     """
     samples = _decoded(_content(source))
-    if not len(samples):
-        raise NotHeard("The recording is empty: record again.")
-    blocks = np.pad(samples.astype(np.float32) / 2**15, (0, -len(samples) % _BLOCK)).reshape(-1, _BLOCK)
-    levels = np.sqrt(((blocks - blocks.mean()) ** 2).mean(1))
-    if levels.max() < SILENCE:
-        raise NotHeard("The recording is silent: is the right microphone chosen, and not muted?")
+    levels = _levels(samples, RATE)
     heard = np.flatnonzero(levels > max(SILENCE, levels.max() / 50))
     margin = RATE // 4
     begin, end = max(0, heard[0] * _BLOCK - margin), (heard[-1] + 1) * _BLOCK + margin
@@ -43,6 +39,25 @@ def read_recording(source: Path | str | bytes) -> np.ndarray:
     kept *= 2**14 / np.abs(kept).max()
     # Perfect silence between words, as of synthetic speech and of gates, is nothing that a recogniser was trained on.
     return np.round(kept + np.random.default_rng(0).normal(0, HISS, len(kept))).astype(np.int16)
+
+
+def read_sound(source: Path | str | bytes) -> np.ndarray:
+    """Return any sound as (samples,) float32 in [-1, 1] at `SOUND_RATE`; errors as of `read_recording`."""
+    samples = _decoded(_content(source), SOUND_RATE)
+    _levels(samples, SOUND_RATE)
+    return samples.astype(np.float32) / 2**15
+
+
+def _levels(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Return how loud each 20 ms are, of full scale; NotHeard where all are silent."""
+    if not len(samples):
+        raise NotHeard("The recording is empty: record again.")
+    block = rate // 50
+    blocks = np.pad(samples.astype(np.float32) / 2**15, (0, -len(samples) % block)).reshape(-1, block)
+    levels = np.sqrt(((blocks - blocks.mean()) ** 2).mean(1))
+    if levels.max() < SILENCE:
+        raise NotHeard("The recording is silent: is the right microphone chosen, and not muted?")
+    return levels
 
 
 def _content(source: Path | str | bytes) -> bytes:
@@ -54,7 +69,7 @@ def _content(source: Path | str | bytes) -> bytes:
     return source
 
 
-def _decoded(content: bytes) -> np.ndarray:
+def _decoded(content: bytes, rate: int = RATE) -> np.ndarray:
     import av  # half a second, for which the page's start need not wait
 
     try:
@@ -67,22 +82,20 @@ def _decoded(content: bytes) -> np.ndarray:
                     f"The recording has {stream.rate} samples a second: {RATES[0]:,} to {RATES[1]:,} work."
                 )
             parts, length = [], 0
-            for part in _resampled(container.decode(stream)):
+            for part in _resampled(container.decode(stream), rate):
                 parts.append(part)
                 length += len(part)
-                if length > MOST_SECONDS * RATE:
-                    raise ValueError(
-                        f"The recording is longer than {MOST_SECONDS} seconds: say only what the picture should show."
-                    )
+                if length > MOST_SECONDS * rate:
+                    raise ValueError(f"The recording is longer than {MOST_SECONDS} seconds: keep only what counts.")
     except av.error.FFmpegError as error:
         raise ValueError("This is no recording that can be read: give WAV, MP3, Ogg, FLAC, M4A or WebM.") from error
     return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
 
-def _resampled(frames: "Iterator[av.AudioFrame]") -> Iterator[np.ndarray]:
+def _resampled(frames: "Iterator[av.AudioFrame]", rate: int) -> Iterator[np.ndarray]:
     import av
 
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
     for frame in frames:
         yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
     yield from (part.to_ndarray()[0] for part in resampler.resample(None))

@@ -38,3 +38,23 @@ def test_the_readme_keeps_to_a_screen_and_a_few_pages_and_to_its_two_commands() 
         "pip install -r requirements-dev.txt && pytest",
     ]
     assert len(lines) <= 200
+
+
+COMMAND = re.compile(
+    r"^(?:accelerate launch [^\n]*?-m|python -m) ((?:dalle2|evaluation|benchmarks)\b[\w.]*)([^\n#]*)", re.MULTILINE
+)
+
+
+def test_every_command_of_the_pages_is_there_with_its_options() -> None:
+    """Those of `python -m dalle2` itself are parsed by tests/cli."""
+    sources = {
+        package: "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / package).rglob("*.py")))
+        for package in ("dalle2", "evaluation", "benchmarks")
+    }
+    said = [match for page in PAGES for match in COMMAND.findall(page.read_text(encoding="utf-8"))]
+    assert len({module for module, _ in said}) > 20
+    for module, words in said:
+        place = ROOT / module.rstrip(".").replace(".", "/")
+        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
+        for option in re.findall(r"(?<!\S)--[a-z][\w-]*", words):
+            assert option == "--help" or f'"{option}"' in sources[module.partition(".")[0]], f"{module} {option}"

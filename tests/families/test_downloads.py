@@ -1,14 +1,18 @@
 """Checkpoints from the hub, of which a stand-in runs here: what comes, progress, Stop, cuts, going on, refusals."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+import hub as hub_module
 import numpy as np
 import pytest
 import stable_twin
 import tiny_kandinsky
 import torch
+from filelock import FileLock
 from hub import Hub
 from huggingface_hub import constants
 
@@ -185,6 +189,61 @@ def test_a_full_disk_is_told_before_anything_comes(hub: Hub, karlo_text: Path, m
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
     with pytest.raises(ValueError, match=rf"{KARLO} takes 0\.0 GB of the disk, and 0\.0 GB are free: make room"):
         brought(KARLO)
+    assert not hub.sent()
+
+
+@pytest.mark.parametrize(
+    ("lie", "sentence"),
+    [
+        ({"sha256": "../elsewhere"}, r"tells a size or a checksum of \S+ that is none: nothing was downloaded"),
+        ({"sha256": None}, r"tells a size or a checksum of \S+ that is none"),
+        ({"size": -1}, r"tells a size or a checksum of \S+ that is none"),
+        ({"size": 1000}, rf"sent of {KARLO} is damaged, and was thrown away"),
+    ],
+    ids=["a path", "no checksum", "no size", "less than it sends"],
+)
+def test_a_hub_that_tells_nonsense_of_a_file_puts_nothing_on_the_disk(
+    lie: dict[str, object], sentence: str, hub: Hub, karlo_text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = hub_module._lfs
+    monkeypatch.setattr("hub._lfs", lambda file: {name: about | lie for name, about in said(file).items()})
+    hub.add(KARLO, karlo_text)
+    with pytest.raises(ValueError, match=sentence):
+        brought(KARLO)
+    files = [file for file in Path(constants.HF_HUB_CACHE).rglob("*") if file.is_file()]
+    assert [file for file in files if ".locks" not in file.parts] == []
+
+
+def test_a_file_that_another_program_holds_is_waited_for_while_it_grows_and_can_be_stopped(
+    hub: Hub, karlo_text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(downloads, "HELD_SECONDS", 0.2)
+    hub.add(KARLO, karlo_text)
+    folder = f"models--{KARLO.replace('/', '--')}"
+    locks, blobs = (Path(constants.HF_HUB_CACHE, *names) for names in ((".locks", folder), (folder, "blobs")))
+    locks.mkdir(parents=True)
+    blobs.mkdir(parents=True)
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in karlo_text.glob("*/*.bin")]
+    heard: list[int] = []
+
+    def listen(come: int, size: int) -> None:
+        heard.append(come)
+        if len(heard) < 30:  # the other one brings something: longer than without would be waited
+            for digest in digests:
+                (blobs / f"{digest}.incomplete").write_bytes(bytes(len(heard)))
+
+    with ExitStack() as held:
+        for digest in digests:
+            held.enter_context(FileLock(locks / f"{digest}.lock"))
+        token = downloads.fetched.set(listen)
+        with pytest.raises(ValueError, match=rf"Another program on this machine is downloading {KARLO}, and nothing"):
+            brought(KARLO)
+        assert len(heard) > 30
+        downloads.fetched.set(lambda come, size: (_ for _ in ()).throw(InterruptedError("Nobody waits any more.")))
+        with pytest.raises(ValueError, match="Nobody waits any more"):
+            brought(KARLO)
+    downloads.fetched.reset(token)
     assert not hub.sent()
 
 

@@ -249,6 +249,20 @@ def test_wrong_options_are_told_first(given: list[str], said: str, pictures: Pat
     assert said in refused([pictures, *given], capsys)
 
 
+@pytest.mark.parametrize(
+    "started", [{"WORLD_SIZE": "2"}, {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1"}]
+)
+def test_several_processes_are_refused_before_anything_is_read(
+    started: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    for name, value in started.items():
+        monkeypatch.setenv(name, value)
+    said = refused([tmp_path / "nowhere", "--name", NAME, "--out", tmp_path / "a.safetensors"], capsys)
+    assert "in one process" in said and "without accelerate launch" in said
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_file_that_is_there_stays(pictures: Path, lora: Path, tmp_path: Path, capsys: Capture) -> None:
     copy = Path(shutil.copy(lora, tmp_path))
     assert "exists already" in refused([pictures, "--name", NAME, "--out", copy], capsys)

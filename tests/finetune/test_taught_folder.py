@@ -29,6 +29,11 @@ def test_captions_stand_in_text_files_or_in_a_table(folder: Path) -> None:
     (folder / "metadata.jsonl").unlink()
     (folder / "metadata.csv").write_text('file_name,caption\n05.png,"a dog, asleep"\n')
     assert captions(folder) == {"03.png": "a red cat", "05.png": "a dog, asleep"}
+    (folder / "metadata.csv").write_text('file_name,caption\n05.png,"a dog,\nasleep"\n')
+    assert captions(folder)["05.png"] == "a dog, asleep"
+    (folder / "metadata.csv").unlink()
+    (folder / "metadata.jsonl").write_text('{"file_name": "05.png", "text": "a\u2028dog"}\r\n\r\n')
+    assert captions(folder)["05.png"] == "a dog"
 
 
 def test_what_is_left_out_is_said(folder: Path) -> None:
@@ -57,6 +62,8 @@ def test_a_folder_without_enough_is_refused_in_a_sentence(folder: Path, tmp_path
         ("metadata.jsonl", "{", "line 1 is not JSON"),
         ("metadata.jsonl", '{"text": "a cat"}', "line 1 names no picture"),
         ("metadata.csv", "text\na cat", "line 2 names no picture"),
+        ("metadata.csv", "file_name,text\n01.png,a cat, asleep\n", "line 2 has more values than columns"),
+        ("metadata.csv", 'file_name,text\n01.png,"a cat\n02.png,a dog\n', "line 3 is not CSV"),
         ("00.txt", b"\xff\xfe\xff", "is no text in UTF-8"),
         ("00.txt", "a\0b", "NUL"),
     ],

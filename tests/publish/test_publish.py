@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard, constants
@@ -13,7 +14,7 @@ from writable_hub import Hub, stand_in
 
 from dalle2 import images
 from dalle2.families import load
-from dalle2.publish import card, rules
+from dalle2.publish import card, private, rules
 from dalle2.publish.__main__ import main
 from dalle2.publish.plan import Plan, check_name
 
@@ -145,16 +146,45 @@ def test_a_broken_rule_is_told(kind: str, values: dict, said: str, copy: Path) -
     assert f"- {kind}: " in broken(copy) and said in broken(copy)
 
 
-def test_what_must_not_be_public_and_what_is_missing_is_told(copy: Path) -> None:
-    (copy / "model/notes.txt").write_text("token " + "hf_" + "A" * 34)
-    (copy / "model/server.pem").write_text("-----BEGIN")
+# Made up, and put together here, so that no scanner of this repository takes them for real ones.
+TOKENS = {
+    "a token of the Hub": "hf_" + "A" * 34,
+    "a key of a model's API": "sk-" + "proj-" + "b" * 40,
+    "a token of GitHub": "ghp_" + "c" * 36,
+    "a fine-grained token of GitHub": "github_pat_" + "c" * 82,
+    "a token of GitLab": "glpat-" + "d" * 20,
+    "a key of AWS": "AKIA" + "E" * 16,
+    "a key of Google's": "AIza" + "f" * 35,
+    "a token of Slack": "xoxb-" + "1" * 24,
+    "a token of PyPI": "pypi-" + "AgE" + "g" * 60,
+    "a token of npm": "npm_" + "h" * 36,
+    "a key of Stripe": "sk_live_" + "i" * 24,
+    "a private key": "-----BEGIN " + "OPENSSH PRIVATE KEY-----",
+}
+
+
+@pytest.mark.parametrize("kind", TOKENS)
+@pytest.mark.parametrize("ending", ["txt", "ipynb", "safetensors"])
+def test_a_token_is_found_in_every_kind_of_file_and_word_for_word(kind: str, ending: str, tmp_path: Path) -> None:
+    file = tmp_path / f"notes.{ending}"
+    file.write_bytes(bytes(private.PIECE - 20) + TOKENS[kind].encode() + b"\n" + bytes(100))  # across two pieces
+    assert list(private.secrets_in(file)) == [kind]
+    file.write_text("task-" + "a" * 40 + " whf_" + "A" * 40 + " AKIA and BEGIN PRIVATE KEY")
+    assert list(private.secrets_in(file)) == []
+
+
+@pytest.mark.parametrize("name", ["server.pem", ".env", ".env.local", "id_ed25519", "credentials.json", ".netrc"])
+def test_files_that_keep_secrets_are_told_by_their_names(name: str, copy: Path) -> None:
+    (copy / "model" / name).write_text("nothing that looks like one")
+    assert f"- model: {name} holds a secret, by its name: take it out" in broken(copy)
+
+
+def test_what_is_missing_is_told(copy: Path) -> None:
     card_file = copy / "model/README.md"
     card_file.write_text(card_file.read_text() + "\n![Loss](loss.png)\n")
     shutil.rmtree(copy / "space")
     said = broken(copy)
     for sentence in (
-        "notes.txt holds a token",
-        "server.pem looks like a secret",
         "links to loss.png",
         "space: the folder",
     ):
@@ -276,7 +306,13 @@ def test_a_name_that_is_known_only_later_is_put_in_place(
     out = tmp_path / "hub"
     assert main([str(tiny_checkpoint), "--out", str(out), "--license", "mit", "--prompt", "a cat"]) == 0
     assert f"python -m dalle2.publish --out {out} --push OWNER/sample" in capsys.readouterr().out
+    before = np.asarray(images.open_picture(next((out / "model/pictures").glob("*.png"))))
     assert main(["--out", str(out), "--push", "club/cats"]) == 0
     assert "--checkpoint club/cats" in hub.repositories["model", "club/cats"]["README.md"].decode()
+    (sample,) = (out / "model/pictures").glob("*.png")
+    drawn = images.read_record(sample)
+    assert (drawn["checkpoint"], drawn["prompt"]) == ("club/cats", "a cat")
+    assert np.array_equal(images.open_picture(sample), before)
+    assert hub.repositories["model", "club/cats"][f"pictures/{sample.name}"] == sample.read_bytes()
     assert main(["--out", str(out), "--push", "club/dogs"]) == 1
     assert "was prepared for club/cats" in capsys.readouterr().err

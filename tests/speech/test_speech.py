@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import shutil
+import sys
 import wave
 from pathlib import Path
 
@@ -11,6 +13,11 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapProcessor,
+    RobertaTokenizer,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
@@ -20,10 +27,13 @@ from transformers import (
 
 from dalle2 import images
 from dalle2.__main__ import main
+from dalle2.cli import parsers, quick
 from dalle2.speech import phrases, reading
+from dalle2.speech.clap import PROMPT, Clap, known_sounds, loudest
 from dalle2.speech.heard import Heard, NotHeard
-from dalle2.speech.recording import MOST_SECONDS, RATE, read_recording
+from dalle2.speech.recording import MOST_SECONDS, RATE, read_recording, read_sound
 from dalle2.speech.whisper import Whisper
+from dalle2.understanding.interpreter import Interpreter
 
 PIZZA = Path(__file__).with_name("recordings") / "pizza.flac"
 Capture = pytest.CaptureFixture[str]
@@ -115,7 +125,7 @@ def test_pictures_of_a_recording_carry_what_was_heard_and_draw_again(
     from dalle2.cli import hearing
 
     monkeypatch.setattr(hearing, "hear", lambda *_: Heard("a red hart", "pocketsphinx"))
-    monkeypatch.setattr(hearing, "corrected", lambda _: "a red heart")
+    monkeypatch.setattr(hearing, "asked", lambda _: "a red heart")
     assert main(["--audio", str(PIZZA), "--draft", "--seed", "3", "-o", str(tmp_path / "a.png")]) == 0
     record = images.read_record(tmp_path / "a.png")
     assert record["prompt"] == "a red heart"
@@ -133,6 +143,11 @@ def test_pictures_of_a_recording_carry_what_was_heard_and_draw_again(
         (["a cat", "--recogniser", "whisper"], "--recogniser hears a recording"),
         (["steps"], "needs PROMPT"),
         (["--audio", str(Path(__file__))], "This is no recording"),
+        (["--sound", str(PIZZA)], "name a folder or a hub id with --recogniser"),
+        (["--sound", str(PIZZA), "--audio", str(PIZZA)], "give one of them"),
+        (["a cat", "--sound", str(PIZZA), "--recogniser", "clap"], "--sound holds the prompt"),
+        (["--sound", str(PIZZA), "--from", str(PIZZA)], "leave out --sound"),
+        (["a cat", "--say", "cat.mp3"], "let its name end in .wav"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(arguments: list[str], said: str, capsys: Capture) -> None:
@@ -152,6 +167,28 @@ def test_without_espeak_ng_it_is_told_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(reading.shutil, "which", lambda _: None)
     with pytest.raises(ValueError, match="apt install espeak-ng"):
         reading.read_aloud("a red heart", Path("said.wav"))
+
+
+def test_a_recording_is_not_drawn_before_it_is_heard() -> None:
+    """Without torch, drawing begins at once with the prompt, which a recording does not have yet."""
+    arguments = [["--audio", str(PIZZA)], ["--sound", str(PIZZA), "--recogniser", "clap"]]
+    for given in arguments:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delitem(sys.modules, "torch")
+            assert quick.plan(parsers.parse(given)) is None
+
+
+def test_what_was_drawn_is_read_aloud_as_the_checkpoint_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("dalle2.cli.caption.check_spoken", lambda _: None)
+    monkeypatch.setattr("dalle2.cli.text_to_image.check_spoken", lambda _: None)
+    monkeypatch.setattr("dalle2.cli.drawing.read_aloud", lambda text, path: said.append(text) or path)
+    given = ["a red heart, twemoji style", "-n", "2", "--seed", "1", "-o", str(tmp_path / "hearts")]
+    assert main([*given, "--say", str(tmp_path / "said.wav")]) == 0
+    assert said == ["Picture 1: red heart, twemoji style. Picture 2: red heart, twemoji style."]
+    assert str(tmp_path / "said.wav") in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -183,3 +220,68 @@ def test_a_whisper_model_hears_by_its_folder(whisper: Path) -> None:
 def test_what_is_no_speech_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no speech model"):
         Whisper(str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def clap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLAP with random weights, in the layout that laion/clap-htsat-unfused is published in."""
+    folder = tmp_path_factory.mktemp("clap")
+    letters = [chr(point) for point in range(33, 127)] + ["Ġ"]
+    vocabulary = {token: number for number, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *letters])}
+    RobertaTokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
+    ClapFeatureExtractor(truncation="rand_trunc").save_pretrained(folder)
+    text = {"vocab_size": len(vocabulary), "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text |= {"intermediate_size": 16, "max_position_embeddings": 80}
+    audio = {"patch_embeds_hidden_size": 8, "hidden_size": 16, "depths": [1, 1], "num_attention_heads": [1, 1]}
+    audio |= {"num_hidden_layers": 2}
+    torch.manual_seed(0)
+    ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=16)).save_pretrained(folder)
+    return folder
+
+
+def test_a_sound_is_told_and_what_makes_it_is_drawn(clap: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "beep.wav").write_bytes(sound(1, 48_000))
+    given = ["--sound", str(tmp_path / "beep.wav"), "--recogniser", str(clap), "--draft", "--seed", "3"]
+    assert main([*given, "-o", str(tmp_path / "a.png")]) == 0
+    said = capsys.readouterr().err
+    heard, score = re.search(r"I hear: (.+?) \((0\.\d\d)\); less likely: ", said).groups()
+    record = images.read_record(tmp_path / "a.png")
+    assert record["heard"] == {"words": heard, "recogniser": str(clap)} and 0 < float(score) < 1
+    assert record["prompt"] == dict(known_sounds())[heard]
+    assert main([*given, "-o", str(tmp_path / "b.png")]) == 0
+    assert images.read_record(tmp_path / "b.png") == record
+
+
+def test_scores_are_those_of_the_model_s_own_forward(clap: Path) -> None:
+    samples = read_sound(sound(1, 48_000))
+    found = Clap(str(clap)).recognise(samples, lambda thing: thing in ("dog", "bell"))
+    words = [one.words for one in found]
+    assert {one.thing for one in found} == {"dog", "bell"} and sum(one.score for one in found) == pytest.approx(1)
+    asked = {"text": [PROMPT.format(word) for word in words], "audio": samples, "sampling_rate": 48_000}
+    inputs = ClapProcessor.from_pretrained(clap)(**asked, return_tensors="pt", padding=True)
+    with torch.no_grad():
+        expected = ClapModel.from_pretrained(clap)(**inputs).logits_per_audio[0].softmax(-1)
+    assert [one.score for one in found] == pytest.approx(expected.tolist(), abs=1e-5)
+    with pytest.raises(ValueError, match="knows nothing that makes a sound"):
+        Clap(str(clap)).recognise(samples, lambda thing: False)
+
+
+def test_of_a_long_sound_the_loudest_part_counts() -> None:
+    samples = np.zeros(1000, np.float32)
+    samples[700:800] = 0.5
+    assert loudest(samples, 100).tolist() == [0.5] * 100
+    assert len(loudest(samples[:50], 100)) == 50
+
+
+def test_every_sound_comes_from_something_that_the_embedded_checkpoint_draws() -> None:
+    folder = Path(images.__file__).with_name("checkpoints") / "emoji"
+    interpreter = Interpreter.of(folder, ("noto",))
+    found = {thing: interpreter.understand(thing) for _, thing in known_sounds()}
+    assert [thing for thing, taken in found.items() if taken.concept is None or taken.guessed] == []
+    assert found["dog"].concept.label in ("dog", "dog face")
+
+
+def test_what_is_no_clap_is_refused(whisper: Path, tmp_path: Path) -> None:
+    for folder in (tmp_path / "nothing", whisper):
+        with pytest.raises(ValueError, match="is no CLAP model"):
+            Clap(str(folder))
