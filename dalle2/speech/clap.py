@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,13 +48,14 @@ class Clap:
     def __init__(self, source: str) -> None:
         self.source = source
         try:
-            model, told = ClapModel.from_pretrained(source, output_loading_info=True)
-            self._extractor = AutoFeatureExtractor.from_pretrained(source)
-            self._tokenizer = AutoTokenizer.from_pretrained(source)
+            opened: Any = ClapModel.from_pretrained(source, output_loading_info=True)
+            self._extractor: Any = AutoFeatureExtractor.from_pretrained(source)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError, ImportError, AttributeError, RuntimeError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             said = f"{source} is no CLAP model, on this machine or on the Hugging Face hub: {reason}"
             raise ValueError(said) from error
+        model, told = opened
         if missing := sorted(told["missing_keys"]):
             raise ValueError(f"{source} is no CLAP model: it lacks {len(missing)} weights, such as {missing[0]}.")
         if getattr(self._extractor, "sampling_rate", None) != SOUND_RATE:
