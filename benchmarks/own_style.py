@@ -223,7 +223,7 @@ def _old(
     captions = clip.embed_captions([pair.caption for pair in emoji.pairs], 256)
     places = {pair.id: place for place, pair in enumerate(emoji.pairs)}
     own = np.array([places[pair.id] for pair in old])
-    table = clip.embed_captions([f"{pair.label}, {style} style" for pair in old for style in emoji.styles], 256)
+    table = clip.embed_captions([styled(pair.label, style) for pair in old for style in emoji.styles], 256)
     table = table.reshape(len(old), len(emoji.styles), -1)
     styles = np.array([emoji.styles.index(pair.style) for pair in old])
     found: dict[str, list[np.ndarray]] = {"caption among 100": [], "style": []}

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from rich.progress import track
 
 from dalle2 import images
+from dalle2.datasets.phrases import styled
 from dalle2.families import EMBEDDED, load
 from evaluation.networks.clip import Clip
 
@@ -110,7 +111,7 @@ def _wanted(styles: Sequence[str]) -> Iterator[Wanted]:
         yield Wanted(f"wall/en/{index:02}.webp", english, english)
         yield Wanted(f"wall/zh/{index:02}.webp", chinese, english)
     for style in styles:
-        prompt = f"{STYLED}, {style} style"
+        prompt = styled(STYLED, style)
         yield Wanted(f"styles/{style}.webp", prompt, prompt, style)
 
 

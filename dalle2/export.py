@@ -11,14 +11,13 @@ config of the checkpoint changes; new weights need no new graphs. The embedded c
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from dalle2 import atomic
+from dalle2 import atomic, hashes
 from dalle2.datasets.packages import BuildError
 from dalle2.engines import EXTRA
 
@@ -91,8 +90,7 @@ def _index(folder: Path, files: Mapping[str, Path]) -> None:
     for name, file in files.items():
         config = folder / name / "config.json"
         if config.is_file():
-            digest = hashlib.sha256(config.read_bytes()).hexdigest()
-            entries[name] = {"file": file.name, "config_sha256": digest}
+            entries[name] = {"file": file.name, "config_sha256": hashes.of_file(config)}
     with atomic.file(folder / INDEX) as partial:
         partial.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 

@@ -1,7 +1,6 @@
 """A folder of Karlo's family -> what `dalle2_runner` draws by, read without torch: sizes, schedules, token ids."""
 
 import gzip
-import hashlib
 import json
 import shutil
 import zlib
@@ -13,6 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 import dalle2_runner
+from dalle2 import hashes
 from dalle2.settings import Settings
 from dalle2_runner.by_onnxruntime import Network
 from dalle2_runner.drawer import Drawer
@@ -59,13 +59,9 @@ def open_checkpoint(folder: Path, threads: int = 0) -> Drawer:
 
 def fingerprint(folder: Path) -> str:
     """Return the hash of a checkpoint's parts, as `families.checkpoint_folder` makes it; weights are safetensors."""
-    digest = hashlib.sha256()
     parts = [part for part in folder.iterdir() if part.is_dir() and part.name not in NO_PARTS]
-    for file in sorted(file for part in parts for file in part.iterdir() if file.suffix in HASHED):
-        with file.open("rb") as stream:
-            own = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{file.relative_to(folder).as_posix()} {own}\n".encode())
-    return digest.hexdigest()
+    files = sorted(file for part in parts for file in part.iterdir() if file.suffix in HASHED)
+    return hashes.of_files({file.relative_to(folder).as_posix(): hashes.of_file(file) for file in files})
 
 
 def write(folder: Path, out: Path, record: Mapping[str, Any], eight_bits: bool = False) -> None:
@@ -140,7 +136,7 @@ def graph_of(folder: Path, name: str) -> tuple[bytes, list[str]]:
         entry = json.loads((folder / INDEX).read_text(encoding="utf-8"))[name]
     except (OSError, ValueError, KeyError):
         entry = None
-    config = hashlib.sha256((folder / name / "config.json").read_bytes()).hexdigest()
+    config = hashes.of_file(folder / name / "config.json")
     if entry is None or entry["config_sha256"] != config:
         raise ValueError(f"{folder} has no graph of its {name}: python -m dalle2.export {folder}")
     file = folder / "graphs" / entry["file"]

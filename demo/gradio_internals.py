@@ -25,6 +25,10 @@ log = logging.getLogger("dalle2.page")
 
 # Else a machine too busy to answer itself within three seconds would not start the page.
 LAUNCH: dict[str, Any] = {"_frontend": False}
+# How long Gradio's queue sleeps before it looks again whether anybody waits, and whether a `gr.Progress`, which no tab has,
+# has moved. By itself it sleeps for one and ten milliseconds, which costs a page that nobody visits some percent of a core.
+QUEUE_SECONDS = 0.01
+PROGRESS_SECONDS = 1.0
 # The route by which files are opened, and the tags of Gradio's own preview card in its page.
 FILE_ROUTE = re.compile(r"(?:/gradio_api)?/file[=/](?P<path>.*)", re.DOTALL)
 PREVIEW_TAGS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
@@ -56,7 +60,9 @@ class Page(gr.Blocks):
 
     def queue(self, *arguments: Any, **options: Any) -> Any:
         with _no_application():
-            return super().queue(*arguments, **options)
+            made = super().queue(*arguments, **options)
+        self._queue.sleep_when_free, self._queue.progress_update_sleep_when_free = QUEUE_SECONDS, PROGRESS_SECONDS
+        return made
 
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         request = options.get("request")

@@ -1,23 +1,15 @@
-"""Tiny random checkpoints, made once a session; nothing is downloaded. And a visitor of the page."""
+"""Where the fixtures of all rooms are: tiny checkpoints, a hub, a visitor of the page, and processes that start at once."""
 
 import os
-from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers reads it: a hub is asked for minutes otherwise
 
 import pytest
-import tiny
-import torch
 
-from dalle2.datasets.phrases import Phrases
-from dalle2.families import load
-from dalle2.families.karlo import layout
-from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
 
-pytest_plugins = ["hub", "visitor", "tiny_priors"]
-
+FIXTURES = ("checkpoints", "forked", "hub", "tiny_priors", "visitor")
 QUICK = Settings(
     prior=PriorSettings(num_inference_steps=3, guidance_scale=2.0),
     decoder=DecoderSettings(num_inference_steps=4, guidance_scale=3.0),
@@ -25,41 +17,8 @@ QUICK = Settings(
 )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _quiet_threads() -> None:
-    """The networks are so small that threads only cost."""
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint folder like the embedded one: all parts, predicting clean pictures, with a dalle2.json."""
-    description = {"settings": QUICK.to_dict(), "styles": ["twemoji", "noto"], "examples": ["a cat face"]}
-    phrases = Phrases(("cat", "cat face", "dog"), ("noto", "twemoji"), ("red", "orange"))
-    folder = tmp_path_factory.mktemp("tiny") / "sample"
-    return layout.write(tiny.parts("sample"), folder, description, phrases=phrases)
-
-
-@pytest.fixture(scope="session")
-def karlo_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A twin of kakaobrain/karlo-v1-alpha as published: predicts noise, .bin weights, no image encoder."""
-    return tiny.karlo_twin(tiny.parts("epsilon", pad="!"), tmp_path_factory.mktemp("karlo") / "text")
-
-
-@pytest.fixture(scope="session")
-def karlo_variations(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A twin of kakaobrain/karlo-v1-alpha-image-variations as published: no prior."""
-    made = tiny.parts("epsilon", pad="!")
-    return tiny.karlo_twin(made, tmp_path_factory.mktemp("karlo") / "variations", task="variations")
-
-
-@pytest.fixture(scope="session")
-def model(tiny_checkpoint: Path) -> UnclipModel:
-    """The tiny checkpoint, loaded."""
-    return load(tiny_checkpoint)
-
-
-@pytest.fixture(scope="session")
-def quick() -> Settings:
-    """Settings of very few steps."""
-    return QUICK
+def pytest_configure(config: pytest.Config) -> None:
+    """Import the fixtures, but not where tests are only handed out to other processes: that takes seconds."""
+    if not config.getoption("numprocesses", None):
+        for name in FIXTURES:
+            config.pluginmanager.import_plugin(name)

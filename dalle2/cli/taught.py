@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dalle2 import hashes
+
 
 def recorded(records: Sequence[Mapping[str, Any]], given: Sequence[str], folder: Path) -> list[str]:
     """Return FILE=WEIGHT for each LoRA that a record names, by which `load` merges them.
@@ -13,7 +15,7 @@ def recorded(records: Sequence[Mapping[str, Any]], given: Sequence[str], folder:
     """
     if not records:
         return list(given)
-    from dalle2.families.lora import hash_of, split_weight  # takes seconds, which most pictures need not wait for
+    from dalle2.families.lora import split_weight  # takes seconds, which most pictures need not wait for
 
     places = [split_weight(text)[0] for text in given]
     found = []
@@ -24,7 +26,7 @@ def recorded(records: Sequence[Mapping[str, Any]], given: Sequence[str], folder:
             raise ValueError("The record's LoRAs are damaged: the picture cannot be drawn again.") from error
         here = [place for place in (Path(name).name, folder / Path(name).name) if Path(place).is_file()]
         files = [Path(place) for place in (*places, *here)]
-        file = next((file for file in files if hash_of(file) == wanted), None)
+        file = next((file for file in files if hashes.of_file(file) == wanted), None)
         if file is None:
             raise ValueError(
                 f"The picture was drawn with the LoRA {record.get('name')!r} ({name}, sha256 {str(wanted)[:8]}…), "

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPTokenizer
 
+from dalle2 import hashes
 from dalle2.families.places import locate
 from dalle2.families.weights import NotWeightsAlone, check_readable, choose_weights, unpickle, variant_and_kind
 from dalle2.networks.old_tokenizer import as_in_2022
@@ -137,10 +138,8 @@ class CheckpointFolder:
 
     def fingerprint(self, parts: Iterable[str]) -> str:
         """SHA-256 over the sorted (relative path, SHA-256) of the files that were read for `parts`."""
-        digest = hashlib.sha256()
-        for file in sorted(file for part in parts for file in self._files(part)):
-            digest.update(f"{file.relative_to(self.path).as_posix()} {_hash(file)}\n".encode())
-        return digest.hexdigest()
+        files = sorted(file for part in parts for file in self._files(part))
+        return hashes.of_files({file.relative_to(self.path).as_posix(): _hash(file) for file in files})
 
     def _files(self, part: str) -> list[Path]:
         files = sorted(file for file in (self.path / part).iterdir() if file.is_file())
@@ -197,5 +196,4 @@ def _hash(file: Path) -> str:
     # In the hub's cache a large file is a link to a blob that is named by its SHA-256.
     if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
         return blob.name
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashes.of_file(file)

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from dalle2 import atomic
+from dalle2 import atomic, hashes
 
 HEADER = "open_dalle2_lora"
 FORMAT = 1
@@ -65,7 +65,7 @@ class Lora:
     @cached_property
     def sha256(self) -> str:
         """The file's hash, hexadecimal."""
-        return hash_of(self.file)
+        return hashes.of_file(self.file)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -100,12 +100,6 @@ def write(file: Path, taught: Taught, tensors: Mapping[str, torch.Tensor]) -> No
         mode = partial.stat().st_mode
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, header)
         partial.chmod(mode)  # safetensors writes for the owner's eyes only
-
-
-def hash_of(file: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def learnt_hash(checkpoint_hash: str, records: Sequence[Mapping[str, Any]]) -> str:

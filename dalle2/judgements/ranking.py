@@ -12,22 +12,28 @@ import numpy as np
 
 QUESTIONS = ("photorealism", "caption match", "diversity")
 WINNERS = ("a", "b", "tie")
+WON = {"a": 1.0, "tie": 0.5, "b": 0.0}  # what each outcome is worth to a: a tie is half a win for both
 Z = 1.959964  # 95 % of a normal distribution lie within this many standard deviations
 MEAN_RATING = 1000.0
 POINTS = 400 / math.log(10)  # as in chess: 400 points more win ten times as often as they lose
 
 
-class Comparison(Protocol):
-    """What is needed of a vote."""
+class Outcome(Protocol):
+    """Two contestants that met, and which of them won: one of `WINNERS`."""
 
-    @property
-    def question(self) -> str: ...
     @property
     def a(self) -> str: ...
     @property
     def b(self) -> str: ...
     @property
     def winner(self) -> str: ...
+
+
+class Vote(Outcome, Protocol):
+    """A visitor's outcome, by one of the `QUESTIONS`."""
+
+    @property
+    def question(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Place:
         return (self.name, *rating, f"{self.win_rate:.0%}", f"{worst:.0%} to {best:.0%}", str(self.votes))
 
 
-def rank(votes: Sequence[Comparison], question: str) -> list[Place]:
+def rank(votes: Sequence[Vote], question: str) -> list[Place]:
     """Return the contestants of one question, the best first; [] without votes."""
     asked = [vote for vote in votes if vote.question == question]
     names = sorted({name for vote in asked for name in (vote.a, vote.b)})
@@ -118,13 +124,12 @@ def bradley_terry(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centre @ found.x, centre @ np.linalg.inv(hessian(found.x)) @ centre
 
 
-def _wins(votes: Sequence[Comparison], names: Sequence[str]) -> np.ndarray:
+def _wins(votes: Sequence[Outcome], names: Sequence[str]) -> np.ndarray:
     """(n, n): how often the row's contestant won against the column's; a tie is half a win for both."""
     index = {name: i for i, name in enumerate(names)}
     wins = np.zeros((len(names), len(names)))
     for vote in votes:
         a, b = index[vote.a], index[vote.b]
-        share = {"a": 1.0, "tie": 0.5, "b": 0.0}[vote.winner]
-        wins[a, b] += share
-        wins[b, a] += 1 - share
+        wins[a, b] += WON[vote.winner]
+        wins[b, a] += 1 - WON[vote.winner]
     return wins

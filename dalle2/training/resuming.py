@@ -3,7 +3,6 @@
 What counts is the content: pictures, texts and weights may lie elsewhere by now.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from dalle2 import atomic
+from dalle2 import atomic, hashes
 from dalle2.families.checkpoint_folder import CheckpointFolder
 from dalle2.training.recipe import Recipe
 
@@ -133,7 +132,7 @@ def _contents(recipe: Recipe, stage: str) -> dict[str, str]:
     start, contents = getattr(plan, "start_from", None), {"lexicon": "none", "start_from": "none"}
     if lexicon:
         file = Path(lexicon)
-        contents["lexicon"] = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        contents["lexicon"] = hashes.of_file(file) if file.is_file() else ""
     if start:
         folder = CheckpointFolder(Path(start))
         parts = [part for part in _STARTS[stage] if folder.has(part)]

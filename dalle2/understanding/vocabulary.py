@@ -7,7 +7,6 @@ makes of the concepts, of their English tags, glosses and descriptions, in the d
 in eight bits a number.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ import pyarrow.parquet
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dalle2 import atomic
+from dalle2 import atomic, hashes
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.descriptions import read_descriptions
 
@@ -123,7 +122,7 @@ class Vocabulary:
             with pyarrow.parquet.ParquetFile(folder / WORDS) as words:  # read_table would import pandas
                 entries = _entries(words.read().to_pydict())
             with safe_open(folder / VECTORS, framework="numpy") as file:
-                if (file.metadata() or {}).get("words") != _digest(folder / WORDS):
+                if (file.metadata() or {}).get("words") != hashes.of_file(folder / WORDS):
                     raise ValueError("its vectors are of other words")
                 names = ("concepts", "tags", "glosses")
                 meanings, tags, glosses = (_unit(file.get_tensor(name).astype(np.float32)) for name in names)
@@ -148,7 +147,7 @@ class Vocabulary:
         tensors["directions"] = self.directions.astype(np.float16)
         with atomic.file(folder / WORDS) as words, atomic.file(folder / VECTORS) as vectors:
             pyarrow.parquet.write_table(table, words, compression="zstd", compression_level=19)
-            save_file(tensors, vectors, {"words": _digest(words)})
+            save_file(tensors, vectors, {"words": hashes.of_file(words)})
             vectors.chmod(words.stat().st_mode)  # it is written for the owner's eyes only
 
     def extended(self, names: Sequence[str]) -> "Vocabulary":
@@ -198,10 +197,6 @@ def _principal_directions(vectors: np.ndarray) -> np.ndarray:
     """(width, `DIRECTIONS` or fewer) orthonormal columns that keep as much as possible of the vectors' lengths."""
     _, directions = np.linalg.eigh(vectors.T @ vectors)
     return directions[:, ::-1][:, :DIRECTIONS]
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from dalle2.datasets.phrases import styled
 from evaluation.comparing.contestants import Contestant
 from evaluation.emoji.emoji_set import EmojiSet, Pair, embed
 from evaluation.metrics.retrieval import found_caption
@@ -93,7 +94,7 @@ class EmbeddedSet:
     @cached_property
     def caption_table(self) -> np.ndarray:
         """Return every label in every style, (concepts, styles, dim), whether such a picture exists or not."""
-        captions = [f"{label}, {style} style" for label in self.emoji.labels for style in self.emoji.styles]
+        captions = [styled(label, style) for label in self.emoji.labels for style in self.emoji.styles]
         table = self.clip.embed_captions(captions, 256)
         return table.reshape(len(self.emoji.labels), len(self.emoji.styles), -1)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dalle2.datasets.phrases import styled
 from dalle2.understanding.interpreter import Interpreter
 from evaluation.emoji import scenes
 from evaluation.emoji.backgrounds import ASKED, on_background
@@ -103,7 +104,7 @@ def words(what: str, emoji: EmojiSet, trained: Sequence[Pair]) -> dict[str, str]
             said = read_paraphrases(trained)
             # a style that was trained on, so that only the words are new
             drawn = {pair.concept: pair for pair in sorted(trained, key=_lot, reverse=True) if pair.concept in said}
-            return {pair.id: f"{said[concept]}, {pair.style} style" for concept, pair in sorted(drawn.items())}
+            return {pair.id: styled(said[concept], pair.style) for concept, pair in sorted(drawn.items())}
     return {pair.id: pair.caption for pair in emoji.test}
 
 

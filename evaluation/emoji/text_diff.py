@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from dalle2.datasets.phrases import styled
 from dalle2.images import open_picture, save
 from evaluation.cli import command
 from evaluation.cli.text_diff import Options
@@ -118,7 +119,7 @@ def measure_text_diffs(options: Options) -> Scorecard:
     size, files = mover.picture_size, [_files(options.out, pair, strengths) for pair in pairs]
     moving = tqdm(pairs, desc="moving", unit="picture", disable=not sys.stderr.isatty())
     for index, (pair, own) in enumerate(zip(moving, files, strict=True)):
-        new = f"{pair.label}, {options.style} style"
+        new = styled(pair.label, options.style)
         mover.move(pair.picture(size), pair.caption, new, options.seed + index, own)
     wanted = [emoji.by_id[_id(pair, options.style)] for pair in pairs]
     real, untouched = (_embed(side, clip, size, options) for side in (wanted, pairs))
@@ -171,10 +172,10 @@ def _judge(emoji: EmojiSet, pairs: Sequence[Pair], clip: Clip, size: int, option
     for style in emoji.styles:
         of_style = [pair for pair in emoji.train if pair.style == style]
         training += [of_style[place] for place in rng.permutation(len(of_style))[:PER_STYLE]]
-    styled = [f"{pair.label}, {style} style" for pair in pairs for style in emoji.styles]
+    captions = [styled(pair.label, style) for pair in pairs for style in emoji.styles]
     return Judge(
-        names=clip.embed_captions([f"{label}, {options.style} style" for label in emoji.labels], 256),
-        styled=clip.embed_captions(styled, 256).reshape(len(pairs), len(emoji.styles), -1),
+        names=clip.embed_captions([styled(label, options.style) for label in emoji.labels], 256),
+        styled=clip.embed_captions(captions, 256).reshape(len(pairs), len(emoji.styles), -1),
         training=_embed(training, clip, size, options),
         training_styles=np.array([emoji.styles.index(pair.style) for pair in training]),
         own=np.array([emoji.labels.index(pair.label) for pair in pairs]),

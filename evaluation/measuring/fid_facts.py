@@ -1,5 +1,6 @@
 """What a report of `evaluation.fid` says beside its numbers: of the reference, of rounding, and what was published."""
 
+from dalle2 import hashes
 from evaluation.measuring.fid_plan import Plan, Saved, stats_file
 from evaluation.metrics import named_statistics
 from evaluation.pictures.contents import contents_sha256
@@ -29,8 +30,8 @@ def _hashes(plan: Plan, saved: Saved) -> object:
     """Return the hash of the reference's file, or of each where every pass has its own."""
     own = {way: stats_file(plan.ways, way, saved.file) for way in plan.ways}
     files = dict.fromkeys(file if file.exists() else saved.file for file in own.values())
-    hashes = {file.name: named_statistics.digest(file) for file in files}
-    return hashes if len(hashes) > 1 else next(iter(hashes.values()))
+    found = {file.name: hashes.of_file(file) for file in files}
+    return found if len(found) > 1 else next(iter(found.values()))
 
 
 def beside(protocol: Protocol, pictures: int, known_settings: bool) -> list[str]:

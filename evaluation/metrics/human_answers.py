@@ -13,24 +13,17 @@ from typing import Protocol
 
 import numpy as np
 
-from dalle2.judgements.ranking import MEAN_RATING, POINTS, bradley_terry
+from dalle2.judgements.ranking import MEAN_RATING, POINTS, WON, Outcome, bradley_terry
 from evaluation.metrics.agreement import krippendorff_alpha
 from evaluation.metrics.crossed_bootstrap import crossed_weights, percentiles, weighted_mean
 
 RANKED = 300  # resamples of the ranking, each of which is a fit
-WON = {"a": 1.0, "tie": 0.5, "b": 0.0}
 Interval = tuple[float, float] | None
 
 
-class Said(Protocol):
-    """What is needed of an answer."""
+class Answer(Outcome, Protocol):
+    """An outcome, who gave it, and of which pair of pictures."""
 
-    @property
-    def a(self) -> str: ...
-    @property
-    def b(self) -> str: ...
-    @property
-    def winner(self) -> str: ...
     @property
     def rater(self) -> str: ...
     @property
@@ -50,18 +43,18 @@ class Share:
 class Answers:
     """All answers to one question."""
 
-    said: Sequence[Said]
+    given: Sequence[Answer]
     seed: int = 0
 
     @cached_property
     def names(self) -> list[str]:
         """Return the contestants."""
-        return sorted({name for one in self.said for name in (one.a, one.b)})
+        return sorted({name for one in self.given for name in (one.a, one.b)})
 
     def win_rates(self) -> Iterator[tuple[str, str, Share]]:
         """Yield for every two contestants that met how often the first won."""
         for first, second in combinations(self.names, 2):
-            met = [index for index, one in enumerate(self.said) if {one.a, one.b} == {first, second}]
+            met = [index for index, one in enumerate(self.given) if {one.a, one.b} == {first, second}]
             if met:
                 won = np.array([self._won(index, first) for index in met])
                 yield first, second, self.share(won, met)
@@ -70,8 +63,8 @@ class Answers:
         """Yield each contestant's rating in chess points around `MEAN_RATING` (Bradley and Terry 1952)."""
         place = {name: index for index, name in enumerate(self.names)}
         n = len(place)
-        pairs = np.array([(place[one.a], place[one.b]) for one in self.said])
-        won = np.array([WON[one.winner] for one in self.said])
+        pairs = np.array([(place[one.a], place[one.b]) for one in self.given])
+        won = np.array([WON[one.winner] for one in self.given])
 
         def rated(weights: np.ndarray) -> np.ndarray:
             wins = np.bincount(pairs[:, 0] * n + pairs[:, 1], weights * won, n * n)
@@ -114,10 +107,10 @@ class Answers:
 
         `ahead` has of each answer the score of a less that of b; equal ones are right half the time.
         """
-        of = [index for index, one in enumerate(self.said) if one.winner != "tie"]
+        of = [index for index, one in enumerate(self.given) if one.winner != "tie"]
         if not of:
             return None
-        won = np.array([WON[self.said[index].winner] - 0.5 for index in of])
+        won = np.array([WON[self.given[index].winner] - 0.5 for index in of])
         return self.share(0.5 + np.sign(ahead[of]) * won, of)
 
     def share(self, values: np.ndarray, of: Sequence[int]) -> Share:
@@ -126,17 +119,17 @@ class Answers:
         return Share(float(values.mean()), found, len(values))
 
     def _won(self, index: int, first: str) -> float:
-        one = self.said[index]
+        one = self.given[index]
         return WON[one.winner] if one.a == first else 1 - WON[one.winner]
 
     @cached_property
     def _by_pair(self) -> dict[str, tuple[str, list[int]]]:
         """The answers to each pair, and the one of its two that wins are counted for."""
         found: dict[str, list[int]] = defaultdict(list)
-        for index, one in enumerate(self.said):
+        for index, one in enumerate(self.given):
             found[one.pair].append(index)
-        return {pair: (self.said[met[0]].a, met) for pair, met in found.items()}
+        return {pair: (self.given[met[0]].a, met) for pair, met in found.items()}
 
     @cached_property
     def _weights(self) -> np.ndarray:
-        return crossed_weights([one.rater for one in self.said], [one.pair for one in self.said], self.seed)
+        return crossed_weights([one.rater for one in self.given], [one.pair for one in self.given], self.seed)

@@ -3,13 +3,13 @@
 The backbone comes by path, as published for torchvision; the learnt weights of its channels lie in torchmetrics.
 """
 
-import hashlib
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 from PIL import Image
 
+from dalle2 import hashes
 from dalle2.images import to_tensor
 
 # LPIPS' own scaling of [-1, 1]
@@ -34,7 +34,7 @@ class Lpips:
     def __init__(self, weights: Path, device: str = "cpu") -> None:
         try:
             state = torch.load(weights, map_location="cpu", weights_only=True)
-            self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+            self.sha256 = hashes.of_file(weights)
             first = tuple(state["features.0.weight"].shape)
         except FileNotFoundError as error:
             raise ValueError(f"There are no LPIPS weights at {weights}.") from error

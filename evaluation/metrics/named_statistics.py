@@ -4,12 +4,12 @@ The list is JSON, {name: {"file": …, "sha256": …, "form": …}}, at $EVALUAT
 entry comes with this project: a hash is only written of a file that was there.
 """
 
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import NamedTuple
 
+from dalle2 import hashes
 from evaluation.reporting.report import write_text
 
 VARIABLE = "EVALUATION_STATISTICS"
@@ -40,7 +40,7 @@ def find(name: str) -> Named | None:
         raise ValueError(f"The entry {name} in {place()} needs file and sha256.") from error
     if not named.file.is_file():
         raise ValueError(f"The statistics {name} should lie at {named.file} (so says {place()}), which is not there.")
-    if (found := digest(named.file)) != named.sha256:
+    if (found := hashes.of_file(named.file)) != named.sha256:
         raise ValueError(
             f"The statistics {name} ({named.file}) are not those that were named: their SHA-256 is {found[:12]}…, not "
             f"{named.sha256[:12]}…. Name them anew if that is meant."
@@ -50,15 +50,9 @@ def find(name: str) -> Named | None:
 
 def record(name: str, file: Path, form: str = "") -> Path:
     """Name a file of statistics, by the hash that it has now; the list's place. An older entry is replaced."""
-    entries = _entries() | {name: {"file": str(file.absolute()), "sha256": digest(file), "form": form}}
+    entries = _entries() | {name: {"file": str(file.absolute()), "sha256": hashes.of_file(file), "form": form}}
     place().parent.mkdir(parents=True, exist_ok=True)
     return write_text(place(), json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
-
-
-def digest(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _entries() -> dict[str, dict]:

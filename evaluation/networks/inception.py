@@ -4,7 +4,6 @@ The published weights come by path, environment variable or download, and are kn
 their SHA-256; all three published forms are read.
 """
 
-import hashlib
 import os
 import pickle
 import zipfile
@@ -16,6 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from dalle2 import hashes
 from evaluation.networks import WEIGHTS_VARIABLE as VARIABLE
 from evaluation.networks.inception_trunk import Trunk, fold
 from evaluation.networks.network import Extra, Given, Naming
@@ -79,8 +79,7 @@ class Inception:
         if resize not in RESIZES:
             raise ValueError(f"--resize must be one of {', '.join(RESIZES)}, not {resize!r}.")
         path = Path(weights)
-        with path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self.sha256 = hashes.of_file(path)
         self.published = self.sha256 in PUBLISHED.values()
         if PUBLISHED.get(path.name, self.sha256) != self.sha256:
             raise ValueError(

@@ -47,6 +47,18 @@ def test_the_page_starts_sooner_only_while_gradio_makes_its_application_and_stub
     assert inspect.getsource(component_meta.ComponentMeta.__new__).count(f"{function}(") == 1
 
 
+def test_a_page_that_nobody_visits_rests_only_while_its_queue_sleeps_so_long(page: internals.Page) -> None:
+    """Else a twentieth of a core looks every millisecond whether anybody waits."""
+    queue = page.queue()._queue
+    for loop, name, seconds in (
+        ("start_processing", "sleep_when_free", internals.QUEUE_SECONDS),
+        ("start_progress_updates", "progress_update_sleep_when_free", internals.PROGRESS_SECONDS),
+    ):
+        source = inspect.getsource(getattr(type(queue), loop))
+        assert getattr(queue, name) == seconds > 0.005
+        assert source.count("sleep(") == source.count(f"await asyncio.sleep(self.{name})") > 0, loop
+
+
 def test_old_files_go_and_strangers_do_not_open_them_only_while_gradio_keeps_files_in_these_sets(
     page: internals.Page, tmp_path: Path
 ) -> None:

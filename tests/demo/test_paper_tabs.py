@@ -62,6 +62,7 @@ def test_a_result_is_restyled_by_words(page: Page) -> None:
     assert shown(page)
     page.get_by_label("What it should become").fill("a dog")
     choose(page, "Number of pictures", 3)
+    choose_steps(page, 4)
     strengths = draw(page)
     expect(strengths).to_have_count(3)
     captions = strengths.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
@@ -98,6 +99,7 @@ def test_what_is_painted_over_is_drawn_anew(page: Page, photo: Path) -> None:
         page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] - 20)
         page.mouse.up()
     choose(page, "Number of pictures", 1)
+    choose_steps(page, 3)
     (drawn,) = draw(page).locator("img").all()
     pixels = drawn.evaluate(
         """async picture => {

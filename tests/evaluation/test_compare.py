@@ -204,6 +204,7 @@ def test_malformed_votes_are_refused(tmp_path: Path, text: str, said: str) -> No
         read_votes(tmp_path / "votes.csv")
 
 
+@pytest.mark.usefixtures("forking")
 def test_a_checkpoint_is_drawn_and_gone_on_with(tiny_checkpoint: Path, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.csv"
     prompts.write_text("id,caption\n" + "".join(f"{index},a cat {index}\n" for index in range(4)))

@@ -4,12 +4,12 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from PIL import Image
@@ -151,7 +151,7 @@ def test_the_same_checkpoint_and_list_at_other_places_go_on(
 def test_killed_and_resumed(unbroken: Path, prompts_file: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     given = arguments(prompts_file, tiny_checkpoint, out)
-    process = subprocess.Popen(
+    process = forked.Popen(
         [sys.executable, "-m", "evaluation.generation", *given],
         cwd=ROOT,
         env=environment(),
@@ -161,7 +161,7 @@ def test_killed_and_resumed(unbroken: Path, prompts_file: Path, tiny_checkpoint:
     deadline = time.monotonic() + 600
     while not (out / "000001.png").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     there = {file.name: file.stat().st_mtime_ns for file in out.glob("*.png")}
     assert 2 <= len(there) < COUNT, "the run ended before it could be killed"
@@ -177,7 +177,7 @@ def test_two_processes_draw_the_folder_of_one(
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     command += ["-m", "evaluation.generation", *arguments(prompts_file, tiny_checkpoint, out)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=900)
+    done = forked.run(command, cwd=ROOT, env=environment(), timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "process 1 of 2" in done.stderr and "pictures/s" in done.stderr
     assert done.stdout.count("10 pictures of list.jsonl") == 1

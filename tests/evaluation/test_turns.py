@@ -153,6 +153,7 @@ def prompts(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.usefixtures("forking")
 def test_processes_take_turns_and_go_on(tiny_checkpoint: Path, prompts: Path, tmp_path: Path) -> None:
     given = ["--prompts", str(prompts), "--batch-size", "2", "--device", "cpu"]
     ways = {"one": f"{tiny_checkpoint} --steps 1", "two": f"{tiny_checkpoint} --steps 2"}
@@ -167,6 +168,7 @@ def test_processes_take_turns_and_go_on(tiny_checkpoint: Path, prompts: Path, tm
     assert {file: file.read_bytes() for one in again for file in one.files} == before
 
 
+@pytest.mark.usefixtures("forking")
 def test_all_are_looked_at_before_one_is_drawn(tiny_checkpoint: Path, prompts: Path, tmp_path: Path) -> None:
     given = ["--prompts", str(prompts), "--batch-size", "2", "--device", "cpu"]
     ways = {"one": str(tiny_checkpoint), "two": str(tmp_path / "nowhere")}
@@ -175,6 +177,7 @@ def test_all_are_looked_at_before_one_is_drawn(tiny_checkpoint: Path, prompts: P
     assert not list(tmp_path.rglob("*.png"))
 
 
+@pytest.mark.usefixtures("forking")
 def test_who_gives_no_more_turns_ends_the_drawing(tiny_checkpoint: Path, prompts: Path, tmp_path: Path) -> None:
     given = ["--prompts", prompts, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "out", "--device", "cpu"]
     command = [sys.executable, "-m", "evaluation.generation", *map(str, given), "--turns", "run"]

@@ -13,6 +13,7 @@ from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.families.karlo.load import save
+from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 
 PICTURE = Image.new("RGB", (40, 40), (200, 30, 60))
@@ -67,16 +68,20 @@ def test_the_other_priors_stop_too(kind: str, tiny_checkpoint: Path, tmp_path: P
         model.text_to_image(["a cat"], seeds=[1], settings=settings)
 
 
+def restyled(model: UnclipModel) -> list[Image.Image]:
+    return model.text_diff(PICTURE, "a dog", seed=1, settings=model.settings.for_text_diff(3))
+
+
 TASKS: dict[str, tuple[Callable, str, str]] = {
     "variations": (lambda model: model.variations(PICTURE, seeds=[1]), "image_encoder", "image encoder"),
     "captioning": (lambda model: model.caption([PICTURE]), "image_encoder", "image encoder"),
     "captioning, texts": (lambda model: model.caption([PICTURE]), "text_encoder", "text encoder"),
-    "inversion": (lambda model: model.reconstruct([PICTURE], seeds=[1]), "decoder", "decoder"),
-    "text diff": (lambda model: model.text_diff(PICTURE, "a dog", seed=1), "prior", "prior"),
-    "text diff, texts": (lambda model: model.text_diff(PICTURE, "a dog", seed=1), "text_encoder", "text encoder"),
+    "inversion": (lambda model: model.reconstruct([PICTURE], seeds=[1], settings=model.settings.for_inversion(3)), "decoder", "decoder"),
+    "text diff": (restyled, "prior", "prior"),
+    "text diff, texts": (restyled, "text_encoder", "text encoder"),
     "enhancement": (lambda model: model.enhance([PICTURE.resize((16, 16))], seeds=[1]), "super_res_first", "upsampler"),
     "inpainting": (
-        lambda model: model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), seeds=[1]),
+        lambda model: model.inpaint(PICTURE, Image.new("L", PICTURE.size, 255), seeds=[1], settings=model.settings),
         "super_res_last",
         "upsampler",
     ),

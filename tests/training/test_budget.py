@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import forked
 import psutil
 import pytest
 import torch
@@ -175,7 +176,7 @@ def test_a_killed_run_by_the_clock_leaves_no_process_and_goes_on(source: Path, t
     file, out = tmp_path / "tiny.toml", tmp_path / "run"
     file.write_text(RECIPE.format(source=source).replace("seed = 3", "seed = 3\nleast_minutes = 0.1"))
     arguments = (file, "--out", out, "--stages", "clip,upsampler", "--minutes")
-    process = subprocess.Popen(
+    process = forked.Popen(
         command(*arguments, 60), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     snapshots = [out / "snapshots" / f"{name}.pt" for name in ("clip", "super_res_first")]

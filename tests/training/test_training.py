@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import pytest
 import torch
 from accelerate import Accelerator
@@ -140,7 +141,7 @@ def command(*arguments: object, launcher: tuple[str, ...] = ()) -> list[str]:
 
 def completed(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """The command, run to its end as a user would from the project's folder."""
-    return subprocess.run(arguments, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240)
+    return forked.run(arguments, cwd=ROOT, env=environment(), timeout=240)
 
 
 def environment() -> dict[str, str]:
@@ -216,7 +217,7 @@ def test_logs_are_written(trained: Path) -> None:
 
 def test_a_killed_run_resumes_to_the_same_weights(trained: Path, recipe_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
-    process = subprocess.Popen(
+    process = forked.Popen(
         command(recipe_file, "--out", out, "--stages", "clip"),
         cwd=ROOT,
         env=environment(),
@@ -266,15 +267,7 @@ def test_ctrl_c_is_a_sentence_and_the_snapshot_stays(recipe_file: Path, tmp_path
     out = tmp_path / "stopped"
     recipe_file.write_text(recipe_file.read_text().replace("steps = 6", "steps = 6000"))
     arguments = command(recipe_file, "--out", out, "--stages", "clip")
-    # Who runs the tests in the background has Ctrl-C ignored, which a child inherits.
-    process = subprocess.Popen(
-        arguments,
-        cwd=ROOT,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process = forked.Popen(arguments, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
     snapshot = out / "snapshots" / "clip.pt"
     deadline = time.monotonic() + 120
     try:
