@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pictures", type=int, default=5, help="pictures each time, the first left out (default 5)")
     options = parser.parse_args(arguments)
     if not (options.page / "files.js").is_file():
-        parser.error(f"{options.page} is no exported page: python -m dalle2.export emoji --format web --out FOLDER")
+        parser.error(f"{options.page} is not an exported page: python -m dalle2.export emoji --format web --out FOLDER")
     if options.runs < 1 or options.pictures < 2:
         parser.error("give at least one run and two pictures.")
     if not (chromium := shutil.which("chromium")):

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sheet", type=Path, help="picture to write, of all that were drawn")
     options = parser.parse_args(arguments)
     if not options.checkpoint.is_dir():
-        parser.error(f"{options.checkpoint} is no folder: samples lie beside a checkpoint's weights")
+        parser.error(f"{options.checkpoint} is not a folder: samples lie beside a checkpoint's weights")
     if options.seeds < 1:
         parser.error("--seeds must be 1 or more")
     judge, model = Clip(), load(options.checkpoint)

@@ -27,7 +27,7 @@ class Captioner:
         except (OSError, ValueError, KeyError, ImportError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ValueError(
-                f"{source} is no image-to-text model, on this machine or on the Hugging Face hub: {reason}"
+                f"{source} is not an image-to-text model, on this machine or on the Hugging Face hub: {reason}"
             ) from error
         if not hasattr(self._processor, "decode"):
             raise ValueError(

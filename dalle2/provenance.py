@@ -127,11 +127,11 @@ def _algorithm(certificates: Path, chain: bytes, key: Path, secret: bytes) -> st
     try:
         private = load_pem_private_key(secret, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it has a password
-        raise ValueError(f"{key} is no private key in PEM without a password.") from error
+        raise ValueError(f"{key} is not a private key in PEM without a password.") from error
     try:
         own = load_pem_x509_certificate(chain).public_key() == private.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"{certificates} is no chain of certificates in PEM.") from error
+        raise ValueError(f"{certificates} is not a chain of certificates in PEM.") from error
     if not own:
         raise ValueError(f"The first certificate of {certificates} is not that of the key {key}.")
     match private:

@@ -55,5 +55,5 @@ def part(text: str) -> tuple[str | Path, float]:
     try:
         weight = float(match["weight"])
     except ValueError as error:
-        raise ValueError(f"The weight in {text!r} is no number.") from error
+        raise ValueError(f"The weight in {text!r} is not a number.") from error
     return content(match["content"]), weight

@@ -150,7 +150,7 @@ def _check_writable(folder: Path) -> None:
     """ValueError unless files can be written into the folder, which may be one to make."""
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
-        raise ValueError(f"{there} is no folder: name another place with -o.")
+        raise ValueError(f"{there} is not a folder: name another place with -o.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"Nothing can be written into {there}: name another folder with -o.")
 

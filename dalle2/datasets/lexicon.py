@@ -57,7 +57,7 @@ class Lexicon:
             table = pyarrow.parquet.read_table(file, columns=["text", "concepts", "shares"])
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f"{file} is no lexicon ({error}): build it with python -m dalle2.datasets.lexicon --out {file}."
+                f"{file} is not a lexicon ({error}): build it with python -m dalle2.datasets.lexicon --out {file}."
             ) from error
         columns = (np.array(table[name].to_pylist()) for name in ("concepts", "shares"))
         return cls(table["text"].to_pylist(), *columns)

@@ -29,11 +29,11 @@ def pack(
             more.
 
     Raises:
-        BuildError: the folder is no emoji set, or a package is missing.
+        BuildError: the folder is not an emoji set, or a package is missing.
     """
     parts = {split: sorted(source.glob(f"data/{split}-*.parquet")) for split in SPLITS}
     if not all(parts.values()):
-        raise BuildError(f"{source} is no emoji set: build it with python -m dalle2.datasets.emoji --out {source}.")
+        raise BuildError(f"{source} is not an emoji set: build it with python -m dalle2.datasets.emoji --out {source}.")
     tables = [pyarrow.parquet.read_table(part) for split in SPLITS for part in parts[split]]
     table = pyarrow.concat_tables(table.drop_columns("image") for table in tables)
     pairs = list(zip(table["concept"].to_pylist(), table["style"].to_pylist(), strict=True))

@@ -91,7 +91,7 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
     match = HUB_ID.fullmatch(str(place))
     if not match:
         raise ValueError(
-            f"The checkpoint folder {place} does not exist, and it is no id of the hub either, "
+            f"The checkpoint folder {place} does not exist, and it is not an id of the hub either, "
             "as kakaobrain/karlo-v1-alpha, or that with a revision, as kakaobrain/karlo-v1-alpha@main."
         )
     repo, revision = match["repo"], match["revision"]
@@ -143,7 +143,7 @@ def _why(error: Exception, place: str, repo: str, revision: str | None) -> str:
             return f"{repo} has no revision {revision}: name a branch, a tag or a commit of it, or leave it out."
         case RepositoryNotFoundError():
             return (
-                f"{place} is no folder on this machine, and the Hugging Face hub has no such checkpoint, or it is "
+                f"{place} is not a folder on this machine, and the Hugging Face hub has no such checkpoint, or it is "
                 "private: check the name, or log in with `hf auth login`."
             )
         case HfHubHTTPError() | HFValidationError() | OSError(errno=int()):

@@ -147,7 +147,7 @@ def read_eclipse(folder: CheckpointFolder) -> EclipsePrior | None:
         return None
     said = folder.read_json("config.json").get("_class_name")
     if said not in ("PriorTransformer", "EclipsePrior"):
-        raise ValueError(f"{folder.name} is no prior: its config.json is that of a {said}.")
+        raise ValueError(f"{folder.name} is not a prior: its config.json is that of a {said}.")
     prior: Any = folder.read_network(".", EclipsePrior)
     return prior
 

@@ -131,7 +131,7 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no text in UTF-8: save it as such.") from error
+        raise ValueError(f"{file} is not UTF-8 text: save it as such.") from error
 
 
 def _escaped(stem: str) -> str:

@@ -137,7 +137,7 @@ def read_study(place: Path) -> Study:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{file} is no study{f' ({where})' if where else ''}: {first['msg']}.") from error
+        raise ValueError(f"{file} is not a study{f' ({where})' if where else ''}: {first['msg']}.") from error
     for pair in (*study.pairs, *study.checks):
         for side in (pair.a, pair.b):
             if not (file.parent / side.picture).is_file():

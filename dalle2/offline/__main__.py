@@ -78,7 +78,7 @@ def _add_data(tar: tarfile.TarFile, recipe: Recipe, scratch: Path, packages: Pat
         if Path(place).is_absolute() or ".." in Path(place).parts:
             raise ValueError(f"The recipe's {place} must lie below the folder in which training starts.")
     if not source.is_dir():
-        raise ValueError(f"{source} is no folder: the pictures have to be here to go along.")
+        raise ValueError(f"{source} is not a folder: the pictures have to be here to go along.")
     if (source / "test-split.tsv").exists():
         vectors.pack(source, scratch / _DRAWINGS, packages)
         tar.add(scratch / _DRAWINGS, _DRAWINGS)

@@ -77,7 +77,7 @@ def check_name(name: str) -> None:
     """ValueError unless the Hub takes it for a repository's name."""
     if len(name) > LONGEST_NAME or not REPOSITORY.fullmatch(name):
         raise ValueError(
-            f"{name!r} is no name of a repository: it is OWNER/NAME, of letters, digits, -, _ and ., at most "
+            f"{name!r} is not a name of a repository: it is OWNER/NAME, of letters, digits, -, _ and ., at most "
             f"{LONGEST_NAME} characters, without -- and .., and neither begins nor ends with - or a dot."
         )
 

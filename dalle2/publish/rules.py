@@ -68,7 +68,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 def _file(file: Path, place: str) -> Iterator[str]:
     if ".git" in file.parts or not place.isprintable() or "\\" in place:
-        yield f"{place!r} is no name that a repository may have"
+        yield f"{place!r} is not a name that a repository may have"
     if len(file.name.encode(errors="surrogateescape")) > LONGEST_NAME:
         yield f"{place[:60]}… has a name of more than {LONGEST_NAME} bytes"
     if (size := file.stat().st_size) > LARGEST:
@@ -163,7 +163,7 @@ def _ids(front: Table, keys: tuple[str, ...]) -> Iterator[str]:
             try:
                 validate_repo_id(one)
             except HFValidationError:
-                yield f"{key}: {one!r} is no id of the Hub"
+                yield f"{key}: {one!r} is not an id of the Hub"
 
 
 def _space(folder: Path, front: Table, text: str) -> Iterator[str]:

@@ -40,7 +40,7 @@ def folder_of(place: str | Path) -> Path:
     names = [file.name for file in folder.iterdir()]
     if "config.json" not in names or not choose_weights(names, torch.float32):
         raise ValueError(
-            f"{place} is no safety checker, which has config.json and weights: give diffusers' own, as {PUBLISHED}."
+            f"{place} is not a safety checker, which has config.json and weights: give diffusers' own, as {PUBLISHED}."
         )
     return folder
 

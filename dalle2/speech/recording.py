@@ -88,7 +88,7 @@ def _decoded(content: bytes, rate: int = RATE) -> np.ndarray:
                 if length > MOST_SECONDS * rate:
                     raise ValueError(f"The recording is longer than {MOST_SECONDS} seconds: keep only what counts.")
     except av.error.FFmpegError as error:
-        raise ValueError("This is no recording that can be read: give WAV, MP3, Ogg, FLAC, M4A or WebM.") from error
+        raise ValueError("This is not a recording that can be read: give WAV, MP3, Ogg, FLAC, M4A or WebM.") from error
     return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
 

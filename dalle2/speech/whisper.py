@@ -21,7 +21,7 @@ class Whisper:
             self._model = AutoModelForSpeechSeq2Seq.from_pretrained(source).eval()
         except (OSError, ValueError, KeyError, ImportError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            said = f"{source} is no speech model, on this machine or on the Hugging Face hub: {reason}"
+            said = f"{source} is not a speech model, on this machine or on the Hugging Face hub: {reason}"
             raise ValueError(said) from error
 
     @torch.no_grad()

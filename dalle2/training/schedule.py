@@ -14,7 +14,7 @@ def check_minutes(minutes: float, recipe: Recipe) -> None:
     """Raise ValueError, with the least that works, for a smaller budget."""
     if not recipe.least_minutes <= minutes < math.inf:
         raise ValueError(
-            f"--minutes {minutes:g} is no budget: this recipe needs at least {recipe.least_minutes:g} (its "
+            f"--minutes {minutes:g} is not a budget: this recipe needs at least {recipe.least_minutes:g} (its "
             "least_minutes, for loading, compiling and writing the checkpoint)."
         )
 

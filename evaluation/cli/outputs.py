@@ -23,7 +23,7 @@ def report_file(text: str, suffixes: Sequence[str] = REPORTS) -> Path:
     path = Path(text).expanduser()
     if path.suffix.lower() not in suffixes:
         raise Refused(f"A report is written as {', '.join(suffixes)}: give {path.name!r} one of these endings.")
-    return _writable(path, _is_report, "no report of ours")
+    return _writable(path, _is_report, "not a report of ours")
 
 
 def statistics_file(text: str) -> Path:
@@ -31,7 +31,7 @@ def statistics_file(text: str) -> Path:
     path = Path(text).expanduser()
     if path.suffix != ".npz":
         raise Refused(f"Statistics are saved as .npz: let {path.name!r} end so.")
-    return _writable(path, _is_statistics, "no statistics of ours")
+    return _writable(path, _is_statistics, "not statistics of ours")
 
 
 def answers_file(text: str) -> Path:
@@ -39,7 +39,7 @@ def answers_file(text: str) -> Path:
     path = Path(text).expanduser()
     if path.suffix != ".jsonl":
         raise Refused(f"Answers are kept as .jsonl: let {path.name!r} end so.")
-    return _writable(path, lambda there: '"picture_sha256"' in there.read_text(errors="replace"), "no answers of ours")
+    return _writable(path, lambda there: '"picture_sha256"' in there.read_text(errors="replace"), "not answers of ours")
 
 
 def map_file(text: str) -> Path:
@@ -47,7 +47,7 @@ def map_file(text: str) -> Path:
     path = Path(text).expanduser()
     if path.suffix != ".json":
         raise Refused(f"The map is written as .json: let {path.name!r} end so.")
-    return _writable(path, _is_map, "no map of ours")
+    return _writable(path, _is_map, "not a map of ours")
 
 
 def yaml_file(text: str) -> Path:
@@ -55,7 +55,7 @@ def yaml_file(text: str) -> Path:
     path = Path(text).expanduser()
     if path.suffix not in (".yaml", ".yml"):
         raise Refused(f"Results for the hub are written as .yaml: let {path.name!r} end so.")
-    return _writable(path, lambda there: "model-index" in there.read_text(errors="replace"), "no results of ours")
+    return _writable(path, lambda there: "model-index" in there.read_text(errors="replace"), "not results of ours")
 
 
 def out_folder(text: str) -> Path:

@@ -52,7 +52,7 @@ def open_contestants(
         if read_manifest(drawn) is None:
             if not with_prompts:
                 raise ValueError(
-                    f"{words[0]} is no drawn folder, and to draw with it takes prompts: name them by --prompts."
+                    f"{words[0]} is not a drawn folder, and to draw with it takes prompts: name them by --prompts."
                 )
             slug = re.sub(r"[^\w.-]+", "-", way).strip("-")[-60:]
             drawn = out / f"{slug}-{hashlib.sha256(way.encode(errors='surrogateescape')).hexdigest()[:6]}"

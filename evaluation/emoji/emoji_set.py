@@ -138,7 +138,7 @@ def _pairs(file: Path, words: dict[str, Mapping[str, Mapping[str, Any]]]) -> Ite
         table = pyarrow.parquet.read_table(file, columns=[*COLUMNS, "captions", "image"])
         rows = table.select([*COLUMNS, "image"]).to_pylist()
     except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{file} is no table of the emoji set ({error}): build the set again.") from error
+        raise ValueError(f"{file} is not a table of the emoji set ({error}): build the set again.") from error
     for row, captions in zip(rows, table["captions"], strict=True):
         if row["concept"] not in words:
             words[row["concept"]] = {said["language"]: said for said in captions.as_py()}

@@ -99,7 +99,7 @@ def copied(data: EmbeddedSet) -> list[Score]:
     strict = memorization.strict_threshold(test, training)
     usual = memorization.nearest_threshold(memorization.nearest(test, training))
     among = f"{len(training):,} training pictures"
-    how = f"the judge's, mean over unseen pairs and concepts, {among}; a real test picture is no copy of any of them"
+    how = f"the judge's, mean over unseen pairs and concepts, {among}; a real test picture is not a copy of any of them"
     one = (
         f"the cosine to the nearest of {among} is above {strict:.3f}, which 0.1% of all cosines of real test to "
         "training pictures exceed; with so many to choose from, the nearest one of a real picture does so too"

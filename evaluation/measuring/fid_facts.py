@@ -2,7 +2,6 @@
 
 from dalle2 import hashes
 from evaluation.measuring.fid_plan import Plan, Saved, stats_file
-from evaluation.metrics import named_statistics
 from evaluation.pictures.contents import contents_sha256
 from evaluation.prompts.protocol import Protocol
 

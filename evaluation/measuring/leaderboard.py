@@ -99,7 +99,7 @@ def read(folder: Path, title: str) -> Leaderboard:
         try:
             results = list(_results(values))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            notes.append(f"{file} is no report, comparison or scorecard{_why(error)}: left out.")
+            notes.append(f"{file} is not a report, comparison or scorecard{_why(error)}: left out.")
             continue
         for result in results:
             checkpoints.setdefault(result.model, result.checkpoint)

@@ -117,7 +117,7 @@ def _read_comparison(file: Path) -> dict[str, dict[str, Measure]]:
             for one in found["contestants"]
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{file} is no comparison.json of evaluation.compare.") from error
+        raise ValueError(f"{file} is not a comparison.json of evaluation.compare.") from error
 
 
 def _in_order(comparison: dict[str, dict[str, Measure]], ratings: dict[str, float], question: str) -> Iterator[Measure]:

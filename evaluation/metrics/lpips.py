@@ -39,7 +39,7 @@ class Lpips:
         except FileNotFoundError as error:
             raise ValueError(f"There are no LPIPS weights at {weights}.") from error
         except Exception as error:  # torch.load fails in as many ways as files can be damaged
-            raise ValueError(f"{weights} is no state dict of torchvision's AlexNet or VGG16.") from error
+            raise ValueError(f"{weights} is not a state dict of torchvision's AlexNet or VGG16.") from error
         self.name, plan = ("alex", ALEXNET) if first == (64, 3, 11, 11) else ("vgg", VGG16)
         self._slices = _backbone(plan, state, weights).to(device)
         heads = files("torchmetrics.functional.image") / "lpips_models" / f"{self.name}.pth"
@@ -79,5 +79,5 @@ def _backbone(plan: list, state: dict[str, torch.Tensor], weights: Path) -> torc
         for name, convolution in names:
             convolution.load_state_dict({key: state[f"{name}.{key}"] for key in ("weight", "bias")})
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{weights} is no state dict of torchvision's AlexNet or VGG16: {error}") from error
+        raise ValueError(f"{weights} is not a state dict of torchvision's AlexNet or VGG16: {error}") from error
     return slices.eval()

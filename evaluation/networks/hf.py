@@ -49,7 +49,7 @@ class VisionEncoder:
     """Pictures -> the features that the encoder itself pools: what it was published to be used by.
 
     That is the projection of a CLIP, the pooled output where its weights are there, else the class token, else the mean
-    over all places. ValueError for what is no vision encoder, is not complete, or does not say how pictures are
+    over all places. ValueError for what is not a vision encoder, is not complete, or does not say how pictures are
     prepared.
     """
 
@@ -162,7 +162,7 @@ def _open(source: str, place: str, where: Mapping[str, Any]) -> tuple[Any, list[
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, ImportError) as error:
         raise ValueError(f"{source} could not be opened as a vision encoder ({_reason(error)}).") from error
     if model.main_input_name != "pixel_values" and not hasattr(model, "get_image_features"):
-        raise ValueError(f"{source} is no vision encoder: a {config.model_type} reads {model.main_input_name}.")
+        raise ValueError(f"{source} is not a vision encoder: a {config.model_type} reads {model.main_input_name}.")
     missing = sorted(info["missing_keys"]) + [key for key, *_ in info["mismatched_keys"]]
     if needed := [name for name in missing if "pooler" not in name]:
         raise ValueError(f"{source} is not complete: it lacks {needed[0]} and {len(needed) - 1} more weights.")

@@ -137,7 +137,7 @@ def _left_out(path: Path) -> str:
     if path.is_symlink() and not path.exists():
         return "links to nothing"
     if path.suffix.lower() in SUFFIXES:
-        return "" if path.is_file() else "what is no file"
+        return "" if path.is_file() else "what is not a file"
     return why_left_out(path)
 
 

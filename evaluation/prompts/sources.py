@@ -144,7 +144,7 @@ def _karpathy(rest: str) -> tuple[str, list[Prompt]]:
         ]
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f"{file} is no file of Karpathy's split: it needs images with filename, split and sentences, these with "
+            f"{file} is not a file of Karpathy's split: it needs images with filename, split and sentences, these with "
             f"sentid and raw ({type(error).__name__}: {error})."
         ) from error
     if not prompts:

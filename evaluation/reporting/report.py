@@ -46,7 +46,7 @@ class Report:
             measures = tuple(map(Measure.from_dict, values["measures"]))
             return cls(values["title"], measures, dict(values["provenance"]), tuple(values["warnings"]))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"this is no report of evaluation's ({type(error).__name__}: {error}).") from error
+            raise ValueError(f"this is not a report of evaluation's ({type(error).__name__}: {error}).") from error
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, ready for JSON."""

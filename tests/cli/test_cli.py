@@ -185,7 +185,7 @@ def test_names_of_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
         (["a cat", "--stepz", "4"], "There is no option --stepz: did you mean --steps?"),
         (["a cat", "--prior", "best"], "invalid choice: 'best'"),
         (["variatons", "cat.png"], "There is no task variatons: did you mean variations?"),
-        (["a cat", "-o", "cat.png/a/cat.png"], "cat.png is no folder"),
+        (["a cat", "-o", "cat.png/a/cat.png"], "cat.png is not a folder"),
         (["a cat", "-o", "c" * 250 + ".png"], "too long for a file"),
         (["a cat", "-o", "w/cat.jpg"], "PNG or SVG, but 'cat.jpg' ends in .jpg: name it 'cat.png', or name a folder."),
         (["a cat", "-o", "way.gif"], "PNG or SVG, but 'way.gif' ends in .gif"),

@@ -38,7 +38,7 @@ def test_a_packed_set_is_drawn_as_it_was(
         for before, after in zip(one, other, strict=True):
             assert np.array_equal(np.asarray(before.pop("image")), np.asarray(after.pop("image")))
             assert before == after
-    with pytest.raises(BuildError, match="is no emoji set"):
+    with pytest.raises(BuildError, match="is not an emoji set"):
         vectors.pack(tmp_path / "nowhere", tmp_path / "none.parquet", tarballs, packages)
 
 

@@ -135,7 +135,7 @@ def test_what_cannot_be_heard_is_refused_in_a_sentence_and_deleted(
 @needs_pocketsphinx
 def test_a_file_that_is_no_recording_is_refused_and_deleted(client: Client, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"no sound")
-    with pytest.raises(AppError, match="This is no recording that can be read"):
+    with pytest.raises(AppError, match="This is not a recording that can be read"):
         client.predict(handle_file(tmp_path / "a.wav"), api_name="/hear")
     assert not recordings(folder)
 

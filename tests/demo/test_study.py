@@ -157,7 +157,7 @@ def test_answers_to_another_version_are_refused(folder: Path, tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"names the picture pictures/\d+\.png, which is not there"):
         read_study(tmp_path)
     (tmp_path / FILE).write_text('{"title": "x"}')
-    with pytest.raises(ValueError, match=r"is no study \(consent\): Field required"):
+    with pytest.raises(ValueError, match=r"is not a study \(consent\): Field required"):
         read_study(tmp_path)
 
 

@@ -77,7 +77,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
         "hidden files": ["._f.JPG", ".e.png"],
         "hidden folders": [".h"],
         "links to nothing": ["j.png", "k"],
-        "what is no file": ["l.png"],
+        "what is not a file": ["l.png"],
     }
     (note,) = found.notes
     assert "files ending in .heic: 2 (as b.heic); " in note and "links to nothing: 2 (as j.png)" in note

@@ -384,6 +384,6 @@ def test_the_map_names_each_prompts_picture(tiny_checkpoint: Path, tmp_path: Pat
     (tmp_path / "notes.json").write_text("[1, 2]")
     with pytest.raises(SystemExit):
         main([*given, "--map", str(tmp_path / "notes.json")])
-    assert "no map of ours" in capsys.readouterr().err
+    assert "not a map of ours" in capsys.readouterr().err
     twice = [*given[:-2], "--per-prompt", "2", "--map", str(tmp_path / "map.json")]
     assert main(twice) == 2 and "one picture for each prompt" in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_what_compares_stands_in_one_column_and_the_newest_counts(results: Path)
     (model,) = emoji.rows
     assert "CC-BY-SA" in found.licences[model].upper().replace(" ", "-")
     assert [note.rpartition("/")[2] for note in found.notes] == [
-        "notes.json is no report, comparison or scorecard: left out."
+        "notes.json is not a report, comparison or scorecard: left out."
     ]
 
 

@@ -270,7 +270,7 @@ def test_labels_and_tags_are_no_paraphrases(tmp_path: Path) -> None:
         assert paraphrases.known_as(text, pair) == known
     file = tmp_path / "list.tsv"
     file.write_text("# ours\nconcept\tlabel\tparaphrase\n1f32d\thot dog\tthe sausage\n")
-    with pytest.raises(ValueError, match="'the sausage' is no paraphrase of 'hot dog'"):
+    with pytest.raises(ValueError, match="'the sausage' is not a paraphrase of 'hot dog'"):
         paraphrases.read_paraphrases([pair], file)
 
 

@@ -101,5 +101,5 @@ def test_what_is_none_of_them_is_told(published: tuple[Path, Path], karlo_text: 
         load(f"{stock}+{karlo_text}")
     other = twin(eclipse(), tmp_path / "other")
     (other / "config.json").write_text('{"_class_name": "UNet2DModel"}')
-    with pytest.raises(ValueError, match=r"is no prior: its config\.json is that of a UNet2DModel"):
+    with pytest.raises(ValueError, match=r"is not a prior: its config\.json is that of a UNet2DModel"):
         load(f"{other}+{published[1]}")

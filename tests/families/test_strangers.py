@@ -102,7 +102,7 @@ def test_it_is_said_what_a_folder_is_instead(
 
 
 def test_an_address_is_no_id() -> None:
-    with pytest.raises(ValueError, match="does not exist, and it is no id of the hub either, as kakaobrain/karlo"):
+    with pytest.raises(ValueError, match="does not exist, and it is not an id of the hub either, as kakaobrain/karlo"):
         load("https://huggingface.co/kakaobrain/karlo-v1-alpha")
 
 

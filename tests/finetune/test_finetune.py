@@ -288,7 +288,7 @@ def test_what_does_not_fit_is_refused_and_other_weights_are_told(
     kandinsky = tiny_kandinsky.twins(tiny_kandinsky.parts(), tmp_path / "kandinsky")
     with pytest.raises(ValueError, match="a checkpoint of another family: it does not fit"):
         load("+".join(map(str, kandinsky)), loras=[lora])
-    with pytest.raises(ValueError, match="does not fit emoji: its word is no embedding of the size 192"):
+    with pytest.raises(ValueError, match="does not fit emoji: its word is not an embedding of the size 192"):
         load(loras=[lora])
     with pytest.raises(ValueError, match="both teach 'my style'"):
         load(tiny_checkpoint, loras=[lora, f"{lora}=0.5"])

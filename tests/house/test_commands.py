@@ -96,7 +96,7 @@ def test_a_report_that_cannot_be_written_is_told_first(
         tmp_path / "r.xlsx": "give 'r.xlsx' one of these endings",
         tmp_path / "file" / "r.json": "file is a file, so there can be nothing in it",
         pictures: "one of these endings",
-        tmp_path / "mine.json": "is there already and is no report of ours",
+        tmp_path / "mine.json": "is there already and is not a report of ours",
     }
     for path, said in cases.items():
         assert said in refused(main, [*given, "--report", path], capsys)
@@ -171,7 +171,7 @@ def test_no_command_writes_over_what_it_reads(pictures: Path, tmp_path: Path, no
 def test_a_foreign_npz_is_not_replaced(pictures: Path, tmp_path: Path, no_work: None, capsys: Capture) -> None:
     np.savez(tmp_path / "stats.npz", mu=np.zeros(2), sigma=np.eye(2))  # as pytorch-fid writes them
     given = ["--images", pictures, "--save-stats", tmp_path / "stats.npz"]
-    assert "is no statistics of ours" in refused(fid.main, given, capsys)
+    assert "is not statistics of ours" in refused(fid.main, given, capsys)
 
 
 @pytest.mark.parametrize("suffix", outputs.REPORTS)

@@ -165,8 +165,8 @@ def test_what_cannot_sign_is_told_before_anything_is_drawn(
     nothing.write_text("nothing")
     for certificates, secret, sentence in (
         (chain, other, f"The first certificate of {chain} is not that of the key {other}."),
-        (chain, nothing, f"{nothing} is no private key in PEM without a password."),
-        (nothing, key, f"{nothing} is no chain of certificates in PEM."),
+        (chain, nothing, f"{nothing} is not a private key in PEM without a password."),
+        (nothing, key, f"{nothing} is not a chain of certificates in PEM."),
         (chain, tmp_path / "gone.pem", f"{tmp_path / 'gone.pem'}: No such file"),
     ):
         assert main(["a cat", "-o", str(tmp_path / "cat.png"), "--c2pa", str(certificates), str(secret)]) == 1

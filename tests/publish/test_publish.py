@@ -128,7 +128,7 @@ def test_the_space_draws_with_the_model_by_the_project_s_own_code(prepared: Path
         ("model", {"model-index": [{"name": name, "results": [RESULT]} for name in "ab"]}, "has several entries"),
         ("model", {"model-index": "none"}, "the front matter cannot be read"),
         ("model", {"widget": [{"text": "a cat", "output": {"url": "no.png"}}]}, "picture of 'a cat' is not there"),
-        ("model", {"base_model": "some one/model"}, "base_model: 'some one/model' is no id of the Hub"),
+        ("model", {"base_model": "some one/model"}, "base_model: 'some one/model' is not an id of the Hub"),
         ("space", {"short_description": "x" * 61}, "short_description has more than 60 characters"),
         ("space", {"python_version": 3.12}, "python_version is text of the form 3.x"),
         ("space", {"python_version": "3.11"}, "ZeroGPU takes python_version 3.12.12 or 3.10.13"),
@@ -195,7 +195,7 @@ def test_what_is_missing_is_told(copy: Path) -> None:
     "name", ["mine", "a/b/c", "some one/mine", "a/b--c", "a/b.", "a/.b", "a/b.git", "a/" + "b" * 99]
 )
 def test_a_name_that_the_hub_does_not_take(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name of a repository"):
+    with pytest.raises(ValueError, match="is not a name of a repository"):
         check_name(name)
 
 

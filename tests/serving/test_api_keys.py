@@ -200,7 +200,7 @@ def test_addresses_are_those_by_which_the_client_came(service: Service) -> None:
     "arguments, sentence",
     [
         (["--host", "0.0.0.0"], "Beyond this machine (0.0.0.0) the API needs keys"),
-        (["--api-keys", "missing"], "missing is no file of API keys"),
+        (["--api-keys", "missing"], "missing is not a file of API keys"),
         (["--api-keys", "missing", "--open-api"], "choose one"),
         (["--port", "0"], "A port is a number from 1 to 65535, not 0."),
         (["--checkpoint", "/nowhere"], "/nowhere"),

@@ -73,9 +73,9 @@ def test_a_recording_in_webm_as_browsers_make_it(tmp_path: Path) -> None:
         (sound(0.5, level=0), "The recording is silent"),
         (sound(0), "The recording is empty"),
         (sound(MOST_SECONDS + 1, 8_000), "longer than 60 seconds"),
-        (b"GIF89a no sound at all", "This is no recording that can be read"),
-        (b"#EXTM3U\n#EXTINF:1,\nother.wav\n#EXT-X-ENDLIST\n", "This is no recording that can be read"),
-        (b"", "This is no recording that can be read"),
+        (b"GIF89a no sound at all", "This is not a recording that can be read"),
+        (b"#EXTM3U\n#EXTINF:1,\nother.wav\n#EXT-X-ENDLIST\n", "This is not a recording that can be read"),
+        (b"", "This is not a recording that can be read"),
     ],
 )
 def test_what_is_no_speech_is_refused_in_a_sentence(content: bytes, said: str) -> None:
@@ -142,7 +142,7 @@ def test_pictures_of_a_recording_carry_what_was_heard_and_draw_again(
         (["--audio", "none.wav"], "There is no recording 'none.wav'"),
         (["a cat", "--recogniser", "whisper"], "--recogniser hears a recording"),
         (["steps"], "needs PROMPT"),
-        (["--audio", str(Path(__file__))], "This is no recording"),
+        (["--audio", str(Path(__file__))], "This is not a recording"),
         (["--sound", str(PIZZA)], "name a folder or a hub id with --recogniser"),
         (["--sound", str(PIZZA), "--audio", str(PIZZA)], "give one of them"),
         (["a cat", "--sound", str(PIZZA), "--recogniser", "clap"], "--sound holds the prompt"),
@@ -218,7 +218,7 @@ def test_a_whisper_model_hears_by_its_folder(whisper: Path) -> None:
 
 
 def test_what_is_no_speech_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no speech model"):
+    with pytest.raises(ValueError, match="is not a speech model"):
         Whisper(str(tmp_path))
 
 

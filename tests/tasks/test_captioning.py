@@ -182,7 +182,7 @@ def test_a_captioner_of_transformers_describes(captioner: Path) -> None:
 
 def test_what_is_no_captioner_is_told(tmp_path: Path, tiny_checkpoint: Path) -> None:
     for source in (tmp_path, tiny_checkpoint, "nobody/nothing-of-this-name"):
-        with pytest.raises(ValueError, match="is no image-to-text model"):
+        with pytest.raises(ValueError, match="is not an image-to-text model"):
             Captioner(source)
 
 
@@ -203,7 +203,7 @@ def test_by_command(tiny_checkpoint: Path, captioner: Path, tmp_path: Path, caps
         (["{file}", "--checkpoint", "{tiny}", "--num", "0"], "Ask for 1 to 50 captions"),
         (["{file}", "--checkpoint", "{tiny}", "--captioner", "x"], "leave out --checkpoint"),
         (["nowhere.png", "--checkpoint", "{tiny}"], "There is no picture 'nowhere.png'"),
-        (["{file}", "--captioner", "{empty}"], "is no image-to-text model"),
+        (["{file}", "--captioner", "{empty}"], "is not an image-to-text model"),
     ],
 )
 def test_bad_commands_are_told(

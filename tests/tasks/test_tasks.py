@@ -358,7 +358,7 @@ def test_a_command_may_have_its_former_name(files: dict[str, str], capsys: Captu
         ("interpolate {a} {b} --frames 0", "at least two frames"),
         ("interpolate {a} {b} --frames 10000 -o way.gif", "at most 240 frames"),
         ("mix {a}=1 {b}=-1", "sum to zero"),
-        ("mix {a}=1e", "is no number"),
+        ("mix {a}=1e", "is not a number"),
         ("diff {a} --to dog --strengths many", "--strengths takes numbers"),
         ("inpaint {b} --mask {mask}", "make them the same size"),
         ("inpaint {a} --scheduler euler", "scheduler must be one of"),

@@ -80,7 +80,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["lexicon.parquet"]
     (tmp_path / "other").write_text("no table")
     for file in ("none", "other"):
-        with pytest.raises(ValueError, match=r"is no lexicon .*: build it with python -m dalle2.datasets.lexicon"):
+        with pytest.raises(ValueError, match=r"is not a lexicon .*: build it with python -m dalle2.datasets.lexicon"):
             Lexicon.read(tmp_path / file)
 
 

@@ -71,7 +71,7 @@ def version_of(said: object, weights: Weights, chosen: str | None) -> tuple[Vers
             try:
                 version = Version(str(number))
             except InvalidVersion as error:
-                raise ValueError(f"{number!r} is no version of dalle2-pytorch, such as {FORMER}.") from error
+                raise ValueError(f"{number!r} is not a version of dalle2-pytorch, such as {FORMER}.") from error
             if not version >= OLDEST:
                 raise ValueError(
                     f"It was saved by dalle2-pytorch {version}, and only files of {OLDEST} and later are understood."

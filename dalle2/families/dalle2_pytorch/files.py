@@ -122,7 +122,9 @@ def _source(file: Path, config: Path | None, allow_pickle: bool, online: bool) -
     else:
         kind = "prior" if "net" in table else "decoder" if "unets" in table else None
     if kind is None:
-        raise ValueError(f"{config or file} is no config of a prior or a decoder: expected a table of that name in it.")
+        raise ValueError(
+            f"{config or file} is not a config of a prior or a decoder: expected a table of that name in it."
+        )
     weights = _weights(content, kind, online)
     if not weights:
         raise ValueError(f"{file} holds no weights of a {kind}.")

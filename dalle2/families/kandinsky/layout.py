@@ -177,7 +177,7 @@ def _check_agreement(decoder: CheckpointFolder, prior: CheckpointFolder, parts: 
     if reads != ("text_encoder" in parts):
         raise ValueError(
             f"{decoder.path / 'unet'} {'reads' if reads else 'does not read'} text, but its folder has "
-            f"{'no' if reads else 'a'} text_encoder: it is no whole decoder of Kandinsky 2.1 or 2.2."
+            f"{'no' if reads else 'a'} text_encoder: it is not a whole decoder of Kandinsky 2.1 or 2.2."
         )
     dims = {
         "text encoder": parts["prior_text_encoder"].config.projection_dim,

@@ -91,7 +91,7 @@ def add_word(tokenizer: CLIPTokenizer, encoder: CLIPTextModelWithProjection, nam
 def _check_fit(model: KarloModel, lora: Lora, change: Mapping[str, Mapping[str, torch.Tensor]], row: object) -> None:
     dim = model.parts.text_encoder.text_model.embeddings.token_embedding.embedding_dim
     if not isinstance(row, torch.Tensor) or row.shape != (dim,):
-        raise _misfit(model, lora, f"its word is no embedding of the size {dim}")
+        raise _misfit(model, lora, f"its word is not an embedding of the size {dim}")
     for part, layers in change.items():
         network = model.parts.present().get(part)
         if network is None:

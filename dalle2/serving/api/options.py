@@ -112,7 +112,8 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError("--api-keys lets only those with a key draw, and --open-api everybody: choose one.")
     if options.api_keys is not None and not Path(options.api_keys).is_file():
         raise ValueError(
-            f"{options.api_keys} is no file of API keys: make one with python -m dalle2 new-key NAME --api-keys FILE."
+            f"{options.api_keys} is not a file of API keys: make one with "
+            "python -m dalle2 new-key NAME --api-keys FILE."
         )
     if options.safety_checker is not None and options.picture_check == "off":
         raise ValueError("--safety-checker checks pictures, and --picture-check off lets all pass: choose one.")
