@@ -29,7 +29,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class BatchPlan:
     """What a batch shows and says, before it is made of pixels: small enough to come from another process.
 
     Attributes:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dalle2.datasets.batch import WHITE, Batch, Drawn, composite, pack
+from dalle2.datasets.batch import WHITE, Batch, BatchPlan, composite, pack
 from dalle2.datasets.captions import draw_caption
 from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.randomness import Randomness
@@ -115,13 +115,13 @@ class PicturesInMemory:
         """Return a step's batch: consecutive pictures of a shuffled epoch, or `per_concept` of each drawn concept."""
         return self.render(self.draw(randomness, per_concept))
 
-    def draw(self, randomness: Randomness, per_concept: int = 1) -> Drawn:
+    def draw(self, randomness: Randomness, per_concept: int = 1) -> BatchPlan:
         """Draw what `batch` shows, without its pixels."""
         indices = self._grouped(randomness, per_concept) if per_concept > 1 else self._shuffled(randomness)
         draws = [randomness.text(slot) for slot in range(randomness.batch_size)]
         scenes = self._scenes(indices, draws)
         slots = randomness.slots
-        return self._said(indices[slots], draws[slots], scenes[slots])
+        return self._plan(indices[slots], draws[slots], scenes[slots])
 
     def words(self) -> "PicturesInMemory":
         """Return the same without pictures, for another process to `draw` from."""
@@ -137,9 +137,9 @@ class PicturesInMemory:
         Args:
             scenes: what a row shows in place of its picture, None for the picture.
         """
-        return self.render(self._said(indices, draws, scenes))
+        return self.render(self._plan(indices, draws, scenes))
 
-    def render(self, drawn: Drawn) -> Batch:
+    def render(self, drawn: BatchPlan) -> Batch:
         """Return the batch in pixels, made where the pictures are."""
         device = self.rgba.device
         rgba = self.rgba[torch.tensor(drawn.indices).to(device, non_blocking=True)]
@@ -149,7 +149,7 @@ class PicturesInMemory:
         grounds = torch.tensor(drawn.grounds).to(device, non_blocking=True)
         return Batch(composite(rgba, grounds), drawn.captions, torch.tensor(drawn.facts))
 
-    def _said(self, indices: Sequence[int], draws: Sequence[random.Random], scenes: Sequence[Scene | None]) -> Drawn:
+    def _plan(self, indices: Sequence[int], draws: Sequence[random.Random], scenes: Sequence[Scene | None]) -> BatchPlan:
         captions, facts, grounds = [], [], []
         for index, draw, scene in zip(indices, draws, scenes, strict=True):
             concept, style = self.concepts[index], self.style_numbers[index]
@@ -166,7 +166,7 @@ class PicturesInMemory:
             grounds.append(ground)
             named_ground = -1 if said.background is None else pack(ground)
             facts.append((concept, style, pack(ground), style if said.style_named else -1, named_ground))
-        return Drawn(list(indices), list(scenes), grounds, captions, facts)
+        return BatchPlan(list(indices), list(scenes), grounds, captions, facts)
 
     def _scenes(self, indices: Sequence[int], draws: Sequence[random.Random]) -> list[Scene | None]:
         """Return the global batch's scenes. Two things meet in one arrangement: "a cat and a dog" is true of any."""

@@ -12,7 +12,7 @@ from dalle2.datasets.caption_words import BACKGROUNDS, ENGLISH_PHRASING, article
 from dalle2.datasets.phrases import on_background, styled
 from dalle2.datasets.randomness import Randomness
 from dalle2.finetune.folder import Picture
-from dalle2.finetune.own import Own
+from dalle2.finetune.own import OwnPictures
 from dalle2.model import UnclipModel
 from dalle2.training.decoder import shrink
 
@@ -55,7 +55,7 @@ class Lessons:
     """
 
     def __init__(
-        self, views: Sequence[View], seen: torch.Tensor, small: torch.Tensor, own: Own, word: "Word", new_share: float
+        self, views: Sequence[View], seen: torch.Tensor, small: torch.Tensor, own: OwnPictures, word: "Word", new_share: float
     ) -> None:
         self.views, self.seen, self.small, self.own = views, seen, small, own
         self.word, self.new_share = word, new_share
@@ -65,7 +65,7 @@ class Lessons:
 
     @classmethod
     def of_pictures(
-        cls, pictures: Sequence[Picture], model: UnclipModel, own: Own, word: "Word", new_share: float
+        cls, pictures: Sequence[Picture], model: UnclipModel, own: OwnPictures, word: "Word", new_share: float
     ) -> "Lessons":
         """Look at the pictures as the checkpoint does, each in its views."""
         views, drawn = [], []

@@ -21,7 +21,7 @@ PLAIN = 0.2  # of the prompts name no style
 
 
 @dataclass(frozen=True)
-class Own:
+class OwnPictures:
     """Drawn pictures.
 
     Attributes:
@@ -35,7 +35,7 @@ class Own:
     small: torch.Tensor
 
     @classmethod
-    def draw(cls, model: UnclipModel, prompts: Sequence[str], size: int) -> "Own":
+    def draw(cls, model: UnclipModel, prompts: Sequence[str], size: int) -> "OwnPictures":
         """Draw one for each prompt with the checkpoint's own settings; seeds count up from 0."""
         rows = [range(first, min(first + TOGETHER, len(prompts))) for first in range(0, len(prompts), TOGETHER)]
         imagined, seen, small = [], [], []
@@ -54,7 +54,7 @@ class Own:
             save_file(tensors, partial, {"prompts": json.dumps(self.prompts)})
 
     @classmethod
-    def read(cls, file: Path) -> "Own":
+    def read(cls, file: Path) -> "OwnPictures":
         """Read what `write` wrote."""
         with safe_open(file, framework="pt") as opened:
             prompts = json.loads(opened.metadata()["prompts"])

@@ -19,7 +19,7 @@ from dalle2.families.places import public_name
 from dalle2.finetune.adapters import restore
 from dalle2.finetune.folder import Picture
 from dalle2.finetune.lessons import Lessons, Word
-from dalle2.finetune.own import Own, own_prompts
+from dalle2.finetune.own import OwnPictures, own_prompts
 from dalle2.finetune.stages import FILE, DecoderStage, PriorStage, WordStage
 from dalle2.networks.text_encoder import PromptTokenizer
 from dalle2.training.loop import Run, fit, read_reports
@@ -95,16 +95,16 @@ class Finetuning:
                 "pictures and options to resume, or remove that folder."
             )
 
-    def own(self) -> Own:
+    def own(self) -> OwnPictures:
         """Return the checkpoint's own pictures, drawn unless they are there."""
         file, parts = self.run.folder / "own.safetensors", self.model.parts
         if not file.exists():
             captions = list(dict.fromkeys(one.caption for one in self.pictures))
             prompts = own_prompts(self.model, captions, self.plan.own, self.plan.seed)
-            Own.draw(self.model, prompts, parts.decoder.config.sample_size).write(file)
-        return Own.read(file)
+            OwnPictures.draw(self.model, prompts, parts.decoder.config.sample_size).write(file)
+        return OwnPictures.read(file)
 
-    def train(self, own: Own) -> dict[str, torch.Tensor]:
+    def train(self, own: OwnPictures) -> dict[str, torch.Tensor]:
         """Train what is not finished, and return the tensors of the LoRA file."""
         parts, plan = self.model.parts, self.plan
         word = Word(plan.name, plan.kind)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from dalle2.datasets.batch import Batch, Drawn
+from dalle2.datasets.batch import Batch, BatchPlan
 from dalle2.datasets.picture_stream import PicturesInStream
 from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
@@ -90,5 +90,5 @@ def _follow() -> None:
     os._exit(1)
 
 
-def _drawn(seed: int, stage: str, step: int, batch_size: int, slots: slice, per_concept: int) -> Drawn:
+def _drawn(seed: int, stage: str, step: int, batch_size: int, slots: slice, per_concept: int) -> BatchPlan:
     return _words.draw(Randomness(seed, stage, step, batch_size, slots), per_concept)

@@ -30,7 +30,7 @@ HEADERS = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex", "Ref
 Rater = Annotated[str, Cookie(alias=COOKIE)]
 
 
-class Given(pydantic.BaseModel):
+class AnswerForm(pydantic.BaseModel):
     """An answer: the pair's place, what is said to each question, and how long it took."""
 
     place: int
@@ -78,7 +78,7 @@ def build(place: Path, study: Study, answers: Answers) -> FastAPI:
         return _told(study, answers, rater, kept)
 
     @app.post("/answer")
-    def answer(given: Annotated[Given, Body()], rater: Rater = "") -> Response:
+    def answer(given: Annotated[AnswerForm, Body()], rater: Rater = "") -> Response:
         kept = _kept(lambda: answers.add(rater, given.place, given.said, given.seconds))
         return _told(study, answers, rater, kept)
 

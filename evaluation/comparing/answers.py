@@ -10,7 +10,7 @@ from evaluation.comparing.votes import read_rows
 
 
 @dataclass(frozen=True)
-class Said:
+class Judgement:
     """One answer that counts: who won of a and b, or "tie"; `left` is which was at the left, "" where nobody knows."""
 
     question: str
@@ -27,7 +27,7 @@ class Said:
 class Answers:
     """What counts, what was left out, and the study and number of raters: None for the page's votes."""
 
-    said: tuple[Said, ...]
+    said: tuple[Judgement, ...]
     notes: tuple[str, ...]
     study: Study | None
     folder: Path
@@ -46,7 +46,7 @@ def read(place: Path, least_checks: float) -> Answers:
     if place.is_dir() or place.suffix == ".json":
         return _of_study(place, least_checks)
     said = [
-        Said(row["question"], row["a"], row["b"], row["winner"], rater="", pair=str(number))
+        Judgement(row["question"], row["a"], row["b"], row["winner"], rater="", pair=str(number))
         for number, row in enumerate(read_rows(place))
     ]
     note = "Votes of the page have no raters: each counts as if it were somebody else's, on other pictures."
@@ -91,5 +91,5 @@ def _inattentive(rows: Sequence[Answer], least: float) -> set[str]:
     return {rater for rater, found in right.items() if sum(found) < least * len(found)}
 
 
-def _said(row: Answer) -> Said:
-    return Said(row.question, row.a, row.b, row.winner, row.rater, row.pair, row.left, float(row.seconds))
+def _said(row: Answer) -> Judgement:
+    return Judgement(row.question, row.a, row.b, row.winner, row.rater, row.pair, row.left, float(row.seconds))

@@ -51,7 +51,7 @@ def of_scenes(data: EmbeddedSet, things: bool = True) -> Iterator[Task]:
             yield Task(key, values[:, 0], values[:, 1], chance)
 
 
-def _things(both: np.ndarray, others: Sequence[scenes.Asked], data: EmbeddedSet) -> list[bool]:
+def _things(both: np.ndarray, others: Sequence[scenes.SceneQuestion], data: EmbeddedSet) -> list[bool]:
     """Return of each picture whether the scene of the things that were asked for is nearest, not one with others."""
     draw = random.Random(others[0].id)
     made = [one.picture(one.answer, data.size, draw) for one in others for _ in range(scenes.LAYOUTS)]

@@ -25,7 +25,7 @@ COLOURS = {*BACKGROUNDS} - {"teal"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class SceneQuestion:
     """A scene's question: `answer` is one of `ways`, a number ("1" to "4") or a place ("left", …)."""
 
     things: tuple[Pair, ...]
@@ -51,26 +51,26 @@ class Asked:
         return several(0, int(way), draw) if way.isdigit() else beside(0, 1, way, draw)
 
 
-def questions(pairs: Sequence[Pair]) -> dict[str, Asked]:
+def questions(pairs: Sequence[Pair]) -> dict[str, SceneQuestion]:
     """Return by id, for each thing that can be counted, a number, and a place beside another thing of its style."""
     things = [pair for pair in pairs if countable(_record(pair))]
     found = []
     for thing in things:
         draw = random.Random(hashlib.sha256(thing.id.encode()).digest())
-        found.append(Asked((thing,), str(draw.choice(COUNTS)), ("1", *map(str, COUNTS))))
+        found.append(SceneQuestion((thing,), str(draw.choice(COUNTS)), ("1", *map(str, COUNTS))))
         others = [other for other in things if other.style == thing.style and other.concept != thing.concept]
         if others:
-            found.append(Asked((thing, draw.choice(others)), draw.choice(list(OPPOSITE)), tuple(OPPOSITE)))
+            found.append(SceneQuestion((thing, draw.choice(others)), draw.choice(list(OPPOSITE)), tuple(OPPOSITE)))
     return {asked.id: asked for asked in found}
 
 
-def ways(asked: Asked, size: int) -> list[Image.Image]:
+def ways(asked: SceneQuestion, size: int) -> list[Image.Image]:
     """Return `LAYOUTS` pictures of each way in turn, the same at each call."""
     draw = random.Random(asked.id)
     return [asked.picture(way, size, draw) for way in asked.ways for _ in range(LAYOUTS)]
 
 
-def strangers(asked: Asked, pairs: Sequence[Pair]) -> tuple[Asked, ...]:
+def strangers(asked: SceneQuestion, pairs: Sequence[Pair]) -> tuple[SceneQuestion, ...]:
     """Return a scene of two things, then the same with the first, the second and both replaced by others of the style.
 
     Only the scene itself where the style has too few other things.

@@ -21,7 +21,7 @@ STYLES = ("emojione", "fluent color", "fluent flat", "noto", "noto v1", "openmoj
 
 
 @dataclass(frozen=True)
-class Asked:
+class LabelledPrompt:
     """A prompt and the labels that are right; none where the checkpoint cannot draw it."""
 
     prompt: str
@@ -50,16 +50,16 @@ class Answered:
         return (f"{self.threshold:.2f}", *(f"{share:.1%}" for share in shares))
 
 
-def read_list(part: str, file: Path = LIST) -> list[Asked]:
+def read_list(part: str, file: Path = LIST) -> list[LabelledPrompt]:
     """Return the prompts of a part."""
     with file.open(encoding="utf-8", newline="") as lines:
         rows = csv.DictReader((line for line in lines if line[0] != "#"), delimiter="\t", quoting=csv.QUOTE_NONE)
         return [
-            Asked(row["prompt"], tuple(filter(None, row["concepts"].split("|")))) for row in rows if row["part"] == part
+            LabelledPrompt(row["prompt"], tuple(filter(None, row["concepts"].split("|")))) for row in rows if row["part"] == part
         ]
 
 
-def answer(interpreter: Interpreter, asked: Sequence[Asked]) -> Answered:
+def answer(interpreter: Interpreter, asked: Sequence[LabelledPrompt]) -> Answered:
     """Return how the checkpoint understands the prompts."""
     right = another = offered = offered_right = pretended = 0
     faults = []

@@ -9,7 +9,7 @@ import numpy as np
 from evaluation.cli import command
 from evaluation.cli.votes import Options
 from evaluation.comparing import answers as reading
-from evaluation.comparing.answers import Said
+from evaluation.comparing.answers import Judgement
 from evaluation.metrics.human_answers import Answers, Share
 from evaluation.networks.clip import Clip
 from evaluation.networks.features import extract
@@ -71,7 +71,7 @@ def _won(asked: Answers, ranked: dict[str, Share], question: str) -> Iterator[Me
         yield from _measured(f"rating@{question}@{name}", label, share, "higher")
 
 
-def _agreed(asked: Answers, said: Sequence[Said], question: str) -> Iterator[Measure]:
+def _agreed(asked: Answers, said: Sequence[Judgement], question: str) -> Iterator[Measure]:
     """Yield how far raters agree, how often they chose the left, and how long they took."""
     alpha = asked.alpha("nominal")
     if alpha is not None:

@@ -15,7 +15,7 @@ from evaluation.reporting.report import write_text
 VARIABLE = "EVALUATION_STATISTICS"
 
 
-class Named(NamedTuple):
+class NamedStatistics(NamedTuple):
     """A file of statistics, and the program whose form it has; "" for ours."""
 
     file: Path
@@ -29,13 +29,13 @@ def place() -> Path:
     return Path(given).expanduser() if given else Path.home() / ".local" / "share" / "open-dalle2" / "statistics.json"
 
 
-def find(name: str) -> Named | None:
+def find(name: str) -> NamedStatistics | None:
     """Return the statistics of this name, None where there are none; ValueError for a file that has changed since."""
     entry = _entries().get(name)
     if entry is None:
         return None
     try:
-        named = Named(Path(entry["file"]).expanduser(), entry["sha256"], entry.get("form", ""))
+        named = NamedStatistics(Path(entry["file"]).expanduser(), entry["sha256"], entry.get("form", ""))
     except (KeyError, TypeError) as error:
         raise ValueError(f"The entry {name} in {place()} needs file and sha256.") from error
     if not named.file.is_file():

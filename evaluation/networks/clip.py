@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging
 
 from evaluation.networks.embedded import JUDGES, checkpoint_folder, clip_source
-from evaluation.networks.network import Extra, Given, Naming
+from evaluation.networks.network import Extra, NetworkOptions, Naming
 
 PARTS = {
     "image_encoder": CLIPVisionModelWithProjection,
@@ -170,9 +170,9 @@ class ClipFeatures:
         return self._clip.project(batch).cpu().numpy()
 
 
-def open_network(source: str, given: Given) -> ClipFeatures:
+def open_network(source: str, options: NetworkOptions) -> ClipFeatures:
     """Return the CLIP at a folder, hub id or id@revision as a feature network."""
-    return ClipFeatures(source, given.device)
+    return ClipFeatures(source, options.device)
 
 
 def weights_hash(network: torch.nn.Module) -> str:

@@ -20,7 +20,7 @@ from transformers.image_processing_utils import ImageProcessingMixin
 from transformers.utils import logging
 
 from evaluation.networks.clip import weights_hash
-from evaluation.networks.network import Extra, Given, Naming
+from evaluation.networks.network import Extra, NetworkOptions, Naming
 from evaluation.networks.resizing import by_band
 
 PUBLISHED, SQUARE = "published", "square"
@@ -135,9 +135,9 @@ class Dinov3Processor:
         return {"pixel_values": ((levels - mean) / deviation)[None]}
 
 
-def open_network(source: str, given: Given) -> VisionEncoder:
+def open_network(source: str, options: NetworkOptions) -> VisionEncoder:
     """Return the encoder at a folder, hub id or id@revision as a feature network."""
-    return VisionEncoder(source, given.resize, given.device)
+    return VisionEncoder(source, options.resize, options.device)
 
 
 def _place(source: str) -> tuple[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from torch import nn
 from dalle2 import hashes
 from evaluation.networks import WEIGHTS_VARIABLE as VARIABLE
 from evaluation.networks.inception_trunk import Trunk, fold
-from evaluation.networks.network import Extra, Given, Naming
+from evaluation.networks.network import Extra, NetworkOptions, Naming
 from evaluation.networks.resizing import RESIZES, SIDE
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"
@@ -131,9 +131,9 @@ class Inception:
         return scaled.to(self._dtype)
 
 
-def open_network(source: str, given: Given) -> Inception:
+def open_network(source: str, options: NetworkOptions) -> Inception:
     """Return the weights that are named, or found on this machine, with the resizing that is asked for."""
-    return Inception(find_weights(given.weights), given.resize, given.device, precision=given.precision)
+    return Inception(find_weights(options.weights), options.resize, options.device, precision=options.precision)
 
 
 def in_precision(naming: Naming, precision: str) -> Naming:

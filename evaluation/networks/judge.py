@@ -2,9 +2,9 @@
 
 from evaluation.networks.clip import ClipFeatures
 from evaluation.networks.embedded import JUDGE
-from evaluation.networks.network import Given
+from evaluation.networks.network import NetworkOptions
 
 
-def open_network(source: str, given: Given) -> ClipFeatures:
+def open_network(source: str, options: NetworkOptions) -> ClipFeatures:
     """Return the judge as a feature network; `source` is empty, for there is one."""
-    return ClipFeatures(source or JUDGE, given.device)
+    return ClipFeatures(source or JUDGE, options.device)

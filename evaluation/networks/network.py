@@ -94,7 +94,7 @@ class Classifier(Network, Protocol):
         ...
 
 
-class Given(NamedTuple):
+class NetworkOptions(NamedTuple):
     """What a command line says of the network beside its name; a kind takes what concerns it."""
 
     resize: str = "clean"
@@ -121,8 +121,8 @@ def open_network(
     if precision not in NETWORKS[kind].precisions:
         raise ValueError(f"--precision {precision} is not known to --network {name}, which computes in float32.")
     module = importlib.import_module(f"evaluation.networks.{kind}")
-    given = Given(resize or (*NETWORKS[kind].resizes, "its own")[0], weights, device, precision)
-    return module.open_network(source, given)
+    options = NetworkOptions(resize or (*NETWORKS[kind].resizes, "its own")[0], weights, device, precision)
+    return module.open_network(source, options)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 
 from evaluation.networks.inception import Inception, find_weights, in_precision
 from evaluation.networks.inception_trunk import SPATIAL_CHANNELS, Trunk
-from evaluation.networks.network import Extra, Given, Naming
+from evaluation.networks.network import Extra, NetworkOptions, Naming
 
 PUBLISHED_NAMING = Naming(("sfid", "sFID"), ("skid", "kernel distance (spatial)"), "spatial_", " (spatial)")
 OTHER_NAMING = Naming.of_no_table("unpublished_spatial_", " (spatial, unpublished weights)")
@@ -49,6 +49,6 @@ class Spatial(Inception):
         return self._trunk.spatial(self._scaled(batch)).float().cpu().numpy()
 
 
-def open_network(source: str, given: Given) -> Spatial:
+def open_network(source: str, options: NetworkOptions) -> Spatial:
     """Return the weights that are named, or found on this machine, with the resizing that is asked for."""
-    return Spatial(find_weights(given.weights), given.resize, given.device, precision=given.precision)
+    return Spatial(find_weights(options.weights), options.resize, options.device, precision=options.precision)

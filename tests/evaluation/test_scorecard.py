@@ -83,7 +83,7 @@ def emoji(data: Path) -> EmojiSet:
 
 def as_drawn(
     folder: Path,
-    pairs: list[Pair] | list[scenes.Asked],
+    pairs: list[Pair] | list[scenes.SceneQuestion],
     grounds: list[tuple[int, int, int]] | None = None,
     pictures: list[Image.Image] | None = None,
 ) -> Contestant:
@@ -205,9 +205,9 @@ def test_the_ways_of_a_scene_are_told_apart(emoji: EmojiSet) -> None:
     """By the pixels themselves, which know a scene's layout best."""
     things = [pair for pair in emoji.train if pair.style == "noto"][:6]
     draw = random.Random(1)
-    asked = [scenes.Asked((thing,), str(count), ("1", "2", "3", "4")) for thing in things for count in (2, 3, 4)]
+    asked = [scenes.SceneQuestion((thing,), str(count), ("1", "2", "3", "4")) for thing in things for count in (2, 3, 4)]
     asked += [
-        scenes.Asked((one, other), where, tuple(OPPOSITE))
+        scenes.SceneQuestion((one, other), where, tuple(OPPOSITE))
         for one, other in itertools.pairwise(things)
         for where in OPPOSITE
     ]

@@ -37,7 +37,7 @@ from dalle2.serving.api.previews import Previews
 from dalle2.serving.api.problems import Problem, problem_of
 from dalle2.serving.api.replies import DRAWN, ERRORS, FILE, Captions, Model, Models
 from dalle2.serving.api.reporting import Reports
-from dalle2.serving.api.streams import EventStream, Heart, checked, drawings, in_thread, told, while_there
+from dalle2.serving.api.streams import EventStream, Heartbeat, checked, drawings, in_thread, told, while_there
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.service import Service
 
@@ -212,7 +212,7 @@ class Endpoints:
         self, parts: AsyncGenerator[Drawing], first: Drawing, asked: Asked, order: Order, kind: str
     ) -> AsyncGenerator[str]:
         """Yield server-sent events: previews, as many as were asked for, then each picture; or the error."""
-        heart, previews, drawing = Heart(), Previews(asked.partial_images or 0), first
+        heart, previews, drawing = Heartbeat(), Previews(asked.partial_images or 0), first
         try:
             async with aclosing(parts):
                 yield heart.beat(drawing)

@@ -64,7 +64,7 @@ def told(event: dict[str, Any], name: str | None = None) -> str:
     return f"event: {name or event.get('type')}\ndata: {json.dumps(event)}\n\n"
 
 
-class Heart:
+class Heartbeat:
     """Comments that keep a silent stream open, and that clients pass over."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
