@@ -25,8 +25,8 @@ log = logging.getLogger("dalle2.page")
 
 # Else a machine too busy to answer itself within three seconds would not start the page.
 LAUNCH: dict[str, Any] = {"_frontend": False}
-# How long Gradio's queue sleeps before it looks again whether anybody waits, and whether a `gr.Progress`, which no tab has,
-# has moved. By itself it sleeps for one and ten milliseconds, which costs a page that nobody visits some percent of a core.
+# How long Gradio's queue sleeps before it looks again whether anybody waits, and whether a `gr.Progress`, which no tab
+# has, has moved. Its own one and ten milliseconds cost a page that nobody visits some percent of a core.
 QUEUE_SECONDS = 0.01
 PROGRESS_SECONDS = 1.0
 # The route by which files are opened, and the tags of Gradio's own preview card in its page.

@@ -8,7 +8,7 @@ import torch
 from conftest import QUICK
 
 from dalle2.datasets.phrases import Phrases
-from dalle2.families import load
+from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings
@@ -52,3 +52,15 @@ def model(tiny_checkpoint: Path) -> UnclipModel:
 def quick() -> Settings:
     """Settings of very few steps."""
     return QUICK
+
+
+@pytest.fixture(scope="session")
+def embedded() -> UnclipModel:
+    """The embedded checkpoint as `load` opens it. Nobody changes it."""
+    return load(EMBEDDED)
+
+
+@pytest.fixture(scope="session")
+def embedded_by_torch() -> UnclipModel:
+    """The embedded checkpoint without another engine. Nobody changes it."""
+    return load(EMBEDDED, engine="torch")

@@ -1,4 +1,4 @@
-"""Where the fixtures of all rooms are: tiny checkpoints, a hub, a visitor of the page, and processes that start at once."""
+"""The fixtures of all rooms: tiny checkpoints, a hub, a visitor of the page, processes that start at once."""
 
 import os
 

@@ -149,7 +149,9 @@ class PicturesInMemory:
         grounds = torch.tensor(drawn.grounds).to(device, non_blocking=True)
         return Batch(composite(rgba, grounds), drawn.captions, torch.tensor(drawn.facts))
 
-    def _plan(self, indices: Sequence[int], draws: Sequence[random.Random], scenes: Sequence[Scene | None]) -> BatchPlan:
+    def _plan(
+        self, indices: Sequence[int], draws: Sequence[random.Random], scenes: Sequence[Scene | None]
+    ) -> BatchPlan:
         captions, facts, grounds = [], [], []
         for index, draw, scene in zip(indices, draws, scenes, strict=True):
             concept, style = self.concepts[index], self.style_numbers[index]

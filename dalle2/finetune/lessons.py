@@ -55,7 +55,13 @@ class Lessons:
     """
 
     def __init__(
-        self, views: Sequence[View], seen: torch.Tensor, small: torch.Tensor, own: OwnPictures, word: "Word", new_share: float
+        self,
+        views: Sequence[View],
+        seen: torch.Tensor,
+        small: torch.Tensor,
+        own: OwnPictures,
+        word: "Word",
+        new_share: float,
     ) -> None:
         self.views, self.seen, self.small, self.own = views, seen, small, own
         self.word, self.new_share = word, new_share

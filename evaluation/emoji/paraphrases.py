@@ -25,7 +25,9 @@ def read_paraphrases(pairs: Iterable[Pair], file: Path = PARAPHRASES) -> dict[st
         if concept not in words:
             continue
         if known := known_as(text, words[concept]):
-            raise ValueError(f"{file.name}: {text!r} is not a paraphrase of {row['label']!r}: {known!r} is in its words.")
+            raise ValueError(
+                f"{file.name}: {text!r} is not a paraphrase of {row['label']!r}: {known!r} is in its words."
+            )
         found[concept] = text
     return found
 

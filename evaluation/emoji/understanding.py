@@ -55,7 +55,9 @@ def read_list(part: str, file: Path = LIST) -> list[LabelledPrompt]:
     with file.open(encoding="utf-8", newline="") as lines:
         rows = csv.DictReader((line for line in lines if line[0] != "#"), delimiter="\t", quoting=csv.QUOTE_NONE)
         return [
-            LabelledPrompt(row["prompt"], tuple(filter(None, row["concepts"].split("|")))) for row in rows if row["part"] == part
+            LabelledPrompt(row["prompt"], tuple(filter(None, row["concepts"].split("|"))))
+            for row in rows
+            if row["part"] == part
         ]
 
 

@@ -25,7 +25,7 @@ from transformers import (
 from transformers.utils import logging
 
 from evaluation.networks.embedded import JUDGES, checkpoint_folder, clip_source
-from evaluation.networks.network import Extra, NetworkOptions, Naming
+from evaluation.networks.network import Extra, Naming, NetworkOptions
 
 PARTS = {
     "image_encoder": CLIPVisionModelWithProjection,

@@ -20,7 +20,7 @@ from transformers.image_processing_utils import ImageProcessingMixin
 from transformers.utils import logging
 
 from evaluation.networks.clip import weights_hash
-from evaluation.networks.network import Extra, NetworkOptions, Naming
+from evaluation.networks.network import Extra, Naming, NetworkOptions
 from evaluation.networks.resizing import by_band
 
 PUBLISHED, SQUARE = "published", "square"

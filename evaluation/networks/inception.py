@@ -18,7 +18,7 @@ from torch import nn
 from dalle2 import hashes
 from evaluation.networks import WEIGHTS_VARIABLE as VARIABLE
 from evaluation.networks.inception_trunk import Trunk, fold
-from evaluation.networks.network import Extra, NetworkOptions, Naming
+from evaluation.networks.network import Extra, Naming, NetworkOptions
 from evaluation.networks.resizing import RESIZES, SIDE
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"

@@ -10,7 +10,7 @@ import torch
 
 from evaluation.networks.inception import Inception, find_weights, in_precision
 from evaluation.networks.inception_trunk import SPATIAL_CHANNELS, Trunk
-from evaluation.networks.network import Extra, NetworkOptions, Naming
+from evaluation.networks.network import Extra, Naming, NetworkOptions
 
 PUBLISHED_NAMING = Naming(("sfid", "sFID"), ("skid", "kernel distance (spatial)"), "spatial_", " (spatial)")
 OTHER_NAMING = Naming.of_no_table("unpublished_spatial_", " (spatial, unpublished weights)")

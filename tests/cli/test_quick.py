@@ -11,7 +11,7 @@ import pytest
 from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.cli import parsers, quick
-from dalle2.families import EMBEDDED, load
+from dalle2.families import EMBEDDED
 from dalle2.model import UnclipModel
 
 # What takes from half a second to many, and a first picture can do without.
@@ -46,8 +46,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model() -> UnclipModel:
-    return load(EMBEDDED, engine="torch")
+def model(embedded_by_torch: UnclipModel) -> UnclipModel:
+    return embedded_by_torch
 
 
 def pixels(picture: object) -> np.ndarray:

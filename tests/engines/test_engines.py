@@ -40,8 +40,8 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def embedded() -> dict[str, UnclipModel]:
-    return {engine: load(EMBEDDED, engine=engine) for engine in ("torch", "auto")}
+def embedded(embedded_by_torch: UnclipModel) -> dict[str, UnclipModel]:
+    return {"torch": embedded_by_torch, "auto": load(EMBEDDED, engine="auto")}
 
 
 def drawn(model: UnclipModel, settings: Settings | None = None, count: int = 3) -> np.ndarray:

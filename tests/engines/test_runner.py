@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from dalle2 import export, images
-from dalle2.families import EMBEDDED, load
 from dalle2.model import UnclipModel, generators
 from dalle2.settings import Settings
 from dalle2.stage_settings import SCHEDULERS
@@ -26,8 +25,8 @@ PROMPTS, SEEDS = ["a cat face, twemoji style", "it's a DOG!!! café 狗"], [7, 2
 
 
 @pytest.fixture(scope="module")
-def model() -> UnclipModel:
-    return load(EMBEDDED, engine="torch")
+def model(embedded_by_torch: UnclipModel) -> UnclipModel:
+    return embedded_by_torch
 
 
 @pytest.fixture(scope="module")

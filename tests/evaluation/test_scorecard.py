@@ -205,7 +205,9 @@ def test_the_ways_of_a_scene_are_told_apart(emoji: EmojiSet) -> None:
     """By the pixels themselves, which know a scene's layout best."""
     things = [pair for pair in emoji.train if pair.style == "noto"][:6]
     draw = random.Random(1)
-    asked = [scenes.SceneQuestion((thing,), str(count), ("1", "2", "3", "4")) for thing in things for count in (2, 3, 4)]
+    asked = [
+        scenes.SceneQuestion((thing,), str(count), ("1", "2", "3", "4")) for thing in things for count in (2, 3, 4)
+    ]
     asked += [
         scenes.SceneQuestion((one, other), where, tuple(OPPOSITE))
         for one, other in itertools.pairwise(things)

@@ -39,7 +39,12 @@ UNSEEN = (
     *("There is no scheduler", "The picture is of the task", "Name 1 to", "text_to_image takes", "reconstruct takes"),
     *("enhance takes", "The noise of an interpolation", "Only a picture has a noise", "A mix needs at least"),
     *("An interpolation needs at least two ends", "An interpolation has at most", "The weights of a mix must be num"),
-    *("Checking pictures needs", "{} holds no word", "{} is not a safety checker", "{} has not the weights of a safety"),
+    *(
+        "Checking pictures needs",
+        "{} holds no word",
+        "{} is not a safety checker",
+        "{} has not the weights of a safety",
+    ),
     *("{} does not hold weights alone: give the safety checker", "The page has one front"),
     *("The database needs", "This is no URL of a"),
     *("The way of a text diff", "All pictures of a series come from"),

@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 
 from dalle2 import formats, images
 from dalle2.__main__ import main
-from dalle2.families import EMBEDDED, load
 from dalle2.model import UnclipModel
 from dalle2.settings import Settings
 
@@ -41,8 +40,8 @@ def rasterised(svg: str, side: int) -> Image.Image:
     return Image.open(io.BytesIO(file)).convert("RGB")
 
 
-def test_an_enlarged_drawing_is_nearer_to_the_truth_than_a_smooth_resize() -> None:
-    model = load(EMBEDDED)
+def test_an_enlarged_drawing_is_nearer_to_the_truth_than_a_smooth_resize(embedded: UnclipModel) -> None:
+    model = embedded
     truth = drawing(512)
     small = truth.resize((SIDE, SIDE), Image.Resampling.BOX)
     images.write_record(small, {"prompt": "a face", "seed": 7})

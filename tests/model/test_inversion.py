@@ -149,8 +149,8 @@ def test_a_checkpoint_without_eyes_cannot_invert(karlo_text: Path) -> None:
 
 
 @pytest.mark.skipif(not EMBEDDED.is_dir(), reason="the embedded checkpoint is not in this tree")
-def test_the_embedded_checkpoint_brings_a_picture_back() -> None:
-    model = load(EMBEDDED)
+def test_the_embedded_checkpoint_brings_a_picture_back(embedded: UnclipModel) -> None:
+    model = embedded
     (picture,) = model.text_to_image(["a cat face"], seeds=[1])
     small = images.to_tensor([images.square(picture, model.parts.decoder.config.sample_size)])
     errors = []
@@ -164,8 +164,8 @@ def test_the_embedded_checkpoint_brings_a_picture_back() -> None:
 
 
 @pytest.mark.skipif(not EMBEDDED.is_dir(), reason="the embedded checkpoint is not in this tree")
-def test_a_trained_prior_finds_back_in_the_old_words() -> None:
-    model = load(EMBEDDED)
+def test_a_trained_prior_finds_back_in_the_old_words(embedded: UnclipModel) -> None:
+    model = embedded
     prompt, other = "a cat face, twemoji style", "a pizza, openmoji style"
     (picture,) = model.text_to_image([prompt], seeds=[5], settings=model.settings.for_draft())
     embedding, mean = model.embed_image([picture]), model.prior("diffusion").clip_mean

@@ -86,9 +86,7 @@ def test_every_task_reads_it(model: UnclipModel, quick: Settings) -> None:
         "interpolation": lambda how: model.interpolate(
             [photo, "cat"], frames=[0.5], seed=1, settings=how(model.settings)
         ),
-        "text_diff": lambda how: model.text_diff(
-            photo, "dog", seed=1, strengths=[0.6], settings=how(moving)
-        ),
+        "text_diff": lambda how: model.text_diff(photo, "dog", seed=1, strengths=[0.6], settings=how(moving)),
         "inpainting": lambda how: model.inpaint(photo, mask, seeds=[1], settings=how(model.settings)),
         "steps": lambda how: model.steps("cat", seed=1, settings=how(model.settings))[-1:],
         "tour": lambda how: model.tour("cat", seed=1, settings=how(model.settings))[-1:],

@@ -76,7 +76,11 @@ TASKS: dict[str, tuple[Callable, str, str]] = {
     "variations": (lambda model: model.variations(PICTURE, seeds=[1]), "image_encoder", "image encoder"),
     "captioning": (lambda model: model.caption([PICTURE]), "image_encoder", "image encoder"),
     "captioning, texts": (lambda model: model.caption([PICTURE]), "text_encoder", "text encoder"),
-    "inversion": (lambda model: model.reconstruct([PICTURE], seeds=[1], settings=model.settings.for_inversion(3)), "decoder", "decoder"),
+    "inversion": (
+        lambda model: model.reconstruct([PICTURE], seeds=[1], settings=model.settings.for_inversion(3)),
+        "decoder",
+        "decoder",
+    ),
     "text diff": (restyled, "prior", "prior"),
     "text diff, texts": (restyled, "text_encoder", "text encoder"),
     "enhancement": (lambda model: model.enhance([PICTURE.resize((16, 16))], seeds=[1]), "super_res_first", "upsampler"),

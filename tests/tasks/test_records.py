@@ -127,11 +127,6 @@ def told(picture: Image.Image) -> dict[str, object]:
     return record | {"task": task, "settings": settings}
 
 
-@pytest.fixture(scope="module")
-def embedded() -> UnclipModel:
-    return load("emoji")
-
-
 @pytest.mark.parametrize("case", TINY)
 def test_every_task_draws_and_records_as_it_did(case: str, model: UnclipModel, quick: Settings) -> None:
     drawn, then = TINY[case](model, quick), kept(case)

@@ -11,6 +11,7 @@ from dalle2.__main__ import main
 from dalle2.datasets.concepts import PARAPHRASES as WORDNET
 from dalle2.datasets.concepts import read_paraphrases
 from dalle2.families import EMBEDDED
+from dalle2.model import UnclipModel
 from dalle2.sentence_encoder import WIDTH, SentenceEncoder
 from dalle2.understanding.answer import Understanding
 from dalle2.understanding.descriptions import read_descriptions
@@ -382,10 +383,8 @@ def test_styles_are_found_wherever_they_stand() -> None:
         assert (wording.subject in ("dog", "狗"), wording.style) == (True, "openmoji"), prompt
 
 
-def test_records_keep_what_was_said_and_what_was_asked() -> None:
-    from dalle2.families import load
-
-    model = load(EMBEDDED)
+def test_records_keep_what_was_said_and_what_was_asked(embedded: UnclipModel) -> None:
+    model = embedded
     settings = model.settings.for_draft()
     found = model.text_to_image(["❤️", "a cat"], seeds=[1, 2], settings=settings)
     heart, cat = map(images.read_record, found)
