@@ -51,10 +51,16 @@ def votes(folder: Path) -> Votes:
     return Votes(folder / "votes.sqlite3")
 
 
-@pytest.fixture
-def client(address: str, votes: Votes) -> Client:
-    """A fresh visitor."""
+@pytest.fixture(scope="module")
+def program(address: str) -> Client:
     return Client(address, verbose=False, httpx_kwargs={"timeout": SECONDS})
+
+
+@pytest.fixture
+def client(program: Client, votes: Votes) -> Client:
+    """A fresh visitor."""
+    program.reset_session()
+    return program
 
 
 def draw(client: Client, **changes: object) -> tuple:

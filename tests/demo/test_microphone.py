@@ -41,7 +41,7 @@ def address(service: Service, folder: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(address: str) -> Client:
     return Client(address, verbose=False, httpx_kwargs={"timeout": SECONDS})
 

@@ -355,7 +355,7 @@ def test_the_decoder_learns_eight_pictures_by_heart(source: Path, tmp_path: Path
         batch_size=8,
         learning_rate=3e-3,
         picture_size=16,
-        channels=(32, 64),
+        channels=(16, 32),
         head_dim=16,
         attention_from=1,
         time_embedding_dim=64,
