@@ -114,7 +114,7 @@ def test_the_comparison_s_measures_are_held_against_the_ranking(study: Path, tmp
         told(study, "--comparison", file)
     del contestants[0]["measures"][0]["better"]
     file.write_text(json.dumps({"contestants": contestants}))
-    with pytest.raises(ValueError, match=r"comparison\.json is no comparison\.json of evaluation\.compare"):
+    with pytest.raises(ValueError, match=r"comparison\.json is not a comparison\.json of evaluation\.compare"):
         told(study, "--comparison", file)
 
 
