@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import threading
+import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,9 +25,9 @@ from dalle2.settings import MAX_PICTURES, OnStep, Step
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
 
-# How long a call waits for others that may be about to come. A picture has two calls of which others can be part, the
-# prior's and the decoder's, so that it waits 20 ms at most.
-COMPANY_SECONDS = 0.01
+# How long a visit waits in all for others that may be about to come, also where it is others' calls that wait for them.
+# It has several calls of which others can be part, such as the prior's and the decoder's: none takes more than half.
+COMPANY_SECONDS = 0.02
 IDLE_SECONDS = 10.0  # after which the computing thread ends, until it is needed again
 
 Column: TypeAlias = "Sequence[Any] | torch.Tensor | None"
@@ -34,10 +35,14 @@ Column: TypeAlias = "Sequence[Any] | torch.Tensor | None"
 
 @dataclass(eq=False)
 class Visit:
-    """One request from the queue to its end: its turn, and whether it was given up. Who came first is served first."""
+    """One request from the queue to its end: its turn, whether it was given up, how long it may yet wait for company.
+
+    Who came first is served first.
+    """
 
     turn: Turn
     closed: threading.Event = field(default_factory=threading.Event)
+    patience: float = field(default_factory=lambda: COMPANY_SECONDS)
     number: int = field(default_factory=itertools.count().__next__)
 
 
@@ -84,9 +89,9 @@ class Call:
 class Batches:
     """The one place where the networks of a machine are used: one call, or calls that agree, after another."""
 
-    def __init__(self, most: int = MAX_PICTURES) -> None:
+    def __init__(self, most: int = MAX_PICTURES, clock: Callable[[], float] = time.monotonic) -> None:
         """Compute at most `most` pictures at once, so that memory does not grow with the visitors."""
-        self.most = most
+        self.most, self._clock = most, clock
         self._changed = threading.Condition()
         self._waiting: list[Call] = []
         self._visits = 0
@@ -148,10 +153,26 @@ class Batches:
                     self._computing = None
                     break
                 if self._open()[0].key is not None:
-                    self._changed.wait_for(self._complete, timeout=COMPANY_SECONDS)
+                    self._wait_for_company()
                 chosen = self._chosen()
             self._waiting = [call for call in self._waiting if call not in chosen]
             return chosen
+
+    def _wait_for_company(self) -> None:
+        """Wait for calls that go with the first one, at the cost of the patience of all who wait meanwhile."""
+        before, begun = self._open(), self._clock()
+        patience = min(COMPANY_SECONDS / 2, _least_patience(before))
+        if patience <= 0:
+            return
+
+        def enough() -> bool:
+            left = begun + patience - self._clock()
+            return self._complete() or _least_patience(self._open()) < left - 1e-6  # of somebody who has just come
+
+        self._changed.wait_for(enough, timeout=patience)
+        spent = self._clock() - begun
+        for visit in {call.visit for call in (*before, *self._open())}:
+            visit.patience -= spent
 
     def _open(self) -> list[Call]:
         """Return the calls that somebody still waits for, in the order in which the visitors came."""
@@ -171,6 +192,11 @@ class Batches:
             if fits and (not chosen or sum(one.rows for one in (*chosen, call)) <= self.most):
                 chosen.append(call)
         return chosen
+
+
+def _least_patience(calls: Sequence[Call]) -> float:
+    """Return for how long all of them may wait for company yet."""
+    return min((call.visit.patience for call in calls), default=0.0)
 
 
 class _Abandoned(Exception):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.model import UnclipModel
-from dalle2.serving.batches import Batches, Call, Visit
+from dalle2.serving.batches import COMPANY_SECONDS, Batches, Call, Visit
 from dalle2.serving.pace import Job, Pace, Turn
 from dalle2.serving.queue import Queue
 from dalle2.serving.refusal import Cancelled, Refusal
@@ -256,22 +256,56 @@ def test_who_came_first_is_drawn_first_and_a_batch_has_bounds(model: UnclipModel
     assert set(order[:3]) == {0, 1, 3} and set(order[3:]) == {2, 4}  # two pictures had no room beside the first two
 
 
-def test_a_call_waits_for_company_no_longer_than_it_may(model: UnclipModel, quick: Settings) -> None:
-    batches = Batches()
-    shared = SharedModel(Noted(model), batches)
-    elsewhere, visit = visit_of(), visit_of()
-    waits: list[float] = []
-    wait_for = batches._changed.wait_for
+class Waited:
+    """Batches whose waits for company pass at once, on a clock of their own; `comes` adds what comes meanwhile."""
 
-    def noted(predicate: Callable[[], object], timeout: float | None = None) -> object:
-        if predicate == batches._complete:
-            waits.append(timeout)
-        return wait_for(predicate, timeout)
+    def __init__(self) -> None:
+        self.now, self.waits, self.comes = 0.0, [], lambda: None
+        self.batches = Batches(clock=lambda: self.now)
+        self._wait_for = self.batches._changed.wait_for
+        self.batches._changed.wait_for = self._passed
 
-    batches._changed.wait_for = noted
-    with batches.during(elsewhere), batches.during(visit):  # one of the two never comes
+    def _passed(self, predicate: Callable[[], object], timeout: float | None = None) -> object:
+        if timeout is None or timeout > COMPANY_SECONDS:
+            return self._wait_for(predicate, timeout)
+        self.waits.append(timeout)
+        self.comes()
+        if not predicate():
+            self.now += timeout
+        return predicate()
+
+    def wait(self, *visits: Visit) -> None:
+        """Wait for company for a call of each."""
+        self.batches._waiting = [Call(visit, (["a cat"],), list, "one key") for visit in visits]
+        with self.batches._changed:
+            self.batches._wait_for_company()
+
+
+def test_a_visit_waits_for_company_no_longer_than_it_may_however_many_calls_it_has(
+    model: UnclipModel, quick: Settings
+) -> None:
+    waited = Waited()
+    shared = SharedModel(Noted(model), waited.batches)
+    with waited.batches.during(visit_of()), waited.batches.during(visit_of()):  # one of the two never comes
+        for _ in range(3):
+            shared.embed_image([Image.new("RGB", (8, 8))])
         shared.text_to_image(["a cat"], seeds=[7], settings=quick)
-    assert len(waits) == 2 and sum(waits) <= 0.02
+    assert len(waited.waits) == 2 and waited.now == pytest.approx(COMPANY_SECONDS) == pytest.approx(0.02)
+
+
+def test_who_waits_while_others_calls_wait_for_company_waits_no_longer_either() -> None:
+    waited, first, second = Waited(), visit_of(), visit_of()
+    waited.batches._visits = 4
+    for _ in range(3):
+        waited.wait(first, second)
+    assert waited.now == pytest.approx(0.02)
+    waited.wait(second, visit_of())  # whose patience is new, but not the second's
+    assert waited.now == pytest.approx(0.02)
+    late = visit_of()
+    late.patience = 0.001
+    waited.comes = lambda: waited.batches._waiting.append(Call(late, (["a dog"],), list, "one key"))
+    waited.wait(visit_of())
+    assert waited.now == pytest.approx(0.02)  # the wait ended when somebody came who could not wait so long
 
 
 def test_every_verb_of_a_family_is_shared(model: UnclipModel) -> None:

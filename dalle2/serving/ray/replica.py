@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import serve
 
+from dalle2.serving import batches
 from dalle2.serving.batches import Visit
 from dalle2.serving.catalogue import Card, Catalogue
 from dalle2.serving.pace import Pace, Turn, job_of
@@ -62,7 +63,9 @@ class Work:
 
     def __init__(self, painter: Painter, checkpoint: str, order: Order) -> None:
         self._painter, self._checkpoint, self._order = painter, checkpoint, order
-        self._visit = Visit(_TellingTurn(job_of("", (), len(order.seeds)), Pace(), tell=self._tell))
+        turn = _TellingTurn(job_of("", (), len(order.seeds)), Pace(), tell=self._tell)
+        # What it may have waited here before it began is not waited again.
+        self._visit = Visit(turn, patience=batches.COMPANY_SECONDS - COMPANY_SECONDS)
         self._told: asyncio.Queue[Told] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._preview_due = 0.0
