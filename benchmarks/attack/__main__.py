@@ -1,12 +1,12 @@
 """`python -m benchmarks.attack`: attack servers of its own, print what was answered, exit 1 if anything was wrong.
 
 50 visitors of the page and 20 programs of the API for ten minutes, 10,000 requests that are broken at random (and
-schemathesis's, where .ci/clients has installed it), slow and half-sent bodies, dropped streams, 1,000 requests in one
-moment, a kill while it draws, and a full disk. `--seconds 10 --visitors 5 --clients 4 --fuzzed 200` is a short one.
+schemathesis's, where .ci/clients has installed it), slow and half-sent heads and bodies, dropped streams, 1,000
+requests in one moment, a kill while it draws, and a full disk. A short one:
+`--seconds 10 --visitors 5 --clients 4 --fuzzed 200`.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
@@ -27,11 +27,15 @@ from benchmarks.attack import crowd, mishaps, rude
 from benchmarks.attack.answers import ROOT, Answer, Attack
 from benchmarks.visitors import served
 from dalle2 import atomic
+from dalle2.serving.api import links
 
 SCHEMATHESIS = ROOT / "runs" / "clients" / "schemathesis" / "bin" / "schemathesis"
+ADDRESSED = ("fuzz", "schemathesis", "queue")  # parts whose pictures lie at addresses
 PARTS = ("crowd", "fuzz", "schemathesis", "rude", "queue", "kill", "disk")
-GROWTH = 0.1  # the server's memory may end a part by this share above its beginning, and by GROWTH_MEGABYTES
-GROWTH_MEGABYTES = 300.0  # the pictures of the last hour's addresses may take 256 MB of them
+# The server's memory may end a part by this above its beginning, and by what lies at addresses for an hour.
+GROWTH, GROWTH_MEGABYTES = 0.1, 50.0
+MOST_KINDS = 20  # of errors that are printed; the report has all
+SETTLING_SECONDS = 3.0  # in which what a part leaves behind is freed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,6 +96,7 @@ def _on_one_server(
         "schemathesis": lambda: [("schemathesis", _schemathesis(address, options.examples, console))],
         "rude": lambda: [
             ("slow senders", rude.slow_senders(address, options.rude, min(options.seconds, 20))),
+            ("heads that stop half-way", rude.slow_heads(address, options.rude)),
             ("half-sent bodies", rude.half_sent(address, options.rude)),
             ("dropped streams", rude.dropped_streams(address, options.rude)),
         ],
@@ -104,9 +109,10 @@ def _on_one_server(
             console.print(f"{name} …")
             before = mishaps.memory(server)
             answers = part()
-            after = mishaps.memory(server)
+            time.sleep(SETTLING_SECONDS)
+            memory = (before, mishaps.memory(server))
             for kind, made in answers:
-                yield Attack(kind, made, (before, after))
+                yield Attack(kind, made, memory, links.MOST_BYTES / 1e6 if name in ADDRESSED else 0.0)
 
 
 def _schemathesis(address: str, examples: int, console: Console) -> list[Answer]:
@@ -142,6 +148,10 @@ def told(attacks: Sequence[Attack], seconds: float) -> bool:
         memory = "{:.0f} → {:.0f}".format(*attack.memory)
         table.add_row(attack.name, f"{len(attack.answers):,}", outcomes, *times, memory)
     console.print(table)
+    for attack in attacks:
+        if errors := attack.errors():
+            kinds = ", ".join(f"{kind}: {times:,}" for kind, times in errors.most_common(MOST_KINDS))
+            console.print(f"{attack.name}: errors by kind: {kinds}", markup=False, highlight=False)
     faults = [f"{attack.name}: {fault} (×{times})" for attack in attacks for fault, times in attack.faults().items()]
     faults += [sentence for attack in attacks if (sentence := _grown(attack))]
     for fault in faults[:40]:
@@ -152,7 +162,7 @@ def told(attacks: Sequence[Attack], seconds: float) -> bool:
 
 def _grown(attack: Attack) -> str:
     before, after = attack.memory
-    grown = after > before * (1 + GROWTH) + GROWTH_MEGABYTES
+    grown = after > before * (1 + GROWTH) + GROWTH_MEGABYTES + attack.kept
     return f"{attack.name}: the server's memory grew from {before:.0f} to {after:.0f} MB." if grown else ""
 
 
@@ -162,10 +172,11 @@ def _write(attacks: Sequence[Attack], path: Path) -> None:
             "attack": attack.name,
             "requests": len(attack.answers),
             "outcomes": dict(attack.outcomes()),
+            "errors": dict(attack.errors().most_common()),
             "faults": dict(attack.faults()),
             "p50": attack.seconds(0.5),
             "p95": attack.seconds(0.95),
-            "memory": dataclasses.astuple(attack)[2],
+            "memory": attack.memory,
         }
         for attack in attacks
     ]

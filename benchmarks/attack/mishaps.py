@@ -1,6 +1,7 @@
 """What goes wrong with a server itself: it is killed while it draws, and its disk is full; no file may be half one."""
 
 import contextlib
+import dataclasses
 import errno
 import io
 import random
@@ -23,8 +24,9 @@ from gradio_client import Client
 from PIL import Image
 
 from benchmarks.attack.answers import Answer, judged, leaks
-from benchmarks.attack.crowd import PATIENCE
+from benchmarks.attack.crowd import PATIENCE, timed
 from benchmarks.visitors import served, visit
+from dalle2.serving.api.replies import Pictures, Reported
 
 MEGABYTES = 24  # of the disk that is filled; half of it is there to start
 LOST = "The server cannot be reached"
@@ -77,7 +79,7 @@ def cut_off(address: str, server: psutil.Process, many: int, page: "_Visitor | N
 def refilled(address: str, disk: Path) -> list[Answer]:
     """Ask for all kinds of things while the server's disk is full, and again when it is not."""
     with _filled(disk):
-        found = _asked(address, (200, 429, 500, 503))
+        found = _asked(address, (200, 500, 503))
     return found + _asked(address, (200,))
 
 
@@ -116,8 +118,7 @@ def _until_it_is_gone(address: str, number: int) -> Answer:
         except httpx.TransportError as error:
             fault = "It did not hear that the server is gone." if isinstance(error, httpx.TimeoutException) else ""
             return Answer("cut off", time.monotonic() - begun, fault)
-        kind = answer.headers.get("content-type", "")
-        made = judged(answer.status_code, answer.text, kind, time.monotonic() - begun, (200, 429))
+        made = judged(answer, time.monotonic() - begun, (200, 429), Pictures)
         if made.fault:
             return made
 
@@ -182,7 +183,7 @@ def _filled(disk: Path) -> Generator[None]:
     filler.unlink()
 
 
-def _asked(address: str, allowed: Sequence[int]) -> list[Answer]:
+def _asked(address: str, allowed: tuple[int, ...]) -> list[Answer]:
     """Ask for a picture, a variation of a large one, a report, and for a picture on the page."""
     found: list[Answer] = []
     large = io.BytesIO()  # above a megabyte a form's file goes to the disk
@@ -194,11 +195,8 @@ def _asked(address: str, allowed: Sequence[int]) -> list[Answer]:
             ("variations", partial(http.post, data={"settings": "draft"}, files=image)),
             ("reports", partial(http.post, data={"reason": "other"}, files=image)),
         ):
-            begun = time.monotonic()
-            answer = ask(path)
-            kind = answer.headers.get("content-type", "")
-            made = judged(answer.status_code, answer.text, kind, time.monotonic() - begun, allowed)
-            found.append(Answer(f"{path} {made.outcome}", made.seconds, made.fault))
+            made = timed(partial(ask, path), allowed, Reported if path == "reports" else Pictures)
+            found.append(dataclasses.replace(made, outcome=f"{path} {made.outcome}"))
     with tempfile.TemporaryDirectory() as folder:
         page = Client(address, verbose=False, download_files=folder, httpx_kwargs={"timeout": PATIENCE})
         made = visit(page, "a cat face", 7)

@@ -1,6 +1,7 @@
 """Clients without manners: bodies that drip or stop, streams that are dropped, and all at once."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,30 +11,49 @@ import httpx
 
 from benchmarks.attack.answers import Answer, judged
 from benchmarks.attack.crowd import PATIENCE
+from dalle2.serving.api import connections
+from dalle2.serving.api.replies import Models, Pictures
 
 HEAD = "POST /v1/images/generations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 BEGINNING = '{"prompt": "a cat'
 DRIP_SECONDS = 0.2
 ENDING_SECONDS = 60.0  # in which what was given up must be gone from the queue
-LONGEST_RETRY = 120  # above that OpenAI's clients give up
+LATE_SECONDS = 10.0  # by which a server may be late in hanging up, on a busy machine
 
 
 def slow_senders(address: str, many: int, seconds: float) -> list[Answer]:
     """Drip so many bodies for so many seconds; meanwhile others must be answered at once."""
-    connections = [_connection(address) for _ in range(many)]
+    dripping = [_connection(address) for _ in range(many)]
     begun, found = time.monotonic(), []
     with httpx.Client(base_url=address, timeout=PATIENCE) as http:
         while time.monotonic() - begun < seconds:
-            for connection in connections:
+            for connection in dripping:
                 connection.sendall(b"x")
-            asked = time.monotonic()
-            answer = http.get("/v1/models")
-            kind = answer.headers.get("content-type", "")
-            found.append(judged(answer.status_code, answer.text, kind, time.monotonic() - asked, (200,)))
+            found.append(_asked_beside(http))
             time.sleep(DRIP_SECONDS)
-    for connection in connections:
+    for connection in dripping:
         connection.close()
-    return found + [Answer("dripped and left", 0.0) for _ in connections]
+    return found + [Answer("dripped and left", 0.0) for _ in dripping]
+
+
+def slow_heads(address: str, many: int) -> list[Answer]:
+    """Send half of the heads of so many requests; others must be answered, and these be hung up on in time."""
+    place, begun, found = urlsplit(address), time.monotonic(), []
+    waiting = [socket.create_connection((place.hostname, place.port), timeout=PATIENCE) for _ in range(many)]
+    for connection in waiting:
+        connection.sendall(HEAD.encode())
+    with httpx.Client(base_url=address, timeout=PATIENCE) as http:
+        found.append(_asked_beside(http))
+    for connection in waiting:
+        connection.settimeout(max(begun + connections.HEAD_SECONDS + LATE_SECONDS - time.monotonic(), 0.1))
+        try:
+            with contextlib.suppress(ConnectionError):
+                connection.recv(4096)
+            found.append(Answer("hung up", time.monotonic() - begun))
+        except TimeoutError:
+            found.append(Answer("held open", time.monotonic() - begun, "Half a head holds a connection for long."))
+        connection.close()
+    return found
 
 
 def half_sent(address: str, many: int) -> list[Answer]:
@@ -51,10 +71,11 @@ def dropped_streams(address: str, many: int) -> list[Answer]:
         begun = time.monotonic()
         asked = {"prompt": f"a cat face {number}", "n": 4, "stream": True}
         with httpx.stream("POST", f"{address}/v1/images/generations", json=asked, timeout=PATIENCE) as answer:
-            first = next(answer.iter_text(), "")
-            kind = answer.headers.get("content-type", "")
-            made = judged(answer.status_code, first, kind, time.monotonic() - begun, (200, 429))
-        return Answer("dropped" if made.outcome == "200" else made.outcome, made.seconds, made.fault)
+            if answer.status_code == 200:
+                first = next(answer.iter_text(), "")
+                return Answer("dropped", time.monotonic() - begun, "" if first else "A stream without a word.")
+            answer.read()
+            return judged(answer, time.monotonic() - begun, (429,))
 
     with ThreadPoolExecutor(min(many, 16)) as pool:
         found = list(pool.map(drop, range(many)))
@@ -76,14 +97,14 @@ def all_at_once(address: str, many: int) -> list[Answer]:
             answer = await http.post("/v1/images/generations", json=asked)
         except httpx.HTTPError as error:
             return Answer(type(error).__name__, time.monotonic() - begun, f"{type(error).__name__}: {error}")
-        kind = answer.headers.get("content-type", "")
-        made = judged(answer.status_code, answer.text, kind, time.monotonic() - begun, (200, 429))
-        told = answer.headers.get("retry-after", "")
-        if answer.status_code == 429 and not (told.isdigit() and 1 <= int(told) <= LONGEST_RETRY):
-            return Answer("429", made.seconds, f"Retry-After is {told!r}, and not 1 to {LONGEST_RETRY}.")
-        return made
+        return judged(answer, time.monotonic() - begun, (200, 429), Pictures)
 
     return asyncio.run(send())
+
+
+def _asked_beside(http: httpx.Client) -> Answer:
+    begun = time.monotonic()
+    return judged(http.get("/v1/models"), time.monotonic() - begun, (200,), Models)
 
 
 def _connection(address: str) -> socket.socket:

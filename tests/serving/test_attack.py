@@ -1,5 +1,6 @@
 """`benchmarks.attack` in short: a crowd, broken requests, rude clients, a kill while drawing and a full disk."""
 
+import base64
 import math
 import os
 import shutil
@@ -7,17 +8,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
+from PIL import Image
 from visitor import launched
 
 from benchmarks.attack import __main__ as command
 from benchmarks.attack import crowd, mishaps, rude
 from benchmarks.attack.answers import ROOT, Answer, Attack, judged, leaks
+from dalle2 import formats, images
+from dalle2.serving.api import connections
+from dalle2.serving.api.replies import Pictures
 from dalle2.serving.api.routes import api
 from dalle2.serving.service import Service
 
 SECONDS = 1.5
-ERROR = '{"error": {"message": "No.", "type": "server_error", "param": null, "code": null}}'
+ERROR = '{"error": {"message": "No.", "type": "server_error", "param": "n", "code": null}}'
+STREAM = {"Content-Type": "text/event-stream"}
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +43,25 @@ def outcomes(answers: Sequence[Answer]) -> dict[str, int]:
 
 def test_a_crowd_of_visitors_and_programs_gets_its_own_pictures(address: str) -> None:
     assert outcomes(crowd.visitors(address, 1, SECONDS))["own"]
-    drawn = crowd.clients(address, 2, SECONDS)
-    assert outcomes(drawn)["200"] == len(drawn) >= 4
+    drawn = outcomes(crowd.clients(address, 2, SECONDS))
+    assert drawn["200"] >= 4 and 2 <= drawn["drawn again"] <= 2 * crowd.PROVED and set(drawn) == {"200", "drawn again"}
+
+
+def test_another_s_picture_is_found_by_its_record_and_by_its_pixels() -> None:
+    pictures = {name: Image.new("RGB", (4, 4), name) for name in ("teal", "olive")}
+    images.write_record(pictures["teal"], {"prompt": "a cat", "seed": 7, "picture": "sha256:1"})
+    content = base64.b64encode(formats.encode(pictures["teal"])).decode()
+    assert crowd._own(content, {"prompt": "a cat", "seed": 7}).size == (4, 4)
+    for other in ({"prompt": "a dog", "seed": 7}, {"prompt": "a cat", "seed": 8}, {"picture": "sha256:2", "seed": 7}):
+        with pytest.raises(crowd.ForeignPicture):
+            crowd._own(content, other)
+
+    def ask(*_: object) -> tuple[httpx.Response, list[Image.Image]]:
+        return httpx.Response(200), [pictures["teal"]]
+
+    with httpx.Client() as http:
+        assert not crowd._proved(http, 7, ask, [pictures["teal"]]).fault
+        assert "seed 7 is another one" in crowd._proved(http, 7, ask, [pictures["olive"]]).fault
 
 
 def test_broken_requests_are_no_fault_of_the_server_s(address: str) -> None:
@@ -45,8 +69,10 @@ def test_broken_requests_are_no_fault_of_the_server_s(address: str) -> None:
     assert sum(found.values()) == 60 and found["400"]
 
 
-def test_rude_clients_hold_nobody_up_and_leave_nothing_behind(address: str) -> None:
+def test_rude_clients_hold_nobody_up_and_leave_nothing_behind(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcomes(rude.slow_senders(address, 5, 1))["dripped and left"] == 5
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    assert outcomes(rude.slow_heads(address, 5)) == {"200": 1, "hung up": 5}
     assert outcomes(rude.half_sent(address, 5)) == {"left": 5, "queue empty": 1}
     found = outcomes(rude.dropped_streams(address, 6))
     assert found["dropped"] == 6 and found["queue empty"] == 1
@@ -80,9 +106,24 @@ def test_a_full_disk_is_said_to_be_the_server_s_fault_and_a_kill_leaves_nothing_
 def test_what_a_client_may_not_read_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert not leaks("a cat at /v1/images/files/a.png")
     assert "Traceback" in leaks('{"message": "Traceback (most recent call last)"}') and leaks(f"no {ROOT}/app.py")
-    assert not judged(429, ERROR, "application/json", 0.1, (200, 429)).fault
-    assert "not to be expected" in judged(500, ERROR, "application/json", 0.1, (200, 429)).fault
-    assert "another shape" in judged(429, "Too many", "text/plain", 0.1, (200, 429)).fault
+    for answer, fault in (
+        (httpx.Response(400, text=ERROR), ""),
+        (httpx.Response(429, text=ERROR, headers={"Retry-After": "5"}), ""),
+        (httpx.Response(429, text=ERROR), "Retry-After is ''"),
+        (httpx.Response(429, text=ERROR, headers={"Retry-After": "4000"}), "not 1 to 120"),
+        (httpx.Response(500, text=ERROR), "not to be expected"),
+        (httpx.Response(400, text="Too many"), "another shape"),
+        (httpx.Response(400, text=ERROR.replace("No.", "No")), "no sentence"),
+        (httpx.Response(400, text=ERROR.replace("server_error", "odd")), "another shape"),
+        (httpx.Response(200, text="{}"), "no Pictures"),
+        (httpx.Response(200, text="data: {}\n\n", headers=STREAM), "no PartialImage"),
+        (httpx.Response(200, text="data: {}\n", headers=STREAM), "ends early"),
+        (httpx.Response(200, headers={"X-Where": f"{ROOT}/app.py"}), "A client reads of the server"),
+    ):
+        found = judged(answer, 0.1, (200, 400, 429), Pictures)
+        assert fault in found.fault and bool(fault) == bool(found.fault), (answer.text, found)
+    kinds = [judged(httpx.Response(400, text=ERROR), 0.1, (400,)) for _ in range(2)]
+    assert Attack("one", kinds).errors() == {"400 server_error n": 2}
     attacks = [Attack("one", [Answer("200", 1.0), Answer("500", 3.0, "It broke.")], (100, 800)), Attack("none", [])]
     assert (attacks[0].seconds(0.5), attacks[0].seconds(0.95)) == (3.0, 3.0) and math.isnan(attacks[1].seconds(0.5))
     assert command.told(attacks, 4.0)
