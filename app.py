@@ -6,6 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from dalle2.serving import log
 from dalle2.serving.api import options as serving
 
 
@@ -41,12 +42,14 @@ def main() -> None:
         picking = serving.picking(options)
         if picking != "off":
             service.offer_published()
-        checks = serving.guard(options, service)
+        checks = f"{serving.guard(options, service)}\n{serving.keep_reports(options, service)}"
     except (ValueError, OSError) as error:
         sys.exit(f"app.py: {error}")
+    log.begin()
     routes = api(service, keys, options.open_api, options.log_prompts, shared=shared)
     blocks, looks = page.build(service, routes, picking == "on")
-    blocks.launch(server_name=options.host, server_port=options.port, prevent_thread_lock=True, quiet=True, **looks)
+    where = {"server_name": options.host, "server_port": options.port, "proxies": serving.proxies(options)}
+    blocks.launch(**where, prevent_thread_lock=True, quiet=True, **looks)
     print(f"Open {blocks.local_url} in your browser; Ctrl-C ends the page.", flush=True)
     print(f"Programs for OpenAI's image API: {serving.told(keys, blocks.local_url)}", flush=True)
     print(checks, flush=True)

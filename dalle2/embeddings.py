@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from dalle2.mixing import check_weights
+from dalle2.refusal import Refusal
 
 # Below this angle, in radians, sin(angle) loses its digits and the straight blend is exact to float32.
 SMALL_ANGLE = 1e-3
@@ -53,7 +54,7 @@ def path(ends: torch.Tensor, positions: Sequence[float]) -> torch.Tensor:
     points = []
     for position in positions:
         if not 0 <= position <= 1:
-            raise ValueError(f"A position on the way must be from 0 to 1, not {position!r}.")
+            raise Refusal(f"A position on the way must be from 0 to 1, not {position!r}.")
         leg = min(int(position * legs), legs - 1)
         points.append(slerp(ends[leg], ends[leg + 1], position * legs - leg))
     return torch.stack(points)
@@ -73,7 +74,7 @@ def mix(parts: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
     together = (factors * parts).sum(0)
     lengths = factors.abs() * parts.norm(dim=-1, keepdim=True)
     if together.norm() <= 1e-4 * lengths.sum():
-        raise ValueError("The parts of this mix cancel one another: change a weight.")
+        raise Refusal("The parts of this mix cancel one another: change a weight.")
     return torch.nn.functional.normalize(together, dim=-1) * lengths.sum() / factors.abs().sum()
 
 
@@ -84,14 +85,14 @@ def text_diff(new: torch.Tensor, old: torch.Tensor, length: torch.Tensor) -> tor
     """
     difference = new - old
     if (difference.norm(dim=-1) <= 1e-4 * new.norm(dim=-1)).any():
-        raise ValueError("The two texts of a text diff mean the same: change one of them.")
+        raise Refusal("The two texts of a text diff mean the same: change one of them.")
     return torch.nn.functional.normalize(difference, dim=-1) * length
 
 
 def principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows (n, dim) -> their mean (dim,) and orthonormal axes (min(n - 1, dim), dim), widest spread first."""
     if len(rows) < 2:
-        raise ValueError("Principal axes need at least two embeddings.")
+        raise Refusal("Principal axes need at least two embeddings.")
     mean = rows.double().mean(0)
     axes = torch.linalg.svd(rows.double() - mean, full_matrices=False).Vh
     return mean, axes[: min(len(rows) - 1, rows.shape[1])]

@@ -2,6 +2,8 @@
 
 import torch
 
+from dalle2.refusal import Refusal
+
 
 def check_finite(values: torch.Tensor, source: str) -> torch.Tensor:
     """Return the values as they are, of any shape.
@@ -13,7 +15,7 @@ def check_finite(values: torch.Tensor, source: str) -> torch.Tensor:
         ValueError: one of them is NaN or infinite; says what to do.
     """
     if not torch.isfinite(values).all():
-        raise ValueError(
+        raise Refusal(
             f"The {source} gave numbers that are not finite: its weights are damaged (copy the checkpoint again), or "
             "they need more precision (use float32, as with --dtype float32)."
         )

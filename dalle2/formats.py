@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter, UnidentifiedImageError
 
 from dalle2 import atomic, images, provenance
+from dalle2.refusal import Refusal
 
 TOLERANCE = 28  # levels by which a background may stray from its colour
 EVEN = 0.6  # the share of the border that must have the background's colour
@@ -138,7 +139,7 @@ def _background(pixels: np.ndarray) -> np.ndarray:
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     colour = np.median(border, axis=0)
     if (np.abs(border - colour).max(-1) <= TOLERANCE).mean() < EVEN:
-        raise ValueError("The picture has no even background that could be made transparent.")
+        raise Refusal("The picture has no even background that could be made transparent.")
     near = np.abs(pixels - colour).max(-1) <= TOLERANCE
     parts, _ = ndimage.label(near)
     touching = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
@@ -161,7 +162,7 @@ def _pure(around: np.ndarray, seam: int) -> tuple[np.ndarray, np.ndarray]:
     pure = (distance > seam) | (thin[parts] & (distance == ndimage.maximum_filter(distance, 3)))
     around = around | speck[parts]
     if not (pure & ~around).any():
-        raise ValueError("The picture is nothing but background.")
+        raise Refusal("The picture is nothing but background.")
     return pure & ~around, around
 
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from dalle2 import atomic, png, provenance
 from dalle2.orientation import upright
+from dalle2.refusal import Refusal
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +87,7 @@ def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
 def to_mask(mask: Image.Image) -> Image.Image:
     """Turn a mask of any mode without transparency into mode L: white is repainted, black is kept, grey blends."""
     if mask.has_transparency_data and any(to_rgba(mask).getchannel("A").histogram()[:255]):
-        raise ValueError("The mask is transparent in places: give one that is white where the picture is repainted.")
+        raise Refusal("The mask is transparent in places: give one that is white where the picture is repainted.")
     return to_rgb(mask).convert("L")
 
 
@@ -108,9 +109,9 @@ def _decoded(file: BinaryIO, *keywords: str, more: Sequence[str] = ()) -> Image.
         with _recognised(file, keywords, more) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
-                raise ValueError(_too_large(f"{width * height:,}"))
+                raise Refusal(_too_large(f"{width * height:,}"))
             if max(width, height) > MAX_SIDE:
-                raise ValueError(f"A side of the picture has {max(width, height):,} pixels: {MAX_SIDE:,} are allowed.")
+                raise Refusal(f"A side of the picture has {max(width, height):,} pixels: {MAX_SIDE:,} are allowed.")
             try:
                 picture.load()
                 if picture.format in ("JPEG", "MPO"):
@@ -121,7 +122,7 @@ def _decoded(file: BinaryIO, *keywords: str, more: Sequence[str] = ()) -> Image.
             except MemoryError:
                 raise
             except Exception as error:  # Pillow's decoders raise all kinds of exceptions
-                raise ValueError(_damaged(error)) from error
+                raise Refusal(_damaged(error)) from error
 
 
 def _recognised(file: BinaryIO, keywords: Sequence[str], more: Sequence[str]) -> Image.Image:
@@ -137,17 +138,17 @@ def _recognised(file: BinaryIO, keywords: Sequence[str], more: Sequence[str]) ->
     except MemoryError:
         raise
     except Image.DecompressionBombError as error:
-        raise ValueError(_too_large("more")) from error
+        raise Refusal(_too_large("more")) from error
     except UnidentifiedImageError as error:
         if kind := next((kind for kind, begins in _OTHERS.items() if begins.match(beginning)), None):
-            raise ValueError(
+            raise Refusal(
                 f"This is a file of the kind {kind}, which cannot be read here: save it as PNG or JPEG first."
             ) from error
         if _OURS.match(beginning):
-            raise ValueError(_damaged("its head does not make sense")) from error
-        raise ValueError(f"This is not a picture: give a file of the kind {', '.join(FORMATS)}.") from error
+            raise Refusal(_damaged("its head does not make sense")) from error
+        raise Refusal(f"This is not a picture: give a file of the kind {', '.join(FORMATS)}.") from error
     except Exception as error:  # as above
-        raise ValueError(_damaged(error)) from error
+        raise Refusal(_damaged(error)) from error
 
 
 def _check_end(file: BinaryIO) -> None:
@@ -181,7 +182,7 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
         return picture
     levels = np.asarray(picture)
     if picture.mode == "F" or levels.min() < 0 or levels.max() > 0xFFFF:
-        raise ValueError("The picture's levels are numbers of no known range: save it with 8 or 16 bits a pixel.")
+        raise Refusal("The picture's levels are numbers of no known range: save it with 8 or 16 bits a pixel.")
     grey = Image.fromarray((levels >> 8).astype(np.uint8))
     clear = picture.info.get("transparency")
     if isinstance(clear, int):
@@ -205,7 +206,7 @@ def to_pictures(pixels: "torch.Tensor") -> list[Image.Image]:
     import torch  # as above
 
     if not torch.isfinite(pixels).all():
-        raise ValueError("The pixels hold numbers that are not finite: no picture can be made of them.")
+        raise Refusal("The pixels hold numbers that are not finite: no picture can be made of them.")
     levels = ((pixels.float() * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     return [Image.fromarray(array) for array in levels.permute(0, 2, 3, 1).cpu().numpy()]
 
@@ -225,9 +226,9 @@ def surround(
     The picture covers `share` of the side, and stands at `anchor`, from (0, 0), left and top, to (1, 1).
     """
     if not 0 < share < 1:
-        raise ValueError(f"The picture must cover a share of the new one above 0 and below 1, not {share!r}.")
+        raise Refusal(f"The picture must cover a share of the new one above 0 and below 1, not {share!r}.")
     if len(anchor) != 2 or not all(0 <= place <= 1 for place in anchor):
-        raise ValueError(f"The anchor must be two numbers from 0 to 1, not {anchor!r}.")
+        raise Refusal(f"The anchor must be two numbers from 0 to 1, not {anchor!r}.")
     inner = min(max(round(share * side), 1), side - 1)
     left, top = (round(place * (side - inner)) for place in anchor)
     canvas, mask = Image.new("RGB", (side, side), (255, 255, 255)), Image.new("L", (side, side), 255)
@@ -267,13 +268,13 @@ def read_record(source: Image.Image | str | Path | bytes) -> dict[str, object]:
     """Return the record that a picture carries; ValueError when it has none or an unreadable one."""
     text = source.info.get(RECORD_KEY) if isinstance(source, Image.Image) else _read_text(source)
     if not isinstance(text, str):
-        raise ValueError("The picture carries no record: it was not drawn by this program, or was converted.")
+        raise Refusal("The picture carries no record: it was not drawn by this program, or was converted.")
     try:
         record = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError("The picture's record is not JSON: another program wrote it.") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
+        raise Refusal("The picture's record is not JSON: another program wrote it.") from error
     if not isinstance(record, dict):
-        raise ValueError("The picture's record is not a table: another program wrote it.")
+        raise Refusal("The picture's record is not a table: another program wrote it.")
     return record
 
 
@@ -286,7 +287,7 @@ def _read_text(source: str | Path | bytes) -> str | None:
             return unescape(found[1].decode("utf-8", "replace")) if found else None
         if not beginning.startswith(png.SIGNATURE):
             name = "This file" if isinstance(source, bytes) else source
-            raise ValueError(f"{name} is not a PNG or SVG picture, and only these carry a record.")
+            raise Refusal(f"{name} is not a PNG or SVG picture, and only these carry a record.")
         file.seek(0)
         return _decoded(file, RECORD_KEY).info.get(RECORD_KEY)
 
@@ -299,7 +300,7 @@ def save(picture: Image.Image, path: str | Path, overwrite: bool = True) -> Path
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
-        raise ValueError(f"Pictures are saved as PNG: let {path.name!r} end in .png.")
+        raise Refusal(f"Pictures are saved as PNG: let {path.name!r} end in .png.")
     with atomic.file(path, overwrite) as partial:
         partial.write_bytes(to_png(picture))
     return path

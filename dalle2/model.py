@@ -6,6 +6,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from dalle2 import images
+from dalle2.refusal import Refusal
 from dalle2.requests import Request
 from dalle2.settings import OnStep, Settings, check_seed
 from dalle2.tasks import request_of
@@ -53,7 +54,7 @@ class UnclipModel(Verbs):
         """Draw a picture for each prompt and its seed: `TextToImage`."""
         self.require("text_to_image")
         if isinstance(prompts, str) or len(prompts) != len(seeds):
-            raise ValueError("text_to_image takes a list of prompts and as many seeds, one for each picture.")
+            raise Refusal("text_to_image takes a list of prompts and as many seeds, one for each picture.")
         return self._draw(TextToImage(prompts), seeds, settings, on_step, literal)
 
     def variations(
@@ -165,7 +166,7 @@ class UnclipModel(Verbs):
     ) -> list[Picture]:
         """Enlarge small pictures to what the checkpoint draws, one seed for each: `Enhance`."""
         if len(pictures) != len(seeds):
-            raise ValueError("enhance takes as many seeds as pictures, one for each.")
+            raise Refusal("enhance takes as many seeds as pictures, one for each.")
         pairs = zip(pictures, seeds, strict=True)
         return [Enhance(picture).draw(self, [seed], settings, on_step)[0] for picture, seed in pairs]
 

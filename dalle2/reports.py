@@ -3,7 +3,6 @@
 import argparse
 import csv
 import io
-import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dalle2 reports", description="Print how often pictures were reported, and which."
     )
-    kept = "where they are kept; default: what REPORTS_FILE names, else reports.sqlite3"
-    parser.add_argument("file", nargs="?", type=Path, help=kept)
+    kept = "the file or the database's URL where they are kept; default: what REPORTS_FILE names, else reports.sqlite3"
+    parser.add_argument("file", nargs="?", help=kept)
     parser.add_argument("--last", type=int, default=20, metavar="N", help="reports to print; default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="CSV", help="write all reports into a new CSV file")
     return parser
@@ -27,24 +26,27 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the counts and the last reports; the exit code is 0, or 1 where the file cannot be read or written."""
     options = parser().parse_args(arguments)
+    from dalle2.serving.log import shown
     from dalle2.serving.reports import Reports  # which imports torch: --help need not wait for it
 
     reports = Reports(options.file)
     try:
         if options.last < 0:
             raise ValueError(f"--last takes a number of reports from 0 on, not {options.last}.")
-        if not reports.file.is_file():
-            raise ValueError(f"{reports.file} is not there: nothing was reported yet, or it is kept elsewhere.")
+        if not reports.begun:
+            raise ValueError(f"{reports.place()} is not there: nothing was reported yet, or it is kept elsewhere.")
         counts, rows = reports.counts(), reports.latest()
         if options.out:
             _export(rows, options.out)
-    except (ValueError, OSError, sqlite3.Error) as error:
+    except (ValueError, OSError) as error:
         print(f"dalle2 reports: {error}", file=sys.stderr)
         return 1
     print(f"{sum(counts.values())} reports: " + ", ".join(f"{reason} {times}" for reason, times in counts.items()))
     for row in rows[: options.last]:
         note = f" “{row['note']}”" if row["note"] else ""
-        print(f"{row['last']} {row['reason']} ×{row['times']} {row['picture']} {row['checkpoint']} {row['seed']}{note}")
+        how = f"×{row['times']} by {row['askers']}"
+        line = f"{row['last']} {row['reason']} {how} {row['picture']} {row['checkpoint']} {row['seed']}{note}"
+        print(shown(line, len(line)))  # what a visitor wrote must not pass for another line
     return 0
 
 

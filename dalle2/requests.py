@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from PIL import Image
 
 from dalle2 import images
+from dalle2.refusal import Refusal
 from dalle2.settings import OnStep, Settings, Step, check_prompt
 from dalle2.speech.heard import Heard
 from dalle2.stage_settings import StageSettings
@@ -159,7 +160,7 @@ def checked(content: str | Image.Image) -> str | Image.Image:
 def only(seeds: Sequence[int]) -> int:
     """Return the seed of a series."""
     if len(seeds) != 1:
-        raise ValueError(f"All pictures of a series come from one seed: give one, not {len(seeds)}.")
+        raise Refusal(f"All pictures of a series come from one seed: give one, not {len(seeds)}.")
     return seeds[0]
 
 

@@ -15,6 +15,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from dalle2.ddim import DDIM, Denoise
 from dalle2.pndm import PNDM
+from dalle2.refusal import Refusal
 
 # As Denoise, with the network's conditions, stacked along the batch, as keywords; what it predicts is free.
 Network = Callable[..., torch.Tensor]
@@ -47,7 +48,7 @@ def build_scheduler(
     """
     train_steps = config["num_train_timesteps"]
     if steps > train_steps:
-        raise ValueError(f"This checkpoint was trained with {train_steps} steps: {steps} are too many.")
+        raise Refusal(f"This checkpoint was trained with {train_steps} steps: {steps} are too many.")
     schedule = noise_schedule(config)
     grid = _grid(config, steps, ends_at_zero or name in ("unclip", "ddpm"))
     clean = {"prediction_type": "sample"}
@@ -71,7 +72,7 @@ def build_scheduler(
         case "unipc":
             scheduler = UniPCMultistepScheduler(**schedule, **clean)
         case _:
-            raise ValueError(f"There is no scheduler {name!r}.")
+            raise Refusal(f"There is no scheduler {name!r}.")
     _set_timesteps(scheduler, grid)
     return scheduler
 
@@ -89,7 +90,7 @@ def clean_predictions(network: Denoise, scheduler: Scheduler, config: Mapping[st
     """Translate what a network predicts, one of PREDICTIONS, to clean ones, clamped as configured."""
     kind = config["prediction_type"]
     if kind not in PREDICTIONS:
-        raise ValueError(f"The checkpoint predicts {kind!r}; only {', '.join(PREDICTIONS)} are known.")
+        raise Refusal(f"The checkpoint predicts {kind!r}; only {', '.join(PREDICTIONS)} are known.")
 
     def denoise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         predicted, variance = _split(network(x, t).float(), x.shape[1])

@@ -1,12 +1,12 @@
 """`python -m dalle2 serve`: the HTTP API alone, without the page and without Gradio."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from dalle2.serving import log
 from dalle2.serving.api import options as serving
 
 PORT = 8000
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import uvicorn
 
         from dalle2.serving.api.alone import alone
+        from dalle2.serving.api.connections import uvicorn_options
         from dalle2.serving.service import Service
         from dalle2.serving.warming import warming
 
@@ -41,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"dalle2 serve: {error}", file=sys.stderr)
         return 1
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    logging.getLogger("dalle2.api").setLevel(logging.INFO)
+    log.begin()
     app = alone(service, keys, options.open_api, options.log_prompts, shared)
     shown = "localhost" if serving.is_loopback(host) or host == "0.0.0.0" else host
     print(serving.guard(options, service), file=sys.stderr)
+    print(serving.keep_reports(options, service), file=sys.stderr)
     print(f"OPENAI_BASE_URL=http://{shown}:{options.port}/v1; Ctrl-C ends the API.", flush=True)
     with warming(service):
         uvicorn.run(
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             timeout_graceful_shutdown=ENDING_SECONDS,
             log_level="warning",
             access_log=False,
-            server_header=False,
+            **uvicorn_options(serving.proxies(options)),
         )
     return 0
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from dalle2.refusal import Refusal
 from dalle2.stage_settings import (
     MAX_STEPS,
     STAGE_KINDS,
@@ -122,7 +123,7 @@ class Settings:
     def check_negative(self, stages: Collection[str] = tuple(STAGE_KINDS)) -> "Settings":
         """Return these settings; ValueError where a negative prompt has no effect: none of these stages is guided."""
         if self.negative_prompt and not any(stage.guided for name, stage in self.stages.items() if name in stages):
-            raise ValueError(
+            raise Refusal(
                 "The negative prompt has no effect, because nothing is guided here: set a guidance above 1, or leave "
                 "it out."
             )
@@ -162,16 +163,16 @@ OnStep = Callable[[Step], None]
 def check_prompt(prompt: str) -> str:
     """Return the prompt without the blanks around it; ValueError when it is empty, too long or not text."""
     if not isinstance(prompt, str):
-        raise ValueError(f"A prompt must be text, not {type(prompt).__name__}.")
+        raise Refusal(f"A prompt must be text, not {type(prompt).__name__}.")
     prompt = prompt.strip()
     if not prompt:
-        raise ValueError("The prompt is empty: write what the picture should show.")
+        raise Refusal("The prompt is empty: write what the picture should show.")
     if len(prompt) > MAX_PROMPT_CHARACTERS:
-        raise ValueError(
+        raise Refusal(
             f"The prompt has {len(prompt):,} characters, but at most {MAX_PROMPT_CHARACTERS:,} are allowed: shorten it."
         )
     if any("\ud800" <= character <= "\udfff" for character in prompt):
-        raise ValueError("The prompt holds half of a character (a lone surrogate): type or paste it again.")
+        raise Refusal("The prompt holds half of a character (a lone surrogate): type or paste it again.")
     return prompt
 
 
@@ -185,5 +186,5 @@ def check_negative_prompt(prompt: str | None) -> str | None:
 def check_seed(seed: int) -> int:
     """Return the seed as an int; ValueError unless it is a whole number from 0 to MAX_SEED."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"A seed must be a whole number from 0 to {MAX_SEED}, not {seed!r}.")
+        raise Refusal(f"A seed must be a whole number from 0 to {MAX_SEED}, not {seed!r}.")
     return seed

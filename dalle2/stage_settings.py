@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from typing import Any, Self
 
+from dalle2.refusal import Refusal
+
 MAX_STEPS = 1000
 MAX_GUIDANCE_SCALE = 100.0
 MAX_CANDIDATES = 64
@@ -45,13 +47,13 @@ class StageSettings:
         _check_count("num_inference_steps", self.num_inference_steps, MAX_STEPS)
         _check_count("times", self.times, MAX_RESAMPLINGS)
         if self.scheduler not in SCHEDULERS:
-            raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {self.scheduler!r}.")
+            raise Refusal(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {self.scheduler!r}.")
         if not _is_number(self.eta) or not 0 <= self.eta <= 1:
-            raise ValueError(f"eta must be a number from 0 to 1, not {self.eta!r}.")
+            raise Refusal(f"eta must be a number from 0 to 1, not {self.eta!r}.")
         if self.eta and self.scheduler != "ddim":
-            raise ValueError(f"eta belongs to the scheduler ddim: leave it at 0 with {self.scheduler}.")
+            raise Refusal(f"eta belongs to the scheduler ddim: leave it at 0 with {self.scheduler}.")
         if self.times > 1 and self.scheduler not in SINGLE_STEP:
-            raise ValueError(
+            raise Refusal(
                 f"times must be 1 with {self.scheduler}, which cannot take a step again: use {', '.join(SINGLE_STEP)}."
             )
 
@@ -80,13 +82,11 @@ class StageSettings:
         check_keys(values, cls, required={"num_inference_steps"}, more=FORMER)
         own = {entry.name for entry in fields(cls)}
         if "guidance_scale" not in own and values.get("guidance_scale", 1) != 1:
-            raise ValueError("The upsampler is never guided: leave its guidance_scale at 1.")
+            raise Refusal("The upsampler is never guided: leave its guidance_scale at 1.")
         if "candidates" not in own and values.get("candidates", 1) != 1:
-            raise ValueError("Only the prior draws candidates: leave those of the decoder and upsampler at 1.")
+            raise Refusal("Only the prior draws candidates: leave those of the decoder and upsampler at 1.")
         if "kind" not in own and values.get("kind", "diffusion") != "diffusion":
-            raise ValueError(
-                "Only the prior can be of another kind than diffusion: leave out that of the other stages."
-            )
+            raise Refusal("Only the prior can be of another kind than diffusion: leave out that of the other stages.")
         return cls(**{name: value for name, value in values.items() if name in own})
 
 
@@ -105,7 +105,7 @@ class GuidedSettings(StageSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not _is_number(self.guidance_scale) or not 0 <= self.guidance_scale <= MAX_GUIDANCE_SCALE:
-            raise ValueError(
+            raise Refusal(
                 f"guidance_scale must be a number from 0 to {MAX_GUIDANCE_SCALE:g}, not {self.guidance_scale!r}."
             )
         interval = self.guidance_interval
@@ -115,7 +115,7 @@ class GuidedSettings(StageSettings):
             or not all(_is_number(end) for end in interval)
             or not 0 <= interval[0] <= interval[1] <= 1
         ):
-            raise ValueError(f"guidance_interval must be two rising numbers from 0 to 1, not {interval!r}.")
+            raise Refusal(f"guidance_interval must be two rising numbers from 0 to 1, not {interval!r}.")
         object.__setattr__(self, "guidance_interval", (float(interval[0]), float(interval[1])))
 
     @property
@@ -151,7 +151,7 @@ class PriorSettings(GuidedSettings):
         super().__post_init__()
         _check_count("candidates", self.candidates, MAX_CANDIDATES)
         if self.kind not in PRIORS:
-            raise ValueError(f"kind must be one of {', '.join(PRIORS)}, not {self.kind!r}.")
+            raise Refusal(f"kind must be one of {', '.join(PRIORS)}, not {self.kind!r}.")
 
     @property
     def guided(self) -> bool:
@@ -183,7 +183,7 @@ class DecoderSettings(GuidedSettings):
         super().__post_init__()
         level = self.noise_level
         if isinstance(level, bool) or not isinstance(level, int) or not 0 <= level <= MAX_NOISE_LEVEL:
-            raise ValueError(f"noise_level must be a whole number from 0 to {MAX_NOISE_LEVEL}, not {level!r}.")
+            raise Refusal(f"noise_level must be a whole number from 0 to {MAX_NOISE_LEVEL}, not {level!r}.")
         if self.picture_size is not None:
             _check_count("picture_size", self.picture_size, MAX_PICTURE_SIZE)
 
@@ -212,16 +212,16 @@ def _is_number(value: object) -> bool:
 
 def _check_count(name: str, count: object, most: int) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= most:
-        raise ValueError(f"{name} must be a whole number from 1 to {most}, not {count!r}.")
+        raise Refusal(f"{name} must be a whole number from 1 to {most}, not {count!r}.")
 
 
 def check_keys(values: object, owner: type[Any], required: set[str], more: Collection[str] = ()) -> None:
     """Raise ValueError unless the values are a table with the `required` names, and of others the owner's or `more`."""
     if not isinstance(values, Mapping):
-        raise ValueError(f"{owner.__name__} must be given as a table of names and values, not {values!r}.")
+        raise Refusal(f"{owner.__name__} must be given as a table of names and values, not {values!r}.")
     known = [entry.name for entry in fields(owner)]
     for key in values:
         if key not in known and key not in more:
-            raise ValueError(f"{owner.__name__} has no {key!r}: it knows {', '.join(known)}.")
+            raise Refusal(f"{owner.__name__} has no {key!r}: it knows {', '.join(known)}.")
     for key in sorted(required - set(values)):
-        raise ValueError(f"{owner.__name__} lacks {key!r}.")
+        raise Refusal(f"{owner.__name__} lacks {key!r}.")

@@ -16,6 +16,7 @@ from PIL import Image
 from dalle2 import images
 from dalle2.datasets.phrases import Phrases
 from dalle2.pixels import AttentionMaps, Kept
+from dalle2.refusal import Refusal
 from dalle2.seeds import Seed, generators
 from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt
 from dalle2.understanding.answer import Understanding, literal
@@ -239,16 +240,16 @@ class Verbs(ABC):
     def adopt(self, settings: Settings | None) -> Settings:
         """Return these settings, or the checkpoint's own; ValueError unless they are for just what it has."""
         if settings is not None and tuple(settings.stages) != self.stages:
-            raise ValueError(
+            raise Refusal(
                 f"The checkpoint {self.checkpoint} draws by {', '.join(self.stages)}, but the settings are for "
                 f"{', '.join(settings.stages)}: give those of its own stages."
             )
         settings = settings or self.settings
         level = settings.decoder.noise_level
         if level and not self.noise_levels:
-            raise ValueError(f"The decoder of {self.checkpoint} learned no noise levels: leave noise_level at 0.")
+            raise Refusal(f"The decoder of {self.checkpoint} learned no noise levels: leave noise_level at 0.")
         if level and level >= self.noise_levels:
-            raise ValueError(f"The noise levels of {self.checkpoint} go up to {self.noise_levels - 1}, not {level}.")
+            raise Refusal(f"The noise levels of {self.checkpoint} go up to {self.noise_levels - 1}, not {level}.")
         if (side := settings.decoder.picture_size) is not None:
             self.check_drawn(side)
         return settings
@@ -257,7 +258,7 @@ class Verbs(ABC):
         """Raise ValueError, with the sizes that it draws, unless pictures of so many pixels a side are among them."""
         if side not in (self.picture_size, *self.picture_sizes):
             others = ", ".join(map(str, self.picture_sizes)) or "no others"
-            raise ValueError(
+            raise Refusal(
                 f"The checkpoint {self.checkpoint} draws pictures of {self.picture_size} pixels a side ({others}), "
                 f"not of {side}."
             )
@@ -270,12 +271,12 @@ class Verbs(ABC):
         """Return the settings of a task that inverts a picture; ValueError where the decoder is not `invertible`."""
         settings = self.adopt(settings or self.settings.for_inversion())
         if not settings.decoder.invertible:
-            raise ValueError(
+            raise Refusal(
                 "Only plain DDIM finds the way back from a picture to its noise: let the decoder's scheduler be ddim "
                 "and its eta 0, as in settings.for_inversion()."
             )
         if settings.decoder.guidance_scale != 1:
-            raise ValueError(
+            raise Refusal(
                 "Under guidance the way back from a picture to its noise is lost: let the decoder's guidance_scale be "
                 "1, as in settings.for_inversion()."
             )
@@ -285,7 +286,7 @@ class Verbs(ABC):
         """Return the settings of a task that edits an embedding; ValueError where the prior is not `invertible`."""
         settings = self.adopt(settings or self.settings.for_text_diff())
         if settings.prior is None or not settings.prior.invertible:
-            raise ValueError(
+            raise Refusal(
                 "Only a diffusion prior by plain DDIM finds the way back from an embedding to its noise: let the "
                 "prior's scheduler be ddim, its kind diffusion and its eta 0, as in settings.for_text_diff()."
             )
@@ -318,11 +319,11 @@ class Verbs(ABC):
 
     def _require_prior(self, kind: str) -> None:
         if kind not in self.priors:
-            raise ValueError(f"The checkpoint {self.checkpoint} has no {kind} prior: it has {', '.join(self.priors)}.")
+            raise Refusal(f"The checkpoint {self.checkpoint} has no {kind} prior: it has {', '.join(self.priors)}.")
 
-    def _unable(self, task: str) -> ValueError:
+    def _unable(self, task: str) -> Refusal:
         able = ", ".join(sorted(self.capabilities)) or "nothing"
-        return ValueError(f"The checkpoint {self.checkpoint} cannot do {task}: it can do {able}.")
+        return Refusal(f"The checkpoint {self.checkpoint} cannot do {task}: it can do {able}.")
 
     def attach_records(
         self,

@@ -10,7 +10,7 @@ from PIL import Image
 from dalle2.requests import Request
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import Choice
-from dalle2.serving.refusal import Refusal
+from dalle2.serving.refusal import refusal_of
 from dalle2.serving.service import Service
 from dalle2.serving.shelf import Loading
 from dalle2.serving.uploads import read_record
@@ -100,8 +100,8 @@ def answers(
             fresh = gr.skip() if drawing.pictures is shown else _captioned(drawing, caption, named, numbered)
             shown = drawing.pictures
             yield fresh, drawing.seeds[0], progress(drawing, request)
-    except (Refusal, ValueError) as error:
-        sentence = refusal_for(error, request)
+    except Exception as error:  # a fault of ours is a sentence too, and not its own text
+        sentence = refusal_for(refusal_of(error), request)
         yield gr.skip(), gr.skip(), status("refused", sentence)
         # The page shows the sentence in its progress line; this one is for the API.
         raise gr.Error(sentence, visible=False, print_exception=False) from error

@@ -90,8 +90,6 @@ def keep(votes: Votes, pair: Pair | None, given: Mapping[str, str], keep_prompt:
     prompt = pair.prompt if keep_prompt is True else None
     try:
         votes.add([Vote(asked, pair.a.name, pair.b.name, won, pair.seed, prompt) for asked, won in given.items()])
-    except ValueError as error:
-        raise Refusal(str(error)) from error
     except OSError as error:
         log.error("The vote cannot be written", exc_info=error)
         raise Refusal("The vote could not be kept, and the server's log says why: please try again.") from error

@@ -1,22 +1,41 @@
-"""What stands in front of Gradio's routes: the browser's cookie, whose files may be opened, and the preview card."""
+"""What stands before Gradio's routes: the browser's cookie, whose files may be opened, limits, and the preview card.
+
+Nothing that is too large, too slow or too much is parsed.
+"""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import FileResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse
 
-from dalle2.serving.api.address import address, scheme
+from dalle2.serving.api.address import address, client_of, scheme
+from dalle2.serving.api.gate import MAX_BODY_BYTES, MAX_FIELDS_BYTES, bounded
+from dalle2.serving.refusal import Busy
 from dalle2.serving.visitors import NOBODY, Files, cookie, owner, visitor
 from demo.facts import Facts
-from demo.gradio_internals import FILE_ROUTE, PREVIEW_TAGS
+from demo.gradio_internals import FILE_ROUTE, PREVIEW_TAGS, TOOLS_ROUTE, UPLOAD_ROUTE
+from demo.language import Both, refused
+from demo.limits import Limits
 
 CARD = Path(__file__).with_name("card.png")
 TITLE = "Open DALL·E 2"
 WORDS = "Describe a picture, then vary, mix or morph it: an open DALL·E 2 (unCLIP) that runs anywhere."
+API = "/v1"  # which has a gate of its own
+# What is said of a body, by its status.
+SAID = {
+    408: Both("The file or request took too long to arrive: send it again.", "文件或请求上传得太慢：请重新发送。"),
+    413: Both(
+        f"More than {MAX_BODY_BYTES // 1_000_000} MB were sent at once, or too much text: send less.",
+        f"一次发送的内容超过 {MAX_BODY_BYTES // 1_000_000} MB，或文字太多：请减少。",
+    ),
+}
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -25,8 +44,8 @@ Send = Callable[[Message], Awaitable[None]]
 class Door:
     """ASGI middleware around the page's app."""
 
-    def __init__(self, app: Any, files: Files, facts: Facts) -> None:
-        self.app, self.files, self.facts = app, files, facts
+    def __init__(self, app: Any, files: Files, facts: Facts, limits: Limits) -> None:
+        self.app, self.files, self.facts, self.limits = app, files, facts, limits
 
     async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +60,34 @@ class Door:
             return await FileResponse(CARD)(scope, receive, send)
         if path in ("", "/") and scope["method"] == "GET":
             return await self.app(scope, receive, _Dressed(scope, headers, asking, send, self.facts))
+        if scope["method"] not in ("GET", "HEAD") and path != API and not path.startswith(f"{API}/"):
+            return await self._sent(scope, receive, send, headers, path)
         return await self.app(scope, receive, send)
+
+    async def _sent(self, scope: Message, receive: Any, send: Send, headers: Headers, path: str) -> None:
+        """Let what a visitor sends come in within limits, or answer with a sentence."""
+        reader, upload = SimpleNamespace(headers=headers), UPLOAD_ROUTE.fullmatch(path)
+        try:
+            count = self.limits.upload if upload else self.limits.call
+            count(client_of(scope), headers)
+            within = bounded(scope, receive, MAX_BODY_BYTES if upload or TOOLS_ROUTE.match(path) else MAX_FIELDS_BYTES)
+        except HTTPException as error:
+            status, sentence = error.status_code, SAID[error.status_code].for_visitor(reader)
+        except Busy as busy:
+            status, sentence = 429, refused(busy, reader)
+        else:
+            return await self.app(scope, partial(_told, within, reader), send)
+        # Gradio shows what an upload is answered as it is, and of what else is sent the "detail".
+        answer = PlainTextResponse(sentence, status) if upload else JSONResponse({"detail": sentence}, status)
+        return await answer(scope, receive, send)
+
+
+async def _told(receive: Callable[[], Awaitable[Message]], reader: Any) -> Message:
+    """Receive, or say in the visitor's language why not."""
+    try:
+        return await receive()
+    except HTTPException as error:
+        raise HTTPException(error.status_code, SAID[error.status_code].for_visitor(reader)) from error
 
 
 class _Dressed:
@@ -80,6 +126,5 @@ class _Dressed:
         tags += (
             '<meta property="og:type" content="website" /><meta name="twitter:card" content="summary_large_image" />'
         )
-        client = (self.scope.get("client") or ("",))[0]
-        facts = self.facts.script(self.facts.may_pick(self.headers, client))
+        facts = self.facts.script(self.facts.may_pick(self.headers, client_of(self.scope)))
         return PREVIEW_TAGS.sub("", page).replace("<head>", f"<head><script>{facts}</script>{tags}", 1)

@@ -101,7 +101,7 @@ def _downloading(builder: TabBuilder, cache: str) -> Any:
             named = [(_name(path), open_own(path)) for path in pictures]
             side = _side(form)
             if side and min(named[0][1].size) < side:
-                with service.need(checkpoint) as need:
+                with builder.limits.drawing(request), service.need(checkpoint) as need:
                     for one in need.coming():
                         yield loading(one, builder.facts.title(one.checkpoint), request), None
                     drawer = service.offer(checkpoint).name

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dalle2.requests import Request
+from dalle2.serving.api.address import sits_here
 from dalle2.serving.api.options import is_loopback
 from dalle2.serving.limits import MAX_UPLOAD_BYTES, PRESETS
 from dalle2.serving.refusal import Refusal
@@ -54,8 +55,7 @@ class Facts:
     def may_pick(self, headers: Mapping[str, str], client: str) -> bool:
         """Whether who asks may load any published checkpoint: from this machine, through no proxy, by its own name."""
         host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        forwarded = any(name in headers for name in ("x-forwarded-for", "forwarded"))
-        return self.everyone or (is_loopback(client) and is_loopback(host) and not forwarded)
+        return self.everyone or (is_loopback(host) and sits_here(client, headers))
 
     def script(self, picking: bool = True) -> str:
         """Return the JavaScript that tells a page, before it begins, of all checkpoints that have been in memory.

@@ -6,19 +6,21 @@ tests/demo/test_gradio_internals.py has a test for each of these, which says wha
 import json
 import logging
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
-from gradio import blocks, processing_utils
+from gradio import blocks, http_server, processing_utils
 from gradio.exceptions import ComponentProcessingError
 from gradio.i18n import I18nData
 from PIL import Image
 
 from dalle2 import atomic, formats
+from dalle2.serving.api.connections import uvicorn_options
 from dalle2.serving.visitors import NOBODY, Files, owner, visitor
 
 log = logging.getLogger("dalle2.page")
@@ -29,8 +31,12 @@ LAUNCH: dict[str, Any] = {"_frontend": False}
 # has, has moved. Its own one and ten milliseconds cost a page that nobody visits some percent of a core.
 QUEUE_SECONDS = 0.01
 PROGRESS_SECONDS = 1.0
-# The route by which files are opened, and the tags of Gradio's own preview card in its page.
+# The route by which files are opened.
 FILE_ROUTE = re.compile(r"(?:/gradio_api)?/file[=/](?P<path>.*)", re.DOTALL)
+# Those by which files come, and what programs of MCP send, who put files into their words.
+UPLOAD_ROUTE = re.compile(r"(?:/gradio_api)?/upload/?")
+TOOLS_ROUTE = re.compile(r"(?:/gradio_api)?/mcp\b")
+# The tags of Gradio's own preview card in its page.
 PREVIEW_TAGS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 # How a listener's JavaScript changes a component's properties instead of its value, and hands a file over.
 SCRIPT = """() => {
@@ -64,6 +70,11 @@ class Page(gr.Blocks):
         self._queue.sleep_when_free, self._queue.progress_update_sleep_when_free = QUEUE_SECONDS, PROGRESS_SECONDS
         return made
 
+    def launch(self, *arguments: Any, proxies: Sequence[str] = (), **options: Any) -> Any:
+        """Serve the page; these `proxies` are believed when they say for whom they ask."""
+        with _own_server(proxies):
+            return super().launch(*arguments, **options)
+
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         request = options.get("request")
         visitor.set(owner(request.headers.get("cookie", "")) if isinstance(request, gr.Request) else NOBODY)
@@ -85,6 +96,17 @@ class Page(gr.Blocks):
         told = await super().postprocess_data(*arguments, **options)
         self.files.update(_paths(told))  # whoever is told of a file may open it
         return told
+
+
+@contextmanager
+def _own_server(proxies: Sequence[str]) -> Generator[None]:
+    """Let Gradio make its server with our limits of connections."""
+    made = http_server.uvicorn
+    http_server.uvicorn = SimpleNamespace(Config=partial(made.Config, **uvicorn_options(proxies)))
+    try:
+        yield
+    finally:
+        http_server.uvicorn = made
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str,
     recogniser = lru_cache(RECOGNISERS)(lambda checkpoint: _recogniser(builder.service, checkpoint))
 
     def words(recording: str | None, checkpoint: str) -> str:
-        """Return what a recording says, and delete it; ValueError, or Refusal, says why not."""
+        """Return what a recording says, and delete it; Refusal says why not."""
         try:
             samples = read_recording(recording or "")
         except OSError as error:
@@ -121,7 +121,7 @@ def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str,
         """
         try:
             said = words(recording, checkpoint)
-        except (Refusal, ValueError) as refusal:
+        except Refusal as refusal:
             sentence = refused(refusal, request)
             yield gr.skip(), status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from refusal

@@ -79,7 +79,7 @@ def build(service: Service, api: Any = None, everyone: bool = False) -> tuple[gr
         "js": _scripts(),
         "app_kwargs": {
             "routes": [samples.route(service), *([Mount("/v1", beside(api))] if api else []), ROBOTS],
-            "middleware": [Middleware(Door, files=page.files, facts=builder.facts)],
+            "middleware": [Middleware(Door, files=page.files, facts=builder.facts, limits=builder.limits)],
         },
         "i18n": builder.say.translations(),
         "footer_links": ["api"],

@@ -4,16 +4,12 @@ What is kept of it, and the operator's view, are `dalle2.serving.reports`.
 """
 
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import gradio as gr
 
-from dalle2.serving.api.gate import FREE_PER_MINUTE
-from dalle2.serving.api.meter import Meter
-from dalle2.serving.api.problems import Problem
+from dalle2.serving.api.streams import checked
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS, Report
 from dalle2.serving.uploads import open_own
@@ -75,18 +71,12 @@ def build(builder: TabBuilder) -> None:
 
 
 def _reporting(builder: TabBuilder) -> Callable[..., AsyncIterator[dict[str, Any]]]:
-    service, meter = builder.service, Meter()
+    service = builder.service
 
-    async def admitted(address: str) -> None:
-        try:
-            await meter.count(address, FREE_PER_MINUTE, None)
-        except Problem as error:
-            raise Refusal(f"At most {FREE_PER_MINUTE} reports a minute are taken: wait a little.") from error
-
-    def kept(paths: list[str], reason: str, note: str, with_record: bool) -> None:
+    def kept(paths: list[str], reason: str, note: str, with_record: bool, asker: str) -> None:
         if len(paths or ()) != 1:
             raise Refusal(f"Report one picture at a time, not {len(paths or ())}.")
-        service.reports.add(Report.of(open_own(paths[0]), reason, note, with_record))
+        service.reports.add(Report.of(open_own(paths[0]), reason, note, with_record), asker)
 
     async def report(
         pictures: list[str],
@@ -101,10 +91,10 @@ def _reporting(builder: TabBuilder) -> Callable[..., AsyncIterator[dict[str, Any
         record with the prompt; nothing of who reports it. `pictures` holds one.
         """
         try:
-            await admitted(request.client.host if request and request.client else "")
-            await anyio.to_thread.run_sync(partial(kept, pictures, reason, note, with_record))
+            asker = builder.limits.report(request)
+            await checked(kept, pictures, reason, note, with_record, asker)
             yield status("done", THANKS.for_visitor(request))
-        except (Refusal, ValueError) as error:
+        except Refusal as error:
             sentence = refused(error, request)
             yield status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from error

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import gradio as gr
 
 from dalle2.requests import Request
+from dalle2.serving.api.streams import checked
 from dalle2.serving.limits import MAX_PICTURES
-from dalle2.serving.refusal import Refusal
+from dalle2.serving.refusal import Busy, Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_picture
 from dalle2.tasks.text_to_image import ANY_PROMPT
@@ -23,6 +25,7 @@ from demo.hints import Hint
 from demo.inputs import OwnPicture, WholeNumber
 from demo.interface import described
 from demo.language import Both, Words, refused
+from demo.limits import Limits
 from demo.pictures import Pictures
 from demo.status import HINT, STOPPED, Status, status
 from demo.understood import Understood
@@ -104,6 +107,7 @@ class TabBuilder:
         self.arriving: Status
         self.files = page.files  # what visitors uploaded and had drawn: Gradio deletes it when it is old enough
         self.facts = Facts(service, everyone)
+        self.limits = Limits()
         self._ways: list[Destination] = []
         self._senders: list[gr.HTML] = []
 
@@ -302,7 +306,7 @@ class TabBuilder:
         like = next((choices.like for choices in inputs if isinstance(choices, Choices)), ANY_PROMPT)
         begun = controls.draw.click(None, None, controls.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(
-            accelerated(described(endpoint), self.service, like),
+            self._limited(accelerated(described(endpoint), self.service, like), len(outputs)),
             [*inputs, self.checkpoint],
             [*outputs, controls.status],
             api_name=endpoint.__name__,
@@ -313,11 +317,28 @@ class TabBuilder:
         drawn.failure(None, controls.status, controls.status, js=END, **HERE)
         controls.stop.click(None, None, None, cancels=[drawn], **HERE)
 
+    def _limited(self, endpoint: Callable[..., Iterator[tuple]], outputs: int) -> Callable[..., Iterator[tuple]]:
+        """Yield the endpoint within the limits of who asks; what is too much is refused in the progress line."""
 
-def _checked(path: str | None, line: dict[str, Any] | None, request: gr.Request) -> tuple[Any, Any]:
+        @wraps(endpoint)
+        def called(*arguments: Any) -> Iterator[tuple]:
+            request = next((value for value in arguments if isinstance(value, gr.Request)), None)
+            with ExitStack() as held:
+                try:
+                    held.enter_context(self.limits.drawing(request))
+                except Busy as busy:
+                    sentence = refused(busy, request)
+                    yield *[gr.skip()] * outputs, status("refused", sentence)
+                    raise gr.Error(sentence, visible=False, print_exception=False) from busy
+                yield from endpoint(*arguments)
+
+        return called
+
+
+async def _checked(path: str | None, line: dict[str, Any] | None, request: gr.Request) -> tuple[Any, Any]:
     """Refuse what cannot be opened when it is chosen, in the progress line, not only when it is drawn from."""
     try:
-        open_picture(path)
+        await checked(open_picture, path)
     except Refusal as refusal:
         return None, status("refused", refused(refusal, request))
     return gr.skip(), status("idle", HINT) if line and line["state"] == "refused" else gr.skip()

@@ -6,13 +6,10 @@
 import argparse
 import csv
 import io
-import os
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,29 +18,19 @@ from rich.table import Table
 
 from dalle2 import atomic
 from dalle2.judgements.ranking import QUESTIONS, WINNERS, rank
+from dalle2.refusal import Refusal
+from dalle2.serving import store
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import MetaData
 
 HEADER = ("question", "a", "b", "winner")
 FILE = "votes.sqlite3"
-BUCKET = Path("/data")  # where a Space mounts its bucket, the only place there that outlives a restart
 
 
 def usual_place() -> Path | str:
-    """Return where votes are kept: in what VOTES_FILE names, else on a Space in its bucket, else in this folder.
-
-    VOTES_FILE is a file, or the URL of a database that several servers share.
-    """
-    if named := os.environ.get("VOTES_FILE"):
-        return named if is_url(named) else Path(named)
-    mounted = "SPACE_ID" in os.environ and BUCKET.is_dir() and os.access(BUCKET, os.W_OK)
-    return BUCKET / FILE if mounted else Path(FILE)
-
-
-def is_url(place: str | Path) -> bool:
-    """Whether this is the URL of a database, and not the path of a file."""
-    return "://" in str(place)
+    """Return where votes are kept: in what VOTES_FILE names, else in a file, on a Space in its bucket."""
+    return store.usual_place("VOTES_FILE", FILE)
 
 
 @dataclass(frozen=True)
@@ -64,9 +51,9 @@ class Vote:
     def __post_init__(self) -> None:
         for value, allowed in ((self.question, QUESTIONS), (self.winner, WINNERS)):
             if value not in allowed:
-                raise ValueError(f"A vote takes one of {', '.join(allowed)}, not {value!r}.")
+                raise Refusal(f"A vote takes one of {', '.join(allowed)}, not {value!r}.")
         if not self.a or not self.b or self.a == self.b:
-            raise ValueError(f"A vote needs two different contestants, not {self.a!r} and {self.b!r}.")
+            raise Refusal(f"A vote needs two different contestants, not {self.a!r} and {self.b!r}.")
 
 
 class Votes:
@@ -77,24 +64,24 @@ class Votes:
     """
 
     def __init__(self, place: str | Path) -> None:
-        self._url = str(place)
-        self.file = None if is_url(place) else Path(place)  # None where a server has the database
+        self._store = store.Store(place, _tables)
+        self.file = self._store.file  # None where a server has the database
 
     def add(self, votes: Sequence[Vote]) -> None:
         """Keep all of these or none."""
         from demo.vote_table import VOTES
 
         time = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._open() as connection:
+        with self._store.open() as connection:
             connection.execute(VOTES.insert(), [{"time": time, **asdict(vote)} for vote in votes])
 
     def read(self) -> list[Vote]:
         """Return all votes, the oldest first; [] before the first one."""
         from demo.vote_table import VOTES
 
-        if self.file is not None and not self.file.exists():
+        if not self._store.begun:
             return []
-        with self._open() as connection:
+        with self._store.open() as connection:
             rows = connection.execute(VOTES.select().order_by(VOTES.c.id)).mappings().all()
         return [Vote(**{field.name: row[field.name] for field in fields(Vote)}) for row in rows]
 
@@ -113,36 +100,11 @@ class Votes:
             partial.write_text(self.to_csv(), encoding="utf-8")
         return path
 
-    @cached_property
-    def _engine(self) -> "Engine":
-        # What a page that nobody votes on need not wait for.
-        from sqlalchemy import URL
 
-        from dalle2.serving.database import engine_of, prepare
-        from demo.vote_table import TABLES
+def _tables() -> "MetaData":
+    from demo.vote_table import TABLES  # what a page that nobody votes on need not wait for
 
-        if self.file is not None:
-            return engine_of(URL.create("sqlite", database=str(self.file)))
-        engine = engine_of(self._url)
-        prepare(engine, TABLES)
-        return engine
-
-    @contextmanager
-    def _open(self) -> Generator["Connection"]:
-        """Yield a connection whose changes are kept if no error comes."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        from dalle2.serving.database import prepare, unreachable
-        from demo.vote_table import TABLES
-
-        try:
-            if self.file is not None:  # each time, since somebody may have moved the file away
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-                prepare(self._engine, TABLES)
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise unreachable(error) from error
+    return TABLES
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -152,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="CSV file to write for evaluation.compare --votes")
     options = parser.parse_args(arguments)
     try:
-        if not is_url(options.file) and not Path(options.file).is_file():
+        if not store.is_url(options.file) and not Path(options.file).is_file():
             raise FileNotFoundError(f"{options.file} does not exist: give the page's file of votes (VOTES_FILE).")
         votes = Votes(options.file).read()
         if options.out:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,14 +41,16 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not in
 
 
 @contextmanager
-def launched(service: Service, folder: Path, port: int | None = None, api: object = None) -> Iterator[str]:
+def launched(
+    service: Service, folder: Path, port: int | None = None, api: object = None, proxies: Sequence[str] = ()
+) -> Iterator[str]:
     """The address of this service's page while a thread serves it; `folder` takes its files and votes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "cache"))
         patch.setenv("VOTES_FILE", str(folder / "votes.sqlite3"))
         patch.setattr(service, "reports", Reports(folder / "reports.sqlite3"))
         blocks, looks = build(service, api)
-        where = {"server_name": "127.0.0.1", "server_port": port}
+        where = {"server_name": "127.0.0.1", "server_port": port, "proxies": proxies}
         _, url, _ = blocks.launch(**where, prevent_thread_lock=True, quiet=True, **looks)
         try:
             yield url.rstrip("/")

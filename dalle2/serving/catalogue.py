@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,8 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS, Settings
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.understanding.answer import Near, Understanding, literal
 from dalle2.understanding.suggestions import Suggestion
+
+PATH = re.compile(r"(?<![\w:/])/[\w.-]+/")  # the beginning of one on this machine
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +134,12 @@ class Catalogue:
             return self.opener(source)
         except ValueError as error:
             log.warning("%s could not be loaded: %s", source, error)
-            raise Refusal(public_sentence(str(error), source)) from error
+            sentence = public_sentence(str(error), source)
+            if PATH.search(sentence):  # of a file that is not the checkpoint's own
+                raise Refusal(
+                    f"{public_name(source)} cannot be opened here, and the server's log says why: choose another one."
+                ) from error
+            raise Refusal(sentence) from error
 
     def _put(self, opened: Opened) -> None:
         name = opened.model.checkpoint
@@ -180,15 +188,12 @@ class Catalogue:
     def understand(self, prompt: str, checkpoint: str | None = None, very_words: bool = False) -> Understanding:
         """Return what the checkpoint takes a prompt for; Refusal when it is none."""
         said, model = words(prompt), self.model(checkpoint)
-        try:
-            return literal(said) if very_words else model.understand(said)
-        except ValueError as error:
-            raise Refusal(str(error)) from error
+        return literal(said) if very_words else model.understand(said)
 
     def understood(self, request: Request, checkpoint: str | None = None, literal: bool = False) -> Request:
         """Return the request with what its prompts are taken for, unless `literal`: see `Request.understood`.
 
-        What is said of them is `sentences(request.understandings)`. NotUnderstood, a ValueError, for the first prompt
+        What is said of them is `sentences(request.understandings)`. NotUnderstood, a Refusal, for the first prompt
         of which nothing is known.
         """
         return request if literal else request.understood(self.model(checkpoint))

@@ -19,28 +19,22 @@ def in_form(named: Sequence[tuple[str, Image.Image]], form: str) -> tuple[str, b
     """
     name, first = named[0]
     pictures = [picture for _, picture in named]
-    try:
-        match form:
-            case "png" | "512" | "1024":
-                return f"{name}-{first.width}.png", formats.encode(first)
-            case "transparent":
-                return f"{name}-transparent.png", formats.encode(formats.transparent(first))
-            case "svg":
-                return f"{name}.svg", formats.to_svg(first).encode()
-            case "zip":
-                return "pictures.zip", formats.to_zip(named)
-            case "sheet":
-                return "contact-sheet.png", formats.encode(formats.contact_sheet(pictures))
-            case "strip":
-                return f"{name}-strip.png", formats.encode(images.strip(pictures))
-    except ValueError as error:
-        raise Refusal(str(error)) from error
+    match form:
+        case "png" | "512" | "1024":
+            return f"{name}-{first.width}.png", formats.encode(first)
+        case "transparent":
+            return f"{name}-transparent.png", formats.encode(formats.transparent(first))
+        case "svg":
+            return f"{name}.svg", formats.to_svg(first).encode()
+        case "zip":
+            return "pictures.zip", formats.to_zip(named)
+        case "sheet":
+            return "contact-sheet.png", formats.encode(formats.contact_sheet(pictures))
+        case "strip":
+            return f"{name}-strip.png", formats.encode(images.strip(pictures))
     raise Refusal(f"There is no format {form}: choose one of {', '.join(FORMS)}.")
 
 
 def check_enlarging(model: UnclipModel, picture: Image.Image, side: int) -> None:
     """Raise a Refusal unless the checkpoint can make the picture larger, to `side` pixels."""
-    try:
-        check_side(side, min(picture.size), model.picture_size)
-    except ValueError as error:
-        raise Refusal(str(error)) from error
+    check_side(side, min(picture.size), model.picture_size)

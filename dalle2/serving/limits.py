@@ -32,10 +32,7 @@ def words(prompt: str | None, needed: bool = True) -> str:
     """Strip the prompt of blanks around it; Refusal when it cannot be drawn, or is empty although `needed`."""
     if not needed and not (isinstance(prompt, str) and prompt.strip()):
         return ""
-    try:
-        return check_prompt(prompt)  # ty: ignore[invalid-argument-type]  (it refuses what is no text)
-    except ValueError as error:
-        raise Refusal(str(error)) from error
+    return check_prompt(prompt)  # ty: ignore[invalid-argument-type]  (it refuses what is no text)
 
 
 def settings_of(chosen: Choice, model: Verbs, like: Request) -> Settings:
@@ -55,28 +52,26 @@ def settings_of(chosen: Choice, model: Verbs, like: Request) -> Settings:
     try:
         stages = {name: values.get(name, {}) | dict(stage) for name, stage in changes.items()}
         settings = like.settle(Settings.from_dict(values | table | stages))
-    except ValueError as error:
+    except Refusal as error:
         raise Refusal(f"These settings cannot be used: {error}") from error
     _check_bounds(settings)
     return settings
 
 
 def seeds_of(first: int | None, count: int, most: int) -> tuple[int, ...]:
-    """Return `count` seeds from the first on, or from a random one; ValueError unless 1..most, all in range."""
+    """Return `count` seeds from the first on, or from a random one; Refusal unless 1..most, all in range."""
     check_count(count, most)
     if first is None:
         first = random.randint(0, MAX_SEED - count + 1)
     if check_seed(first) > MAX_SEED - count + 1:
-        raise ValueError(
-            f"Seeds count up from picture to picture: for {count}, start at {MAX_SEED - count + 1} at most."
-        )
+        raise Refusal(f"Seeds count up from picture to picture: for {count}, start at {MAX_SEED - count + 1} at most.")
     return tuple(range(first, first + count))
 
 
 def check_count(count: int, most: int) -> int:
-    """Return the count; ValueError unless it is a whole number from 1 to `most`."""
+    """Return the count; Refusal unless it is a whole number from 1 to `most`."""
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
-        raise ValueError(f"Ask for 1 to {most} pictures, not {count!r}.")
+        raise Refusal(f"Ask for 1 to {most} pictures, not {count!r}.")
     return count
 
 

@@ -3,15 +3,13 @@
 import logging
 import sys
 
+from dalle2.refusal import Refusal
+
 log = logging.getLogger(__name__)
 
 
-class Refusal(Exception):
-    """What a visitor asked cannot be done; the message is one sentence that says what to do."""
-
-
 class Busy(Refusal):
-    """Too many wait already; after `seconds` there should be room again."""
+    """Too many wait already, or who asks has asked for enough; after `seconds` there should be room again."""
 
     def __init__(self, sentence: str, seconds: float) -> None:
         super().__init__(sentence)
@@ -39,12 +37,10 @@ class Cancelled(Exception):
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """Return any error as a sentence; one that is a fault of ours goes to the log as well."""
+    """Return any error as a sentence; one that is a fault of ours goes to the log, and its own text nowhere else."""
     match error:
         case Refusal():
             return error
-        case ValueError():
-            return Refusal(str(error))
         case _ if _out_of_memory(error):
             log.warning("Out of memory while drawing: %s", error)
             return NoMemory("There is not enough memory for so many pictures at once: ask for fewer.")

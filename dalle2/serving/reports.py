@@ -1,54 +1,38 @@
-"""Reports of pictures that should not be shown: what visitors send, a bounded file of it, and counts for the operator.
+"""Reports of pictures that should not be shown: what visitors send, within bounds, and counts for the operator.
 
-`python -m dalle2 reports` prints them. A file holds MOST_REPORTS; above that those that came least often, and of them
-the oldest, go, while the counts stay. A prompt is kept only where the one who reports it says so.
+`python -m dalle2 reports` prints them. MOST_REPORTS are kept; above that those go which the fewest different askers
+made, and of them the oldest, while the counts stay. A prompt is kept only where the one who reports it says so, and of
+who reports nothing is kept: that one asker is one is known in memory, for a day.
 """
 
 import json
 import logging
-import os
-import sqlite3
-from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
 from dalle2.requests import name_of
-from dalle2.serving.refusal import Fault, Refusal
+from dalle2.serving.refusal import Busy, Fault, Refusal
+from dalle2.serving.store import Store, usual_place
 from dalle2.serving.uploads import read_record
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
 
 REASONS = ("sexual", "violent", "hateful", "person", "copyright", "other")
 MOST_REPORTS = 2_000
+MOST_OF_ONE, DAY = 50, 86_400.0  # different pictures that one asker may report, within so many seconds
+MOST_ASKERS = 10_000  # remembered
 MOST_NOTE_CHARACTERS = 500
 MOST_RECORD_CHARACTERS = 20_000  # a longer record is left out: a program may have written anything into a file
-BUSY_SECONDS = 10  # how long a report waits while another one is written
 FILE = "reports.sqlite3"
-BUCKET = Path("/data")  # where a Space mounts its bucket, the only place there that outlives a restart
-COLUMNS = ("picture", "reason", "checkpoint", "seed", "note", "record")
-SHOWN = (*COLUMNS, "times", "first", "last")
-# No identifier of a visitor; the record, with its prompt, stays NULL without consent.
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS reports (
-    id INTEGER PRIMARY KEY, picture TEXT NOT NULL, reason TEXT NOT NULL, checkpoint TEXT NOT NULL, seed INTEGER,
-    note TEXT NOT NULL, record TEXT, times INTEGER NOT NULL DEFAULT 1, first TEXT NOT NULL, last TEXT NOT NULL,
-    UNIQUE (picture, reason)
-);
-CREATE TABLE IF NOT EXISTS totals (reason TEXT PRIMARY KEY, times INTEGER NOT NULL);
-"""
-ADD = """
-INSERT INTO reports (picture, reason, checkpoint, seed, note, record, first, last) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (picture, reason) DO UPDATE SET times = times + 1, last = excluded.last,
-    note = CASE note WHEN '' THEN excluded.note ELSE note END, record = COALESCE(record, excluded.record)
-"""
-TIMES = "SELECT times FROM reports WHERE picture = ? AND reason = ?"
-COUNT = "INSERT INTO totals VALUES (?, 1) ON CONFLICT (reason) DO UPDATE SET times = times + 1"
-BOUND = """
-DELETE FROM reports WHERE id IN (SELECT id FROM reports ORDER BY times DESC, last DESC, id DESC LIMIT -1 OFFSET ?)
-"""
+SHOWN = ("picture", "reason", "checkpoint", "seed", "note", "record", "times", "askers", "first", "last")
 
 log = logging.getLogger("dalle2.reports")
 
@@ -76,12 +60,12 @@ class Report:
     def of(cls, picture: Image.Image, reason: str, note: str = "", with_record: bool = False) -> Self:
         """Return the report of a picture, opened by `uploads.open_own`, which keeps its record.
 
-        `with_record` is the reporter's consent to keeping the record. ValueError for another reason or a long note.
+        `with_record` is the reporter's consent to keeping the record. Refusal for another reason or a long note.
         """
         check_reason(reason)
         note = (note or "").strip()
         if len(note) > MOST_NOTE_CHARACTERS:
-            raise ValueError(
+            raise Refusal(
                 f"The note has {len(note):,} characters, but at most {MOST_NOTE_CHARACTERS} are allowed: shorten it."
             )
         record = _record(picture)
@@ -97,68 +81,104 @@ class Report:
         )
 
 
+class Askers:
+    """Who has reported what within a day, in memory alone: each counts once, and none can fill all the room."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._told: dict[str, dict[tuple[str, str], float]] = {}
+
+    def take(self, asker: str, report: Report) -> bool:
+        """Return whether this asker reports it for the first time; Busy for who has reported enough for a day."""
+        now, own = self._clock(), (report.picture, report.reason)
+        with self._lock:
+            before = self._told.pop(asker, {})
+            self._told[asker] = told = {one: when for one, when in before.items() if when > now - DAY}
+            while len(self._told) > MOST_ASKERS:  # whoever has been silent for longest
+                del self._told[next(iter(self._told))]
+            if own in told:
+                return False
+            if len(told) >= MOST_OF_ONE:
+                wait = min(told.values()) + DAY - now
+                raise Busy(
+                    f"You have reported {MOST_OF_ONE} pictures within a day, the most that are taken: wait a day.", wait
+                )
+            told[own] = now
+            return True
+
+
 class Reports:
-    """The file of reports, which appears with the first one; any thread and any process may call."""
+    """The reports in a file, which appears with the first one, or in a database; any thread and process may call."""
 
-    def __init__(self, file: str | Path | None = None, most: int = MOST_REPORTS) -> None:
-        """Keep at most `most` in `file`, by default `usual_file()`."""
-        self.file, self.most = Path(file) if file else usual_file(), most
+    def __init__(
+        self,
+        place: str | Path | None = None,
+        most: int = MOST_REPORTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep at most `most` in a file or the database of a URL, by default in what REPORTS_FILE names."""
+        self._store = Store(place or usual_place("REPORTS_FILE", FILE), _tables)
+        self.file, self.most, self._askers = self._store.file, most, Askers(clock)
 
-    def add(self, report: Report) -> int:
-        """Keep the report, and return how often this picture has been reported for this reason; Fault if it cannot."""
+    @property
+    def begun(self) -> bool:
+        """Whether there may be some."""
+        return self._store.begun
+
+    def place(self) -> str:
+        """Return in words where they are, for the operator; a URL, which may hold a password, is told to nobody."""
+        return "the database" if self.file is None else str(self.file)
+
+    def add(self, report: Report, asker: str = "") -> int:
+        """Keep the report, and return how often this picture has been reported for this reason.
+
+        `asker` is whose it is, as limits know it. Busy for who has reported too much, Fault if it cannot be kept.
+        """
+        from dalle2.serving import report_table
+
+        by_another = self._askers.take(asker, report)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        values = asdict(report)
         try:
-            with self._open() as connection:
-                connection.execute(ADD, [*(values[column] for column in COLUMNS), now, now])
-                connection.execute(COUNT, [report.reason])
-                (times,) = connection.execute(TIMES, [report.picture, report.reason]).fetchone()
-                connection.execute(BOUND, [self.most])
-        except (sqlite3.Error, OSError) as error:
+            with self._store.open() as connection:
+                times = report_table.add(connection, asdict(report), now, by_another, self.most)
+        except OSError as error:
             log.error("A report could not be kept", exc_info=error)
             raise Fault("The report could not be kept, and the server's log says why: please try again.") from error
         log.info("reported as %s: %s, %d times", report.reason, report.picture, times)
         return times
 
     def counts(self) -> dict[str, int]:
-        """Return how often each reason has been given since the file began."""
+        """Return how often each reason has been given since the beginning; OSError where that cannot be read."""
+        from dalle2.serving import report_table
+
         counts = dict.fromkeys(REASONS, 0)
-        if self.file.exists():
-            with self._open() as connection:
-                counts |= dict(connection.execute("SELECT reason, times FROM totals").fetchall())
+        if self.begun:
+            with self._store.open() as connection:
+                counts |= report_table.totals(connection)
         return counts
 
     def latest(self, most: int = MOST_REPORTS) -> list[dict[str, Any]]:
-        """Return the reports with how often, first and last they came, the last one first."""
-        if not self.file.exists():
-            return []
-        asked = f"SELECT {', '.join(SHOWN)} FROM reports ORDER BY last DESC, id DESC LIMIT ?"
-        with self._open() as connection:
-            return [dict(zip(SHOWN, row, strict=True)) for row in connection.execute(asked, [most])]
+        """Return the reports with how often, by how many, first and last they came, the last one first."""
+        from dalle2.serving.report_table import REPORTS
 
-    @contextmanager
-    def _open(self) -> Generator[sqlite3.Connection]:
-        """Yield a connection whose changes are kept if no error comes."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self.file, timeout=BUSY_SECONDS)) as connection:
-            connection.executescript(SCHEMA)
-            with connection:
-                yield connection
+        if not self.begun:
+            return []
+        with self._store.open() as connection:
+            newest = REPORTS.select().order_by(REPORTS.c.last.desc(), REPORTS.c.id.desc()).limit(most)
+            return [{name: row[name] for name in SHOWN} for row in connection.execute(newest).mappings()]
 
 
 def check_reason(reason: str) -> str:
-    """Return the reason; ValueError unless it is one of REASONS."""
+    """Return the reason; Refusal unless it is one of REASONS."""
     if reason not in REASONS:
-        raise ValueError(f"There is no reason {reason!r} to report a picture: choose one of {', '.join(REASONS)}.")
+        raise Refusal(f"There is no reason {reason!r} to report a picture: choose one of {', '.join(REASONS)}.")
     return reason
 
 
-def usual_file() -> Path:
-    """Return where reports are kept: what REPORTS_FILE names, else on a Space in its bucket, else in this folder."""
-    if named := os.environ.get("REPORTS_FILE"):
-        return Path(named)
-    mounted = "SPACE_ID" in os.environ and BUCKET.is_dir() and os.access(BUCKET, os.W_OK)
-    return BUCKET / FILE if mounted else Path(FILE)
+def _tables() -> "MetaData":
+    from dalle2.serving.report_table import TABLES  # SQLAlchemy, for which who reports nothing need not wait
+
+    return TABLES
 
 
 def _record(picture: Image.Image) -> Mapping[str, Any]:
@@ -169,5 +189,5 @@ def _record(picture: Image.Image) -> Mapping[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Return the text as SQLite can hold it: without half characters, which a forged record may have."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Return the text as databases can hold it: without zeros and half characters, which a forged record may have."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

@@ -4,6 +4,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -19,11 +20,12 @@ from dalle2.serving.limits import MAX_PICTURES, WAITING_VISITORS, Choice, seeds_
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.painter import LocalPainter, Painter
 from dalle2.serving.queue import Queue, Ticket
-from dalle2.serving.refusal import Busy, Cancelled, Full, Refusal, refusal_of
+from dalle2.serving.refusal import Busy, Cancelled, Full, refusal_of
 from dalle2.serving.reports import Reports
 from dalle2.serving.safety import Safety, without_previews
-from dalle2.settings import OnStep, Settings, Step
+from dalle2.settings import OnStep, Step
 from dalle2.tasks.caption import Caption
+from dalle2.tasks.enhance import Enhance
 
 PREVIEW_SECONDS = 0.4  # between two previews: more often would only load the network; longer for a crowd
 TICK_SECONDS = 0.5  # the longest silence, so that a stream can be closed also during a long step
@@ -66,43 +68,52 @@ class Service(Catalogue):
         settings: Choice = "default",
         checkpoint: str | None = None,
         most: int = MAX_PICTURES,
+        *,
+        enlarge: int | None = None,
     ) -> Generator[Drawing]:
         """Draw it when it is our turn, with `count` seeds that count up from `seed`; None picks one at random.
 
         A series has one seed, and as many pictures as the request says.
         It runs beside others', whose pictures are drawn in one batch with these where they agree. Closing the
         iterator cancels these pictures alone, within a step. Refusal when the request is out of range, cannot be
-        drawn, or comes when too many wait already. `most` bounds the count.
+        drawn, or comes when too many wait already. `most` bounds the count. With `enlarge` they are brought to so many
+        pixels a side in the same turn; `forms.check_enlarging` tells beforehand whether they can be.
         """
         model = self.model(checkpoint)
         self.safety.check_prompts([*request.words, *(one.asked for one in request.understandings)])
         chosen = self.settings(settings, checkpoint, request)
-        try:
-            chosen.check_negative(request.stages)
-            seeds = seeds_of(seed, count if request.series is None else 1, most)
-        except ValueError as error:
-            raise Refusal(str(error)) from error
+        chosen.check_negative(request.stages)
+        seeds = seeds_of(seed, count if request.series is None else 1, most)
         stages = tuple((name, 0, steps) for name, steps in request.steps(chosen).items())
-        kind = f"{model.checkpoint} {request.name} {' '.join(request.stages)}"
+        kind = f"{model.checkpoint} {request.name} {' '.join(request.stages)} {enlarge or ''}"
         visit = Visit(Turn(job_of(kind, stages, request.series or len(seeds)), self._pace))
-        yield from self._stream(
-            Drawing(seeds, stages), visit, lambda on_step: self._checked(visit, request, model, seeds, chosen, on_step)
-        )
+
+        def paint(on_step: OnStep) -> list[Image.Image]:
+            pictures = self.painter.draw(visit, request, model.checkpoint, seeds, chosen, on_step)
+            return pictures if enlarge is None else self._enlarged(visit, model.checkpoint, pictures, seeds, enlarge)
+
+        yield from self._stream(Drawing(seeds, stages), visit, partial(self._checked, model, paint))
 
     def _checked(
-        self,
-        visit: Visit,
-        request: Request,
-        model: UnclipModel,
-        seeds: Sequence[int],
-        settings: Settings,
-        on_step: OnStep,
+        self, model: UnclipModel, paint: Callable[[OnStep], list[Image.Image]], on_step: OnStep
     ) -> list[Image.Image]:
-        """Draw, and where this checkpoint's pictures are checked, show none before they are."""
-        checked = self.safety.watches(model)
-        heard = without_previews(on_step) if checked else on_step
-        pictures = self.painter.draw(visit, request, model.checkpoint, seeds, settings, heard)
-        return self.safety.shown(pictures) if checked else pictures
+        """Paint, and where this checkpoint's pictures are checked, show none before they are."""
+        if not self.safety.watches(model):
+            return paint(on_step)
+        return self.safety.shown(paint(without_previews(on_step)))
+
+    def _enlarged(
+        self, visit: Visit, checkpoint: str, pictures: Sequence[Image.Image], seeds: Sequence[int], side: int
+    ) -> list[Image.Image]:
+        """Return each picture enlarged, from its own seed or that of its series."""
+        large: list[Image.Image] = []
+        for place, picture in enumerate(pictures):
+            request = Enhance(picture, side)
+            settings = self.settings("default", checkpoint, request)
+            # Its steps are not told, nor counted among those of the drawing: they are of a stage that is done.
+            seed = seeds[place % len(seeds)]
+            large += self.painter.draw(visit, request, checkpoint, [seed], settings, lambda _: None)
+        return large
 
     def caption(self, request: Caption, checkpoint: str | None = None) -> Generator[Drawing]:
         """Yield the captions that are nearest to its first picture, when it is our turn; Refusal as by `draw`."""

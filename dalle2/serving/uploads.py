@@ -4,6 +4,7 @@ A path that the server chose is nobody's business, so no sentence tells it.
 """
 
 import contextlib
+import threading
 from pathlib import Path
 
 from PIL import Image
@@ -13,6 +14,8 @@ from dalle2.serving.limits import MAX_UPLOAD_BYTES
 from dalle2.serving.refusal import Refusal
 
 Upload = str | Path | bytes
+# So many pictures are decoded at a time, by all threads: each may take 120 MB of memory, and more meanwhile.
+DECODING = threading.BoundedSemaphore(4)
 
 
 def open_picture(upload: Upload | None) -> Image.Image:
@@ -24,9 +27,8 @@ def open_picture(upload: Upload | None) -> Image.Image:
         raise Refusal("There is no picture yet: choose, drop or paste one.")
     try:
         _check_bytes(upload)
-        return images.open_picture(upload)
-    except ValueError as error:
-        raise Refusal(str(error)) from error
+        with DECODING:
+            return images.open_picture(upload)
     except OSError as error:
         raise Refusal("The picture is not on the server any more: choose it again.") from error
 
@@ -41,9 +43,8 @@ def open_mask(upload: Upload | None, picture: Image.Image) -> Image.Image:
         raise Refusal("Nothing is marked yet: paint over what should change.")
     try:
         _check_bytes(upload)
-        mask = images.open_mask(upload)
-    except ValueError as error:
-        raise Refusal(str(error)) from error
+        with DECODING:
+            mask = images.open_mask(upload)
     except OSError as error:
         raise Refusal("The mask is not on the server any more: paint it again.") from error
     if not mask.getextrema()[1]:
@@ -67,8 +68,9 @@ def open_own(upload: Upload) -> Image.Image:
 def read_record(picture: Upload | Image.Image) -> dict[str, object]:
     """Return the record that a PNG carries; Refusal when it has none."""
     try:
-        return images.read_record(picture)
-    except ValueError as error:
+        with DECODING:
+            return images.read_record(picture)
+    except Refusal as error:
         # The message may begin with the file's path on the server.
         sentence = str(error).replace(str(picture), "This file") if isinstance(picture, str | Path) else str(error)
         raise Refusal(sentence) from error

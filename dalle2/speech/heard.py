@@ -5,8 +5,10 @@ from typing import Protocol
 
 import numpy as np
 
+from dalle2.refusal import Refusal
 
-class NotHeard(ValueError):
+
+class NotHeard(Refusal):
     """A recording in which no words were recognised; the message says why, in one sentence."""
 
 

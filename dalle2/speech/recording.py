@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dalle2.refusal import Refusal
 from dalle2.speech.heard import NotHeard
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _content(source: Path | str | bytes) -> bytes:
         with Path(source).open("rb") as file:
             source = file.read(MOST_BYTES + 1)
     if len(source) > MOST_BYTES:
-        raise ValueError(f"The recording's file is larger than {MOST_BYTES // 2**20} MB: make it shorter.")
+        raise Refusal(f"The recording's file is larger than {MOST_BYTES // 2**20} MB: make it shorter.")
     return source
 
 
@@ -75,20 +76,18 @@ def _decoded(content: bytes, rate: int = RATE) -> np.ndarray:
     try:
         with av.open(io.BytesIO(content), "r", options={"format_whitelist": FORMATS}) as container:
             if not container.streams.audio:
-                raise ValueError("The file holds no sound: give a recording.")
+                raise Refusal("The file holds no sound: give a recording.")
             stream = container.streams.audio[0]
             if not RATES[0] <= (stream.rate or 0) <= RATES[1]:
-                raise ValueError(
-                    f"The recording has {stream.rate} samples a second: {RATES[0]:,} to {RATES[1]:,} work."
-                )
+                raise Refusal(f"The recording has {stream.rate} samples a second: {RATES[0]:,} to {RATES[1]:,} work.")
             parts, length = [], 0
             for part in _resampled(container.decode(stream), rate):
                 parts.append(part)
                 length += len(part)
                 if length > MOST_SECONDS * rate:
-                    raise ValueError(f"The recording is longer than {MOST_SECONDS} seconds: keep only what counts.")
+                    raise Refusal(f"The recording is longer than {MOST_SECONDS} seconds: keep only what counts.")
     except av.error.FFmpegError as error:
-        raise ValueError("This is not a recording that can be read: give WAV, MP3, Ogg, FLAC, M4A or WebM.") from error
+        raise Refusal("This is not a recording that can be read: give WAV, MP3, Ogg, FLAC, M4A or WebM.") from error
     return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from dalle2.refusal import Refusal
 from dalle2.speech.heard import Heard, NotHeard
 from dalle2.speech.phrases import FILLERS, Phrases, phrases
 from dalle2.understanding.vocabulary import Vocabulary
@@ -65,7 +66,7 @@ def _library() -> Any:
     try:
         import pocketsphinx
     except ImportError as error:
-        raise ValueError("Hearing speech needs pocketsphinx: pip install open-dalle2[speech].") from error
+        raise Refusal("Hearing speech needs pocketsphinx: pip install open-dalle2[speech].") from error
     return pocketsphinx
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from dalle2.refusal import Refusal
 from dalle2.requests import Request, name_of
 from dalle2.tasks.attention import Attention
 from dalle2.tasks.dimensions import Dimensions
@@ -50,9 +51,7 @@ def request_of(record: Mapping[str, Any], pictures: Sequence[Image.Image] = ()) 
     """
     # A strip has the record of its first picture; those of before December 2026 do not say that they are strips.
     if "strip" in record:
-        raise ValueError(
-            "The picture is a strip of several, and its record is that of the first: ask for a strip again."
-        )
+        raise Refusal("The picture is a strip of several, and its record is that of the first: ask for a strip again.")
     known = {name_of(picture): picture for picture in pictures}
     asked = record.get("task")
     try:
@@ -61,7 +60,7 @@ def request_of(record: Mapping[str, Any], pictures: Sequence[Image.Image] = ()) 
                 return task.from_record(record, known).as_recorded(record)
     except (KeyError, TypeError, AttributeError):
         pass
-    raise ValueError(
+    raise Refusal(
         f"The picture is of the task {asked}, which started from other pictures or needs more than its "
         "record: only pictures drawn from prompts alone can be drawn again."
     )

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from PIL import Image
 
 from dalle2.datasets.phrases import on_background, styled
+from dalle2.refusal import Refusal
 from dalle2.verbs import Verbs
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Caption:
         import torch
 
         if model.phrases is None:
-            raise ValueError(
+            raise Refusal(
                 f"The checkpoint {model.checkpoint} has no phrases.json, the words to describe pictures by: describe "
                 "them by an image-to-text model, with --captioner FOLDER_OR_ID."
             )
@@ -68,7 +69,7 @@ class Caption:
 def check_num(num: int) -> None:
     """ValueError unless so many captions can be asked for."""
     if isinstance(num, bool) or not isinstance(num, int) or not 1 <= num <= MAX_CAPTIONS:
-        raise ValueError(f"Ask for 1 to {MAX_CAPTIONS} captions, not {num!r}.")
+        raise Refusal(f"Ask for 1 to {MAX_CAPTIONS} captions, not {num!r}.")
 
 
 def _nearest(model: Verbs, embedding: torch.Tensor, names: Sequence[str], table: torch.Tensor, num: int) -> list[Found]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from PIL import Image
 
+from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, name_of, only, part_of, picture_of
 from dalle2.settings import MAX_FRAMES, OnStep, Settings
 from dalle2.verbs import Verbs, generators
@@ -35,7 +36,7 @@ class Dimensions(Request):
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.counts) <= MAX_FRAMES or not all(isinstance(k, int) and k >= 0 for k in self.counts):
-            raise ValueError(f"Name 1 to {MAX_FRAMES} numbers of axes, each 0 or more.")
+            raise Refusal(f"Name 1 to {MAX_FRAMES} numbers of axes, each 0 or more.")
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from PIL import Image
 
 from dalle2 import images
+from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, name_of, picture_of
 from dalle2.settings import SIZES, OnStep, Settings, check_seed
 from dalle2.verbs import Verbs, generators
@@ -78,7 +79,7 @@ class Enhance(Request):
     def _check_smaller(self, most: int) -> None:
         """ValueError unless the upsampler, which makes pictures of `most` pixels a side, makes this one larger."""
         if min(self.picture.size) >= most:
-            raise ValueError(
+            raise Refusal(
                 f"The picture has {images.size_of(self.picture)} pixels, and the upsampler of this checkpoint makes "
                 f"{most} × {most}: give a smaller one."
             )
@@ -118,14 +119,14 @@ def _with_enlarging(record: dict[str, Any], how: Mapping[str, Any]) -> dict[str,
 def check_side(side: int, own: int, most: int) -> int:
     """Return the side; ValueError unless a picture of `own` pixels can be enlarged to it by a model drawing `most`."""
     if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= SIZES[-1]:
-        raise ValueError(f"A picture is enlarged to a whole number of pixels up to {SIZES[-1]}, not {side!r}.")
+        raise Refusal(f"A picture is enlarged to a whole number of pixels up to {SIZES[-1]}, not {side!r}.")
     if own > most:
-        raise ValueError(
+        raise Refusal(
             f"The picture's shorter side has {own} pixels, and this checkpoint enlarges pictures of at most {most}: "
             "it would only lose detail. Give a smaller picture."
         )
     if side <= own:
-        raise ValueError(f"The picture's shorter side has {own} pixels already: choose a size above that, not {side}.")
+        raise Refusal(f"The picture's shorter side has {own} pixels already: choose a size above that, not {side}.")
     return side
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from PIL import Image
 
 from dalle2 import images
+from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, name_of, picture_of
 from dalle2.tasks.repainting import Canvas, Repaint
 
@@ -29,12 +30,12 @@ class Inpaint(Repaint):
         super().__post_init__()
         object.__setattr__(self, "mask", images.to_mask(self.mask))
         if self.mask.size != self.picture.size:
-            raise ValueError(
+            raise Refusal(
                 f"The mask has {images.size_of(self.mask)} pixels and the picture {images.size_of(self.picture)}: "
                 "make them the same size."
             )
         if self.mask.getextrema()[1] and not images.square(self.mask, min(self.mask.size)).getextrema()[1]:
-            raise ValueError(
+            raise Refusal(
                 "What is marked lies outside of the picture's middle square, and only that is repainted: mark "
                 "something within it, or give a square picture."
             )
@@ -42,7 +43,7 @@ class Inpaint(Repaint):
     def canvas(self, side: int) -> Canvas:
         mask = images.square(self.mask, side)
         if self.mask.getextrema()[1] and not mask.getextrema()[1]:
-            raise ValueError(
+            raise Refusal(
                 f"What is marked is too small: of the {side} × {side} pixels that this checkpoint draws, it is less "
                 "than a trace of one. Mark more."
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from PIL import Image
 
+from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, checked, content_of, name_of, only
 from dalle2.settings import MAX_FRAMES, OnStep, Settings
 from dalle2.verbs import Verbs, generators
@@ -35,16 +36,16 @@ class Interpolate(Request):
 
     def __post_init__(self) -> None:
         if len(self.ends) < 2:
-            raise ValueError("An interpolation needs at least two ends, pictures or prompts.")
+            raise Refusal("An interpolation needs at least two ends, pictures or prompts.")
         object.__setattr__(self, "ends", [checked(end) for end in self.ends])
         if self.noise not in ("fixed", "slerp"):
-            raise ValueError(f"The noise of an interpolation is fixed or slerp, not {self.noise!r}.")
+            raise Refusal(f"The noise of an interpolation is fixed or slerp, not {self.noise!r}.")
         if self.noise == "slerp" and self.words:
-            raise ValueError("Only a picture has a noise of its own: with prompts among the ends, leave it fixed.")
+            raise Refusal("Only a picture has a noise of its own: with prompts among the ends, leave it fixed.")
         if isinstance(self.frames, int) and self.frames < 2:
-            raise ValueError("An interpolation needs at least two frames.")
+            raise Refusal("An interpolation needs at least two frames.")
         if isinstance(self.frames, int) and self.frames > MAX_FRAMES:
-            raise ValueError(f"An interpolation has at most {MAX_FRAMES} frames, not {self.frames:,}.")
+            raise Refusal(f"An interpolation has at most {MAX_FRAMES} frames, not {self.frames:,}.")
 
     @property
     def words(self) -> tuple[str, ...]:

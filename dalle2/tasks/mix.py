@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from PIL import Image
 
 from dalle2.mixing import check_weights
+from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, checked, content_of, name_of
 from dalle2.settings import OnStep, Settings
 from dalle2.verbs import Verbs, generators
@@ -26,7 +27,7 @@ class Mix(Request):
 
     def __post_init__(self) -> None:
         if not self.parts:
-            raise ValueError("A mix needs at least one picture or prompt.")
+            raise Refusal("A mix needs at least one picture or prompt.")
         check_weights([weight for _, weight in self.parts], len(self.parts))
         object.__setattr__(self, "parts", [(checked(content), weight) for content, weight in self.parts])
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 
 from PIL import Image
 
+from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, name_of, picture_of
 from dalle2.settings import OnStep, Settings
 from dalle2.verbs import Verbs, generators
@@ -37,7 +38,7 @@ class Reconstruct(Request):
     ) -> list[Image.Image]:
         model.require(self.name)
         if len(self.pictures) != len(seeds):
-            raise ValueError("reconstruct takes as many seeds as pictures, one for each.")
+            raise Refusal("reconstruct takes as many seeds as pictures, one for each.")
         settings, generator = model.inversion_settings(settings), generators(seeds)
         embeddings = model.embed_image(self.pictures)
         noise = model.invert(self.pictures, embeddings, None, settings, on_step, self.refinements)

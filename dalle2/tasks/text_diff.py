@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from PIL import Image
 
+from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, name_of, only, optional_prompt, part_of, picture_of
 from dalle2.settings import MAX_FRAMES, STRENGTHS, OnStep, Settings, check_prompt, check_seed
 from dalle2.verbs import Verbs, generators
@@ -44,11 +45,11 @@ class TextDiff(Request):
 
     def __post_init__(self) -> None:
         if self.way is not None and self.way not in STRENGTHS:
-            raise ValueError(f"The way of a text diff is {' or '.join(STRENGTHS)}, not {self.way!r}.")
+            raise Refusal(f"The way of a text diff is {' or '.join(STRENGTHS)}, not {self.way!r}.")
         if self.strengths is not None and (
             not 1 <= len(self.strengths) <= MAX_FRAMES or not all(0 <= strength <= 1 for strength in self.strengths)
         ):
-            raise ValueError(f"The strengths of a text diff are 1 to {MAX_FRAMES} numbers from 0 to 1.")
+            raise Refusal(f"The strengths of a text diff are 1 to {MAX_FRAMES} numbers from 0 to 1.")
         object.__setattr__(self, "new", check_prompt(self.new))
         object.__setattr__(self, "old", optional_prompt(self.old))
 

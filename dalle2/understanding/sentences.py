@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dalle2.refusal import Refusal
 from dalle2.understanding.answer import Near, Note, Understanding
 
 # kind of a note -> what is said of it, in English and in Chinese; {} are the visitor's words
@@ -96,7 +97,7 @@ def _shown(words: str) -> str:
     return words if len(words) <= SHOWN else f"{words[:SHOWN].rstrip(' ,;.')}…"
 
 
-class NotUnderstood(ValueError):
+class NotUnderstood(Refusal):
     """Nothing that the checkpoint knows is near enough to the prompt; the message offers what is nearest."""
 
     def __init__(self, understanding: Understanding) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from starlette.requests import Request
 
 from dalle2.judgements.study import Study, read_study, study_file
+from dalle2.serving.api.connections import uvicorn_options
 from demo.study.answers import Answers
 
 PAGE = Path(__file__).with_name("page.html")
@@ -47,9 +48,8 @@ def serve(place: Path, host: str | None = None, port: int | None = None) -> None
     asked = f"{len(study.pairs):,} pairs, {len(study.checks):,} checks"
     print(f"{study.title} ({asked}): open http://{host}:{port} in your browser; Ctrl-C ends the page.", flush=True)
     print(f"Answers are kept in {answers.file}; python -m evaluation.votes {place} tells them.", file=sys.stderr)
-    uvicorn.run(
-        build(place, study, answers), host=host, port=port, log_level="warning", access_log=False, server_header=False
-    )
+    app, limits = build(place, study, answers), uvicorn_options()
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, **limits)
 
 
 def build(place: Path, study: Study, answers: Answers) -> FastAPI:

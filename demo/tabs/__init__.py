@@ -23,7 +23,7 @@ A task's tab looks like this:
         def variations(picture: str, ..., checkpoint: str = first, request: gr.Request = None):
             \"\"\"The API's documentation.\"\"\"
             def ask():
-                return Variations(open_picture(picture))  # Refusal or ValueError: a sentence, before anything is drawn
+                return Variations(open_picture(picture))  # or a Refusal: a sentence, before anything is drawn
 
             order = Order(None if random_seed else seed, settings, checkpoint, count)
             yield from builder.draw(ask, order, Both("Variation", "变体"), request)

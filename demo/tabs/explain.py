@@ -194,7 +194,7 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
                     rows = [[text, round(score, 3)] for text, score in drawing.captions]
                     found = {"headers": [column.for_visitor(request) for column in COLUMNS], "data": rows}
                     yield found if drawing.finished else gr.skip(), progress(drawing, request)
-        except (Refusal, ValueError) as error:
+        except Refusal as error:
             sentence = refused(error, request)
             yield gr.skip(), status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from error

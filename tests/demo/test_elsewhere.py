@@ -18,6 +18,7 @@ from visitor import launched
 
 from dalle2.model import UnclipModel
 from dalle2.requests import ANY_PICTURE
+from dalle2.serving import store
 from dalle2.serving.api.routes import api
 from dalle2.serving.service import Service
 from dalle2.stage_settings import STAGE_KINDS
@@ -120,7 +121,7 @@ def test_every_endpoint_says_what_it_takes(model: UnclipModel) -> None:
 
 
 def test_on_a_space_votes_go_to_its_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(votes, "BUCKET", tmp_path / "data")
+    monkeypatch.setattr(store, "BUCKET", tmp_path / "data")
     for name in ("VOTES_FILE", "SPACE_ID"):
         monkeypatch.delenv(name, raising=False)
     assert votes.usual_place() == Path("votes.sqlite3")

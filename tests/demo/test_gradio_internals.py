@@ -7,13 +7,14 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from gradio import blocks, component_meta, route_utils
+from gradio import blocks, component_meta, http_server, route_utils
 from gradio.data_classes import FileData
 from gradio.routes import App
 from gradio.state_holder import SessionState
 from PIL import Image
 
 from dalle2 import images
+from dalle2.serving.api.connections import Connection
 from dalle2.serving.visitors import visitor
 from demo import gradio_internals as internals
 from demo import quick_gradio
@@ -83,6 +84,24 @@ def test_whose_call_it_is_is_known_only_while_each_call_goes_through_these_metho
     assert list(inspect.signature(gr.Blocks.preprocess_data).parameters)[1:3] == ["block_fn", "inputs"]
     source = inspect.getsource(gr.Blocks.process_api)
     assert "self.preprocess_data(" in source and "self.postprocess_data(" in source
+
+
+def test_connections_are_bounded_only_while_gradio_makes_its_server_by_this_name(page: internals.Page) -> None:
+    """Else whoever sends half a request, or opens all connections, keeps everybody out."""
+    source = inspect.getsource(http_server.start_server)
+    assert re.findall(r"= uvicorn\.(\w+)\(", source) == ["Config"]
+    made = http_server.uvicorn
+    with internals._own_server(["192.0.2.1"]):
+        config = http_server.uvicorn.Config(page)
+    assert http_server.uvicorn is made
+    assert config.http is Connection and config.proxy_headers and config.forwarded_allow_ips == ["192.0.2.1"]
+
+
+def test_uploads_are_counted_only_while_they_come_by_this_route() -> None:
+    """Else they come without a limit of their own."""
+    paths = {path for path in _paths(App.create_app(gr.Blocks(analytics_enabled=False)).routes) if "upload" in path}
+    assert {path.removeprefix("/gradio_api") for path in paths} == {"/upload", "/upload_progress"}
+    assert internals.UPLOAD_ROUTE.fullmatch("/gradio_api/upload")
 
 
 def test_the_door_knows_every_route_that_hands_out_files() -> None:

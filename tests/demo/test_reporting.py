@@ -1,6 +1,9 @@
 """A visitor reports a picture: beside a result and in the history, in two languages, by keyboard, within limits."""
 
+import asyncio
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,11 @@ from playwright.sync_api import Browser, Page, Route, expect
 from visitor import SECONDS, choose, draw, launched, needs_chromium, visiting
 
 from dalle2.requests import name_of
-from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS
+from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS, Report, Reports
 from dalle2.serving.service import Service
-from demo import reporting
+from demo import limits, reporting
+from demo.page import Page as Blocks
+from demo.tab_builder import TabBuilder
 
 THANKS = "Thank you. The operator of this server will find your report."
 
@@ -124,9 +129,39 @@ def test_a_program_reports_too_and_is_refused_with_sentences(
     ):
         with pytest.raises(AppError, match=sentence):
             client.predict(pictures, reason, note, api_name="/report")
-    monkeypatch.setattr(reporting, "FREE_PER_MINUTE", 2)
+    monkeypatch.setattr(limits, "REPORTS_PER_MINUTE", 2)
     with pytest.raises(AppError, match="At most 2 reports a minute"):
         client.predict([picture], "other", api_name="/report")
+
+
+def test_few_pictures_are_decoded_at_a_time_however_many_are_reported(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding, most = [], []
+
+    def slow(*_: object) -> Report:
+        decoding.append(1)
+        most.append(len(decoding))
+        time.sleep(0.02)
+        decoding.pop()
+        return Report("sha256:1", "other")
+
+    monkeypatch.setattr(reporting.Report, "of", slow)
+    monkeypatch.setattr(service, "reports", Reports(tmp_path / "reports.sqlite3"))
+    Image.new("RGB", (8, 8)).save(tmp_path / "own.png")
+    with Blocks(analytics_enabled=False) as page:
+        report = reporting._reporting(TabBuilder(service, page))
+
+    async def crowd() -> None:
+        async def one() -> None:
+            async for _ in report([str(tmp_path / "own.png")], "other"):
+                pass
+
+        await asyncio.gather(*(one() for _ in range(40)))
+
+    with ThreadPoolExecutor(1) as pool:  # a browser of another test may have a loop in this thread
+        pool.submit(lambda: asyncio.run(crowd())).result()
+    assert len(most) == 40 and max(most) <= 4
 
 
 def test_every_reason_is_said_in_two_languages() -> None:

@@ -17,6 +17,9 @@ from dalle2.model import UnclipModel
 from dalle2.provenance import SOURCE_TYPES, Provenance, choose, signer
 from dalle2.serving.api.alone import alone
 from dalle2.serving.service import Service
+from demo import downloads
+from demo.gradio_internals import Page
+from demo.tab_builder import TabBuilder
 
 WHOLE = f'DigitalSourceType="{SOURCE_TYPES}trainedAlgorithmicMedia"'.encode()
 PART = f'DigitalSourceType="{SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"'.encode()
@@ -155,6 +158,19 @@ def test_the_api_hands_out_signed_files(model: UnclipModel, pair: tuple[Path, Pa
     with TestClient(alone(Service(model))) as client:
         answer = client.post("/v1/images/generations", json={"prompt": "a cat", "settings": "draft"}).json()
         check_signed(client.get(answer["data"][0]["url"]).content, "image/png")
+
+
+@pytest.mark.parametrize("form, kind", [("png", "image/png"), ("512", "image/png"), ("gif", "image/gif")])
+def test_the_page_hands_out_signed_files(
+    form: str, kind: str, model: UnclipModel, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    choose(Provenance(sign=signer(*pair)))
+    images.save(model.text_to_image(["a cat"], seeds=[7])[0], tmp_path / "cat.png")
+    with Page(analytics_enabled=False) as page:
+        download = downloads._downloading(TabBuilder(Service(model), page), str(tmp_path / "cache"))
+    *_, (state, file) = download([str(tmp_path / "cat.png")] * (2 if form == "gif" else 1), form)
+    assert state["state"] == "done"
+    check_signed(Path(file).read_bytes(), kind)
 
 
 def test_what_cannot_sign_is_told_before_anything_is_drawn(

@@ -49,6 +49,8 @@ class Held:
     def embed_prompt(self, prompts: list[str], seeds: list, settings: Settings, on_step: OnStep) -> torch.Tensor:
         if "fault" in prompts[0]:
             raise RuntimeError("/secret/folder/model.bin is broken")
+        if "library" in prompts[0]:
+            raise ValueError("/secret/folder/config.json: invalid literal for int()")
         if "memory" in prompts[0]:
             raise MemoryError
         return self.model.embed_prompt(prompts, seeds, settings, self._held(on_step))
@@ -194,6 +196,22 @@ def test_pictures_are_enlarged_and_encoded_as_asked(client: openai.OpenAI) -> No
     clear = client.images.generate(prompt="a cat", background="transparent", extra_body={"settings": "draft"})
     mode = opened(httpx.get(clear.data[0].url).content).mode
     assert {"RGBA": "transparent", "RGB": "opaque"}[mode] == clear.background
+
+
+def test_what_is_enlarged_keeps_its_turn_and_is_checked_before_it(
+    client: openai.OpenAI, plain: httpx.Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join, places = service.queue.join, iter([1])
+    # A queue that has room for one alone, and never again.
+    monkeypatch.setattr(service.queue, "join", lambda turn: join(turn) if next(places, None) else None)
+    large = {"enlarge": True, "settings": "draft", "seed": 3}
+    drawn = client.images.generate(prompt="a cat", n=2, size="64x64", response_format="b64_json", extra_body=large)
+    assert {opened(one.b64_json).size for one in drawn.data} == {(64, 64)}
+    assert [one.record["enlarging_seed"] for one in drawn.data] == [3, 4]
+    for wrong in ({}, {"size": "auto"}, {"size": "2048x2048"}, {"size": "64x64", "n": 0}):
+        problem(plain.post("/images/generations", json={"prompt": "a cat", "enlarge": True} | wrong), 400)
+    right = {"prompt": "a cat", "enlarge": True, "size": "64x64"}
+    assert problem(plain.post("/images/generations", json=right), 429)["code"] == "rate_limit_exceeded"
 
 
 def test_previews_come_before_the_pictures(client: openai.OpenAI) -> None:
@@ -366,7 +384,9 @@ def test_addresses_that_are_none_say_where_the_api_is(plain: httpx.Client, addre
 
 
 def test_faults_of_ours_tell_nothing_of_the_server(plain: httpx.Client) -> None:
-    assert problem(plain.post("/images/generations", json={"prompt": "a fault"}), 500)["type"] == "server_error"
+    for prompt in ("a fault", "a library's ValueError"):
+        error = problem(plain.post("/images/generations", json={"prompt": prompt}), 500)
+        assert error["type"] == "server_error" and "server's log" in error["message"]
     answer = plain.post("/images/generations", json={"prompt": "memory"})
     assert problem(answer, 503)["code"] == "out_of_memory" and answer.headers["x-should-retry"] == "false"
 

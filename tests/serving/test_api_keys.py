@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from starlette.testclient import TestClient
 from dalle2 import serve
 from dalle2.model import UnclipModel
 from dalle2.serving.api import options as serving
+from dalle2.serving.api.address import _tell_of_proxy, asker
 from dalle2.serving.api.alone import alone, beside
+from dalle2.serving.api.gate import FREE_PER_MINUTE
 from dalle2.serving.api.keys import Key, Keys, make
 from dalle2.serving.api.links import Links
 from dalle2.serving.api.meter import Meter
 from dalle2.serving.api.problems import Problem
 from dalle2.serving.api.routes import api
 from dalle2.serving.api.shared import SharedLinks, SharedMeter
+from dalle2.serving.log import Lines
 from dalle2.serving.service import Service
 
 DRAFT = {"prompt": "a cat", "settings": "draft"}
@@ -221,3 +225,70 @@ def test_a_key_is_made_from_the_command_line(tmp_path: Path, capsys: pytest.Capt
     assert asyncio.run(Keys.read(path).find(key)).pictures == 4
     assert serve.new_key(["carol", "--api-keys", str(path)]) == 1
     assert "has a key called carol already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "client, counted",
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::1", "::1"),
+        ("", ""),
+        ("x" * 99, "x" * 64),
+    ],
+)
+def test_limits_are_counted_by_address_or_the_network_of_an_ipv6_address(client: str, counted: str) -> None:
+    assert asker(client) == counted
+
+
+def test_who_changes_addresses_within_a_network_has_one_limit(service: Service) -> None:
+    app = alone(service, public=True)
+    answers = [
+        TestClient(app, client=(f"2001:db8::{place:x}", 5000)).get("/v1/models").status_code
+        for place in range(FREE_PER_MINUTE + 1)
+    ]
+    assert answers == [200] * FREE_PER_MINUTE + [429]
+    assert TestClient(app, client=("2001:db8:0:1::1", 5000)).get("/v1/models").status_code == 200
+
+
+def test_a_proxy_s_own_machine_is_not_taken_for_its_visitors_nor_they_for_operators(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = TestClient(beside(service, api(service, Keys(), near=True)), client=("127.0.0.1", 5000))
+    assert client.get("/v1/models").status_code == 200
+    _tell_of_proxy.cache_clear()
+    for _ in range(2):
+        assert client.get("/v1/models", headers={"X-Forwarded-For": "127.0.0.1"}).status_code == 401
+    assert caplog.text.count("--proxy 127.0.0.1") == 1
+
+
+@pytest.mark.parametrize("path", ["a%0A2026 alice POST /images 200", "%1b[2Ka", "a%E2%80%A8b", "a%0Db", "x" * 900])
+def test_what_a_client_sends_begins_no_line_of_the_log(
+    path: str, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "dalle2.api"), TestClient(api(service)) as client:
+        client.get(f"/models/{path}")
+    (record,) = [one for one in caplog.records if one.name == "dalle2.api"]
+    assert record.getMessage().isprintable() and len(record.getMessage()) < 300
+
+
+def test_each_record_begins_one_line_of_the_log_whatever_is_in_it() -> None:
+    try:
+        raise ValueError("a\n2026-11-28 alice POST /images/generations 200\r\x1b[2K")
+    except ValueError:
+        record = logging.LogRecord("a", logging.ERROR, "", 1, "failed: %s", ("b\nc",), sys.exc_info())
+    first, *rest = Lines("%(message)s").format(record).split("\n")
+    assert first == "failed: b" and all(line.startswith("    ") and line.isprintable() for line in rest)
+
+
+@pytest.mark.parametrize("named, found", [(None, []), ("127.0.0.1, 10.0.0.0/8", ["127.0.0.1", "10.0.0.0/8"]), ("", [])])
+def test_proxies_are_named(named: str | None, found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    arguments = [] if named is None else ["--proxy", named]
+    assert serving.proxies(serve.parser().parse_args(arguments)) == found
+    monkeypatch.setenv("SPACE_ID", "me/mine")
+    assert bool(serving.proxies(serve.parser().parse_args(arguments))) == (named is None or bool(found))
+    with pytest.raises(ValueError, match="--proxy takes addresses"):
+        serving.proxies(serve.parser().parse_args(["--proxy", "nginx"]))

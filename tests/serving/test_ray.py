@@ -5,6 +5,7 @@ import asyncio
 import base64
 import io
 import os
+import shutil
 import signal
 import threading
 import time
@@ -33,6 +34,7 @@ from dalle2.serving.catalogue import Card
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.painter import CPU_PICTURES
 from dalle2.serving.refusal import Busy, Fault, NoMemory
+from dalle2.serving.reports import Reports
 from dalle2.serving.service import Service
 from dalle2.settings import MAX_PICTURES
 from dalle2.tasks.text_to_image import TextToImage
@@ -83,6 +85,7 @@ def cluster(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     environment = {
         "HF_HUB_OFFLINE": "1",
         "GRADIO_TEMP_DIR": str(folder / "cache"),
+        "REPORTS_FILE": str(folder / "reports.sqlite3"),
         "VOTES_FILE": str(folder / "votes.sqlite3"),
         "PYTHONPATH": str(ROOT),
     }
@@ -261,6 +264,26 @@ def test_an_update_loses_nothing_and_brings_the_page(cluster: Cluster, model: Un
     assert "Open DALL·E 2" in httpx.get(cluster.address, timeout=SECONDS).text
 
 
+def test_two_checkpoints_are_drawn_each_by_replicas_of_its_own(
+    cluster: Cluster, model: UnclipModel, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_checkpoint, tmp_path / "other")
+    both = f"{tiny_checkpoint},{tmp_path / 'other'}"
+    Cluster(cluster.address, Options(checkpoints=both, max_replicas=1, picture_check="off")).run()
+    wait_for(lambda: len(cluster.client().models.list().data) == 2)
+    drawn = {}
+    for name in ("sample", "other", "dall-e-2"):
+        how = {"seed": 5, "settings": "fast"}
+        answer = cluster.client().images.generate(
+            prompt="cat 5", model=name, response_format="b64_json", extra_body=how
+        )
+        drawn[name] = images.read_record(opened(answer.data[0]))["checkpoint"]
+        assert all_own(model, {5: opened(answer.data[0])})
+    assert drawn == {"sample": "sample", "other": "other", "dall-e-2": "sample"}
+    kinds = {one.cmdline()[0].split(":")[2] for one in cluster.replicas()}
+    assert kinds == {"draws-other", "draws-sample"}
+
+
 class Handle:
     """A deployment's handle whose calls end as they are told to."""
 
@@ -371,3 +394,46 @@ def test_a_replica_takes_more_than_a_batch_and_ray_refuses_as_we_do() -> None:
     assert replicas.ray_actor_options["num_gpus"] == 0.5
     assert front._deployment_config.backpressure_config.status_code == 429
     assert front._deployment_config.backpressure_config.retry_after_s <= MOST_RETRY_SECONDS
+
+
+@pytest.mark.parametrize("least, most", [(1, 3), (2, 2)])
+def test_each_checkpoint_scales_by_itself_by_how_many_requests_wait(least: int, most: int, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    named = f"emoji,{tmp_path / 'other'}"
+    application = applications.api(Options(checkpoints=named, min_replicas=least, max_replicas=most))
+    replicas = [one._bound_deployment for one in application._bound_deployment.init_args[1:]]
+    assert [one.name for one in replicas] == ["draws-emoji", "draws-other"]
+    assert [one.init_args[0] for one in replicas] == named.split(",")
+    for one in replicas:
+        scaling = one._deployment_config.autoscaling_config
+        if least == most:
+            assert scaling is None and one.num_replicas == least
+        else:
+            assert (scaling.min_replicas, scaling.max_replicas) == (least, most)
+            # Another replica comes when one has a batch to draw and another one waits.
+            assert scaling.target_ongoing_requests == applications.BATCH == CPU_PICTURES <= one.max_ongoing_requests / 2
+
+
+def test_reports_lie_in_the_fronts_database_and_a_named_proxy_is_believed(
+    model: UnclipModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORTS_FILE", str(tmp_path / "own.sqlite3"))
+    monkeypatch.setattr(streams.ROOM, "total_tokens", streams.ROOM.total_tokens)
+    url, named = f"sqlite:///{tmp_path / 'shared.sqlite3'}", {"picture_check": "off", "open_api": True}
+    options = Options(checkpoints="sample", database=url, proxy="10.0.0.0/8", **named)
+    app = asyncio.run(Front(options, Described(model)).__serve_build_asgi_app__())
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    client = TestClient(app, client=("10.0.0.1", 5000))
+    for place in ("192.0.2.1", "192.0.2.2"):
+        answer = client.post(
+            "/v1/images/reports",
+            data={"reason": "person"},
+            files={"image": ("a.png", file.getvalue())},
+            headers={"X-Forwarded-For": place},
+        )
+        assert answer.status_code == 200
+    (kept,) = Reports(url).latest()
+    assert (kept["times"], kept["askers"]) == (2, 2) and not (tmp_path / "own.sqlite3").exists()
+    with pytest.raises(ValueError, match="--proxy takes addresses"):
+        Options(proxy="nginx")

@@ -3,20 +3,26 @@
 import csv
 import io
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from visitor import ROOT, SECONDS
 
 from dalle2 import reports as command
 from dalle2 import serve
 from dalle2.model import UnclipModel
+from dalle2.serving import uploads
 from dalle2.serving.api.alone import alone
-from dalle2.serving.api.keys import Keys
-from dalle2.serving.refusal import Fault
-from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS, Report, Reports
+from dalle2.serving.api.keys import Keys, make
+from dalle2.serving.refusal import Busy, Fault
+from dalle2.serving.reports import DAY, MOST_NOTE_CHARACTERS, MOST_OF_ONE, REASONS, Report, Reports
 from dalle2.serving.service import Service
 
 DRAFT = {"prompt": "a cat", "settings": "draft", "seed": 7}
@@ -77,15 +83,87 @@ def test_a_report_that_is_none_is_refused(
     assert sentence in answer.json()["error"]["message"] and not service.reports.file.exists()
 
 
-def test_the_file_is_bounded_and_the_counts_go_on(tmp_path: Path) -> None:
+def test_the_file_is_bounded_the_counts_go_on_and_what_many_report_stays(tmp_path: Path) -> None:
     reports = Reports(tmp_path / "new" / "reports.sqlite3", most=3)
-    often = Report.of(square(200), "person")
-    assert [reports.add(often) for _ in range(2)] == [1, 2]
+    often, alone = Report.of(square(200), "person"), Report.of(square(201), "person")
+    assert [reports.add(often, asker) for asker in ("alice", "bob")] == [1, 2]
+    assert [reports.add(alone, "mallory") for _ in range(3)] == [1, 2, 3]  # one asker counts once
     for level in range(5):
-        reports.add(Report.of(square(level), "other"))
-    kept = [row["picture"] for row in reports.latest()]
-    assert len(kept) == 3 and often.picture in kept and Report.of(square(4), "other").picture in kept
-    assert reports.counts() == dict.fromkeys(REASONS, 0) | {"person": 2, "other": 5}
+        reports.add(Report.of(square(level), "other"), f"mallory {level}")
+    kept = {row["picture"]: (row["times"], row["askers"]) for row in reports.latest()}
+    assert kept.pop(often.picture) == (2, 2) and len(kept) == 2
+    assert set(kept) == {Report.of(square(level), "other").picture for level in (3, 4)}
+    assert reports.counts() == dict.fromkeys(REASONS, 0) | {"person": 5, "other": 5}
+
+
+def test_one_asker_cannot_fill_the_file(tmp_path: Path) -> None:
+    now = [0.0]
+    reports = Reports(tmp_path / "reports.sqlite3", clock=lambda: now[0])
+    made = [Report(f"sha256:{number}", "other") for number in range(MOST_OF_ONE + 2)]
+    for report in made[:MOST_OF_ONE]:
+        reports.add(report, "mallory")
+    with pytest.raises(Busy, match=f"reported {MOST_OF_ONE} pictures within a day") as full:
+        reports.add(made[-1], "mallory")
+    assert full.value.seconds == DAY and reports.add(made[0], "mallory") == 2  # what is there already adds nothing
+    assert reports.add(made[-1], "alice") == 1
+    now[0] += DAY + 1
+    assert reports.add(made[-2], "mallory") == 1 and len(reports.latest()) == MOST_OF_ONE + 2
+
+
+def test_the_api_bounds_what_an_address_or_a_key_may_report(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dalle2.serving.reports.MOST_OF_ONE", 1)
+    keys = {name: make(tmp_path / "keys", name) for name in ("alice", "bob")}
+
+    def status(client: TestClient, level: int, key: str = "") -> int:
+        file = io.BytesIO()
+        square(level).save(file, "PNG")
+        headers = {"Authorization": f"Bearer {keys.get(key)}"}
+        files = {"image": ("a.png", file.getvalue())}
+        return client.post("/v1/images/reports", data={"reason": "other"}, files=files, headers=headers).status_code
+
+    with TestClient(alone(service, Keys.read(tmp_path / "keys"))) as client:
+        asked = [(1, "alice"), (2, "alice"), (2, "bob")]
+        assert [status(client, level, key) for level, key in asked] == [200, 429, 200]
+    app = alone(service, public=True)
+    places = [("2001:db8::1", 3), ("2001:db8::2", 4), ("2001:db8:0:1::2", 4)]
+    assert [status(TestClient(app, client=(place, 5)), level) for place, level in places] == [200, 429, 200]
+
+
+PROCESS = """
+import sys
+from dalle2.serving.reports import Report, Reports
+reports = Reports(sys.argv[1])
+for number in range(20):
+    reports.add(Report(f"sha256:{number}", "other"), sys.argv[2])
+"""
+
+
+def test_two_processes_report_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
+    file = tmp_path / "reports.sqlite3"
+    command = [sys.executable, "-c", PROCESS, str(file)]
+    both = [subprocess.Popen([*command, name], cwd=ROOT) for name in ("alice", "bob")]
+    assert [process.wait(SECONDS) for process in both] == [0, 0]
+    rows = Reports(file).latest()
+    assert len(rows) == 20 and {(row["times"], row["askers"]) for row in rows} == {(2, 2)}
+    assert Reports(file).counts()["other"] == 40
+
+
+def test_few_pictures_are_decoded_at_a_time_by_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoding, most = [], []
+
+    def slow(_: object) -> Image.Image:
+        decoding.append(1)
+        most.append(len(decoding))
+        time.sleep(0.02)
+        decoding.pop()
+        return square(1)
+
+    monkeypatch.setattr("dalle2.images.open_picture", slow)
+    with ThreadPoolExecutor(16) as pool:
+        assert len(list(pool.map(uploads.open_picture, [b"a"] * 16))) == 16
+    assert max(most) <= 4
 
 
 def test_what_a_forged_record_says_is_kept_within_bounds(tmp_path: Path) -> None:
@@ -130,10 +208,11 @@ def test_the_operator_reads_reports_from_the_command_line(tmp_path: Path, capsys
     assert command.main([str(file)]) == 1 and "nothing was reported yet" in capsys.readouterr().err
     reports = Reports(file)
     for reason in ("person", "other"):
-        reports.add(Report.of(square(1), reason, "my face"))
+        reports.add(Report.of(square(1), reason, "my face\n2026-11-28 forged \x1b[2K"))
     assert command.main([str(file), "--last", "1", "--out", str(out)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("2 reports: ") and "person 1" in said[0] and len(said) == 2
+    assert "×1 by 1" in said[1] and said[1].isprintable()
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [row["reason"] for row in rows] == ["other", "person"]
     assert command.main([str(file), "--out", str(out)]) == 1 and "exists" in capsys.readouterr().err.lower()

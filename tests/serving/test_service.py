@@ -556,7 +556,7 @@ def test_a_record_is_read_or_its_lack_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "error, sentence",
     [
-        (ValueError("This checkpoint cannot do that."), "This checkpoint cannot do that."),
+        (ValueError("a library's, of /secret/folder"), "^Something went wrong while drawing, and the server's log"),
         (Refusal("Ask for less."), "Ask for less."),
         (MemoryError(), "not enough memory for so many pictures"),
         (torch.OutOfMemoryError("CUDA out of memory"), "not enough memory for so many pictures"),

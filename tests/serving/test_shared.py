@@ -6,13 +6,16 @@ import shutil
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from serving.test_api_keys import linked, metered
 from starlette.testclient import TestClient
 from visitor import SECONDS, free_port
 
+from dalle2 import reports as command
 from dalle2 import serve
 from dalle2.judgements.ranking import QUESTIONS
 from dalle2.model import UnclipModel
@@ -20,6 +23,7 @@ from dalle2.serving.api import options as serving
 from dalle2.serving.api.alone import alone
 from dalle2.serving.api.problems import Problem
 from dalle2.serving.api.shared import LEASE_SECONDS, Shared, SharedLinks
+from dalle2.serving.reports import Report
 from dalle2.serving.service import Service
 from demo.votes import Vote, Votes
 
@@ -140,6 +144,30 @@ def test_two_servers_have_the_same_keys_limits_and_pictures(
     assert second.get("/v1/counts", headers=headers).status_code == 200  # the key is an operator's
     answers = [client.get("/v1/models", headers=headers).status_code for client in (first, second, first)]
     assert answers == [200, 200, 429]
+
+
+def test_reports_lie_in_the_database_of_all_servers(
+    url: str, model: UnclipModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REPORTS_FILE", str(tmp_path / "own.sqlite3"))
+    servers = [Service(model) for _ in range(2)]
+    for service in servers:
+        told = serving.keep_reports(serve.parser().parse_args(["--database", url]), service)
+        assert told == "Reports: in the database."
+    said = Report.of(Image.new("RGB", (2, 1)), "person", "a\0b'; DROP TABLE reports")
+    asked = [(servers[number % 2], f"asker {number % 3}") for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda ask: ask[0].reports.add(Report.of(Image.new("RGB", (1, 1)), "other"), ask[1]), asked))
+    assert [service.reports.counts()["other"] for service in servers] == [6, 6]
+    (kept,) = servers[1].reports.latest()
+    assert (kept["times"], kept["askers"]) == (6, 6)  # three asked each server
+    servers[0].reports.add(replace(said, seed=2**40))
+    assert (servers[1].reports.latest(1)[0]["seed"], servers[1].reports.latest(1)[0]["note"][:2]) == (2**40, "ab")
+    assert not (tmp_path / "own.sqlite3").exists()
+    assert command.main([url]) == 0 and "other 6" in capsys.readouterr().out
+    service = Service(model)
+    told = serving.keep_reports(serve.parser().parse_args([]), service)
+    assert told == f"Reports: in {tmp_path / 'own.sqlite3'}." and service.reports.file == tmp_path / "own.sqlite3"
 
 
 def test_votes_lie_in_the_database(url: str) -> None:

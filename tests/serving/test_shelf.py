@@ -88,6 +88,10 @@ def test_nothing_changes_under_a_picture_and_nobody_is_passed_over(two: tuple[st
     assert came == ["other", first] and names(service) == {first}
 
 
+def _library_fault() -> None:
+    raise ValueError("Can't load /usr/lib/python3/some/library.json")
+
+
 def test_what_cannot_be_read_leaves_all_as_it_was(two: tuple[str, str]) -> None:
     service = Service.open(*two, keep=1)
     first = service.checkpoints[0]
@@ -100,6 +104,10 @@ def test_what_cannot_be_read_leaves_all_as_it_was(two: tuple[str, str]) -> None:
             needed(service, "other")
         assert str(Path(two[1]).parent) not in str(refused.value)
     assert service.model(first) is model and not service.shelf.waiting and not service.shelf.loads
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Refusal) as refused:
+        patch.setattr(service.opener.__class__, "__call__", lambda *_: _library_fault())
+        needed(service, "other")
+    assert str(refused.value) == "other cannot be opened here, and the server's log says why: choose another one."
     weights.write_bytes(whole)  # once it is mended it loads
     needed(service, "other")
     assert names(service) == {"other"}

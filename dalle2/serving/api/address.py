@@ -1,9 +1,23 @@
-"""Under which address a client reaches this server, also through a proxy."""
+"""Under which address a client reaches this server, and which one is the client's own, also through a proxy.
 
-from collections.abc import MutableMapping
+A proxy says for whom it asks in the header X-Forwarded-For, which anybody may write: it counts only from a proxy that
+the operator has named (`--proxy`), of which uvicorn takes it before anything here sees the request.
+"""
+
+import logging
+from collections.abc import Mapping, MutableMapping
+from functools import cache
+from ipaddress import IPv6Network, ip_address
 from typing import Any
 
 from starlette.datastructures import Headers
+
+from dalle2.serving.api.options import is_loopback
+
+PROXIED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
+NETWORK_BITS = 64  # of an IPv6 address: who has one address of such a network has all of them
+
+log = logging.getLogger("dalle2.api")
 
 
 def scheme(scope: MutableMapping[str, Any], headers: Headers) -> str:
@@ -19,3 +33,36 @@ def address(scope: MutableMapping[str, Any]) -> str:
         return root.rstrip("/")
     host = headers.get("x-forwarded-host", headers.get("host", "localhost"))
     return f"{scheme(scope, headers)}://{host}{root}".rstrip("/")
+
+
+def client_of(scope: MutableMapping[str, Any]) -> str:
+    """Return the address that a request comes from, "" where the server does not know it."""
+    return (scope.get("client") or ("",))[0]
+
+
+def asker(client: str) -> str:
+    """Return what the limits of this address are counted by: itself, or the network of an IPv6 address."""
+    try:
+        found = ip_address(client)
+    except ValueError:
+        return client[:64]
+    if found.version == 4 or found.is_loopback:
+        return str(found)
+    return str(found.ipv4_mapped or IPv6Network((int(found), NETWORK_BITS), strict=False))
+
+
+def sits_here(client: str, headers: Mapping[str, str]) -> bool:
+    """Whether who asks sits at this machine; not where a proxy on it asks for others."""
+    proxied = any(name in headers for name in PROXIED)
+    if proxied and is_loopback(client):
+        _tell_of_proxy()
+    return is_loopback(client) and not proxied
+
+
+@cache
+def _tell_of_proxy() -> None:
+    """Say it once."""
+    log.warning(
+        "Requests come from this machine through a proxy: unless it is named, as by --proxy 127.0.0.1, all that it "
+        "asks for counts as one visitor's."
+    )

@@ -13,11 +13,13 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
+from dalle2.serving.api.address import asker, client_of, sits_here
 from dalle2.serving.api.keys import Keys
 from dalle2.serving.api.meter import Caller, Meter
 from dalle2.serving.api.options import is_loopback
 from dalle2.serving.api.problems import Problem, problem_of
 from dalle2.serving.limits import MAX_UPLOAD_BYTES
+from dalle2.serving.log import shown
 
 if TYPE_CHECKING:
     from dalle2.serving.api.shared import SharedCaller, SharedKeys, SharedMeter
@@ -27,7 +29,6 @@ MAX_BODY_BYTES = 2 * MAX_UPLOAD_BYTES + MAX_FIELDS_BYTES  # a picture, its mask,
 SILENT_SECONDS, SENDING_SECONDS = 30.0, 300.0  # without a byte, and in all, until a body is there
 FREE_PER_MINUTE, FREE_PICTURES = 60, 20  # for each address, where anybody may draw
 FILES = "/images/files/"
-PROXIED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
 OPEN = ("/openapi.json",)  # to everybody
 
 log = logging.getLogger("dalle2.api")
@@ -71,7 +72,7 @@ class Gate:
                 caller = await self._admit(scope)
                 name = caller.name
                 scope.setdefault("state", {})["caller"] = caller
-            await self.app(scope, _bounded(scope, receive), watched)
+            await self.app(scope, bounded(scope, receive), watched)
         except Exception as error:
             problem = problem_of(error)
             if status:  # too late to say so
@@ -79,20 +80,19 @@ class Gate:
             await problem.response()(scope, receive, watched)
         finally:
             # The name of a file opens it, and so is nobody else's business.
-            shown = f"{FILES}…" if path.startswith(FILES) else path
-            log.info("%s %s %s %d %.2f s", name, scope["method"], shown, status, time.monotonic() - begun)
+            told = f"{FILES}…" if path.startswith(FILES) else shown(path)
+            log.info("%s %s %s %d %.2f s", shown(name), scope["method"], told, status, time.monotonic() - begun)
 
     async def _admit(self, scope: Message) -> "Caller | SharedCaller":
-        headers = Headers(scope=scope)
-        address = (scope.get("client") or ("",))[0]
-        if self.keys is None or (self.near and is_loopback(address)):
+        headers, client = Headers(scope=scope), client_of(scope)
+        here = sits_here(client, headers)
+        if self.keys is None or (self.near and here):
             if self.public:
-                return await self.meter.count(address, FREE_PER_MINUTE, FREE_PICTURES)
+                return await self.meter.count(asker(client), FREE_PER_MINUTE, FREE_PICTURES)
             _check_origin(headers)
-            caller = await self.meter.count(address, None, None)
+            caller = await self.meter.count(asker(client), None, None)
             # Whose machine it is, unless a proxy asks for others, or a name that leads here by somebody else's doing.
-            named = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-            caller.operator = is_loopback(named) and not PROXIED & set(headers.keys())
+            caller.operator = here and is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or "")
             return caller
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not given.strip():
@@ -112,17 +112,23 @@ def _check_origin(headers: Headers) -> None:
         raise Problem(403, "Web pages of other sites cannot draw here: start the server with --api-keys.")
 
 
-def _bounded(scope: Message, receive: Receive) -> Receive:
-    """Return a `receive` that refuses bodies that are too large, or come too slowly."""
+def bounded(scope: Message, receive: Receive, most: int | None = None) -> Receive:
+    """Return a `receive` that refuses bodies that are too large, or come too slowly.
+
+    They may have `most` bytes, by default as many as files or fields need, whichever they are said to be.
+    HTTPException, 413 or 408, at once for what the head says, else while the body comes.
+    """
     headers = Headers(scope=scope)
-    files = headers.get("content-type", "").lower().startswith("multipart/")
-    length, most = headers.get("content-length", "0"), MAX_BODY_BYTES if files else MAX_FIELDS_BYTES
-    if not length.isdigit() or int(length) > most:
+    if most is None:
+        files = headers.get("content-type", "").lower().startswith("multipart/")
+        most = MAX_BODY_BYTES if files else MAX_FIELDS_BYTES
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > most:
         raise _too_large(most)
     size, whole = 0, False
     deadline = anyio.current_time() + SENDING_SECONDS
 
-    async def bounded() -> Message:
+    async def within() -> Message:
         nonlocal size, whole
         if whole:  # what comes now is only that the client left
             return await receive()
@@ -137,7 +143,7 @@ def _bounded(scope: Message, receive: Receive) -> Receive:
         whole = not message.get("more_body", False)
         return message
 
-    return bounded
+    return within
 
 
 def _too_large(most: int) -> HTTPException:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 CHECKS = ("auto", "on", "off")
+SPACE_PROXIES = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"  # by which alone a Space is reached
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +54,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "postgresql+psycopg://user:password@host/name; default: each server has its own"
     )
     parser.add_argument("--database", metavar="URL", help=shared)
+    asks = (
+        "proxies that are believed when they say for whom they ask, in X-Forwarded-For: addresses or networks, as "
+        "127.0.0.1,10.0.0.0/8; default: none, but on a Space those of Hugging Face"
+    )
+    parser.add_argument("--proxy", metavar="ADDRESSES", help=asks)
     open_to_all = "beyond this machine too, the API needs no key, within limits for each address"
     parser.add_argument("--open-api", action="store_true", help=open_to_all)
     parser.add_argument("--log-prompts", action="store_true", help="write prompts of the API into its log")
@@ -77,6 +83,20 @@ def add_picker(parser: argparse.ArgumentParser) -> None:
         "those who sit at this machine, where no other reaches it"
     )
     parser.add_argument("--picker", choices=CHECKS, default="auto", help=picked)
+
+
+def proxies(options: argparse.Namespace) -> list[str]:
+    """Return the proxies that are believed when they say for whom they ask; ValueError for what is no address."""
+    named = (SPACE_PROXIES if "SPACE_ID" in os.environ else "") if options.proxy is None else options.proxy
+    found = [name.strip() for name in named.split(",") if name.strip()]
+    for name in found:
+        try:
+            ipaddress.ip_network(name)
+        except ValueError as error:
+            raise ValueError(
+                f"--proxy takes addresses and networks with commas between, as 127.0.0.1,10.0.0.0/8, not {name!r}."
+            ) from error
+    return found
 
 
 def sources(options: argparse.Namespace) -> list[str]:
@@ -115,6 +135,7 @@ def check(options: argparse.Namespace) -> None:
             f"{options.api_keys} is not a file of API keys: make one with "
             "python -m dalle2 new-key NAME --api-keys FILE."
         )
+    proxies(options)
     if options.safety_checker is not None and options.picture_check == "off":
         raise ValueError("--safety-checker checks pictures, and --picture-check off lets all pass: choose one.")
     if options.refuse_words is not None:
@@ -191,6 +212,15 @@ def guard(options: argparse.Namespace, service: "Service") -> str:
     return f"Prompts: {words}. Pictures: {pictures}"
 
 
+def keep_reports(options: argparse.Namespace, service: "Service") -> str:
+    """Let reports go into the database that is named, else where REPORTS_FILE says, and return where in words."""
+    from dalle2.serving.reports import Reports
+
+    if options.database is not None:
+        service.reports = Reports(options.database)
+    return f"Reports: in {service.reports.place()}."
+
+
 def _later(options: argparse.Namespace) -> "Rate":
     """Return what rates pictures, and is opened with the first of them."""
 
@@ -236,6 +266,7 @@ def told(keys: "Keys | SharedKeys | None", address: str) -> str:
 def is_loopback(host: str) -> bool:
     """Whether only this machine is reached by that name or address."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        found = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback

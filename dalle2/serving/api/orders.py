@@ -68,20 +68,8 @@ class Order:
 
     def draw(self, service: Service) -> Generator[Drawing]:
         """Yield the service's drawings, the last one with the pictures in the size that was asked for."""
-        checkpoint = self.checkpoint
-        how = (self.seed, self.count, self.settings, checkpoint, MAX_API_PICTURES)
-        for drawing in service.draw(self.request, *how):
-            if not drawing.finished or self.side is None:
-                yield drawing
-        if self.side is None:
-            return
-        large: list[Image.Image] = []
-        for picture, seed in zip(drawing.pictures, drawing.seeds * len(drawing.pictures), strict=False):
-            for enlarging in service.draw(Enhance(picture, self.side), seed, checkpoint=checkpoint):
-                if not enlarging.finished:
-                    yield dataclasses.replace(drawing, finished=False, ahead=enlarging.ahead)
-            large += enlarging.pictures
-        yield dataclasses.replace(drawing, pictures=tuple(large))
+        how = (self.seed, self.count, self.settings, self.checkpoint, MAX_API_PICTURES)
+        return service.draw(self.request, *how, enlarge=self.side)
 
 
 def checkpoint_of(service: Service, model: str | None) -> str:

@@ -77,7 +77,7 @@ def about(param: str) -> Generator[None]:
     """Let what the block refuses be a problem with this field."""
     try:
         yield
-    except (Refusal, ValueError) as error:
+    except Refusal as error:
         found = problem_of(error)
         found.param = found.param or param
         raise found from error
@@ -103,14 +103,14 @@ def problem_of(error: Exception) -> Problem:
             return Problem(
                 error.status_code, sentence, headers=error.headers
             )  # as Allow, of the methods that there are
-        case Refusal() | ValueError():
+        case Refusal():
             return _refused(error)
         case _:
             log.error("A request to the API failed", exc_info=error)
             return Problem(500, "Something went wrong here, and the server's log says what: please try again.")
 
 
-def _refused(error: Exception) -> Problem:
+def _refused(error: Refusal) -> Problem:
     """Return what the service refuses as an answer, by its kind."""
     match error:
         case Busy():

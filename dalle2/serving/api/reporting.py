@@ -31,10 +31,12 @@ class Reports:
         self.router.add_api_route("/images/reports", self.report, methods=["POST"], response_model=Reported)
         self.router.add_api_route("/counts", self.counts, methods=["GET"], response_model=Counts)
 
-    async def report(self, asked: Annotated[Reporting, Form(media_type="multipart/form-data")]) -> dict[str, Any]:
+    async def report(
+        self, asked: Annotated[Reporting, Form(media_type="multipart/form-data")], request: Request
+    ) -> dict[str, Any]:
         """Report a picture that should not be shown, by its file or its address: the operator is told."""
         sent = await bodies.pictures(asked)
-        return await checked(self._kept, asked, sent or [await self._at(asked.url)])
+        return await checked(self._kept, asked, sent or [await self._at(asked.url)], request.state.caller.name)
 
     async def counts(self, request: Request) -> dict[str, Any]:
         """Tell the operator who waits, what was refused, and what was reported: with the key of one, or on loopback."""
@@ -44,12 +46,12 @@ class Reports:
             )
         return await checked(self._counted)
 
-    def _kept(self, asked: Reporting, pictures: list[bytes]) -> dict[str, Any]:
+    def _kept(self, asked: Reporting, pictures: list[bytes], asker: str) -> dict[str, Any]:
         with about("image"):
             picture = open_own(only(pictures))
         with about("note"):
             report = Report.of(picture, asked.reason, asked.note or "", bool(asked.with_record))
-        times = self.service.reports.add(report)
+        times = self.service.reports.add(report, asker)
         return {"object": "report", "picture": report.picture, "reason": report.reason, "times": times}
 
     def _counted(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _front(options: Options, front: Any) -> Any:
         name="front",
         num_replicas=options.fronts,
         # Its own queue refuses what is too much, in a sentence; above that Ray does.
-        max_ongoing_requests=options.waiting + MOST * options.max_replicas + ANSWERS,
+        max_ongoing_requests=options.waiting + MOST * options.max_replicas * len(options.checkpoints) + ANSWERS,
         max_queued_requests=options.waiting + ANSWERS,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_SECONDS),
         ray_actor_options={"num_cpus": 0},

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from typing import Any, cast
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dalle2 import provenance
 from dalle2.serving.api import options as serving
@@ -47,12 +49,15 @@ class Front:
         ROOM.total_tokens = max(ROOM.total_tokens, 2 * (self._options.waiting + 1))
         chosen = self._options.namespace()
         provenance.choose_options(chosen)
-        log.info(serving.guard(chosen, service))
+        for said in (serving.guard(chosen, service), serving.keep_reports(chosen, service)):
+            log.info(said)
         # Behind Ray's proxies a front does not know on which addresses they listen, but it does know who asks.
         shared = serving.shared(chosen)
         keys = serving.keys(chosen, ANYWHERE, shared)
         near = keys is not None and not keys.keys
-        return self.application(service, api(service, keys, chosen.open_api, chosen.log_prompts, near, shared))
+        app = self.application(service, api(service, keys, chosen.open_api, chosen.log_prompts, near, shared))
+        proxies = serving.proxies(chosen)
+        return cast(ASGIApp, ProxyHeadersMiddleware(cast(Any, app), proxies)) if proxies else app
 
     def application(self, service: Service, app: ASGIApp) -> ASGIApp:
         """Return all that answers, the API's app at /v1."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dalle2.serving.api import options as serving
 from dalle2.serving.limits import WAITING_VISITORS
 
 DATABASE = "DALLE2_DATABASE"  # the variable of the environment
@@ -39,8 +40,9 @@ class Options(BaseModel):
     fronts: Annotated[int, Field(ge=1)] = 1
     waiting: Annotated[int, Field(ge=0)] = 4 * WAITING_VISITORS  # requests of each front, above which it refuses
     api_keys: str | None = None  # a file
-    # A URL: keys, limits and pictures' addresses, which all fronts share. Its password need not stand in a file.
+    # A URL: keys, limits, reports and addresses of pictures, which fronts share. Its password need not stand in a file.
     database: str | None = Field(default_factory=lambda: os.environ.get(DATABASE))
+    proxy: str | None = None  # addresses of proxies that are believed when they say for whom they ask
     open_api: bool = False
     log_prompts: bool = False
     refuse_words: str | None = None
@@ -53,6 +55,7 @@ class Options(BaseModel):
     def _check_range(self) -> "Options":
         if self.min_replicas > self.max_replicas:
             raise ValueError(f"min_replicas is {self.min_replicas}, and so above max_replicas, {self.max_replicas}.")
+        serving.proxies(self.namespace())
         if self.loras and len(self.checkpoints) > 1:
             raise ValueError("A LoRA is for one checkpoint: serve that one alone, or leave out loras.")
         if self.fronts > 1 and self.database is None:

@@ -1,0 +1,77 @@
+"""Where a server keeps for long what it is told: a file of SQLite, or a database that several servers share."""
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, MetaData
+
+BUCKET = Path("/data")  # where a Space mounts its bucket, the only place there that outlives a restart
+
+
+def usual_place(variable: str, file: str) -> Path | str:
+    """Return what a variable of the environment names, else a file of this name: on a Space in its bucket, else here.
+
+    The variable names a file, or the URL of a database.
+    """
+    if named := os.environ.get(variable):
+        return named if is_url(named) else Path(named)
+    mounted = "SPACE_ID" in os.environ and BUCKET.is_dir() and os.access(BUCKET, os.W_OK)
+    return BUCKET / file if mounted else Path(file)
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether this is the URL of a database, and not the path of a file."""
+    return "://" in str(place)
+
+
+class Store:
+    """Tables in a file, which appears with the first row, or in the database of a URL.
+
+    Any thread and any process may use it. Attributes: `file`, None where a database has them.
+    """
+
+    def __init__(self, place: str | Path, tables: "Callable[[], MetaData]") -> None:
+        """Keep them there; they are asked for when they are needed, since who keeps nothing need not import them."""
+        self._url, self._tables = str(place), tables
+        self.file = None if is_url(place) else Path(place)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there may be something in it."""
+        return self.file is None or self.file.exists()
+
+    @contextmanager
+    def open(self) -> "Generator[Connection]":
+        """Yield a connection whose changes are kept if no error comes.
+
+        OSError where the file or the database cannot be read or written, ValueError for a URL of no database.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from dalle2.serving.database import prepare, unreachable
+
+        try:
+            if self.file is not None:  # each time, since somebody may have moved the file away
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                prepare(self._engine, self._tables())
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise unreachable(error) from error
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        from sqlalchemy import URL
+
+        from dalle2.serving.database import engine_of, prepare
+
+        if self.file is not None:
+            return engine_of(URL.create("sqlite", database=str(self.file)))
+        engine = engine_of(self._url)
+        prepare(engine, self._tables())
+        return engine
