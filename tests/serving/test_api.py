@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
@@ -208,6 +209,7 @@ def test_what_is_enlarged_keeps_its_turn_and_is_checked_before_it(
     drawn = client.images.generate(prompt="a cat", n=2, size="64x64", response_format="b64_json", extra_body=large)
     assert {opened(one.b64_json).size for one in drawn.data} == {(64, 64)}
     assert [one.record["enlarging_seed"] for one in drawn.data] == [3, 4]
+    monkeypatch.setattr(service.queue, "coming", lambda: nullcontext(False))  # as where it is full
     for wrong in ({}, {"size": "auto"}, {"size": "2048x2048"}, {"size": "64x64", "n": 0}):
         problem(plain.post("/images/generations", json={"prompt": "a cat", "enlarge": True} | wrong), 400)
     right = {"prompt": "a cat", "enlarge": True, "size": "64x64"}

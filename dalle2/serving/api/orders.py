@@ -160,8 +160,6 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
     model, side = service.model(checkpoint), asked.side
     with about("model"):
         model.require(request.name)
-    with about("prompt"):
-        request = service.understood(request, checkpoint, bool(asked.literal))
     with about("negative_prompt"):
         check_negative_prompt(asked.negative_prompt)
     with about("settings"):
@@ -178,6 +176,8 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
             if Enhance.name not in model.capabilities:
                 model.check_drawn(side)
             check_enlarging(model, Image.new("RGB", (model.picture_size, model.picture_size)), side)
+    with about("prompt"):  # at last, since it is not done where too many wait already
+        request = service.understood(request, checkpoint, bool(asked.literal))
     return Order(request, checkpoint, count, asked.seed, choice, side)
 
 
