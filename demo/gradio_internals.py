@@ -17,6 +17,7 @@ import gradio as gr
 from gradio import blocks, http_server, processing_utils
 from gradio.exceptions import ComponentProcessingError
 from gradio.i18n import I18nData
+from gradio.state_holder import StateHolder
 from PIL import Image
 
 from dalle2 import atomic, formats
@@ -59,6 +60,18 @@ class Page(gr.Blocks):
         self.files = Files()
         self.upload_file_set = self.files
         self.temp_file_sets[:] = [self.files]  # of which Gradio deletes what is old enough
+
+    @property
+    def state_holder(self) -> StateHolder:
+        """What Gradio keeps of each visitor."""
+        return self._state_holder
+
+    @state_holder.setter
+    def state_holder(self, holder: StateHolder) -> None:
+        # For links that Gradio would make, and this page makes itself, each visitor would get a copy of every
+        # component's configuration: 50 ms in which nobody else is answered, and half a megabyte for an hour.
+        holder.blocks = SimpleNamespace(default_config=self.default_config, blocks=())
+        self._state_holder = holder
 
     def __exit__(self, *arguments: Any) -> None:
         with _no_application():

@@ -60,6 +60,18 @@ def test_a_page_that_nobody_visits_rests_only_while_its_queue_sleeps_so_long(pag
         assert source.count("sleep(") == source.count(f"await asyncio.sleep(self.{name})") > 0, loop
 
 
+def test_a_visitor_costs_little_only_while_gradio_looks_for_configurations_in_the_holder_s_blocks(
+    page: internals.Page,
+) -> None:
+    """Else each new visitor stops the page for everybody for a moment, and takes half a megabyte."""
+    App.create_app(page)
+    session = page.state_holder["jane"]
+    assert session.config_values == {} and session.blocks_config.blocks == page.default_config.blocks
+    (key, *_) = page.default_config.blocks
+    session._update_value_in_config(key, "new")
+    assert session.config_values[key]["props"]["value"] == "new" and page.state_holder["jim"].config_values == {}
+
+
 def test_old_files_go_and_strangers_do_not_open_them_only_while_gradio_keeps_files_in_these_sets(
     page: internals.Page, tmp_path: Path
 ) -> None:
