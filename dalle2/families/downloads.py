@@ -5,7 +5,6 @@ gigabytes. So these are written here, beside the hub's own copies and under the 
 it stands where that library looks for it.
 """
 
-import hashlib
 import re
 import shutil
 import time
@@ -24,6 +23,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, hf_raise_for_status
 from tqdm import tqdm
+
+from dalle2 import hashes
 
 # Who wants to hear of downloads in this context, in the place of a bar in the terminal: the bytes that have come, and
 # all that are wanted. What it raises ends the download; what has come is kept, and need not come again.
@@ -181,9 +182,7 @@ def _bring(url: str, file: LargeFile, blobs: Path, tell: Tell) -> None:
             raise _Lost from reason
         if failures:
             _pause(PAUSE_SECONDS * 2 ** (failures - 1), lambda come=come: tell(come))
-    with part.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != file.sha256 or _size(part) != file.size:
+    if hashes.of_file(part) != file.sha256 or _size(part) != file.size:
         part.unlink()
         raise _Damaged
     part.replace(whole)

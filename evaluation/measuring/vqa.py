@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from dalle2 import hashes
 from evaluation.cli.vqa import KEY_VARIABLE, Options
 from evaluation.measuring.vqa_answers import Answers, Question
 from evaluation.metrics.bootstrap import mean_interval
@@ -142,7 +143,7 @@ def _form(lists: bool) -> str:
 
 
 def _questions(pair: Pair, asked: Asked, model: str, lists: bool) -> list[Question]:
-    hashed = hashlib.sha256(pair.picture.read_bytes()).hexdigest()
+    hashed = hashes.of_file(pair.picture)
     found = []
     for one in asked.questions:
         prompt = OF_LISTS.format(one.text) if lists else one.text
