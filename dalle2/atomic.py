@@ -59,6 +59,15 @@ def folder(path: Path) -> Generator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def check_writable(folder: Path, option: str = "--out") -> None:
+    """ValueError unless files can be written into the folder, which may be one to make; `option` is what names it."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise ValueError(f"{there} is not a folder: name another place with {option}.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"Nothing can be written into {there}: name another folder with {option}.")
+
+
 def partial_path(path: Path) -> Path:
     """Return a hidden name beside `path` that no other process or thread uses."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dalle2 import atomic
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the folder; exits with 2 and one sentence when something is wrong."""
@@ -36,6 +38,7 @@ def convert(options: argparse.Namespace) -> list[str]:
     """Write the folder -> sentences on what was done; ValueError and OSError say what is wrong."""
     if options.out.exists():  # told before long work
         raise ValueError(f"{options.out} exists already: choose another name, or remove it first.")
+    atomic.check_writable(options.out.parent)
     import torch
     from transformers.utils import logging
 

@@ -49,6 +49,11 @@ class Verbs(ABC):
     host: Any = None  # the `engines.hosting.Host` that computes its denoising networks, where that is not torch
 
     @property
+    def itself(self) -> Verbs:
+        """Return the model, where this only stands for it during a request: what is kept of a model is kept by it."""
+        return self
+
+    @property
     def engine(self) -> str:
         """Return what computes its denoising networks: "torch", "onnxruntime" or "openvino"."""
         return "torch" if self.host is None else self.host.name
@@ -148,11 +153,7 @@ class Verbs(ABC):
         raise self._unable("enhance")
 
     def attend(
-        self,
-        prompt: str,
-        seed: int,
-        settings: Settings | None = None,
-        on_step: OnStep | None = None,
+        self, prompt: str, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
     ) -> tuple[Image.Image, AttentionMaps]:
         """Return the picture of a prompt, and where its decoder looked for each word."""
         raise self._unable("attention")

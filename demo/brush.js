@@ -54,7 +54,7 @@ async function hand_over() {
   }
   const file = new File([await mask.convertToBlob()], "mask.png", { type: "image/png" });
   const sent = await upload(file);
-  if (mine === made) props.value = window.wire.file({ ...sent, orig_name: "mask.png" });
+  if (mine === made) props.value = window.wire.file({ ...sent, orig_name: "" });
 }
 
 const tools = {
@@ -101,4 +101,23 @@ watch("picture", () => {
   before.length = 0;
   show();
   hand_over();
+  mark_again();
 });
+
+// A result that is taken up again brings its mask along, which is marked once its picture is here.
+let taken = null;
+async function mark_again() {
+  const parcel = window.parcel, [picture, mask] = parcel?.sources ?? [];
+  if (parcel === taken || parcel?.way !== "reuse-inpaint" || !mask || !props.picture?.endsWith(picture?.path)) return;
+  taken = parcel;
+  const file = await createImageBitmap(await (await fetch(mask.url)).blob());
+  strokes.globalCompositeOperation = "copy";
+  strokes.drawImage(file, 0, 0, canvas.width, canvas.height);
+  const marked = strokes.getImageData(0, 0, canvas.width, canvas.height), colour = COLOUR.match(/\w\w/g).map(part => parseInt(part, 16));
+  for (let i = 0; i < marked.data.length; i += 4) marked.data.set([...colour, marked.data[i]], i); // what is white there
+  strokes.putImageData(marked, 0, 0);
+  before.length = 0;
+  show();
+  hand_over();
+}
+window.addEventListener("arrive", mark_again);

@@ -1,5 +1,5 @@
 () => {
-  // What is drawn is kept in this browser, in its database: the pictures themselves, what they came from, and a star.
+  // What is drawn is kept in this browser, in its database: the pictures themselves, what they came from and were asked with, and a star.
   const KEPT = 300; // entries without a star; older ones go
   // What records called some tasks before.
   const FORMER = {
@@ -77,7 +77,7 @@
       ({ blob: await blob(image), name: image.orig_name, caption, record })));
     const entries = detail.film ? [pictures] : pictures.map(picture => [picture]);
     const subject = (await Promise.all(sources.map((source, i) => named(source, detail.sources[i])))).filter(Boolean).join(" + ");
-    await put(entries.map(frames => ({ time, starred: false, frames, sources, subject })));
+    await put(entries.map(frames => ({ time, starred: false, frames, sources, subject, given: detail.given })));
   });
 
   // What an earlier version kept: small pictures without their files.

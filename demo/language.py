@@ -38,6 +38,13 @@ class Both(NamedTuple):
         return self.zh if _reads_chinese(request) else self.en
 
 
+def hours(*seconds: float) -> Both:
+    """Return a time, or two as a range, in hours and tenths: "2 to 2.5 hours"."""
+    numbers = [f"{round(time / 3600, 1):g}" for time in seconds]
+    unit = "hour" if numbers == ["1"] else "hours"
+    return Both(f"{' to '.join(numbers)} {unit}", f"{' 到 '.join(numbers)} 小时")
+
+
 def refused(sentence: object, request: gr.Request | None) -> str:
     """Return a refusal's sentence in the visitor's language; in English where nobody has translated it."""
     return in_chinese(str(sentence)) if _reads_chinese(request) else str(sentence)

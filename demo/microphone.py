@@ -86,7 +86,9 @@ def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
     speak.expand(None, None, None, js=ASK, **HERE)
     voice.start_recording(None, None, None, js=STOP_IN_TIME, **HERE)
     voice.stop_recording(None, None, None, js=STOPPED, **HERE)
-    begun = voice.input(None, None, line, js=f"() => ({BEGIN})", **HERE)
+    # Not "input", which also tells that the box was emptied, as when "Upload" is chosen instead of the microphone.
+    whole = [voice.stop_recording, voice.upload]
+    begun = gr.on(whole, None, None, line, js=f"() => ({BEGIN})", **HERE)
     # One at a time: a recogniser takes a whole core. What comes meanwhile waits; "once" would drop it.
     how = {"api_name": "hear", "concurrency_limit": 1, "show_progress": "hidden", "trigger_mode": "multiple"}
     heard = begun.then(described(_hearing(builder)), [voice, prompt, builder.checkpoint], [prompt, line], **how)

@@ -34,6 +34,7 @@
     if (top.getBoundingClientRect().top < 0) top.scrollIntoView();
     const button = shown(`${panel} button.${name || "draw"}`);
     button?.focus({ preventScroll: true });
+    window.dispatchEvent(new Event("arrive"));
     if (name) button?.click();
   };
 

@@ -1,7 +1,7 @@
 // What a picture's buttons do. "send" leaves a parcel for the page, which the listener of tab_builder.py delivers.
 const pictures = () => props.value || [];
 
-const sources = () => window.sources?.[props.board] ?? [];
+const made = () => window.made?.[props.board] ?? { sources: [], given: {} };
 
 // What can be done with them, and what is shown before there are any, is the chosen checkpoint's.
 const follow = () => { if (window.chosen && props.checkpoint !== window.chosen) props.checkpoint = window.chosen; };
@@ -71,7 +71,7 @@ element.addEventListener("keydown", event => {
 function send(way, index) {
   element.querySelector(".menu:popover-open")?.hidePopover();
   element.querySelector("dialog").close();
-  window.parcel = { way, ...pictures()[index], sources: sources() };
+  window.parcel = { way, ...pictures()[index], ...made() };
   trigger("send");
 }
 
@@ -124,9 +124,9 @@ watch("value", () => {
   const finished = pictures();
   if (!finished.length || !finished.every(picture => picture.record)) return;
   element.style.setProperty("--cut", "0%");
-  const before = props.compared ? sources()[0]?.url ?? "" : "";
+  const before = props.compared ? made().sources[0]?.url ?? "" : "";
   if (props.before !== before) props.before = before;
   if (props.compared && props.film) props.shown = finished.length - 1; // the result, and not where it began
-  const detail = { pictures: finished, film: props.film, sources: sources() };
+  const detail = { pictures: finished, film: props.film, ...made() };
   window.dispatchEvent(new CustomEvent("drawn", { detail }));
 });

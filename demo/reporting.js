@@ -2,9 +2,12 @@
 const zh = navigator.language.startsWith("zh");
 const NOT_SENT = zh ? "举报没能送到服务器：请再试一次。" : "The report did not reach the server: please try again.";
 const dialog = element.querySelector("dialog"), form = element.querySelector("form");
+const sent = new Map(); // the server's path of a picture -> the picture that was reported
 let picture = null, address = "", late = null;
 
-function tell(state, text = "") {
+// An answer may come when another picture is looked at, and is not about that one.
+function tell(about, state, text = "") {
+  if (about !== picture) return;
   clearTimeout(late);
   dialog.dataset.state = state;
   form.querySelector(".answer").textContent = text;
@@ -20,30 +23,32 @@ window.addEventListener("report", ({ detail }) => {
   form.querySelector("img").src = address || picture.image.url;
   form.querySelector("img").alt = picture.caption ?? "";
   form.querySelector(".sent").hidden = !picture.blob;
-  tell("");
+  tell(picture, "");
   dialog.showModal();
 });
 
 form.addEventListener("submit", async event => {
   event.preventDefault();
-  const given = new FormData(form);
-  tell("working", zh ? "正在提交…" : "Sending…");
+  const given = new FormData(form), about = picture;
+  tell(about, "working", zh ? "正在提交…" : "Sending…");
   try {
-    const { image, caption, record } = await window.keeping.handed(picture, upload);
+    const { image, caption, record } = await window.keeping.handed(about, upload);
+    sent.set(image.path, about);
     window.reported = {
       pictures: [{ image, caption, record }], reason: given.get("reason"), note: given.get("note"), with_record: given.has("with_record"),
     };
     props.value = { state: "working", text: "", stages: [] };
     trigger("report");
-    late = setTimeout(() => tell("refused", NOT_SENT), props.patience * 1000); // of a request that never arrives Gradio tells no listener
+    // Of a request that never arrives Gradio tells no listener.
+    if (about === picture) late = setTimeout(() => tell(about, "refused", NOT_SENT), props.patience * 1000);
   } catch {
-    tell("refused", NOT_SENT);
+    tell(about, "refused", NOT_SENT);
   }
 });
 
 watch("value", () => {
-  const { state, text } = props.value ?? {};
-  if (["done", "refused"].includes(state)) tell(state, text);
+  const { state, text, picture: path } = props.value ?? {};
+  if (["done", "refused"].includes(state)) tell(sent.get(path), state, text);
 });
 
 dialog.addEventListener("click", event => {

@@ -13,6 +13,7 @@ from dalle2.serving.api.streams import checked
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS, Report
 from dalle2.serving.uploads import open_own
+from demo.gradio_internals import set_prop
 from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
@@ -51,6 +52,7 @@ class ReportForm(gr.HTML):
             apply_default_css=False,
             reasons={reason: said._asdict() for reason, said in SAID.items()},
             most=MOST_NOTE_CHARACTERS,
+            stay={},  # how long a file stays on the server; the builder knows
             patience=PATIENCE_SECONDS,
             render=render,
         )
@@ -66,6 +68,7 @@ def build(builder: TabBuilder) -> None:
     note = gr.Textbox("", label="Note", visible=False)
     with_record = gr.Checkbox(False, label="With record", visible=False)
     form = ReportForm()
+    set_prop(form, "stay", builder.stay._asdict())
     how = {"api_name": "report", "show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
     form.report(described(_reporting(builder)), [picture, reason, note, with_record], form, js=ORDER, **how)
 
@@ -90,13 +93,14 @@ def _reporting(builder: TabBuilder) -> Callable[..., AsyncIterator[dict[str, Any
         Kept are the hash of its pixels, its checkpoint and seed, the reason and the note, and only `with_record` its
         record with the prompt; nothing of who reports it. `pictures` holds one.
         """
+        about = {"picture": next(iter(pictures or ()), "")}  # another one may be reported before this is answered
         try:
             asker = builder.limits.report(request)
             await checked(kept, pictures, reason, note, with_record, asker)
-            yield status("done", THANKS.for_visitor(request))
+            yield status("done", THANKS.for_visitor(request)) | about
         except Refusal as error:
             sentence = refused(error, request)
-            yield status("refused", sentence)
+            yield status("refused", sentence) | about
             raise gr.Error(sentence, visible=False, print_exception=False) from error
 
     return report

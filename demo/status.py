@@ -29,6 +29,7 @@ TEMPLATE = """
   <p role="status" aria-live="${value.state === "working" ? "off" : "polite"}">
     ${(value.text[navigator.language.slice(0, 2)] || value.text.en || value.text)
     .replace(/[&<>]/g, sign => `&#${sign.charCodeAt(0)};`)}</p>
+  <div class="unseen" role="status">${value.shown ?? ""}</div>
 </div>
 """
 
@@ -76,7 +77,9 @@ def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, A
     needed = [row for row in drawing.stages if row[2] and (row[1] or not drawing.finished)]
     stages = [(say(STAGE[name]), done, total) for name, done, total in needed]
     if drawing.finished:
-        return status("done", say(DONE), stages)
+        many = len(drawing.pictures)
+        shown = Both("1 picture." if many == 1 else f"{many} pictures.", f"{many} 张图片。")
+        return status("done", say(DONE), stages) | ({"shown": say(shown)} if many else {})  # for screen readers
     left = drawing.seconds_left
     estimate = "" if left is None else say(Both(f", about {_time(left)} left", f"，大约还需 {_time(left)}"))
     if drawing.ahead:

@@ -1,5 +1,6 @@
 """What all tabs work with: the service, the words, results that can be handed on, and drawing with progress."""
 
+import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -18,14 +19,16 @@ from dalle2.serving.uploads import open_picture
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.understanding.answer import Understanding
 from demo.answers import Answer, Order, answers, drawn
+from demo.brush import Brush
 from demo.choices import Choices
 from demo.facts import Facts
 from demo.gradio_internals import Page, set_prop, update_props
 from demo.hints import Hint
 from demo.inputs import OwnPicture, WholeNumber
 from demo.interface import described
-from demo.language import Both, Words, refused
+from demo.language import Both, Words, hours, refused
 from demo.limits import Limits
+from demo.parcels import DELIVER, NOTED
 from demo.pictures import Pictures
 from demo.status import HINT, STOPPED, Status, status
 from demo.understood import Understood
@@ -39,30 +42,16 @@ BEGIN = json.dumps(status("working", "…"))
 END = f"now => ['waiting', 'working'].includes(now.state) ? {json.dumps(status('stopped', STOPPED))} : now"
 # What was picked takes the place of the words that it is offered for.
 PICK = "(...now) => now.map(text => (text ?? '').trim() === window.pickedFor ? window.picked : text)"
-# Hands window.parcel, a result, to the widgets of the way that the visitor chose; the others stay as they are.
-DELIVER = """() => {
-  const ways = %s, parcel = window.parcel, way = ways.find(way => way.name === parcel.way);
-  const look = path => path[0] === "!" ? !look(path.slice(1))
-    : path.split(".").reduce((value, key) => value?.[key], parcel);
-  // A picture of a checkpoint that is not in memory any more is drawn again by the chosen one, which says so.
-  const there = from => from !== "record.checkpoint" || look(from) in window.checkpoints;
-  const given = ({ from }) => there(from) ? look(from) ?? null : wire.update({});
-  const now = way.widgets.map(widget => "is" in widget ? widget.is : given(widget));
-  Object.assign(parcel, {tab: way.tab, press: way.press});
-  return [
-    wire.update({selected: way.tab}),
-    ...ways.flatMap(other => other.widgets.map((_, i) => other === way ? now[i] : wire.update({}))),
-  ];
-}"""
 
 
 @dataclass(frozen=True)
 class Destination:
     """Where a result can go: to a tab, into its widgets.
 
-    `widgets` are pairs of a widget and where its new value lies in the parcel {image, caption, record}, as
-    "record.seed", or "!record.asked" for whether it lacks that, or a constant that is not a string. With `task`,
-    only results of that task can go there. What is `near` is a button of its own; the others share a menu. `press` is
+    `widgets` are pairs of a widget and where its new value lies in the parcel {image, caption, record, sources, given},
+    as "record.seed", or "!record.asked" for whether it lacks that, or a constant that is not a string. `sources` are
+    the pictures that it was made from, and `given` what its endpoint was given beside them. With `task`, only
+    results of that task can go there. What is `near` is a button of its own; the others share a menu. `press` is
     the class of the tab's button that is pressed on arrival, "" for none. What `enlarges` takes pictures of checkpoints
     that draw smaller ones than the chosen one.
     """
@@ -105,6 +94,8 @@ class TabBuilder:
         self.other_checkpoints: list[gr.Dropdown] = []
         self.picker: gr.HTML
         self.arriving: Status
+        every, age = page.delete_cache
+        self.stay = hours(age, age + every)  # of visitors' files on the server
         self.files = page.files  # what visitors uploaded and had drawn: Gradio deletes it when it is old enough
         self.facts = Facts(service, everyone)
         self.limits = Limits()
@@ -164,13 +155,15 @@ class TabBuilder:
         self.add_sender(pictures)
         return pictures
 
-    def photograph_hint(self, en: str, zh: str) -> None:
+    def photograph_hint(self, en: str, zh: str) -> Hint:
         """Say beforehand what becomes of a photograph, for checkpoints that draw one kind of thing, which is `{}`."""
-        self.hint(en, zh, "subject")
+        return self.hint(en, zh, "subject")
 
-    def hint(self, en: str, zh: str, fact: str) -> None:
+    def hint(self, en: str, zh: str, fact: str) -> Hint:
         """Say something of the chosen checkpoint, with this fact of it for `{}`: see `Hint`."""
-        Hint(Both(en, zh), fact, self.checkpoint.value).follow(self.checkpoint, HERE)
+        hint = Hint(Both(en, zh), fact, self.checkpoint.value)
+        hint.follow(self.checkpoint, HERE)
+        return hint
 
     def count(self, value: int = DEFAULT_PICTURES) -> gr.Slider:
         """Return how many pictures it is about."""
@@ -297,12 +290,13 @@ class TabBuilder:
 
         Inputs and outputs are without the checkpoint, which comes last, and the progress line.
         """
-        own = [component for component in inputs if isinstance(component, OwnPicture)]
-        for place in own:
+        for place in (component for component in inputs if isinstance(component, OwnPicture)):
             place.upload(_checked, [place, controls.status], [place, controls.status], **HERE)
+        names = list(inspect.signature(endpoint).parameters)
+        pictured = [index for index, component in enumerate(inputs) if isinstance(component, OwnPicture | Brush)]
         for board in (component for component in outputs if isinstance(component, Pictures)):
-            js = f"(...own) => {{ (window.sources ??= {{}})[{json.dumps(board.board)}] = own; }}"
-            controls.draw.click(None, own, None, js=js, **HERE)
+            how = NOTED % tuple(map(json.dumps, (board.board, names[: len(inputs)], pictured)))
+            controls.draw.click(None, list(inputs), None, js=how, **HERE)
         like = next((choices.like for choices in inputs if isinstance(choices, Choices)), ANY_PROMPT)
         begun = controls.draw.click(None, None, controls.status, js=f"() => ({BEGIN})", **HERE)
         drawn = begun.then(

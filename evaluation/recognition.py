@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dalle2 import atomic
 from evaluation.cli import command
 from evaluation.networks.embedded import checkpoint_folder
 
@@ -53,6 +54,7 @@ def run(options: Options) -> tuple["Recognition", bool]:
 
     ValueError says what is wrong with the options.
     """
+    atomic.check_writable(options.out.parent)
     from evaluation.drawing.recognition import measure  # torch, which --help need not wait for
     from evaluation.networks.clip import Clip
 

@@ -38,7 +38,7 @@ class Destination:
         self.ending = ".svg" if self.form == "svg" else ".png"
         if not self.folder and not self.film and suffix != self.ending:
             raise ValueError(_misnamed(self.path, form, self.ending))
-        _check_writable(self.path if self.folder else self.path.parent)
+        atomic.check_writable(self.path if self.folder else self.path.parent, "-o")
         if not self.folder:
             _check_length(self.path)
 
@@ -144,15 +144,6 @@ def _misnamed(file: Path, form: str | None, ending: str) -> str:
         return f"Pictures are saved as PNG or SVG, but {ends}: name it {name}, or name a folder."
     leave = ", or leave out --format" if file.suffix.lower() in (".png", ".svg") else ""
     return f"--format {form} saves pictures as {ending}, but {ends}: name it {name}{leave}."
-
-
-def _check_writable(folder: Path) -> None:
-    """ValueError unless files can be written into the folder, which may be one to make."""
-    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise ValueError(f"{there} is not a folder: name another place with -o.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"Nothing can be written into {there}: name another folder with -o.")
 
 
 def _check_length(file: Path) -> None:

@@ -108,7 +108,8 @@ def understand(texts: Sequence[str], cosines: np.ndarray, codes: Sequence[str]) 
 
 
 def make(out: Path, tarballs: Path | None = None) -> int:
-    """Write the lexicon and count its texts; BuildError or OSError when something is missing."""
+    """Write the lexicon and count its texts; BuildError, ValueError or OSError say what is wrong."""
+    atomic.check_writable(out.parent)
     words = next(package for package in PACKAGES if package.style is None)
     with tempfile.TemporaryDirectory() as scratch:
         if tarballs is None:
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         count = make(options.out, options.packages)
-    except (BuildError, OSError) as error:
+    except (BuildError, ValueError, OSError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     sys.stdout.write(f"{options.out}: what {count:,} texts mean.\n")
 

@@ -169,7 +169,8 @@ def table(paraphrases: Mapping[str, Sequence[str]], licence: str) -> str:
 
 
 def make(out: Path, tarballs: Path | None = None) -> int:
-    """Write the table and count its concepts; BuildError or OSError when something is missing."""
+    """Write the table and count its concepts; BuildError, ValueError or OSError say what is wrong."""
+    atomic.check_writable(out.parent)
     words = next(package for package in PACKAGES if package.style is None)
     with tempfile.TemporaryDirectory() as scratch:
         if tarballs is None:
@@ -192,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         count = make(options.out, options.packages)
-    except (BuildError, OSError) as error:
+    except (BuildError, ValueError, OSError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     sys.stdout.write(f"{options.out}: other words for {count:,} concepts.\n")
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dalle2 import atomic
 from dalle2.cli.arguments import SOURCE
 
 LONGEST = 40  # characters of a name
@@ -59,6 +60,7 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError(f"The file's name must end in .safetensors, not as {out.name!r}.")
     if out.exists():
         raise ValueError(f"{out} exists already: choose another name with --out, or remove it first.")
+    atomic.check_writable(out.parent)
     if options.minutes is not None and not 0.5 <= options.minutes <= 24 * 60:
         raise ValueError(f"--minutes must be 0.5 or more, and at most a day, not {options.minutes:g}.")
     if not 1 <= options.rank <= 256:

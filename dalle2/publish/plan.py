@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from dalle2 import atomic
+
 HARDWARE = "zero-a10g"  # the Hub's name of ZeroGPU
 RECORD = "publish.json"  # in the prepared folder: what it was prepared for, and what has been uploaded of it
 # Of huggingface_hub's `validate_repo_id`, which is not imported here: it takes a second.
@@ -54,6 +56,7 @@ class Plan:
             raise ValueError(
                 f"{self.out} exists already: name another folder, or go on with it by leaving CHECKPOINT out."
             )
+        atomic.check_writable(self.out)
         if self.checkpoint != "emoji" and not Path(self.checkpoint).expanduser().is_dir():
             raise ValueError(f"There is no folder {self.checkpoint}: publish a checkpoint of this machine.")
 

@@ -38,6 +38,10 @@ class SharedModel(UnclipModel):
         return getattr(self._model, name)
 
     @property
+    def itself(self) -> UnclipModel:
+        return self._model
+
+    @property
     def checkpoint_hash(self) -> str:
         return self._model.checkpoint_hash
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -20,8 +21,9 @@ MAX_CAPTIONS = 50
 SHORTLIST = 20  # captions that are tried on every background
 MANY = 256  # captions embedded at a time
 
-# The embeddings of all concepts in all styles, made once a model: that takes seconds.
+# The embeddings of all concepts in all styles, made once a model: that takes seconds. Who comes meanwhile waits.
 _tables: WeakKeyDictionary[Verbs, torch.Tensor] = WeakKeyDictionary()
+_making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ class Caption:
             )
         model.require(self.name)
         names = [styled(concept, style) for concept in model.phrases.concepts for style in model.phrases.styles]
-        if model not in _tables:
-            _tables[model] = _embed(model, names)
-        table = _tables[model]
+        with _making:
+            if model.itself not in _tables:
+                _tables[model.itself] = _embed(model, names)
+        table = _tables[model.itself]
         embeddings = torch.nn.functional.normalize(model.embed_image(self.pictures), dim=-1)
         return [_nearest(model, embedding, names, table, self.num) for embedding in embeddings]
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from dalle2 import atomic
 from dalle2.datasets.packages import BuildError
 from dalle2.training.recipe import STAGES, Recipe, read_recipe
 
@@ -112,6 +113,7 @@ def _stages(text: str, recipe: Recipe) -> list[str]:
 
 def _check_unoccupied(arguments: argparse.Namespace) -> None:
     folder = arguments.out
+    atomic.check_writable(folder)
     if not arguments.resume and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} holds a run already: add --resume, or name another folder.")
 

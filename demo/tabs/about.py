@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from dalle2.serving.api import links
+from demo.language import hours
 from demo.tab_builder import TabBuilder
 
 TEMPLATE = Path(__file__).with_name("about.html").read_text(encoding="utf-8")
@@ -22,6 +24,9 @@ def build(builder: TabBuilder) -> None:
             html_template=TEMPLATE,
             js_on_load=None,
             elem_classes="at-home",
+            mcp=os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true",  # as Gradio reads it
+            stay=builder.stay._asdict(),
+            api_stay=hours(links.SECONDS)._asdict(),
             source=f"https://huggingface.co/spaces/{quote(space)}" if space else "",
         )
         for checkpoint in builder.service.checkpoints:

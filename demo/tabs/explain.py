@@ -1,15 +1,17 @@
 """The tab "explain": how a picture comes about, step by step, word by word, or axis by axis of its embedding."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
 
-from dalle2.requests import Request
+from dalle2.requests import ANY_PICTURE, Request
 from dalle2.serving.limits import words
 from dalle2.serving.refusal import Refusal
+from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_picture
 from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.attention import Attention
@@ -18,11 +20,11 @@ from dalle2.tasks.dimensions import Dimensions
 from dalle2.tasks.steps import Steps
 from dalle2.tasks.tour import Tour
 from demo.answers import Answer, Order
-from demo.choices import Choices
 from demo.inputs import OwnPicture
 from demo.language import Both, refused
 from demo.status import STAGE, loading, progress, status
 from demo.tab_builder import HERE, Destination, TabBuilder
+from demo.zero import accelerated
 
 TOLD = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
 MAX_CAPTIONS = 20
@@ -33,12 +35,17 @@ ASKED = {
     "attention": Both("Which part of the picture belongs to which word?", "每个词对应图片的哪里？"),
     "dimensions": Both("What do the principal components of its embedding add?", "嵌入的各主成分带来什么？"),
 }
+READING = Both(
+    "The first time, all the captions to choose from are read: this can take half a minute.",
+    "第一次要先读完所有候选描述，可能需要半分钟。",
+)
+# Waits as a request does, unseen.
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 COLUMNS = Both("Caption", "描述"), Both("Cosine similarity", "余弦相似度")
 EXPLAINING = {"tour": Tour, "steps": Steps, "attention": Attention}
-# A question about a picture asks for one, the others for a prompt.
-FITTING = """question => ["tour", "steps", "attention", "dimensions"].includes(question)
-  ? [wire.update({visible: question !== "dimensions"}), wire.update({visible: question === "dimensions"})]
-  : [wire.update({}), wire.update({})]"""
+# A question about a picture asks for one, and says what becomes of a photograph; the others ask for a prompt.
+FITTING = """question => [question !== "dimensions", question === "dimensions", question === "dimensions"]
+  .map(visible => wire.update(question ? {visible} : {}))"""
 
 
 def build(builder: TabBuilder) -> None:
@@ -53,8 +60,8 @@ def build(builder: TabBuilder) -> None:
         with gr.Tabs() as sides:
             with gr.Tab(builder.say("Words to picture", "从文字到图片"), id=0):
                 _explain(builder, able, [(sides, _opened(0))])
-            with gr.Tab(builder.say("Picture to words", "从图片到文字"), id=1):
-                _caption(builder, [(sides, _opened(1))])
+            with gr.Tab(builder.say("Picture to words", "从图片到文字"), id=1) as side:
+                _caption(builder, [(sides, _opened(1))], side)
 
 
 def _opened(side: int) -> dict[str, Any]:
@@ -62,21 +69,10 @@ def _opened(side: int) -> dict[str, Any]:
 
 
 def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, Any]] = ()) -> None:
-    say, first = builder.say, builder.service.checkpoints[0]
+    first = builder.service.checkpoints[0]
     with builder.task():
         with builder.asking():
-            question = gr.Radio(
-                [(say(*ASKED[name]), name) for name in able], value=able[0], label=say("Question", "问题")
-            )
-            prompt = gr.Textbox(
-                "",
-                label=say("Prompt", "描述"),
-                placeholder=say("What should the picture show?", "想画什么？"),
-                lines=2,
-                max_length=MAX_PROMPT_CHARACTERS,
-            )
-            picture = OwnPicture(say("Picture", "图片"))
-            picture.visible = able[0] == "dimensions"
+            question, prompt, picture = _asking(builder, able)
             controls = builder.controls("Explain", "解释")
             builder.understood("explain", controls, [prompt])
         pictures = builder.pictures(film=True, captioned=True)
@@ -85,7 +81,6 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
             literal = builder.literal()
             settings = builder.choices()
     gr.HTML("", html_template=TOLD, js_on_load=None, elem_classes="about")
-    question.change(None, question, [prompt, picture], js=FITTING, **HERE)
 
     def explain(
         question: Literal["tour", "steps", "attention", "dimensions"],
@@ -112,7 +107,35 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
     builder.on_draw(
         controls, explain, [question, prompt, picture, seed, random_seed, settings, literal], [pictures, seed]
     )
-    _connect(builder, able, opened, prompt, seed, random_seed, settings, literal)
+    known = [*opened, (question, "record.task"), (seed, "record.seed"), (random_seed, False)]
+    said, how = [(prompt, "record.prompt"), (literal, "!record.asked")], (settings, "record.settings")
+    # Results of the same questions come back with their settings, others with their words.
+    for name in able:
+        asked = [(picture, "sources.0")] if name == "dimensions" else said
+        builder.add_reuse(name, "explain", [*known, *asked, how])
+    words_too = [*opened, *known[-2:], *said]
+    builder.add_destination(Destination("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
+
+
+def _asking(builder: TabBuilder, able: list[str]) -> tuple[gr.Radio, gr.Textbox, OwnPicture]:
+    """Lay out the questions, and what they are about: a prompt, or a picture with what becomes of a photograph."""
+    say = builder.say
+    question = gr.Radio([(say(*ASKED[name]), name) for name in able], value=able[0], label=say("Question", "问题"))
+    prompt = gr.Textbox(
+        "",
+        label=say("Prompt", "描述"),
+        placeholder=say("What should the picture show?", "想画什么？"),
+        lines=2,
+        max_length=MAX_PROMPT_CHARACTERS,
+    )
+    picture = OwnPicture(say("Picture", "图片"))
+    hint = builder.photograph_hint(
+        "This checkpoint knows {} only: of a photograph it sees rough shapes in similar colours.",
+        "这个模型只认识{}：照片在它眼里只是颜色相近的粗略形状。",
+    )
+    picture.visible = hint.visible = able[0] == "dimensions"
+    question.change(None, question, [prompt, picture, hint], js=FITTING, **HERE)
+    return question, prompt, picture
 
 
 def _asked(question: str, prompt: str, picture: str | None) -> Request:
@@ -124,36 +147,24 @@ def _asked(question: str, prompt: str, picture: str | None) -> Request:
     return EXPLAINING[question](words(prompt))
 
 
-def _connect(
-    builder: TabBuilder,
-    able: list[str],
-    opened: Sequence[tuple[Any, Any]],
-    prompt: gr.Textbox,
-    seed: gr.Number,
-    random_seed: gr.Checkbox,
-    settings: Choices,
-    literal: gr.Checkbox,
-) -> None:
-    """Let results come back here: those of the same questions with their settings, others with their words."""
-    known = [
-        *opened,
-        (prompt, "record.prompt"),
-        (seed, "record.seed"),
-        (random_seed, False),
-        (settings, "record.settings"),
-        (literal, "!record.asked"),
-    ]
-    for name in able:
-        if name != "dimensions":
-            builder.add_reuse(name, "explain", known)
-    words_too = [*opened, (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
-    words_too.append((literal, "!record.asked"))
-    builder.add_destination(Destination("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
+def _reading(service: Service, read: set[str]) -> Callable[[str], None]:
+    def read_captions(checkpoint: str) -> None:
+        """Describe any picture, for the sake of what is kept of it; nothing is loaded for that."""
+        if checkpoint in read or checkpoint not in service.checkpoints:
+            return
+        with contextlib.suppress(Refusal), service.need(checkpoint) as need:
+            need.wait()
+            for _ in service.caption(Caption([ANY_PICTURE], 1), checkpoint):
+                pass
+            read.add(checkpoint)
+
+    return read_captions
 
 
-def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
-    """Build the other way round, with the endpoint `/caption`."""
+def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]], side: gr.Tab) -> None:
+    """Build the other way round, in this tab, with the endpoint `/caption`."""
     say, first = builder.say, builder.service.checkpoints[0]
+    read: set[str] = set()  # checkpoints whose captions are embedded already
     with builder.task():
         with builder.asking():
             picture = OwnPicture(say("Picture to describe", "要描述的图片"))
@@ -164,17 +175,7 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
             )
             controls = builder.controls("Describe", "描述图片")
         with gr.Column(elem_classes="results"):
-            captions = gr.Dataframe(
-                headers=[column.en for column in COLUMNS],
-                datatype=["str", "number"],
-                label=say(
-                    "The nearest captions: the higher the similarity, the better it fits this picture",
-                    "最接近的描述：相似度越高越贴合这张图片",
-                ),
-                interactive=False,
-                wrap=True,
-                elem_classes="captions",
-            )
+            captions = _table(builder)
         with builder.options():
             num = gr.Slider(1, MAX_CAPTIONS, value=5, step=1, label=say("Number of captions", "描述数量"), buttons=[])
 
@@ -193,15 +194,36 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]]) -> None:
                 for drawing in builder.service.caption(Caption([open_picture(picture)], num), name):
                     rows = [[text, round(score, 3)] for text, score in drawing.captions]
                     found = {"headers": [column.for_visitor(request) for column in COLUMNS], "data": rows}
-                    yield found if drawing.finished else gr.skip(), progress(drawing, request)
+                    line = progress(drawing, request)
+                    if name not in read and line["state"] == "working":
+                        line["text"] = READING.for_visitor(request)
+                    yield found if drawing.finished else gr.skip(), line
+                read.add(name)
         except Refusal as error:
             sentence = refused(error, request)
             yield gr.skip(), status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from error
 
     builder.on_draw(controls, caption, [picture, num], [captions])
+    # What takes seconds the first time is done while a picture is chosen; on ZeroGPU nothing of it would be kept.
+    if accelerated(caption, builder.service) is caption:
+        side.select(_reading(builder.service, read), builder.checkpoint, None, **PRIVATE)
     builder.add_destination(
         Destination("caption", "explain", Both("Describe", "描述图片"), [*opened, (picture, "image")])
+    )
+
+
+def _table(builder: TabBuilder) -> gr.Dataframe:
+    return gr.Dataframe(
+        headers=[column.en for column in COLUMNS],
+        datatype=["str", "number"],
+        label=builder.say(
+            "The nearest captions: the higher the similarity, the better it fits this picture",
+            "最接近的描述：相似度越高越贴合这张图片",
+        ),
+        interactive=False,
+        wrap=True,
+        elem_classes="captions",
     )
 
 

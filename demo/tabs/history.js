@@ -47,11 +47,11 @@ function enlarge({ frames }) {
 }
 
 // The pictures that it was made from go to the server again, which may have deleted them.
-async function again({ frames, sources }) {
+async function again({ frames, sources, given }) {
   const { record, caption } = frames[0];
   const files = await Promise.all(sources.map(async blob => blob &&
     window.wire.file(await upload(new File([blob], "source.png", { type: blob.type })))));
-  window.parcel = { way: `reuse-${record.task}`, record, caption, sources: files };
+  window.parcel = { way: `reuse-${record.task}`, record, caption, sources: files, given };
   trigger("send");
 }
 

@@ -25,6 +25,7 @@ def build(builder: TabBuilder) -> None:
             only_starred=False,
             removed=None,
             ways=[],
+            stay=builder.stay._asdict(),
             elem_classes="history",
         )
     builder.add_sender(history)

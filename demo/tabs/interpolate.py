@@ -117,6 +117,8 @@ def build(builder: TabBuilder) -> None:
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known.append((literal, "!record.asked"))
     known += [(place, f"sources.{index}") for index, place in enumerate(places)]
+    known += [(box, f"given.prompt_{letter}") for box, letter in zip(prompts, "abcd", strict=True)]
+    known.append((frames, "given.frames"))
     builder.add_reuse("interpolate", "interpolate", known)
     builder.add_destination(
         Destination("end-a", "interpolate", Both("Interpolate from it", "从这张过渡"), [(places[0], "image")])

@@ -82,7 +82,9 @@ def build(builder: TabBuilder) -> None:
     inputs = [one, one_weight, other, other_weight, prompt, prompt_weight, seed, random_seed, count, settings, literal]
     builder.on_draw(controls, mix, inputs, [pictures, seed])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    known += [(literal, "!record.asked"), (one, "sources.0"), (other, "sources.1")]
+    known += [(literal, "!record.asked"), (one, "sources.0"), (other, "sources.1"), (prompt, "given.prompt")]
+    known += [(one_weight, "given.first_weight"), (other_weight, "given.second_weight")]
+    known.append((prompt_weight, "given.prompt_weight"))
     builder.add_reuse("mix", "mix", known)
     builder.add_destination(
         Destination("mix-first", "mix", Both("Mix: first picture", "混合：第一张"), [(one, "image")])

@@ -117,6 +117,7 @@ def build(builder: TabBuilder) -> None:
     builder.on_draw(controls, text_diff, inputs, [pictures, seed])
     known = [(new, "record.new"), (old, "record.old"), (way, "record.way"), (seed, "record.seed"), (random_seed, False)]
     known += [(picture, "sources.0"), (settings, "record.settings"), (literal, "!record.asked")]
+    known += [(strongest, "given.strongest"), (count, "given.count")]
     builder.add_reuse("text_diff", "text_diff", known)
     builder.add_destination(Destination("text_diff", "text_diff", Both("Restyle", "改写"), [(picture, "image")]))
 

@@ -26,6 +26,7 @@ from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.tasks.variations import Variations
 from demo import votes, zero
 from demo.page import build
+from demo.tabs import compare
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,6 +121,19 @@ def test_every_endpoint_says_what_it_takes(model: UnclipModel) -> None:
     assert "negative_prompt" in told["text_to_image"][1]["settings"]
 
 
+def test_nothing_is_said_in_words_that_only_its_authors_understand() -> None:
+    """Each of these stood on the page, and puzzled its first visitors."""
+    files = [file for file in (ROOT / "demo").rglob("*") if file.suffix in (".py", ".html", ".js")]
+    said = "".join(file.read_text(encoding="utf-8") for file in files)
+    for words in (
+        *("Told anew", "Turned, as in", "0 axes", "embedding of a picture hold", "is first made so small"),
+        *("or a prompt for", "Told by the prior"),
+    ):
+        assert words not in said, words
+    emoji = SimpleNamespace(checkpoints=("emoji",), model=lambda: SimpleNamespace(subject={"en": "emoji"}))
+    assert not any("photo" in question.en for question in compare.asked(emoji).values())
+
+
 def test_on_a_space_votes_go_to_its_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "BUCKET", tmp_path / "data")
     for name in ("VOTES_FILE", "SPACE_ID"):
@@ -165,6 +179,14 @@ def test_the_requirements_resolve_for_the_space_s_python(tmp_path: Path) -> None
         pytest.skip("the package index is too slow")
     assert done.returncode == 0, done.stderr
     assert "torch==2.13.0" in done.stdout and "gradio==6.31.0" in done.stdout
+
+
+def test_about_tells_of_tools_of_mcp_where_they_are_served(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    for served in ("False", "True"):
+        monkeypatch.setenv("GRADIO_MCP_SERVER", served)
+        page, _ = build(Service(model))
+        told = [block.props["mcp"] for block in page.blocks.values() if "mcp" in getattr(block, "props", ())]
+        assert told == [served == "True"]
 
 
 def test_with_the_optional_package_the_endpoints_are_tools_of_mcp(

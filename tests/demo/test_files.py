@@ -8,11 +8,13 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
-from visitor import SECONDS, launched
+from visitor import ROOT, SECONDS, launched
 
+from dalle2.serving.api import links, replies, routes
 from dalle2.serving.service import Service
 from dalle2.serving.visitors import COOKIE, NOBODY, Files, cookie, owner, visitor
 from demo import page
+from demo.language import hours
 
 
 def arrived(address: str) -> httpx.Client:
@@ -71,6 +73,14 @@ def test_old_files_are_deleted_while_the_page_is_served(
         while left := list((tmp_path / "cache").rglob("*.png")):
             assert time.monotonic() < deadline, left
             time.sleep(0.2)
+
+
+def test_what_the_api_promises_of_addresses_is_what_it_does() -> None:
+    said = Path(routes.__file__).read_text(encoding="utf-8"), replies.Picture.model_fields["url"].description
+    documented = [ROOT / "docs" / name for name in ("api.md", "ray.md", "troubleshooting.md")]
+    assert all("for an hour" in text for text in (*said, *(file.read_text(encoding="utf-8") for file in documented)))
+    assert links.SECONDS == 3600 and hours(links.SECONDS).en == "1 hour"
+    assert hours(7200, 9000) == ("2 to 2.5 hours", "2 到 2.5 小时")
 
 
 def test_the_page_has_its_own_preview_card(address: str) -> None:

@@ -29,6 +29,10 @@ CUT_OFF = """tab => {
   const all = [...document.querySelectorAll(`${tab} *`)];
   return all.filter(one => out(one) && !pushed(one.parentElement)).map(one => one.outerHTML.slice(0, 120));
 }"""
+OUT_OF_THE_BOX = """parts => parts.filter(part => {
+  const inner = part.getBoundingClientRect(), box = part.closest(".presets, .seeds").getBoundingClientRect();
+  return inner.left < box.left || inner.right > box.right + 0.5;
+}).map(part => part.textContent)"""
 WIDTHS = (320, 390, 600, 700, 768, 820, 900, 960, 1024, 1280, 2560)
 
 
@@ -201,6 +205,7 @@ def test_every_tab_is_reached_at_every_width(browser: Browser, address: str, wid
             settle(page)
             assert page.evaluate(CUT_OFF, f"#tab-{name}") == []
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.locator(".presets button, .random-seed span").evaluate_all(OUT_OF_THE_BOX) == []
         if width in (820, 1280):
             tabs.first.press("ArrowRight")
             expect(page.get_by_role("tab", name="Variations", exact=True)).to_be_focused()

@@ -11,7 +11,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, Page, expect
-from visitor import ARGUMENTS, CHROMIUM, SECONDS, launched, needs_chromium
+from visitor import ARGUMENTS, CHROMIUM, SECONDS, launched, needs_chromium, visiting
 
 from dalle2.families import load
 from dalle2.serving.service import Service
@@ -100,6 +100,24 @@ def test_what_is_said_stands_in_the_prompt_to_be_corrected(
         assert not recordings(folder)
     finally:
         own.close()
+
+
+@needs_chromium
+@needs_pocketsphinx
+def test_a_file_is_heard_once_and_choosing_to_upload_one_is_no_recording(
+    browser: Browser, address: str, folder: Path
+) -> None:
+    asked: list[Any] = []
+    with visiting(browser, address, locale="en-GB") as page:
+        page.on("request", lambda request: asked.append(request) if "/queue/join" in request.url else None)
+        page.locator("#speak").get_by_role("button", name="Speak").click()
+        page.locator("#microphone").get_by_role("button", name="Upload file").click()
+        page.locator("#microphone input[type=file]").set_input_files(PIZZA)
+        expect(page.locator(".heard.done")).to_contain_text("Heard: “")
+        assert "pizza" in page.locator("#prompt textarea").input_value()
+    (heard,) = asked  # what is emptied is not asked about, however late the file comes
+    assert heard.post_data_json["data"][0]["path"].endswith(".flac")
+    assert not recordings(folder)
 
 
 @needs_chromium

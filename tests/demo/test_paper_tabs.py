@@ -53,6 +53,24 @@ def own(page: Page, photo: Path) -> None:
     shown(page)
 
 
+def wiped(page: Page) -> None:
+    """A slider lays the picture that it was made from over the result, which alone is seen at first."""
+    before = page.locator(".pictures .before >> visible=true")
+    expect(before).to_have_count(1)
+    source = page.locator(".own-picture img >> visible=true").first.get_attribute("src")
+    assert source.split("/")[-1] in before.evaluate("before => getComputedStyle(before).backgroundImage")
+    slider = page.get_by_label("Before over after").filter(visible=True)
+    for now, covered in ((None, "100%"), ("50", "50%"), ("100", "0%")):
+        if now:
+            slider.fill(now)
+        assert before.evaluate("before => getComputedStyle(before).clipPath").split() == [
+            "inset(0px",
+            covered,
+            "0px",
+            "0px)",
+        ]
+
+
 @needs_chromium
 def test_a_result_is_restyled_by_words(page: Page) -> None:
     choose(page, "Number of pictures", 1)
@@ -67,6 +85,12 @@ def test_a_result_is_restyled_by_words(page: Page) -> None:
     expect(strengths).to_have_count(3)
     captions = strengths.locator("img").evaluate_all("pictures => pictures.map(picture => picture.alt)")
     assert captions == ["Strength 0", "Strength 0.5", "Strength 1"]
+    result = page.locator(".film figure.chosen .open img")
+    expect(result).to_have_attribute("alt", "Strength 1")  # and not where it began
+    box = result.bounding_box()
+    assert box["width"] == pytest.approx(box["height"], abs=1) and box["width"] > 300
+    expect(page.get_by_label("Frame", exact=True)).to_have_attribute("aria-valuetext", "Strength 1")
+    wiped(page)
     page.get_by_label("Text diff by slerp, as in the paper").check()
     expect(page.get_by_label("number input for Maximum strength")).to_have_value("0.5")
 
@@ -101,6 +125,7 @@ def test_what_is_painted_over_is_drawn_anew(page: Page, photo: Path) -> None:
     choose(page, "Number of pictures", 1)
     choose_steps(page, 3)
     (drawn,) = draw(page).locator("img").all()
+    wiped(page)
     pixels = drawn.evaluate(
         """async picture => {
           await picture.decode();
@@ -193,7 +218,7 @@ def test_a_picture_is_extended_and_enlarged(page: Page, photo: Path) -> None:
     Image.new("RGB", (16, 20), "teal").save(small)
     own(page, small)
     expect(draw(page)).to_have_count(1)
-    expect(page.locator(".before >> visible=true")).to_have_count(1)
+    wiped(page)
 
 
 @needs_chromium

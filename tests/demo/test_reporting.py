@@ -15,9 +15,11 @@ from playwright.sync_api import Browser, Page, Route, expect
 from visitor import SECONDS, choose, draw, launched, needs_chromium, visiting
 
 from dalle2.requests import name_of
+from dalle2.serving.api import links
 from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS, Report, Reports
 from dalle2.serving.service import Service
 from demo import limits, reporting
+from demo import page as page_of
 from demo.page import Page as Blocks
 from demo.tab_builder import TabBuilder
 
@@ -33,6 +35,8 @@ def service(tiny_checkpoint: Path) -> Service:
 def address(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reporting, "PATIENCE_SECONDS", 3)  # an answer that comes later is shown all the same
+        patch.setattr(page_of, "DELETE_SECONDS", (3600, 10_800))
+        patch.setattr(links, "SECONDS", 7200.0)
         with launched(service, tmp_path_factory.mktemp("page")) as address:
             yield address
 
@@ -88,7 +92,7 @@ def test_a_picture_of_the_history_is_reported_in_chinese_with_its_record(
         page.get_by_role("tab", name="历史").click()
         page.locator(".history").get_by_role("button", name="举报").click()
         dialog = page.get_by_role("dialog", name="举报这张图片")
-        expect(dialog.get_by_text("约两小时后删除")).to_be_visible()
+        expect(dialog.get_by_text("3 到 4 小时后删除")).to_be_visible()
         dialog.get_by_label("其他").check()
         dialog.get_by_label("连同描述和设置一起保存").check()
         dialog.get_by_role("button", name="提交").click()
@@ -112,6 +116,49 @@ def test_a_report_that_nobody_answers_says_so_and_keeps_what_was_written(browser
         expect(dialog.get_by_label("Note")).to_have_value("it bites")
         held[0].continue_()  # it was only late
         expect(dialog.get_by_role("status")).to_have_text(THANKS)
+
+
+@needs_chromium
+def test_an_answer_that_comes_late_thanks_for_no_other_picture(
+    browser: Browser, address: str, service: Service
+) -> None:
+    with visiting(browser, address, locale="en-US") as page:
+        choose(page, "Number of pictures", 2)
+        page.locator("#prompt textarea").fill("two cats")
+        draw(page)
+        dialog = page.get_by_role("dialog", name="Report this picture")
+        held: list[Route] = []
+        page.route("**/queue/join*", lambda route: held.append(route) if not held else route.continue_())
+        for reason, index in (("Violence", 0), ("Something else", 1)):
+            page.get_by_role("button", name="Report", exact=True).nth(index).click()
+            dialog.get_by_label(reason).check()
+            if index == 0:
+                dialog.get_by_role("button", name="Send").click()
+                page.keyboard.press("Escape")
+        before = len(service.reports.latest())
+        held[0].continue_()
+        deadline = time.monotonic() + SECONDS
+        while len(service.reports.latest()) == before:
+            assert time.monotonic() < deadline
+            page.wait_for_timeout(50)
+        page.wait_for_timeout(500)  # in which the answer comes, which is not about this picture
+        expect(dialog.get_by_role("status")).to_be_empty()
+        expect(dialog.get_by_label("Something else")).to_be_checked()
+        dialog.get_by_role("button", name="Send").click()
+        expect(dialog.get_by_role("status")).to_have_text(THANKS)
+    assert {row["reason"] for row in service.reports.latest()[:2]} == {"other", "violent"}
+
+
+@needs_chromium
+def test_what_is_said_of_files_follows_how_long_they_stay(browser: Browser, address: str) -> None:
+    with visiting(browser, address, locale="en-US") as page:
+        for name, said in (
+            ("About", "stay on the server for 3 to 4 hours"),
+            ("About", "as addresses by the API at /v1 lie there for 2 hours"),
+            ("History", "The server deletes its own copies after 3 to 4 hours."),
+        ):
+            page.get_by_role("tab", name=name, exact=True).click()
+            expect(page.locator(f"#tab-{name.lower()}")).to_contain_text(said)
 
 
 def test_a_program_reports_too_and_is_refused_with_sentences(
@@ -149,7 +196,7 @@ def test_few_pictures_are_decoded_at_a_time_however_many_are_reported(
     monkeypatch.setattr(reporting.Report, "of", slow)
     monkeypatch.setattr(service, "reports", Reports(tmp_path / "reports.sqlite3"))
     Image.new("RGB", (8, 8)).save(tmp_path / "own.png")
-    with Blocks(analytics_enabled=False) as page:
+    with Blocks(analytics_enabled=False, delete_cache=page_of.DELETE_SECONDS) as page:
         report = reporting._reporting(TabBuilder(service, page))
 
     async def crowd() -> None:

@@ -323,6 +323,12 @@ def test_a_link_is_copied_without_a_clipboard_and_only_then_said_so(page: Page) 
     copied = page.locator(".pictures figure >> visible=true").first.locator("[data-do=link]")
     expect(copied).to_have_text("✓ Copied")
     expect(copied).to_have_text("Copy link")  # after a moment
+    page.locator(".pictures .open >> visible=true").first.click()
+    enlarged = page.locator("dialog[open] [data-do=link]")
+    enlarged.click()
+    expect(enlarged).to_have_text("✓ Copied")
+    expect(enlarged).to_have_text("Copy link")
+    page.keyboard.press("Escape")
     page.evaluate("document.execCommand = () => false")
     said = []
     page.once("dialog", lambda dialog: (said.append(dialog.default_value), dialog.dismiss()))

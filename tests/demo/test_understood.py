@@ -310,3 +310,9 @@ def test_suggestions_are_taken_with_the_arrow_keys_and_a_button_surprises(
         page.get_by_role("button", name="Surprise me").click()
         expect(page.locator(".status.done >> visible=true")).to_be_visible()
         assert prompt.input_value() in ("dog", "cat")
+        prompt.fill("")
+        prompt.press_sequentially("do")
+        expect(shown).to_have_text(["dog"])
+        page.get_by_label("Use my prompt exactly as written").check()
+        draw(page)
+        expect(shown).to_have_count(0)  # nobody is typing any more

@@ -22,6 +22,7 @@ from visitor import (
     visiting,
 )
 
+from dalle2.datasets.phrases import Phrases
 from dalle2.families.karlo import layout
 from dalle2.serving.service import Service
 from dalle2.settings import Settings
@@ -39,7 +40,8 @@ TORN = "damaged and cannot be read to its end"
 def address(quick: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page of a checkpoint that draws one kind of thing, under a licence."""
     description = {"settings": quick.to_dict(), "subject": {"en": "emoji", "zh": "表情符号"}}
-    folder = layout.write(tiny.parts("sample"), tmp_path_factory.mktemp("own") / "own", description)
+    phrases = Phrases(("cat", "dog"), ("noto",), ("red",))
+    folder = layout.write(tiny.parts("sample"), tmp_path_factory.mktemp("own") / "own", description, phrases=phrases)
     (folder / "README.md").write_text("---\nlicense: cc-by-sa-4.0\n---\nA card.\n")
     with launched(Service.open(str(folder)), tmp_path_factory.mktemp("uploads")) as address:
         yield address
@@ -88,6 +90,14 @@ def test_what_a_photograph_becomes_is_said_beforehand(browser: Browser, address:
         for name in ("Variations", "Interpolate", "Mix", "Restyle", "Retouch", "Extend"):
             open_tab(page, name)
             expect(page.locator(".hint p >> visible=true")).to_contain_text("This checkpoint knows emoji only")
+        open_tab(page, "Explain")
+        expect(page.locator(".hint p >> visible=true")).to_have_count(0)
+        page.get_by_label("What do the principal components of its embedding add?").check()
+        expect(page.locator(".hint p >> visible=true")).to_contain_text("of a photograph it sees rough shapes")
+        page.get_by_role("tab", name="Picture to words").click()
+        expect(page.locator(".hint p >> visible=true")).to_contain_text(
+            "for a photograph it gives the nearest captions"
+        )
         open_tab(page, "Enhance")
         expect(page.locator(".hint p >> visible=true")).to_have_text(
             "Its shorter side may have up to 32 pixels; the middle square is enlarged."
