@@ -93,5 +93,6 @@
   }
 
   window.keeping = { all, put, remove, clear, handed };
+  tell(); // a history that was opened before has found nothing yet
   move().catch(() => {});
 }
