@@ -29,11 +29,13 @@ from evaluation.comparing.votes import VoteCount, read_votes
 from evaluation.drawing import cost
 from evaluation.metrics import clip_score, distances, similarity
 from evaluation.metrics.frechet import Moments
+from evaluation.metrics.named_statistics import digest
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.clip import Clip
 from evaluation.networks.embedded import JUDGE
 from evaluation.networks.features import extract
 from evaluation.networks.network import Network, open_network, space_of
+from evaluation.pictures.contents import contents_sha256
 from evaluation.pictures.image_folder import measured_pictures
 from evaluation.pictures.loading import canonical
 from evaluation.pictures.manifest import MANIFEST, Manifest
@@ -58,6 +60,7 @@ class Ruler:
     batch_size: int
     workers: int | None
     seed: int
+    reference_sha256: str = ""  # of the reference's pictures, or of its file of statistics
 
 
 def compare(options: Options) -> Comparison:
@@ -174,6 +177,7 @@ def facts_of(contestants: Sequence[Contestant], ruler: Ruler) -> dict[str, objec
         "network": ruler.network.name,
         "network_sha256": ruler.network.sha256,
         "resize": ruler.network.resize,
+        "reference_sha256": ruler.reference_sha256 or "none",
         "seed_of_resampling": ruler.seed,
         "tests": "intervals by paired bootstrap, p-values by exchange within pairs; distances by jackknife; seconds by "
         "the median over batches in turns and Wilcoxon's signed ranks",
@@ -222,11 +226,11 @@ def ruler_of(options: Options) -> tuple[Ruler, list[str]]:
     if options.reference.suffix == ".npz":
         reference = Statistics.load(options.reference.expanduser())
         space_of(network, options.size).require(reference.space, f"The statistics in {options.reference}")
-        return replace(ruler, reference=reference), told
+        return replace(ruler, reference=reference, reference_sha256=digest(options.reference.expanduser())), told
     real = measured_pictures(options.reference)
     if len(real.pictures) < 2:
         raise ValueError(f"{options.reference} holds one picture: a distance needs two or more.")
-    return replace(ruler, reference=_statistics(real.pictures, ruler)), told + real.notes
+    return _against(ruler, real.pictures), told + real.notes
 
 
 def with_their_own(ruler: Ruler, manifest: Manifest) -> tuple[Ruler, list[str]]:
@@ -236,7 +240,12 @@ def with_their_own(ruler: Ruler, manifest: Manifest) -> tuple[Ruler, list[str]]:
     paths = list(dict.fromkeys(filter(None, (row.reference_path for row in manifest.rows))))
     if len(paths) < 2:
         return ruler, ["There are no real pictures to measure against: name some with --reference for distances."]
-    return replace(ruler, reference=_statistics(paths, ruler)), []
+    return _against(ruler, paths), []
+
+
+def _against(ruler: Ruler, real: Sequence[Path]) -> Ruler:
+    """Return the ruler with these real pictures as its reference."""
+    return replace(ruler, reference=_statistics(real, ruler), reference_sha256=contents_sha256(real))
 
 
 def _statistics(paths: Sequence[Path], ruler: Ruler) -> Statistics:

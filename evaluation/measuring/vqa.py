@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dalle2 import hashes
 from evaluation.cli.vqa import KEY_VARIABLE, Options
-from evaluation.measuring.vqa_answers import Answers, Question
+from evaluation.measuring.vqa_answers import VERSION, Answers, Question
 from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.vqa_score import Judged, judged, shares_right, soft, words
 from evaluation.networks.vqa_endpoint import Endpoint, Refused, Unanswered, key_of
@@ -147,7 +147,7 @@ def _questions(pair: Pair, asked: Asked, model: str, lists: bool) -> list[Questi
     found = []
     for one in asked.questions:
         prompt = OF_LISTS.format(one.text) if lists else one.text
-        key = hashlib.sha256(json.dumps([model, prompt, hashed]).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps([VERSION, model, prompt, hashed]).encode()).hexdigest()
         found.append(Question(pair.picture, one.text, prompt, one.expected, hashed, key, one.skill))
     return found
 

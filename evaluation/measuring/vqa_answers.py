@@ -11,6 +11,8 @@ from typing import Any
 
 from evaluation.networks.vqa_endpoint import Reply
 
+VERSION = 2  # of what is asked beside the prompt, and of how answers are kept: answers to another one are other answers
+
 
 @dataclass(frozen=True)
 class Question:
@@ -65,7 +67,13 @@ class Answers:
 
     def _add(self, question: Question, model: str, said: Mapping[str, object]) -> None:
         row: dict[str, object] = {"key": question.key, "picture_sha256": question.picture_sha256}
-        row |= {"picture": question.picture.name, "question": question.text, "prompt": question.prompt, "model": model}
+        row |= {
+            "picture": question.picture.name,
+            "question": question.text,
+            "prompt": question.prompt,
+            "model": model,
+            "version": VERSION,
+        }
         row |= {**said, "time": datetime.now(UTC).isoformat(timespec="seconds")}
         data = (json.dumps(row, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
         with self._lock:

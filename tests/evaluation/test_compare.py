@@ -19,6 +19,8 @@ from evaluation.comparing.contestants import Contestant, open_contestants
 from evaluation.comparing.votes import count_votes, read_votes
 from evaluation.drawing.cost import COST
 from evaluation.metrics.clip_score import SCORE
+from evaluation.pictures.contents import contents_sha256
+from evaluation.pictures.image_folder import find_pictures
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def test_every_pair_is_tested_and_corrected(result: Comparison, folders: tuple[P
     assert tested["clip_fid"].found.mean == pytest.approx(a - b)
     assert a < b
     assert tested["clip_fid"].verdict == near
+    assert result.provenance["reference_sha256"] == contents_sha256(find_pictures(folders[0]))
 
 
 def test_per_picture_differences_are_means(result: Comparison) -> None:
