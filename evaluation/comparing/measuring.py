@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from dalle2 import hashes
 from dalle2.images import open_picture
 from evaluation.cli import command
 from evaluation.cli.compare import Options
@@ -29,7 +30,6 @@ from evaluation.comparing.votes import VoteCount, read_votes
 from evaluation.drawing import cost
 from evaluation.metrics import clip_score, distances, similarity
 from evaluation.metrics.frechet import Moments
-from evaluation.metrics.named_statistics import digest
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.clip import Clip
 from evaluation.networks.embedded import JUDGE
@@ -224,9 +224,10 @@ def ruler_of(options: Options) -> tuple[Ruler, list[str]]:
     if options.reference is None:
         return ruler, told
     if options.reference.suffix == ".npz":
-        reference = Statistics.load(options.reference.expanduser())
+        file = options.reference.expanduser()
+        reference = Statistics.load(file)
         space_of(network, options.size).require(reference.space, f"The statistics in {options.reference}")
-        return replace(ruler, reference=reference, reference_sha256=digest(options.reference.expanduser())), told
+        return replace(ruler, reference=reference, reference_sha256=hashes.of_file(file)), told
     real = measured_pictures(options.reference)
     if len(real.pictures) < 2:
         raise ValueError(f"{options.reference} holds one picture: a distance needs two or more.")
