@@ -96,12 +96,12 @@ def radii(features: np.ndarray) -> np.ndarray:
             else:
                 _keep_nearest(lowest[j : j + BLOCK], places[j : j + BLOCK], block.T.contiguous(), i)
             _keep_nearest(lowest[i : i + BLOCK], places[i : i + BLOCK], block, j)
-    nearest = _sorted_distances(features, np.arange(len(features)), lowest.numpy(), places.numpy())
+    nearest = _sorted_distances(side, lowest.double().numpy(), places.numpy())
     # No row that is no candidate can be nearer than the last of these may be at least.
     unsure = nearest[:, DENSITY_NEIGHBOURS - 1] > np.maximum(lowest[:, -1].numpy(), 0)
     for rows in np.split(np.flatnonzero(unsure), range(BLOCK, int(unsure.sum()), BLOCK)):
         if len(rows):
-            nearest[rows] = _sorted_distances(features, rows, *_nearest_in_doubles(features, rows))
+            nearest[rows] = _nearest_in_doubles(features, rows)
     return np.stack([nearest[:, PRECISION_NEIGHBOURS - 1], nearest[:, DENSITY_NEIGHBOURS - 1]])
 
 
@@ -157,15 +157,24 @@ def _keep_nearest(lowest: torch.Tensor, places: torch.Tensor, block: torch.Tenso
     lowest[:], places[:] = kept, torch.cat([places, where + first], 1).gather(1, order)
 
 
-def _sorted_distances(features: np.ndarray, rows: np.ndarray, lowest: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the squared distances of each row to its candidates, float64, the least first; infinite where none is."""
-    of, to = np.repeat(rows, CANDIDATES), places.reshape(-1)
-    found = _exact(features, of, features, to).reshape(len(rows), CANDIDATES)
-    return np.sort(np.where(np.isinf(lowest), np.inf, found), axis=1)
+def _sorted_distances(side: _Side, lowest: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the squared distances of each row to its candidates, the least first; infinite where there is none.
+
+    The third and the fifth are exact: so are all that may be one of these, as far as the bounds tell.
+    """
+    squares = side.squares.numpy()
+    found = lowest + 2 * side.error * (squares[:, None] + squares[places])
+    least, most = np.sort(lowest, axis=1), np.sort(found, axis=1)
+    asked = np.zeros(found.shape, dtype=bool)
+    for rank in (PRECISION_NEIGHBOURS - 1, DENSITY_NEIGHBOURS - 1):
+        asked |= (lowest <= most[:, [rank]]) & (found >= least[:, [rank]])
+    of, candidate = np.nonzero(asked & np.isfinite(found))
+    found[of, candidate] = _exact(side.features, of, side.features, places[of, candidate])
+    return np.sort(found, axis=1)
 
 
-def _nearest_in_doubles(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the candidates of some rows by products in float64: their squared distances, nearly, and their places."""
+def _nearest_in_doubles(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the squared distances of some rows to their candidates by products in float64, the least first."""
     centre = _centre(features)
     own = _about(centre, features[rows])
     lowest = torch.full((len(rows), CANDIDATES), torch.inf, dtype=torch.float64)
@@ -176,7 +185,8 @@ def _nearest_in_doubles(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndar
         itself = (rows >= j) & (rows < j + BLOCK)
         block[np.flatnonzero(itself), rows[itself] - j] = torch.inf
         _keep_nearest(lowest, places, block, j)
-    return lowest.numpy(), places.numpy()
+    found = _exact(features, np.repeat(rows, CANDIDATES), features, places.numpy().reshape(-1))
+    return np.sort(np.where(lowest.isinf().numpy(), np.inf, found.reshape(len(rows), CANDIDATES)), axis=1)
 
 
 def _settled(
