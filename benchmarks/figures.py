@@ -21,8 +21,10 @@ from PIL import Image, ImageDraw, ImageFont
 from torch.nn.functional import normalize
 
 from dalle2 import atomic, images
+from dalle2 import embeddings as maths
 from dalle2.families import EMBEDDED, load
 from dalle2.model import UnclipModel
+from dalle2.tasks.dimensions import imagined
 from evaluation.reporting.sheets import GAP, grid
 
 PROMPTS = (
@@ -42,6 +44,7 @@ DIFFS = (
 STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 ATTACK = ("a red apple, noto style", "red apple", ("pizza", "dog face"))  # figure 6: drawn, meant, and written on it
 AXES = (2, 5, 10, 20, 40, 80, 120, 192)  # figure 7, of which the paper has 20 to 320 of 1,024
+IMAGINED = 256  # embeddings, whose axes they are
 ROWS = ("a red heart", "a cat face", "a police car", "a slice of pizza", "a tree", "a violin")  # figures 8 and 9
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)  # figure 9
 SIDE, LEFT, HEAD = 96, 118, 20  # pixels: of a picture, of a row's name, of a column's
@@ -111,7 +114,7 @@ def interpolations(model: UnclipModel, given: dict[str, Image.Image]) -> Figure:
     figure = Figure([f"{share:g}" for share in SHARES])
     for seed in (1, 2, 3):
         way = model.interpolate([start, end], seed=seed, frames=SHARES)
-        figure.rows[f"{first} → {second}, seed {seed}"] = way
+        figure.rows[f"{first} to {second}, seed {seed}"] = way
         seen = model.embed_image(way)
         to = [_cosines(seen, model.embed_image([one])) for one in (start, end)]
         figure.measured[f"seed {seed}"] = {"to the first": _rounded(to[0]), "to the second": _rounded(to[1])}
@@ -125,9 +128,9 @@ def text_diffs(model: UnclipModel, given: dict[str, Image.Image]) -> Figure:
         (picture,) = model.text_to_image([old], seeds=[SEED], literal=True)
         how: dict[str, Any] = {"seed": SEED, "old": old, "strengths": STRENGTHS, "way": "slerp", "literal": True}
         drawn = model.text_diff(picture, new, **how)
-        figure.rows[f"{old} → {new}"] = drawn
+        figure.rows[f"{old} to {new}"] = drawn
         texts = [_cosines(model.embed_image(drawn), model.embed_text([text])) for text in (old, new)]
-        figure.measured[f"{old} → {new}"] = {"to the old": _rounded(texts[0]), "to the new": _rounded(texts[1])}
+        figure.measured[f"{old} to {new}"] = {"to the old": _rounded(texts[0]), "to the new": _rounded(texts[1])}
     return figure
 
 
@@ -146,13 +149,20 @@ def attacks(model: UnclipModel, given: dict[str, Image.Image]) -> Figure:
 
 
 def dimensions(model: UnclipModel, given: dict[str, Image.Image]) -> Figure:
-    """Figure 7: pictures from more and more principal axes of their embedding, all from one noise."""
-    counts = [count for count in AXES if count <= model.embed_image(list(given.values())).shape[1]]
+    """Figure 7: pictures from more and more principal axes of their embedding, all from one noise.
+
+    The axes are those of what the prior imagines without a word, as in the task `dimensions`.
+    """
+    once = None if model.settings.prior is None else model.settings.changed({"prior": {"candidates": 1}})
+    mean, axes = maths.principal_axes(imagined(model, once, None, IMAGINED))
+    counts = [count for count in AXES if count <= len(axes)]
     figure = Figure([f"{count} axes" for count in counts] + ["input"])
     for name, picture in given.items():
-        drawn = model.dimensions(picture, counts, seed=1)
+        embedding = model.embed_image([picture])
+        points = torch.stack([maths.project(embedding[0], mean, axes[:count]) for count in counts])
+        drawn = model.decode(points, [1] * len(counts))
         figure.rows[name] = [*drawn, images.square(picture, model.picture_size)]
-        figure.measured[name] = _rounded(_cosines(model.embed_image(drawn), model.embed_image([picture])))
+        figure.measured[name] = _rounded(_cosines(model.embed_image(drawn), embedding))
     return figure
 
 

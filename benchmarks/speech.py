@@ -3,11 +3,11 @@
     python -m benchmarks.speech --out speech.jsonl
     python -m benchmarks.speech --list benchmarks/speech-development.tsv --voices 2 --out development.jsonl
 
-Every sentence of speech.tsv is spoken by espeak-ng in five voices, clean and with white noise at 10 dB. A row is right
-when the concept that would be drawn for what was heard is the one that the list names, or when nothing would be drawn
-of a sentence for which it names none. "As typed" is the same of the written sentence, which nobody can hear better.
-Rows that are in the file already are not measured again. Nothing was chosen by this list: the development list is for
-that.
+Every sentence of speech.tsv is spoken by espeak-ng in five voices, in rounds, clean and with white noise at 10 dB. A
+row is right when the concept that would be drawn for what was heard is the one that the list names, or when nothing
+would be drawn of a sentence for which it names none. "As typed" is the same of the written sentence, which nobody can
+hear better. Rows that are in the file already are not measured again. Nothing was chosen by this list: the development
+list is for that.
 """
 
 import argparse
@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Speak, hear and understand what is missing, a row at a time; then print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speech", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--list", type=Path, default=SENTENCES, metavar="FILE.tsv", help="default: speech.tsv")
-    parser.add_argument("--voices", type=int, default=len(VOICES), choices=range(1, len(VOICES) + 1), help="how many")
+    said = "in how many of the voices each sentence is spoken, which take turns; default all: %(default)s"
+    parser.add_argument("--voices", type=int, default=len(VOICES), choices=range(1, len(VOICES) + 1), help=said)
     parser.add_argument("--noise", choices=("none", "10dB", "both"), default="both", help="default: %(default)s")
     parser.add_argument("--out", type=Path, default=Path("speech.jsonl"), help="a line a row; default %(default)s")
     options = parser.parse_args(arguments)
@@ -53,8 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sphinx = Sphinx(interpreter.vocabulary, _styles())
     print(f"The recogniser was ready after {time.perf_counter() - begun:.1f} s.")
     noisy = {"none": (False,), "10dB": (True,), "both": (False, True)}[options.noise]
-    rows, voices = _rows(options.list), VOICES[: options.voices]
-    wanted = [(*row, voice, loud) for loud in noisy for voice in voices for row in rows]
+    rows, turns = _rows(options.list), range(options.voices)
+    # In rounds: after each of them all sentences and all voices have been heard equally often.
+    wanted = [
+        (*row, VOICES[(number + turn) % len(VOICES)], loud)
+        for turn in turns
+        for number, row in enumerate(rows)
+        for loud in noisy
+    ]
     done = {(row["sentence"], row["voice"], row["noisy"]) for row in _read(options.out)}
     with options.out.open("a", encoding="utf-8") as file:
         for row in wanted:

@@ -22,10 +22,10 @@ from dalle2.speech.phrases import FILLERS, Phrases, phrases
 from dalle2.understanding.vocabulary import Vocabulary
 
 NAME = "pocketsphinx"
-OTHERS = 500  # of the most frequent words of English, beside those of the vocabulary
+OTHERS = 2500  # of the most frequent words of English, beside those of the vocabulary
 OTHER_WEIGHT = 2  # how often each of these is said, in the proportion of `phrases`
 PRONUNCIATIONS = Path(__file__).with_name("pronunciations.tsv")
-SURPRISE = 0.1  # how likely a word is that none of the phrases has after the two before it
+SURPRISE = 0.3  # how likely a word is that none of the phrases has after the two before it
 # The weight of the language model against the sounds.
 SEARCH = {"lw": 6.5, "cmn": "batch"}
 

@@ -16,7 +16,9 @@ from dalle2.model import UnclipModel
 def made(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All seven figures of a tiny checkpoint."""
     folder = tmp_path_factory.mktemp("figures")
-    figures.main(["all", "--out", str(folder), "--checkpoint", str(tiny_checkpoint)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "IMAGINED", 32)
+        figures.main(["all", "--out", str(folder), "--checkpoint", str(tiny_checkpoint)])
     return folder
 
 
