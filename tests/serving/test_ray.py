@@ -280,8 +280,8 @@ def test_two_checkpoints_are_drawn_each_by_replicas_of_its_own(
         drawn[name] = images.read_record(opened(answer.data[0]))["checkpoint"]
         assert all_own(model, {5: opened(answer.data[0])})
     assert drawn == {"sample": "sample", "other": "other", "dall-e-2": "sample"}
-    kinds = {one.cmdline()[0].split(":")[2] for one in cluster.replicas()}
-    assert kinds == {"draws-other", "draws-sample"}
+    titles = " ".join(one.cmdline()[0] for one in cluster.replicas())
+    assert "draws-other" in titles and "draws-sample" in titles
 
 
 class Handle:
