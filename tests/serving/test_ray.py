@@ -377,7 +377,7 @@ def test_options_that_cannot_be_are_refused(
 def test_what_the_commands_and_the_model_have_is_known_here_too() -> None:
     parser = argparse.ArgumentParser()
     serving.add(parser)
-    beside = {"help", "host", "checkpoint"}  # Ray listens, and the field has several
+    beside = {"help", "host", "checkpoint", "keep"}  # Ray listens, and each checkpoint is a deployment of its own
     assert {action.dest for action in parser._actions} - beside <= set(Options.model_fields)
     assert set(FACTS) | {"phrases", "host"} == set(Verbs.__annotations__)
     known = cloudpickle.loads(cloudpickle.dumps(Known(load())))  # the embedded one, by whatever engine draws it
