@@ -60,7 +60,7 @@
   const NOT_ONE = zh ? "这不是图片：请给出 PNG、JPEG、WEBP、GIF、BMP 或 AVIF 文件。"
     : "This is not a picture: give a PNG, JPEG, WEBP, GIF, BMP or AVIF file.";
   const TOO_LARGE = zh ? `图片文件超过 ${megabytes} MB：请先缩小。` : `The picture's file is larger than ${megabytes} MB: make it smaller.`;
-  const NO_SOUND = zh ? "这不是录音：请给出 WAV、MP3、Ogg、FLAC、M4A 或 WebM 文件。" : "This is no recording: give a WAV, MP3, Ogg, FLAC, M4A or WebM file.";
+  const NO_SOUND = zh ? "这不是录音：请给出 WAV、MP3、Ogg、FLAC、M4A 或 WebM 文件。" : "This is not a recording: give a WAV, MP3, Ogg, FLAC, M4A or WebM file.";
   const TOO_LONG = zh ? `录音文件超过 ${megabytes} MB：请缩短。` : `The recording's file is larger than ${megabytes} MB: make it shorter.`;
   const KINDS = { "own-picture": [/^image\//, NOT_ONE, TOO_LARGE], "own-voice": [/^(audio|video)\//, NO_SOUND, TOO_LONG] };
   const wrong = (file, [type, another, smaller]) => !type.test(file.type) ? another : file.size > window.mostBytes ? smaller : "";

@@ -86,10 +86,10 @@ def run_folder(out: Path) -> Path:
 
 
 def _steps(text: str) -> tuple[int, ...]:
-    steps = tuple(int(part) for part in text.split(","))
-    if len(steps) != len(STEPS) or min(steps) < 0:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != len(STEPS) or not all(re.fullmatch(r"[0-9]{1,9}", part) for part in parts):
         raise argparse.ArgumentTypeError(f"three whole numbers with commas between them, not {text!r}")
-    return steps
+    return tuple(map(int, parts))
 
 
 def _slug(name: str) -> str:
