@@ -83,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--picture", action="append", type=Path, default=[], metavar="FILE", help=own)
     options = parser.parse_args(arguments)
     given = {file.stem: images.open_picture(file) for file in options.picture}
+    if len(given) < len(options.picture):
+        raise SystemExit("Two of the pictures have one name: rename one of them.")
     if len(given) == 1 and options.figure in ("4", "all"):
         parser.error("figure 4 leads from one picture to another: name two with --picture.")
     model = load(options.checkpoint)
@@ -104,7 +106,8 @@ def variations(model: UnclipModel, given: dict[str, Image.Image]) -> Figure:
         figure.rows[name] = [images.square(picture, model.picture_size), *drawn]
         near = _cosines(model.embed_image(drawn), model.embed_image([picture]))
         figure.measured[name] = {"cosine to the input": _mean(near)}
-    figure.measured["between inputs"] = _mean(_between(model.embed_image(list(given.values()))))
+    if len(given) > 1:
+        figure.measured["between inputs"] = _mean(_between(model.embed_image(list(given.values()))))
     return figure
 
 

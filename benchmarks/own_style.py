@@ -151,11 +151,11 @@ def _check_made(folder: Path, loras: Sequence[Path]) -> None:
     by: dict[str, Any] = {"checkpoint_hash": Light("emoji").checkpoint_hash}
     by["loras"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in loras]
     file = folder / "made-by.json"
-    if not file.exists():
+    if not file.exists() and not any(folder.glob("*.png")):
         with atomic.file(file) as partial:
             partial.write_text(json.dumps(by, indent=1) + "\n", encoding="utf-8")
-    elif json.loads(file.read_text(encoding="utf-8")) != by:
-        sys.exit(f"{folder} holds pictures of another checkpoint or training: remove it, or give another DIR.")
+    elif not file.exists() or json.loads(file.read_text(encoding="utf-8")) != by:
+        sys.exit(f"{folder} holds pictures of another or an unknown training: remove it, or give another DIR.")
 
 
 def _draw(folder: Path, prompts: Sequence[tuple[str, str, int]], model: Any) -> None:

@@ -249,9 +249,6 @@ def test_wrong_options_are_told_first(given: list[str], said: str, pictures: Pat
     assert said in refused([pictures, *given], capsys)
 
 
-@pytest.mark.parametrize(
-    "started", [{"WORLD_SIZE": "2"}, {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1"}]
-)
 @pytest.mark.parametrize("steps", ["1,2", "a,b,c", "1,2,-3"])
 def test_steps_are_three_whole_numbers(steps: str, pictures: Path, capsys: Capture) -> None:
     with pytest.raises(SystemExit):
@@ -259,6 +256,9 @@ def test_steps_are_three_whole_numbers(steps: str, pictures: Path, capsys: Captu
     assert f"three whole numbers with commas between them, not {steps!r}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "started", [{"WORLD_SIZE": "2"}, {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1"}]
+)
 def test_several_processes_are_refused_before_anything_is_read(
     started: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
