@@ -70,7 +70,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     words = f"seconds to wait for an answer; default {SECONDS:g}"
     parser.add_argument("--timeout", type=command.seconds, default=SECONDS, metavar="SECONDS", help=words)
     parser.add_argument("--num", type=int, help="judge so many, chosen by the seed; default: all")
-    parser.add_argument("--seed", type=command.whole, default=0, help="of --num, and of intervals; default 0")
+    parser.add_argument(
+        "--seed", type=command.whole, default=0, help="of --num, the order of questions, and intervals; default 0"
+    )
     command.add_tracking(parser)
     command.add_reporting(parser)
     return command.parsed(parser, Options, argv)

@@ -1,26 +1,22 @@
 """Pictures judged by a model that answers questions: the work of `evaluation.vqa`."""
 
 import hashlib
-import io
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from dalle2 import hashes
 from evaluation.cli.vqa import KEY_VARIABLE, Options
 from evaluation.measuring.vqa_answers import VERSION, Answers, Question
+from evaluation.measuring.vqa_asking import ask
 from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.vqa_score import Judged, judged, shares_right, soft, words
 from evaluation.networks.vqa_endpoint import Endpoint, Refused, Unanswered, key_of
-from evaluation.pictures.loading import open_file
 from evaluation.pictures.manifest import read_manifest
 from evaluation.prompts.pairing import Pair, read_pairs
 from evaluation.prompts.tables import read_table
@@ -28,7 +24,6 @@ from evaluation.reporting import report
 from evaluation.reporting.measure import Better, Measure
 from evaluation.reporting.report import Report
 
-HOPELESS = 8  # questions in a row without an answer, after which no more are asked
 NAMED = 5  # pictures that are named of those that could not be judged
 OF_LISTS = "{} Answer in one word."  # as GenEval 2 asks its questions
 OF_CAPTIONS = 'Does this figure show "{}"? Please answer yes or no.', "yes"  # as VQAScore asks
@@ -71,7 +66,8 @@ def judge_folder(options: Options) -> Report:
     ]
     answers = Answers(options.answers)
     endpoint = Endpoint(options.vqa_url, options.vqa_model, key_of(KEY_VARIABLE), options.timeout)
-    failed = _ask([one for questions in of_pictures for one in questions], answers, endpoint, options.parallel)
+    questions = [one for of_picture in of_pictures for one in of_picture]
+    failed = ask(questions, answers, endpoint, options.parallel, options.seed)
     left_out = list(_left_out(of_pictures, answers, failed))
     pictures = [
         Seen(questions, [_judged(one, answers) for one in questions], one.atoms)
@@ -150,56 +146,6 @@ def _questions(pair: Pair, asked: Asked, model: str, lists: bool) -> list[Questi
         key = hashlib.sha256(json.dumps([VERSION, model, prompt, hashed]).encode()).hexdigest()
         found.append(Question(pair.picture, one.text, prompt, one.expected, hashed, key, one.skill))
     return found
-
-
-def _ask(
-    questions: Sequence[Question], answers: Answers, endpoint: Endpoint, parallel: int
-) -> dict[str, Unanswered | Refused]:
-    """Ask what has no answer, several at a time, and keep each at once; by key, what had none for now.
-
-    What is refused is kept too, where the endpoint answers others: it refuses these, and not everything. ValueError
-    where it has given no answer to several in a row.
-    """
-    missing = {one.key: one for one in questions if answers.get(one) is None and answers.refusal(one) is None}
-    failed: dict[str, Unanswered | Refused] = {}
-    in_a_row = 0
-    with ThreadPoolExecutor(parallel) as pool:
-        waiting = {pool.submit(_put, one, answers, endpoint): one for one in missing.values()}
-        try:
-            bar = tqdm(as_completed(waiting), total=len(waiting), unit="question", disable=not sys.stderr.isatty())
-            for future in bar:
-                error = future.result()
-                in_a_row = 0 if error is None else in_a_row + 1
-                if error is not None:
-                    failed[waiting[future].key] = error
-                if in_a_row == HOPELESS:
-                    break
-        finally:
-            pool.shutdown(cancel_futures=True)  # those under way are waited for, and keep their own answers
-    if in_a_row == HOPELESS:
-        left = sum(answers.get(one) is None for one in missing.values())
-        *_, last = failed.values()
-        raise ValueError(
-            f"{endpoint.shown} gave no answer to {HOPELESS} questions in a row (the last: {last}), so no more were "
-            f"asked, and {left:,} of {len(missing):,} have none. What was answered is in {answers.file}: the same "
-            "command asks for the rest."
-        )
-    if any(answers.get(one) is not None for one in questions):
-        for key, error in failed.items():
-            if isinstance(error, Refused):
-                answers.refuse(missing[key], endpoint.model, str(error))
-    return failed
-
-
-def _put(question: Question, answers: Answers, endpoint: Endpoint) -> Unanswered | Refused | None:
-    """Ask a question, and keep its answer; what it was refused or left unanswered for, if it was."""
-    file = io.BytesIO()
-    open_file(question.picture).save(file, "PNG")  # without its record, which names the prompt
-    try:
-        answers.add(question, endpoint.model, endpoint.ask(file.getvalue(), question.prompt))
-    except (Unanswered, Refused) as error:
-        return error
-    return None
 
 
 def _judged(question: Question, answers: Answers) -> Judged:

@@ -77,7 +77,7 @@ class Endpoint:
                 return _reply(self._post(_asked(self.model, picture, prompt, asked)))
             except urllib.error.HTTPError as error:
                 said = _said(error)
-                if error.code == 400 and asked and "logprob" in said.lower():
+                if error.code in (400, 422) and asked and "logprob" in said.lower():
                     self.alternatives = min(self.alternatives, max(fewer for fewer in ALTERNATIVES if fewer < asked))
                     continue
                 if error.code in OF_THE_QUESTION:

@@ -1,6 +1,7 @@
 """Judging by an endpoint: asked once, kept; what is refused, silent or nonsense is left out, counted and named."""
 
 import base64
+import io
 import json
 import os
 import threading
@@ -16,6 +17,7 @@ from evaluation import vqa
 from evaluation.measuring.vqa import read_questions
 from evaluation.metrics.vqa_score import Judged, judged, shares_right, soft
 from evaluation.networks.vqa_endpoint import Endpoint, Unanswered
+from evaluation.pictures.loading import open_file
 
 YES = {"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": [{"token": "Yes", "logprob": -0.105361}]}]}
 
@@ -90,7 +92,8 @@ def test_each_question_is_asked_once_and_the_key_stays_here(
     assert endpoint.bodies[0]["authorization"] == "Bearer sk-secret"
     content = endpoint.bodies[0]["messages"][0]["content"]
     assert content[0]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
-    assert content[1]["text"] == 'Does this figure show "a cat 0"? Please answer yes or no.'
+    texts = [body["messages"][0]["content"][1]["text"] for body in endpoint.bodies]
+    assert 'Does this figure show "a cat 0"? Please answer yes or no.' in texts
     assert "sk-secret" not in json.dumps(report) + (tmp_path / "a.jsonl").read_text()
     assert values(run(pictures, endpoint, tmp_path)) == values(report) and len(endpoint.bodies) == 6
     run(pictures, endpoint, tmp_path, "--vqa-model", "another")
@@ -254,6 +257,60 @@ def test_an_endpoint_that_is_down_is_not_asked_thousands_of_times(
     assert len(endpoint.bodies) < 14 and '"refused"' not in (tmp_path / "a.jsonl").read_text()
 
 
+def questions_of(pictures: Path, file: Path, count: int) -> Path:
+    """Write a list of so many questions about each picture."""
+    rows = [json.loads(line) for line in (pictures / "prompts.jsonl").read_text().splitlines()]
+    listed = [[f"Question {number}?", "yes"] for number in range(count)]
+    file.write_text("".join(json.dumps({"prompt": row["caption"], "vqa_list": listed}) + "\n" for row in rows))
+    return file
+
+
+def refused_in(file: Path) -> list[str]:
+    return [row["picture"] for row in map(json.loads, file.read_text().splitlines()) if "refused" in row]
+
+
+def test_a_picture_that_is_refused_many_questions_does_not_end_the_run(
+    pictures: Path, endpoint: StandIn, tmp_path: Path
+) -> None:
+    file = io.BytesIO()
+    open_file(pictures / "000000.png").save(file, "PNG")
+    first = base64.b64encode(file.getvalue()).decode()
+    endpoint.say = lambda body: (400, {"error": "filtered"}) if first in str(body) else (200, completion("Yes"))
+    listed = questions_of(pictures, tmp_path / "list.jsonl", 9)
+    report = run(pictures, endpoint, tmp_path, "--questions", listed)
+    assert values(report)["vqa_unjudged"] == 1 and refused_in(tmp_path / "a.jsonl") == ["000000.png"] * 9
+    endpoint.bodies.clear()
+    assert values(run(pictures, endpoint, tmp_path, "--questions", listed)) == values(report) and not endpoint.bodies
+    (tmp_path / "more").mkdir()  # also where its questions alone are left
+    lines = (tmp_path / "a.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "more/a.jsonl").write_text("".join(line for line in lines if '"refused"' not in line))
+    assert values(run(pictures, endpoint, tmp_path / "more", "--questions", listed)) == values(report)
+    assert len(endpoint.bodies) == 9
+
+
+def test_what_was_refused_before_an_answer_is_kept_when_the_run_is_ended(
+    pictures: Path, endpoint: StandIn, tmp_path: Path
+) -> None:
+    said = [(200, completion("Yes")), (400, {"error": "no"}), (400, {"error": "no"}), (200, completion("Yes"))]
+    said += [(400, {"error": "no"}), (401, {"error": "the key has run out"})]
+    endpoint.say = lambda _: said[len(endpoint.bodies) - 1]
+    with pytest.raises(SystemExit):
+        run(pictures, endpoint, tmp_path)
+    assert len(refused_in(tmp_path / "a.jsonl")) == 2  # of the third nobody knows: it may have been the key
+    endpoint.bodies.clear()
+    endpoint.say = lambda _: (200, completion("Yes"))
+    assert values(run(pictures, endpoint, tmp_path))["vqa_unjudged"] == 2 and len(endpoint.bodies) == 2
+
+
+def test_probabilities_may_be_refused_as_what_cannot_be_processed(endpoint: StandIn) -> None:
+    def strict(body: dict[str, Any]) -> tuple[int, Any]:
+        unknown = {"detail": [{"type": "extra_forbidden", "loc": ["body", "logprobs"]}]}
+        return (422, unknown) if "logprobs" in body else (200, completion("Yes"))
+
+    endpoint.say = strict
+    assert Endpoint(endpoint.url, "seer").ask(b"", "Is it?").text == "Yes"
+
+
 def test_geneval_s_questions_are_scored_as_soft_tifa(pictures: Path, endpoint: StandIn, tmp_path: Path) -> None:
     listed = [["How many cats are there?", "two"], {"question": "Is it red?", "answer": "Yes"}]
     captions = [json.loads(line)["caption"] for line in (pictures / "prompts.jsonl").read_text().splitlines()]
@@ -267,7 +324,8 @@ def test_geneval_s_questions_are_scored_as_soft_tifa(pictures: Path, endpoint: S
     two = {"content": [{"token": "2", "top_logprobs": likely}]}
     endpoint.say = lambda body: (200, completion("2", two) if "How many" in str(body) else completion("Yes", YES))
     found = values(run(pictures, endpoint, tmp_path, "--questions", file))
-    assert endpoint.bodies[0]["messages"][0]["content"][1]["text"] == "How many cats are there? Answer in one word."
+    texts = {body["messages"][0]["content"][1]["text"] for body in endpoint.bodies}
+    assert texts == {"How many cats are there? Answer in one word.", "Is it red? Answer in one word."}
     assert endpoint.bodies[0]["top_logprobs"] == 20
     assert found["soft_tifa_am"] == pytest.approx((0.75 + 0.9) / 2, abs=1e-5)
     assert found["soft_tifa_gm"] == pytest.approx((0.75 * 0.9) ** 0.5, abs=1e-5)
