@@ -315,8 +315,9 @@ class TabBuilder:
         """Yield the endpoint within the limits of who asks; what is too much is refused in the progress line."""
 
         @wraps(endpoint)
-        def called(*arguments: Any) -> Iterator[tuple]:
-            request = next((value for value in arguments if isinstance(value, gr.Request)), None)
+        def called(*arguments: Any, **named: Any) -> Iterator[tuple]:
+            given = (*arguments, *named.values())
+            request = next((value for value in given if isinstance(value, gr.Request)), None)
             with ExitStack() as held:
                 try:
                     held.enter_context(self.limits.drawing(request))
@@ -324,7 +325,7 @@ class TabBuilder:
                     sentence = refused(busy, request)
                     yield *[gr.skip()] * outputs, status("refused", sentence)
                     raise gr.Error(sentence, visible=False, print_exception=False) from busy
-                yield from endpoint(*arguments)
+                yield from endpoint(*arguments, **named)
 
         return called
 
