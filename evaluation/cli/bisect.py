@@ -14,8 +14,9 @@ DESCRIPTION = """Which checkpoint of a training run is the first that is worse, 
     python -m evaluation.bisect runs/a/step-* --prompts emoji --num 200 --out bisected --fail-if "fid worse than 2 %"
 
 Snapshots are checkpoints that were kept along a run, with options of generation if need be, or folders that generation
-drew. They are put in order by the number in their names. The first is taken as good; the last is measured, then always
-the one in the middle between good and worse, so that of 64 snapshots eight are drawn. `--every` measures them all.
+drew. They are put in order by the number in their names: that after "step", "iter" or "epoch", else the last one. The
+first is taken as good; the last is measured, then always the one in the middle between good and worse, so that of 64
+snapshots eight are drawn. `--every` measures them all.
 Exits with 1 where one is worse; `--out` then holds the pictures and bisection.html, .md, .json and .csv, and the same
 command resumes after an interruption.
 """

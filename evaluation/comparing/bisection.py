@@ -23,6 +23,14 @@ from evaluation.comparing.measuring import (
 )
 from evaluation.reporting import report
 
+# Numbers of a name, those that say best when the snapshot was kept first: 500 of epoch=2-step=500-val_loss=0.31.
+NUMBERS = {
+    "step": re.compile(r"(?i)(?<![a-z])steps?[^a-z0-9]{0,3}(\d+)"),
+    "iteration": re.compile(r"(?i)(?<![a-z])iter(?:ation)?s?[^a-z0-9]{0,3}(\d+)"),
+    "epoch": re.compile(r"(?i)(?<![a-z])epochs?[^a-z0-9]{0,3}(\d+)"),
+    "number": re.compile(r"(\d+)"),
+}
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -41,6 +49,7 @@ class Bisection:
         snapshots: all of them, in order; `comparison` has those that were measured, each against the first.
         good: the last one before the first that is worse, or of all; worse: that one, None where the last is not worse.
         reasons: by the names of those that are worse what they are worse in.
+        every: whether all were measured, and not only those that bisection asks for.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -48,18 +57,23 @@ class Bisection:
     good: str
     worse: str | None
     reasons: Mapping[str, Sequence[str]]
+    every: bool = False
 
     @property
     def summary(self) -> list[str]:
         """Return what was found as sentences."""
         measured = f"{len(self.comparison.contestants):,} of {len(self.snapshots):,} snapshots were measured."
+        names = [snapshot.name for snapshot in self.snapshots]
+        before = names if self.worse is None else names[: names.index(self.worse)]
+        earlier = [name for name in before if self.reasons.get(name)]
         if self.worse is None:
-            others = [name for name in self.reasons if self.reasons[name]]
-            told = f"{self.good}, the last, is not worse than {self.snapshots[0].name}. {measured}"
-            return [told, *(f"{name} is, in between: {self.reasons[name][0]}" for name in others)]
+            told = f"{self.good}, the last, is not worse than {names[0]}. {measured}"
+            return [told, *(f"{name} is, in between: {self.reasons[name][0]}" for name in earlier)]
+        what = "the first from which on all measured ones are worse" if self.every else "the first that is worse"
         return [
-            f"{self.worse} is the first that is worse; {self.good}, before it, is not. {measured}",
+            f"{self.worse} is {what}; {self.good}, before it, is not. {measured}",
             *self.reasons[self.worse],
+            *(f"{name} is worse too, and others after it are not: {self.reasons[name][0]}" for name in earlier),
         ]
 
     @property
@@ -74,10 +88,13 @@ def bisect(options: Options) -> Bisection:
     ValueError for options that cannot be, and for what cannot be drawn or compared.
     """
     conditions = [Condition.read(text) for text in options.fail_if]
-    snapshots = in_order(options.contestants)
+    snapshots, notes = in_order(options.contestants)
     if len(snapshots) < 2:
         raise ValueError("Bisection needs two snapshots at least, the first of which is good.")
+    listed = ", ".join(f"{snapshot.name} ({snapshot.step})" for snapshot in snapshots)
+    print("\n".join([f"The snapshots and their steps, in order: {listed}.", *notes]), file=sys.stderr)
     ruler, told = ruler_of(options)
+    told = [*told, *notes]
     (first,) = open_ways({snapshots[0].name: snapshots[0].way}, options)
     if options.reference is None:
         ruler, more = with_their_own(ruler, first.manifest)
@@ -105,6 +122,10 @@ def bisect(options: Options) -> Bisection:
     told.append(
         "Each snapshot is compared with the first alone: p-values are corrected for the measures, not for looks."
     )
+    if not options.every:
+        told.append(
+            "Bisection takes it that all snapshots after the first that is worse are worse too; --every measures all."
+        )
     facts = facts_of([one.contestant for one in measured], ruler)
     facts |= {"fail_if": list(options.fail_if), "snapshots": {one.name: one.step for one in snapshots}}
     return Bisection(
@@ -113,6 +134,7 @@ def bisect(options: Options) -> Bisection:
         snapshots[-1 if worse is None else worse - 1].name,
         None if worse is None else snapshots[worse].name,
         {snapshots[index].name: why for index, why in sorted(reasons.items())},
+        options.every,
     )
 
 
@@ -139,20 +161,32 @@ def first_failing(count: int, fails: Callable[[int], bool], every: bool = False)
     return worse
 
 
-def in_order(ways: Sequence[str]) -> list[Snapshot]:
-    """Return the snapshots by the number in their names, as given where not each has a number of its own.
+def in_order(ways: Sequence[str]) -> tuple[list[Snapshot], list[str]]:
+    """Return the snapshots by the number in their names, and what must be told where they are left as given.
 
-    The number is the last one of the last part of the path in which all differ: 2000 of runs/a/step-2000/checkpoint.
+    The number is of the last part of the path in which all differ: 2000 of runs/a/step-2000/checkpoint. It is that
+    after "step", "iter" or "epoch", and the last one where no name has such a word. ValueError where only some of the
+    names have one.
     """
     names = distinct(ways)
     paths = [PurePath((shlex.split(way) or [""])[0]).parts[::-1] for way in ways]
     for depth in range(min(map(len, paths), default=0)):
-        found = [re.findall(r"\d+", path[depth]) for path in paths]
-        steps = [int(numbers[-1]) if numbers else -1 for numbers in found]
-        if min(steps) >= 0 and len(set(steps)) == len(steps):
-            rows = sorted(zip(steps, names, ways, strict=True))
-            return [Snapshot(name, str(step), way) for step, name, way in rows]
-    return [Snapshot(name, str(place), way) for place, (name, way) in enumerate(zip(names, ways, strict=True), 1)]
+        for what, pattern in NUMBERS.items():
+            found = [pattern.findall(path[depth]) for path in paths]
+            if not any(found):
+                continue
+            if not all(found):
+                by_having = {bool(own): name for name, own in zip(names, found, strict=True)}
+                raise ValueError(
+                    f"The order of the snapshots is not known: {by_having[True]} has a {what} in its name, and "
+                    f"{by_having[False]} has none. Name all of them alike, as step-1000."
+                )
+            steps = [int(numbers[-1]) for numbers in found]
+            if len(set(steps)) == len(steps):
+                rows = sorted(zip(steps, names, ways, strict=True))
+                return [Snapshot(name, str(step), way) for step, name, way in rows], []
+    kept = [Snapshot(name, str(place), way) for place, (name, way) in enumerate(zip(names, ways, strict=True), 1)]
+    return kept, ["The names do not tell the snapshots' steps, so they are taken in the order given, the oldest first."]
 
 
 def _comparison(

@@ -75,5 +75,6 @@ def show(found: Bisection, console: Console) -> None:
 
 def log(found: Bisection, tracker: str, out: Path) -> None:
     """Hand every measure to a tracker, at the snapshots' steps; ValueError where it is missing."""
-    steps = [measured.measures for measured in found.comparison.contestants]
-    trackers.log("bisect", steps, tracker, folder=out)
+    measured = found.comparison.contestants
+    at = [int(found.steps[one.contestant.name]) for one in measured]
+    trackers.log("bisect", [one.measures for one in measured], tracker, folder=out, at=at)

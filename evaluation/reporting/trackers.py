@@ -24,8 +24,11 @@ def log(
     facts: Mapping[str, str | int | float] | None = None,
     *,
     folder: Path = FOLDER,
+    at: Sequence[int] | None = None,
 ) -> None:
     """Hand over measures by their keys, those of each step together, and `facts` as the run's configuration.
+
+    `at` are the steps' numbers, rising; None for 0, 1, …
 
     ValueError where the tracker is missing, or does not take them.
     """
@@ -35,7 +38,7 @@ def log(
     try:
         accelerator = Accelerator(log_with=tracker, project_dir=folder)
         accelerator.init_trackers(project, config=dict(facts) if facts else None)
-        for step, measures in enumerate(steps):
+        for step, measures in zip(range(len(steps)) if at is None else at, steps, strict=True):
             accelerator.log({_name(one.key): float(one.value) for one in measures}, step=step)
         accelerator.end_training()
     except Exception as error:  # of whatever kind the tracker has: the numbers are written already

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from drawn_folders import drawn
 
 from evaluation import bisect, leaderboard
-from evaluation.comparing import bisection
+from evaluation.comparing import bisection, bisection_page
 from evaluation.comparing.bisection import first_failing, in_order
 
 STEPS = (100, 200, 400, 600, 800, 1000, 1200, 1400)
@@ -39,7 +40,9 @@ def test_the_first_that_is_worse_is_found_by_measuring_few(
     with pytest.raises(SystemExit) as ended:
         bisect.main(arguments)
     assert ended.value.code == 1
-    said = " ".join(capsys.readouterr().out.split())
+    printed = capsys.readouterr()
+    said = " ".join(printed.out.split())
+    assert "step-100 (100), " in printed.err and "--every measures all" in said
     assert "step-1000 is the first that is worse;" in said and "5 of 8 snapshots were measured" in said
     found = json.loads((tmp_path / "bisection.json").read_text())
     assert [Path(one["name"]).name for one in found["contestants"]] == [
@@ -93,11 +96,43 @@ def test_bisection_asks_for_as_few_as_it_can(count: int) -> None:
     assert first_failing(9, lambda index: index in (2, 7, 8), every=True) == 7  # a bad one in between is no end
 
 
-def test_snapshots_are_in_the_order_of_their_steps() -> None:
-    def order(*ways: str) -> list[str]:
-        return [one.step for one in in_order(ways)]
+def order(*ways: str) -> list[str]:
+    return [one.step for one in in_order(ways)[0]]
 
+
+def test_snapshots_are_in_the_order_of_their_steps() -> None:
     assert order("runs/a/step-2000", "runs/a/step-500", "runs/a/step-10000") == ["500", "2000", "10000"]
     assert order("runs/v2/20/checkpoint", "runs/v2/3/checkpoint --steps 5") == ["3", "20"]
-    assert order("emoji", "runs/b", "runs/a") == ["1", "2", "3"]
-    assert [one.name for one in in_order(["b1", "a", "b1"])] == ["b1", "a", "b1 (2)"]
+    assert order("step-1000-ema999", "step-200-ema999") == ["200", "1000"]
+    assert order("step=500-val_loss=0.31", "step=1500-val_loss=0.29") == ["500", "1500"]
+    assert order("epoch=1-step=500-v1", "epoch=0-step=250-v2") == ["250", "500"]
+    assert order("epoch=1-step=10", "epoch=0-step=10") == ["0", "1"]
+    assert order("a-iter_20-b7", "a-iter_3-b9") == ["3", "20"]
+
+
+def test_an_order_that_the_names_do_not_tell_is_not_made_up() -> None:
+    snapshots, (note,) = in_order(["emoji", "runs/b", "runs/a"])
+    assert [one.step for one in snapshots] == ["1", "2", "3"] and "in the order given" in note
+    assert [one.name for one in in_order(["b", "a", "b"])[0]] == ["b", "a", "b (2)"]
+    with pytest.raises(ValueError, match="step-2000 has a step in its name, and best has none"):
+        in_order(["best", "step-1000", "step-2000"])
+    with pytest.raises(ValueError, match="has a step in its name, and 900 has none"):
+        in_order(["step-1000", "900"])
+
+
+def test_failures_before_the_last_good_one_are_told(
+    run: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "named"
+    root.mkdir()
+    for step, source in {10: 100, 20: 1000, 30: 200, 40: 1200}.items():
+        shutil.copytree(run / f"step-{source}", root / f"step-{step}")
+    common = given(run, tiny_checkpoint, tmp_path / "out", "--fail-if", "clip_fid worse than 2 %")[len(STEPS) :]
+    found = bisect.run(bisect.parse([*(str(root / f"step-{step}") for step in (10, 20, 30, 40)), *common, "--every"]))
+    first, *_, last = found.summary
+    assert "step-40 is the first from which on all measured ones are worse;" in first
+    assert "step-20 is worse too, and others after it are not: " in last
+    logged: list[int] = []
+    monkeypatch.setattr("accelerate.Accelerator.log", lambda _, values, step: logged.append(step))
+    bisection_page.log(found, "tensorboard", tmp_path / "logs")
+    assert logged == [10, 20, 30, 40]
