@@ -19,6 +19,7 @@ from evaluation.metrics.bootstrap import (
     jackknife,
     paired_bootstrap,
     paired_medians,
+    paired_shares,
 )
 from evaluation.reporting.measure import Better, Measure
 
@@ -267,16 +268,17 @@ def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
 def _difference(a: Measure, b: Measure | None, seed: int) -> Difference | None:
     """Return a - b from values that belong together, or from both without the same groups; None if neither.
 
-    Of a measure that has both it is the less sure one: a share of the reference differs by chance with the pictures
-    that reach it, and with the pictures of the reference. What has no better way is no question.
+    Of a measure that has both, errors add up: a share of the reference differs by chance with the pictures that reach
+    it, and with the pictures of the reference. What has no better way is no question.
     """
     if b is None or not a.better:
         return None
-    found = []
-    if a.values is not None and b.values is not None:
-        found.append(paired_bootstrap(a.values, b.values, seed))
-    if a.left_out is not None and b.left_out is not None:
-        value = a.value - b.value
-        _, interval, p = jackknife(value, np.subtract(a.left_out, b.left_out))
-        found.append(Difference(value, interval, p, a.n))
-    return max(found, key=lambda one: one.p, default=None)
+    paired = a.values is not None and b.values is not None
+    if a.left_out is None or b.left_out is None:
+        return paired_bootstrap(a.values, b.values, seed) if paired else None
+    without = np.subtract(a.left_out, b.left_out)
+    if paired:
+        return paired_shares(a.values, b.values, without)
+    value = a.value - b.value
+    _, interval, p = jackknife(value, without)
+    return Difference(value, interval, p, a.n)

@@ -179,8 +179,9 @@ def facts_of(contestants: Sequence[Contestant], ruler: Ruler) -> dict[str, objec
         "resize": ruler.network.resize,
         "reference_sha256": ruler.reference_sha256 or "none",
         "seed_of_resampling": ruler.seed,
-        "tests": "intervals by paired bootstrap, p-values by exchange within pairs; distances by jackknife; seconds by "
-        "the median over batches in turns and Wilcoxon's signed ranks",
+        "tests": "intervals by paired bootstrap, p-values by exchange within pairs; distances by jackknife; recall and "
+        "coverage by the variances of both added, and Student's t; seconds by the median over batches in turns and "
+        "Wilcoxon's signed ranks",
         "correction": "Holm, over all paired differences of this comparison but the seconds",
         "contestants": {
             contestant.name: contestant.manifest.model_dump(mode="json", exclude=SHARED) for contestant in contestants

@@ -104,12 +104,33 @@ def jackknife(value: float, left_out: Values) -> tuple[float, tuple[float, float
     must be of (about) equal size. Student's t with one degree of freedom fewer than groups.
     """
     parts = _checked(left_out)
-    groups = len(parts)
-    error = float(np.sqrt((groups - 1) / groups * ((parts - parts.mean()) ** 2).sum()))
+    error = (len(parts) - 1) ** 0.5 * float(parts.std())
+    return error, *_student(value, error, len(parts) - 1)
+
+
+def paired_shares(a: Values, b: Values, left_out: Values) -> Difference:
+    """Return a - b of shares of the same reference, as recall is one: `a` and `b` are of its pictures.
+
+    The reference's pictures and those that reach them are each drawn by chance, so the variance over the pairs and that
+    of the jackknife (`left_out` versions of a - b, each without one group of pictures) are added. Interval and p-value
+    are Student's with one degree of freedom fewer than groups. ValueError as in `paired_bootstrap`.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"A paired comparison needs as many values on both sides, not {len(a)} and {len(b)}.")
+    pairs = _checked(a) - _checked(b)
+    mean = float(pairs.mean())
+    of_groups, *_ = jackknife(mean, left_out)
+    error = (float(pairs.var(ddof=1)) / len(pairs) + of_groups**2) ** 0.5
+    interval, p = _student(mean, error, len(left_out) - 1)
+    return Difference(mean, interval, p, len(pairs), int((pairs > 0).sum()), int((pairs < 0).sum()))
+
+
+def _student(value: float, error: float, freedom: int) -> tuple[tuple[float, float], float]:
+    """Return interval and p-value of a value with a standard error."""
     if error == 0:
-        return 0.0, (value, value), 1.0 if value == 0 else 0.0
-    reach = float(scipy.stats.t.ppf(0.975, groups - 1)) * error
-    return error, (value - reach, value + reach), float(2 * scipy.stats.t.sf(abs(value) / error, groups - 1))
+        return (value, value), 1.0 if value == 0 else 0.0
+    reach = float(scipy.stats.t.ppf(0.975, freedom)) * error
+    return (value - reach, value + reach), float(2 * scipy.stats.t.sf(abs(value) / error, freedom))
 
 
 def sign_test(wins: int, losses: int) -> tuple[float, tuple[float, float], float]:

@@ -91,7 +91,7 @@ def test_votes_are_an_exact_binomial_test() -> None:
     assert sign_test(0, 0) == (0.5, (0.0, 1.0), 1.0)
 
 
-def test_a_measure_that_is_tested_in_two_ways_is_as_sure_as_the_less_sure_one() -> None:
+def test_errors_of_the_reference_and_of_the_pictures_add_up() -> None:
     def coverage(values: list[float], left_out: list[float]) -> Any:
         both = {"values": np.array(values), "left_out": np.array(left_out)}
         one = Measure("coverage", "coverage", float(np.mean(values)), 40, "higher", **both)
@@ -105,4 +105,12 @@ def test_a_measure_that_is_tested_in_two_ways_is_as_sure_as_the_less_sure_one() 
     (chance,) = contests_of((coverage(full, steady), coverage([*full[:-1], 0.0], [*steady[:-1], 0.89])), 0)
     assert sure.found.p < 0.001 and sure.verdict == "1.0"
     assert unsure.found.p > 0.05 and unsure.found.mean == 0.5
-    assert chance.found.p == 1.0  # one of 40 of the reference, however steady the pictures are
+    assert chance.found.p > 0.3  # one of 40 of the reference, however steady the pictures are
+    pairs = np.subtract(full, half)
+    error = (pairs.var(ddof=1) / 40) ** 0.5
+    alike = error / 19**0.5 * np.array([1.0, -1.0] * 10)  # so that the groups are as unsure as the reference
+    (both,) = contests_of((coverage(full, steady), coverage(half, [*(0.5 + alike)])), 0)
+    assert both.found.interval[1] - both.found.mean == pytest.approx(2**0.5 * error * stats.t.ppf(0.975, 19))
+    assert both.found.p == pytest.approx(2 * stats.t.sf(0.5 / (2**0.5 * error), 19))
+    (same,) = contests_of((coverage(half, shaky), coverage(half, shaky)), 0)
+    assert same.verdict == "no difference" and same.found.p == 1
