@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from dalle2.serving.warming import warming
 
         service = Service.open(*serving.sources(options), **serving.opening(options), early=True)
+        checks = f"{serving.guard(options, service)}\n{serving.keep_reports(options, service)}"
     except ModuleNotFoundError as error:
         print(f"dalle2 serve: {error.name} is not installed: pip install 'open-dalle2[serve]'.", file=sys.stderr)
         return 1
@@ -45,8 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.begin()
     app = alone(service, keys, options.open_api, options.log_prompts, shared)
     shown = "localhost" if serving.is_loopback(host) or host == "0.0.0.0" else host
-    print(serving.guard(options, service), file=sys.stderr)
-    print(serving.keep_reports(options, service), file=sys.stderr)
+    print(checks, file=sys.stderr)
     print(f"OPENAI_BASE_URL=http://{shown}:{options.port}/v1; Ctrl-C ends the API.", flush=True)
     with warming(service):
         uvicorn.run(

@@ -45,12 +45,14 @@ class Limits:
             self._begin(request, held)
             yield
 
-    def report(self, request: Any) -> str:
-        """Count a report, and return whose it is."""
+    def report(self, request: Any) -> tuple[str, bool]:
+        """Count a report, and return whose it is, and whether limits are for them: not for who sits here."""
         client = request.client.host if getattr(request, "client", None) else ""
+        if client and sits_here(client, request.headers):
+            return asker(client), False
         often = Busy(f"At most {REPORTS_PER_MINUTE} reports a minute are taken: wait a little.", 0.0)
         _counted(self._reports, client, REPORTS_PER_MINUTE, often)
-        return asker(client)
+        return asker(client), True
 
     def _begin(self, request: Any, held: ExitStack) -> None:
         client = getattr(request, "client", None)  # on ZeroGPU, which has limits of its own, there is none

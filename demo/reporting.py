@@ -76,10 +76,10 @@ def build(builder: TabBuilder) -> None:
 def _reporting(builder: TabBuilder) -> Callable[..., AsyncIterator[dict[str, Any]]]:
     service = builder.service
 
-    def kept(paths: list[str], reason: str, note: str, with_record: bool, asker: str) -> None:
+    def kept(paths: list[str], reason: str, note: str, with_record: bool, asker: str, bounded: bool) -> None:
         if len(paths or ()) != 1:
             raise Refusal(f"Report one picture at a time, not {len(paths or ())}.")
-        service.reports.add(Report.of(open_own(paths[0]), reason, note, with_record), asker)
+        service.reports.add(Report.of(open_own(paths[0]), reason, note, with_record), asker, bounded)
 
     async def report(
         pictures: list[str],
@@ -95,8 +95,8 @@ def _reporting(builder: TabBuilder) -> Callable[..., AsyncIterator[dict[str, Any
         """
         about = {"picture": next(iter(pictures or ()), "")}  # another one may be reported before this is answered
         try:
-            asker = builder.limits.report(request)
-            await checked(kept, pictures, reason, note, with_record, asker)
+            asked = builder.limits.report(request)
+            await checked(kept, pictures, reason, note, with_record, *asked)
             yield status("done", THANKS.for_visitor(request)) | about
         except Refusal as error:
             sentence = refused(error, request)

@@ -81,7 +81,7 @@ class Votes:
 
         if not self._store.begun:
             return []
-        with self._store.open() as connection:
+        with self._store.read() as connection:
             rows = connection.execute(VOTES.select().order_by(VOTES.c.id)).mappings().all()
         return [Vote(**{field.name: row[field.name] for field in fields(Vote)}) for row in rows]
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import URL, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy import URL, Column, Connection, Engine, MetaData, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateColumn
 
 BUSY_SECONDS = 30  # how long a change of a SQLite file waits while another one is written
 ATTEMPTS = 3
@@ -31,15 +32,28 @@ def engine_of(place: str | URL) -> Engine:
     # A connection for each use, so that threads and processes may share the file, and none keeps it open.
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _leave_transactions_to_us)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "begin", _begin)
     return engine
 
 
+def reading(engine: Engine) -> Engine:
+    """Return the same database for transactions that only read, and so need no right to write its file."""
+    return engine.execution_options(reads=True)
+
+
 def prepare(engine: Engine, tables: MetaData) -> None:
-    """Make the tables that are not there yet; others may be doing the same. OSError as by `unreachable`."""
+    """Make the tables and columns that are not there yet; others may be doing the same. OSError as by `unreachable`.
+
+    A column that came later needs a `server_default` for the rows that are there already.
+    """
     for attempt in range(ATTEMPTS):
         try:
-            return tables.create_all(engine)
+            with engine.begin() as connection:
+                tables.create_all(connection)
+                for column in missing(connection, tables):
+                    added = CreateColumn(column).compile(dialect=engine.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {added}")
+            return None
         except (IntegrityError, ProgrammingError) as error:
             if attempt == ATTEMPTS - 1:
                 raise unreachable(error) from error
@@ -48,9 +62,23 @@ def prepare(engine: Engine, tables: MetaData) -> None:
     return None
 
 
+def missing(connection: Connection, tables: MetaData) -> list[Column]:
+    """Return the columns that the database does not have yet, of all of these tables."""
+    found, lacking = inspect(connection), []
+    for table in tables.sorted_tables:
+        names = {column["name"] for column in found.get_columns(table.name)} if found.has_table(table.name) else set()
+        lacking += [column for column in table.columns if column.name not in names]
+    return lacking
+
+
 def unreachable(error: SQLAlchemyError) -> OSError:
     """Return what a database says as an error of reading and writing, without the statement and its values."""
     return OSError(f"The database does not do it: {getattr(error, 'orig', None) or type(error).__name__}")
+
+
+def _begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _leave_transactions_to_us(connection: Any, _: Any) -> None:

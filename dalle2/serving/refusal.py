@@ -28,6 +28,10 @@ class Fault(Refusal):
     """Something went wrong that is no fault of the visitor's."""
 
 
+class Unwritable(Fault):
+    """The server cannot keep what it was told, as on a full disk."""
+
+
 class Full(Exception):
     """Who draws takes no more for now; the service, which knows for how long, makes a `Busy` of it."""
 

@@ -31,7 +31,7 @@ REPORTS = Table(
     Column("note", String, nullable=False),
     Column("record", String),
     Column("times", Integer, nullable=False),
-    Column("askers", Integer, nullable=False),
+    Column("askers", Integer, nullable=False, server_default="1"),  # which older files do not have
     Column("first", String(32), nullable=False),
     Column("last", String(32), nullable=False),
     UniqueConstraint("picture", "reason"),
@@ -44,13 +44,23 @@ TOTALS = Table(
 )
 
 
-def add(connection: Connection, report: dict[str, object], now: str, by_another: bool, most: int) -> int:
+def add(
+    connection: Connection,
+    report: dict[str, object],
+    now: str,
+    *,
+    by_another: bool,
+    most: int,
+    only_known: bool = False,
+) -> int:
     """Keep a report, and return how often this picture has been reported for this reason.
 
-    `by_another` says that who reports it has not done so before. Of more than `most` those go which the fewest
+    `by_another` says that who reports it has not done so before. With `only_known` a report that is not there yet is
+    not kept, and the answer 0. Of more than `most` those go which the fewest
     different askers made, and of them the oldest.
     """
-    _add_up(connection, report, now, by_another)
+    if not _add_up(connection, report, now, by_another, only_known):
+        return 0
     _count(connection, str(report["reason"]))
     own = (REPORTS.c.picture == report["picture"]) & (REPORTS.c.reason == report["reason"])
     times = connection.execute(select(REPORTS.c.times).where(own)).scalar_one()
@@ -66,7 +76,7 @@ def totals(connection: Connection) -> dict[str, int]:
     return {row.reason: row.times for row in connection.execute(select(TOTALS))}
 
 
-def _add_up(connection: Connection, report: dict[str, object], now: str, by_another: bool) -> None:
+def _add_up(connection: Connection, report: dict[str, object], now: str, by_another: bool, only_known: bool) -> bool:
     own = (REPORTS.c.picture == report["picture"]) & (REPORTS.c.reason == report["reason"])
     again = (
         update(REPORTS)
@@ -80,12 +90,15 @@ def _add_up(connection: Connection, report: dict[str, object], now: str, by_anot
         )
     )
     if connection.execute(again).rowcount:
-        return
+        return True
+    if only_known:
+        return False
     try:
         with connection.begin_nested():
             connection.execute(insert(REPORTS).values(**report, times=1, askers=1, first=now, last=now))
     except IntegrityError:  # another server did it meanwhile
         connection.execute(again)
+    return True
 
 
 def _count(connection: Connection, reason: str) -> None:

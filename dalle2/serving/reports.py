@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from PIL import Image
 
 from dalle2.requests import name_of
-from dalle2.serving.refusal import Busy, Fault, Refusal
+from dalle2.serving.refusal import Busy, Refusal, Unwritable
 from dalle2.serving.store import Store, usual_place
 from dalle2.serving.uploads import read_record
 
@@ -88,8 +88,11 @@ class Askers:
         self._clock, self._lock = clock, threading.Lock()
         self._told: dict[str, dict[tuple[str, str], float]] = {}
 
-    def take(self, asker: str, report: Report) -> bool:
-        """Return whether this asker reports it for the first time; Busy for who has reported enough for a day."""
+    def take(self, asker: str, report: Report, bounded: bool = True) -> bool:
+        """Return whether this asker reports it for the first time; Busy for who has reported enough for a day.
+
+        Who is not `bounded` never has.
+        """
         now, own = self._clock(), (report.picture, report.reason)
         with self._lock:
             before = self._told.pop(asker, {})
@@ -98,13 +101,18 @@ class Askers:
                 del self._told[next(iter(self._told))]
             if own in told:
                 return False
-            if len(told) >= MOST_OF_ONE:
+            if bounded and len(told) >= MOST_OF_ONE:
                 wait = min(told.values()) + DAY - now
                 raise Busy(
                     f"You have reported {MOST_OF_ONE} pictures within a day, the most that are taken: wait a day.", wait
                 )
             told[own] = now
             return True
+
+    def forget(self, asker: str, report: Report) -> None:
+        """Take back what could not be kept."""
+        with self._lock:
+            self._told.get(asker, {}).pop((report.picture, report.reason), None)
 
 
 class Reports:
@@ -129,21 +137,36 @@ class Reports:
         """Return in words where they are, for the operator; a URL, which may hold a password, is told to nobody."""
         return "the database" if self.file is None else str(self.file)
 
-    def add(self, report: Report, asker: str = "") -> int:
+    def check(self) -> None:
+        """ValueError for a URL of no database, OSError for one that is not reached."""
+        self._store.check()
+
+    def add(self, report: Report, asker: str = "", bounded: bool = True) -> int:
         """Keep the report, and return how often this picture has been reported for this reason.
 
-        `asker` is whose it is, as limits know it. Busy for who has reported too much, Fault if it cannot be kept.
+        `asker` is whose it is, as limits know it; an operator's are not `bounded`. Busy for who has reported too much,
+        unless others have reported the same, Unwritable if it cannot be kept.
         """
         from dalle2.serving import report_table
 
-        by_another = self._askers.take(asker, report)
+        full = None
+        try:
+            by_another = self._askers.take(asker, report, bounded)
+        except Busy as error:
+            by_another, full = False, error
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        how = {"by_another": by_another, "most": self.most, "only_known": full is not None}
         try:
             with self._store.open() as connection:
-                times = report_table.add(connection, asdict(report), now, by_another, self.most)
-        except OSError as error:
+                times = report_table.add(connection, asdict(report), now, **how)
+        except (OSError, ValueError) as error:
+            if by_another:
+                self._askers.forget(asker, report)
             log.error("A report could not be kept", exc_info=error)
-            raise Fault("The report could not be kept, and the server's log says why: please try again.") from error
+            sentence = "The report could not be kept, and the server's log says why: please try again."
+            raise Unwritable(sentence) from error
+        if full is not None and not times:
+            raise full
         log.info("reported as %s: %s, %d times", report.reason, report.picture, times)
         return times
 
@@ -153,7 +176,7 @@ class Reports:
 
         counts = dict.fromkeys(REASONS, 0)
         if self.begun:
-            with self._store.open() as connection:
+            with self._store.read() as connection:
                 counts |= report_table.totals(connection)
         return counts
 
@@ -163,7 +186,7 @@ class Reports:
 
         if not self.begun:
             return []
-        with self._store.open() as connection:
+        with self._store.read() as connection:
             newest = REPORTS.select().order_by(REPORTS.c.last.desc(), REPORTS.c.id.desc()).limit(most)
             return [{name: row[name] for name in SHOWN} for row in connection.execute(newest).mappings()]
 

@@ -38,12 +38,18 @@ class Store:
     def __init__(self, place: str | Path, tables: "Callable[[], MetaData]") -> None:
         """Keep them there; they are asked for when they are needed, since who keeps nothing need not import them."""
         self._url, self._tables = str(place), tables
-        self.file = None if is_url(place) else Path(place)
+        self.file, self._prepared = None if is_url(place) else Path(place), False
 
     @property
     def begun(self) -> bool:
         """Whether there may be something in it."""
         return self.file is None or self.file.exists()
+
+    def check(self) -> None:
+        """ValueError for a URL of no database, OSError for one that is not reached; a file need not be there yet."""
+        if self.file is None:
+            with self.open():
+                pass
 
     @contextmanager
     def open(self) -> "Generator[Connection]":
@@ -51,27 +57,49 @@ class Store:
 
         OSError where the file or the database cannot be read or written, ValueError for a URL of no database.
         """
-        from sqlalchemy.exc import SQLAlchemyError
-
-        from dalle2.serving.database import prepare, unreachable
-
-        try:
-            if self.file is not None:  # each time, since somebody may have moved the file away
+        with _told():
+            if self.file is not None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
-                prepare(self._engine, self._tables())
+            self._prepare()
             with self._engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
-            raise unreachable(error) from error
+
+    @contextmanager
+    def read(self) -> "Generator[Connection]":
+        """Yield a connection that only reads, as `open`; it writes nothing unless tables or columns are missing."""
+        from dalle2.serving.database import missing, reading
+
+        with _told():
+            with reading(self._engine).begin() as connection:
+                complete = not missing(connection, self._tables())
+            if not complete:
+                self._prepare()
+            with reading(self._engine).begin() as connection:
+                yield connection
+
+    def _prepare(self) -> None:
+        from dalle2.serving.database import prepare
+
+        if self.file is not None or not self._prepared:  # a file each time, since somebody may have moved it away
+            prepare(self._engine, self._tables())
+            self._prepared = True
 
     @cached_property
     def _engine(self) -> "Engine":
         from sqlalchemy import URL
 
-        from dalle2.serving.database import engine_of, prepare
+        from dalle2.serving.database import engine_of
 
-        if self.file is not None:
-            return engine_of(URL.create("sqlite", database=str(self.file)))
-        engine = engine_of(self._url)
-        prepare(engine, self._tables())
-        return engine
+        return engine_of(self._url if self.file is None else URL.create("sqlite", database=str(self.file)))
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from dalle2.serving.database import unreachable
+
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise unreachable(error) from error

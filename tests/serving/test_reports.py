@@ -1,5 +1,6 @@
 """Reports of pictures: kept within bounds, counted for the operator, and without a prompt unless somebody agrees."""
 
+import argparse
 import csv
 import io
 import sqlite3
@@ -19,9 +20,10 @@ from dalle2 import reports as command
 from dalle2 import serve
 from dalle2.model import UnclipModel
 from dalle2.serving import uploads
+from dalle2.serving.api import options as serving
 from dalle2.serving.api.alone import alone
 from dalle2.serving.api.keys import Keys, make
-from dalle2.serving.refusal import Busy, Fault
+from dalle2.serving.refusal import Busy, Unwritable
 from dalle2.serving.reports import DAY, MOST_NOTE_CHARACTERS, MOST_OF_ONE, REASONS, Report, Reports
 from dalle2.serving.service import Service
 
@@ -110,6 +112,91 @@ def test_one_asker_cannot_fill_the_file(tmp_path: Path) -> None:
     assert reports.add(made[-2], "mallory") == 1 and len(reports.latest()) == MOST_OF_ONE + 2
 
 
+def test_who_has_reported_enough_still_adds_to_what_others_report_and_an_operator_has_no_limit(tmp_path: Path) -> None:
+    reports = Reports(tmp_path / "reports.sqlite3")
+    made = [Report(f"sha256:{number}", "other") for number in range(MOST_OF_ONE + 2)]
+    for report in made[:MOST_OF_ONE]:
+        reports.add(report, "school")
+    reports.add(made[-1], "alice")
+    assert reports.add(made[-1], "school") == 2 and reports.counts()["other"] == MOST_OF_ONE + 2
+    assert [row["askers"] for row in reports.latest() if row["picture"] == made[-1].picture] == [1]
+    with pytest.raises(Busy):
+        reports.add(made[-2], "school")
+    assert reports.counts()["other"] == MOST_OF_ONE + 2  # what is refused is not counted
+    assert reports.add(made[-2], "school", bounded=False) == 1
+
+
+OLD = """
+CREATE TABLE reports (
+    id INTEGER PRIMARY KEY, picture TEXT NOT NULL, reason TEXT NOT NULL, checkpoint TEXT NOT NULL, seed INTEGER,
+    note TEXT NOT NULL, record TEXT, times INTEGER NOT NULL DEFAULT 1, first TEXT NOT NULL, last TEXT NOT NULL,
+    UNIQUE (picture, reason)
+);
+CREATE TABLE totals (reason TEXT PRIMARY KEY, times INTEGER NOT NULL);
+INSERT INTO reports VALUES (1, 'sha256:0', 'other', 'emoji', 7, '', NULL, 4, '2026-11-01', '2026-11-02');
+INSERT INTO totals VALUES ('other', 4);
+"""
+
+
+def test_a_file_of_an_earlier_version_is_read_and_goes_on(tmp_path: Path) -> None:
+    for first in ("read", "add"):
+        file = tmp_path / f"{first}.sqlite3"
+        with sqlite3.connect(file) as connection:
+            connection.executescript(OLD)
+        if first == "read":
+            assert [(row["times"], row["askers"]) for row in Reports(file).latest()] == [(4, 1)]
+        assert Reports(file).add(Report("sha256:0", "other"), "alice") == 5
+        assert Reports(file).add(Report("sha256:1", "other"), "alice") == 1
+        assert [(row["times"], row["askers"]) for row in Reports(file).latest()] == [(1, 1), (5, 2)]
+        assert Reports(file).counts()["other"] == 6
+
+
+def test_reading_reports_writes_nothing_and_waits_for_no_writer(tmp_path: Path) -> None:
+    file = tmp_path / "reports.sqlite3"
+    Reports(file).add(Report("sha256:0", "other"))
+    before = file.read_bytes()
+    with sqlite3.connect(file) as writer:
+        writer.execute("BEGIN IMMEDIATE")  # as a right to read alone, which the tests' user may not be held to
+        begun = time.monotonic()
+        assert len(Reports(file).latest()) == 1 and Reports(file).counts()["other"] == 1
+    assert time.monotonic() - begun < 15 and file.read_bytes() == before  # a writer would be waited for 30 seconds
+
+
+def test_the_api_says_503_for_reports_that_it_can_neither_keep_nor_read(service: Service, client: TestClient) -> None:
+    service.reports.file.write_text("this is no database, but a text that is longer than a header" * 20)
+    sent = io.BytesIO()
+    square(1).save(sent, "PNG")
+    how = {"data": {"reason": "other"}, "files": {"image": ("a.png", sent.getvalue())}}
+    answers = [
+        client.post("/v1/images/reports", **how),
+        client.get("/v1/counts", headers={"Host": "127.0.0.1"}),
+    ]
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert "cannot be read, and the server's log says why" in answers[1].json()["error"]["message"]
+    service.reports.file.unlink()
+    assert client.post("/v1/images/reports", **how).json()["times"] == 1
+
+
+def test_what_could_not_be_kept_does_not_count_for_its_asker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dalle2.serving.reports.MOST_OF_ONE", 1)
+    reports = Reports(tmp_path / "reports.sqlite3")
+    reports.file.write_text("this is no database, but a text that is longer than a header" * 20)
+    with pytest.raises(Unwritable):
+        reports.add(Report("sha256:0", "other"), "alice")
+    reports.file.unlink()
+    assert reports.add(Report("sha256:1", "other"), "alice") == 1
+
+
+@pytest.mark.parametrize("url, error", [("postgres:/x://y", ValueError), ("sqlite:////nowhere/a/b.sqlite3", OSError)])
+def test_a_url_that_is_none_of_a_database_is_told_at_the_start(
+    url: str, error: type[Exception], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORTS_FILE", url)
+    service.reports = Reports()
+    with pytest.raises(error, match=r"URL of a database|The database does not do it"):
+        serving.keep_reports(argparse.Namespace(database=None), service)
+
+
 def test_the_api_bounds_what_an_address_or_a_key_may_report(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +268,7 @@ def test_what_a_forged_record_says_is_kept_within_bounds(tmp_path: Path) -> None
 
 def test_a_report_that_cannot_be_kept_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "reports.sqlite3").write_text("this is no database, but a text that is longer than a header" * 20)
-    with pytest.raises(Fault, match="could not be kept"):
+    with pytest.raises(Unwritable, match="could not be kept"):
         Reports(tmp_path / "reports.sqlite3").add(Report.of(square(1), "other"))
 
 

@@ -213,11 +213,15 @@ def guard(options: argparse.Namespace, service: "Service") -> str:
 
 
 def keep_reports(options: argparse.Namespace, service: "Service") -> str:
-    """Let reports go into the database that is named, else where REPORTS_FILE says, and return where in words."""
+    """Let reports go into the database that is named, else where REPORTS_FILE says, and return where in words.
+
+    ValueError or OSError for a database that is none or is not reached.
+    """
     from dalle2.serving.reports import Reports
 
     if options.database is not None:
         service.reports = Reports(options.database)
+    service.reports.check()
     return f"Reports: in {service.reports.place()}."
 
 

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from dalle2.serving.refusal import Busy, Fault, Forbidden, NoMemory, Refusal
+from dalle2.serving.refusal import Busy, Fault, Forbidden, NoMemory, Refusal, Unwritable
 from dalle2.understanding.sentences import NotUnderstood
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,8 @@ def _refused(error: Refusal) -> Problem:
             return Problem(400, str(error), code="content_policy_violation")
         case NoMemory():
             return Problem(503, str(error), code="out_of_memory")
+        case Unwritable():
+            return Problem(503, str(error))
         case Fault():
             return Problem(500, str(error))
     return Problem(400, str(error))

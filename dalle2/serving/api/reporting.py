@@ -1,5 +1,6 @@
 """Reports of pictures that should not be shown, and what the operator is told of them and of all decisions."""
 
+import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Form
@@ -17,9 +18,12 @@ from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_own
 
 if TYPE_CHECKING:
-    from dalle2.serving.api.shared import SharedLinks
+    from dalle2.serving.api.meter import Caller
+    from dalle2.serving.api.shared import SharedCaller, SharedLinks
 
 LATEST = 100  # reports that the operator is told of at once
+
+log = logging.getLogger("dalle2.reports")
 
 
 class Reports:
@@ -36,7 +40,7 @@ class Reports:
     ) -> dict[str, Any]:
         """Report a picture that should not be shown, by its file or its address: the operator is told."""
         sent = await bodies.pictures(asked)
-        return await checked(self._kept, asked, sent or [await self._at(asked.url)], request.state.caller.name)
+        return await checked(self._kept, asked, sent or [await self._at(asked.url)], request.state.caller)
 
     async def counts(self, request: Request) -> dict[str, Any]:
         """Tell the operator who waits, what was refused, and what was reported: with the key of one, or on loopback."""
@@ -46,21 +50,26 @@ class Reports:
             )
         return await checked(self._counted)
 
-    def _kept(self, asked: Reporting, pictures: list[bytes], asker: str) -> dict[str, Any]:
+    def _kept(self, asked: Reporting, pictures: list[bytes], caller: "Caller | SharedCaller") -> dict[str, Any]:
         with about("image"):
             picture = open_own(only(pictures))
         with about("note"):
             report = Report.of(picture, asked.reason, asked.note or "", bool(asked.with_record))
-        times = self.service.reports.add(report, asker)
+        times = self.service.reports.add(report, caller.name, bounded=not caller.operator)
         return {"object": "report", "picture": report.picture, "reason": report.reason, "times": times}
 
     def _counted(self) -> dict[str, Any]:
         service = self.service
+        try:
+            reported, reports = service.reports.counts(), service.reports.latest(LATEST)
+        except OSError as error:
+            log.error("The reports could not be read", exc_info=error)
+            raise Problem(503, "The reports cannot be read, and the server's log says why: try again later.") from error
         return {
             "waiting": len(service.queue.tickets),
             "decisions": dict(service.safety.counts),
-            "reported": service.reports.counts(),
-            "reports": service.reports.latest(LATEST),
+            "reported": reported,
+            "reports": reports,
         }
 
     async def _at(self, url: str | None) -> bytes:
