@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from dalle2 import atomic, images
 from dalle2.cli.arguments import open_checkpoint
+from dalle2.families.lora import split_weight
+from dalle2.families.places import split_name
 from dalle2.settings import Settings
 from evaluation.cli.generation import Options
 from evaluation.drawing.groups import begin, draw_group, present
@@ -41,10 +43,7 @@ def draw(options: Options, manifest: Manifest, settings: Settings) -> Iterator[N
     manifest = begin(options.out, manifest)
     there = present(options.out)
     lacking = [number for number, group in enumerate(manifest.groups) if {row.file for row in group} - there]
-    checkpoint = Path(options.checkpoint or "").expanduser()
-    if options.checkpoint and checkpoint.exists():  # workers may have been started elsewhere
-        options = dataclasses.replace(options, checkpoint=str(checkpoint.absolute()))
-    state = (options, manifest, settings)
+    state = (anywhere(options), manifest, settings)
     gpus = int(manifest.device == "cuda")
     bar = tqdm(desc="drawing over Ray", total=len(lacking), unit="batch", disable=not sys.stderr.isatty())
     with bar:
@@ -55,3 +54,20 @@ def draw(options: Options, manifest: Manifest, settings: Settings) -> Iterator[N
                         partial.write_bytes(data)
             bar.update()
             yield
+
+
+def anywhere(options: Options) -> Options:
+    """Return the options with absolute paths of checkpoints and LoRAs: workers may have been started elsewhere."""
+    loras = []
+    for text in options.loras:
+        file, weight = split_weight(text)
+        loras.append(f"{file.absolute()}={weight!r}")
+    checkpoint = options.checkpoint
+    if checkpoint:
+        checkpoint = "+".join(_absolute(place) for place in split_name(checkpoint) if place is not None)
+    return dataclasses.replace(options, checkpoint=checkpoint, loras=loras)
+
+
+def _absolute(place: str) -> str:
+    path = Path(place).expanduser()
+    return str(path.absolute()) if path.exists() else place

@@ -245,9 +245,21 @@ def _warnings(pictures: Sequence[Seen], answers: Answers, lists: bool) -> Iterat
         yield f"{score} is of answers of one word, and the right ones are longer, as {long[0]!r}: it is not measured."
     elif any(one.likely is None for one, _ in pairs):
         yield f"The endpoint tells no probabilities, so answers are right or wrong: no {score}."
-    elif absent := sum(not one.told for one, _ in pairs):
-        yield (
-            f"{absent:,} of {len(pairs):,} right answers are not among the likeliest, whose probabilities the endpoint "
-            f"tells: they count with the most that they can have, so {score} may be a little too high."
-        )
+    else:
+        yield from _doubts([one for one, _ in pairs], score)
     yield "A model's answers are no measurement: they change with its version, and it may see what it was told to."
+
+
+def _doubts(answers: Sequence[Judged], score: str) -> Iterator[str]:
+    """Yield how many of the probabilities are not exactly those of the right answers, and which way they are off."""
+    if absent := sum(not one.told for one in answers):
+        yield (
+            f"For {absent:,} of {len(answers):,} right answers, neither the word nor a beginning of it is among the "
+            "likeliest tokens, whose probabilities the endpoint tells: they count with the most that another token can "
+            f"have, so {score} may be a little too high; it is too low where a token without letters comes first."
+        )
+    if begun := sum(one.begun for one in answers):
+        yield (
+            f"{begun:,} of {len(answers):,} right answers count by tokens that only begin them, as where the model "
+            f"splits a word: {score} is too high where these begin other words."
+        )

@@ -3,8 +3,9 @@
 Soft-TIFA (GenEval 2, arXiv 2512.16853) takes the probability that an answer begins with the right one, and their
 arithmetic (AM) or geometric mean (GM) over a picture's questions. Its script sums the probabilities of the first tokens
 of the answer as it is written, capitalised, after a space, and as a figure. An endpoint tells tokens as text and only
-the likeliest of them, so here those are summed that are the answer in any of these forms (and with punctuation), while
-a right answer that is not among them counts with the most that it can have. VQAScore (arXiv 2404.01291) is the
+the likeliest of them, so here those are summed that are the answer in any of these forms (and with punctuation), or
+that begin it, since a tokenizer may split it ("str" + "iped"); a right answer of which neither is among them counts
+with the most that its first token can have. VQAScore (arXiv 2404.01291) is the
 probability of "yes" to one question, taken alike.
 """
 
@@ -26,12 +27,15 @@ class Judged:
     Attributes:
         right: None where it is no answer.
         likely: the probability of the right one; None where the endpoint tells none, or it is more than a word.
-        told: whether the right one was among those whose probability was told; if not, `likely` is at most that.
+        told: whether the right one, or a beginning of it, was among the tokens whose probability was told; if not,
+            `likely` is the most that another token can have.
+        begun: whether most of `likely` is of tokens that only begin the right one, and may begin another word too.
     """
 
     right: bool | None
     likely: float | None = None
     told: bool = True
+    begun: bool = False
 
 
 def judged(text: str, expected: str, alternatives: Mapping[str, float] | None) -> Judged:
@@ -42,9 +46,10 @@ def judged(text: str, expected: str, alternatives: Mapping[str, float] | None) -
     right = _right(words(text), wanted)
     if not alternatives or len(wanted) > 1:
         return Judged(right)
-    found = [share for token, share in alternatives.items() if words(token) == wanted]
-    if found:
-        return Judged(right, min(1.0, sum(found)))
+    whole = [share for token, share in alternatives.items() if words(token) == wanted]
+    begun = [share for token, share in alternatives.items() if words(token) != wanted and _begins(token, wanted[0])]
+    if whole or begun:
+        return Judged(right, min(1.0, sum(whole) + sum(begun)), begun=sum(begun) > sum(whole))
     rest = max(0.0, 1 - sum(alternatives.values()))
     return Judged(right, min(rest, *alternatives.values()), told=False)
 
@@ -57,10 +62,22 @@ def _right(said: Sequence[str], wanted: Sequence[str]) -> bool | None:
     return any(said[start : start + len(wanted)] == wanted for start in range(len(said)))
 
 
+def _begins(token: str, wanted: str) -> bool:
+    """Return whether a token is a part of the wanted word from its start; of a number also of its name."""
+    forms = [wanted, *(name for index, name in enumerate(NUMBERS) if str(index) == wanted)]
+    plain = _plain(token)
+    return len(plain) == 1 and any(form != plain[0] and form.startswith(plain[0]) for form in forms)
+
+
 def words(text: str) -> list[str]:
     """Return the words of an answer without case, punctuation and articles, numbers as figures."""
+    return [str(NUMBERS.index(word)) if word in NUMBERS else word for word in _plain(text)]
+
+
+def _plain(text: str) -> list[str]:
+    """Return the words of a text without case, punctuation and articles."""
     plain = text.casefold().translate(str.maketrans(dict.fromkeys(string.punctuation + "▁Ġ", " ")))
-    return [str(NUMBERS.index(word)) if word in NUMBERS else word for word in plain.split() if word not in ARTICLES]
+    return [word for word in plain.split() if word not in ARTICLES]
 
 
 def shares_right(pictures: Sequence[Sequence[Judged]]) -> np.ndarray:

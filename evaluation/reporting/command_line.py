@@ -15,7 +15,8 @@ SECRETS = {"accesskey", "accesstoken", "apikey", "auth", "authorization", "crede
 SECRETS |= {"passphrase", "passwd", "password", "secret", "secretkey", "sig", "signature", "token"}
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 _ASSIGNED = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?P<between>=)(?P<value>[^\s&#;]+)")
-_GIVEN = re.compile(r"(?P<name>--[A-Za-z][\w-]*)(?P<between>\s+)(?P<value>(?!--)\S+)")
+_GIVEN = re.compile(r"(?P<name>--[A-Za-z][\w-]*)(?P<between>\s+|=)(?P<value>(?!--)\S+)")
+_WORD = re.compile(r"(?P<name>-{0,2}[A-Za-z][\w.-]*)(?P<between>=)(?P<value>.+)", re.DOTALL)  # one word of the shell
 _HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:x-)?(?:api-?key|auth-token))(\s*:\s*)\S.*")
 _SHAPES = re.compile(
     r"\b(?:(?:sk|pk|rk|glpat|xox[abprs])-[\w-]{12,}|(?:hf|gh[opsru]|github_pat)_\w{12,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}"
@@ -33,7 +34,7 @@ def hidden_words(words: Sequence[str]) -> Iterator[str]:
     before = ""
     for word in words:
         secret = before.startswith("-") and "=" not in before and _is_secret(before) and not word.startswith("--")
-        yield HIDDEN if secret else hidden(word)
+        yield HIDDEN if secret else hidden(_WORD.sub(_without_value, word) if _WORD.fullmatch(word) else word)
         before = word
 
 

@@ -17,8 +17,10 @@ from PIL import Image
 from dalle2 import images
 from dalle2.model import UnclipModel
 from dalle2.settings import MAX_SEED, Settings
+from evaluation.cli.generation import Options
 from evaluation.drawing import generation
 from evaluation.drawing.generation import generate
+from evaluation.drawing.ray_drawing import anywhere
 from evaluation.generation import main
 from evaluation.pictures.manifest import MANIFEST, ROWS, read_manifest
 from evaluation.prompts.prompt_sets import read_prompts
@@ -387,3 +389,22 @@ def test_the_map_names_each_prompts_picture(tiny_checkpoint: Path, tmp_path: Pat
     assert "not a map of ours" in capsys.readouterr().err
     twice = [*given[:-2], "--per-prompt", "2", "--map", str(tmp_path / "map.json")]
     assert main(twice) == 2 and "one picture for each prompt" in capsys.readouterr().err
+
+
+def test_a_cluster_s_workers_find_every_file_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("prior", "decoder"):
+        Path(name).mkdir()
+    Path("cat.safetensors").touch()
+
+    def sent(checkpoint: str | None, *loras: str) -> tuple[str | None, list[str]]:
+        options = anywhere(Options("emoji", Path("out"), checkpoint=checkpoint, loras=loras))
+        return options.checkpoint, [*options.loras]
+
+    here = Path.cwd()
+    assert sent("prior+decoder") == (f"{here}/prior+{here}/decoder", [])
+    assert sent("org/prior@main+decoder")[0] == f"org/prior@main+{here}/decoder"
+    assert sent("decoder")[0] == f"{here}/decoder"
+    assert [sent("emoji")[0], sent(None)[0]] == ["emoji", None]
+    files = sent(None, "cat.safetensors", "cat.safetensors=0.5")[1]
+    assert files == [f"{here}/cat.safetensors=1.0", f"{here}/cat.safetensors=0.5"]

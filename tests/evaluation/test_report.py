@@ -148,6 +148,8 @@ def test_an_unknown_tracker_and_one_that_is_not_there_are_told(monkeypatch: pyte
         (["--vqa-url", "https://host/v1?api_key=s3cret&api-version=2"], "'https://host/v1?api_key=***&api-version=2'"),
         (["--api-key", "s3cret", "--tokenizer", "gpt2"], "--api-key '***' --tokenizer gpt2"),
         (["--token=s3cret", "HF_TOKEN=s3cret"], "'--token=***' 'HF_TOKEN=***'"),
+        (["--api-key=ab;s3cret&s3cret #s3cret", "KEY=a\ns3cret"], "'--api-key=***' 'KEY=***'"),
+        (["runs/b --token=ab;s3cret --steps 4"], "'runs/b --token=*** --steps 4'"),
         (["--header", "Authorization: Basic s3cret=="], "--header 'Authorization: ***'"),
         (["runs/b --steps 4 --token s3cret"], "'runs/b --steps 4 --token ***'"),
         (["--vqa-model", "sk-s3cret-abcdefgh", "hf_s3cretabcdefgh"], "--vqa-model '***' '***'"),

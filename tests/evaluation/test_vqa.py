@@ -302,6 +302,15 @@ def test_what_was_refused_before_an_answer_is_kept_when_the_run_is_ended(
     assert values(run(pictures, endpoint, tmp_path))["vqa_unjudged"] == 2 and len(endpoint.bodies) == 2
 
 
+def test_which_way_probabilities_are_off_is_told(pictures: Path, endpoint: StandIn, tmp_path: Path) -> None:
+    begun = {"content": [{"token": "Y", "top_logprobs": [{"token": "Y", "logprob": -0.01}]}]}
+    other = {"content": [{"token": "Sure", "top_logprobs": [{"token": "Sure", "logprob": -0.01}]}]}
+    endpoint.say = lambda body: (200, completion("Yes", begun if "a cat face" in str(body) else other))
+    told = " ".join(run(pictures, endpoint, tmp_path)["warnings"])
+    assert "1 of 6 right answers count by tokens that only begin them" in told
+    assert "For 5 of 6 right answers, neither the word nor a beginning of it is among the likeliest tokens" in told
+
+
 def test_probabilities_may_be_refused_as_what_cannot_be_processed(endpoint: StandIn) -> None:
     def strict(body: dict[str, Any]) -> tuple[int, Any]:
         unknown = {"detail": [{"type": "extra_forbidden", "loc": ["body", "logprobs"]}]}
@@ -363,5 +372,10 @@ def test_how_likely_the_right_answer_was() -> None:
     absent = judged("2", "five", alternatives)  # at most the least that was told, and what was not told at all
     assert (absent.likely, absent.told) == (pytest.approx(0.01), False)
     assert judged("2", "five", {"2": 0.9, "3": 0.004}).likely == pytest.approx(0.004)
+    split = judged("striped", "striped", {"str": 0.9, " Str": 0.07, "striped": 0.01, "stripes": 0.005, "a": 0.001})
+    assert (split.likely, split.told, split.begun) == (pytest.approx(0.98), True, True)
+    whole = judged("two", "two", {"two": 0.7, "tw": 0.1, "one": 0.1})
+    assert (whole.likely, whole.begun) == (pytest.approx(0.8), False)
+    assert not judged("one", "twelve", {"one": 0.9, "a": 0.05, ".": 0.01}).told  # "1" begins "12", "one" does not
     assert judged("red", "a red ball", {"red": 0.9}).likely is None  # of one token nobody knows that of three
     assert soft([[Judged(True, 0.9), Judged(False, 0.0)]])[1].tolist() == [0.0]
