@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from starlette.exceptions import HTTPException
 from visitor import launched
 
 from dalle2 import images, settings
@@ -444,6 +445,22 @@ def test_a_body_that_comes_too_slowly_is_given_up(address: str, monkeypatch: pyt
         connection.sendall(f'{head}\r\nConnection: close\r\n\r\n{{"prompt": "a'.encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
     assert answer.startswith("HTTP/1.1 408") and "The body took too long to arrive" in answer
+
+
+def test_a_large_body_may_come_over_a_slow_line_and_a_dripping_one_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "SENDING_SECONDS", 0.2)
+
+    async def came(size: int) -> int:
+        async def receive() -> dict:
+            await asyncio.sleep(0.05)
+            return {"type": "http.request", "body": b"x" * size, "more_body": True}
+
+        within = gate.bounded({"type": "http", "headers": []}, receive)
+        return sum([len((await within())["body"]) for _ in range(12)])
+
+    assert asyncio.run(came(gate.SLOWEST)) == 12 * gate.SLOWEST  # three times as long as without a byte
+    with pytest.raises(HTTPException, match="The body took too long to arrive"):
+        asyncio.run(came(1))
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -264,6 +264,20 @@ def test_a_proxy_s_own_machine_is_not_taken_for_its_visitors_nor_they_for_operat
     assert caplog.text.count("--proxy 127.0.0.1") == 1
 
 
+@pytest.mark.parametrize(
+    "client, told",
+    [("172.17.0.1", 1), ("fd00::1", 1), ("10.1.2.3", 0), ("93.184.215.14", 0), ("testclient", 0)],
+)
+def test_the_log_tells_of_an_unnamed_proxy_in_the_network_too(
+    client: str, told: int, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    _tell_of_proxy.cache_clear()
+    asking = TestClient(alone(service, public=True), client=(client, 5000))
+    for _ in range(2):  # 10.1.2.3: a visitor for whom a named proxy asks, as uvicorn hands it on
+        assert asking.get("/v1/models", headers={"X-Forwarded-For": "10.1.2.3"}).status_code == 200
+    assert caplog.text.count("as by --proxy") == told
+
+
 @pytest.mark.parametrize("path", ["a%0A2026 alice POST /images 200", "%1b[2Ka", "a%E2%80%A8b", "a%0Db", "x" * 900])
 def test_what_a_client_sends_begins_no_line_of_the_log(
     path: str, service: Service, caplog: pytest.LogCaptureFixture

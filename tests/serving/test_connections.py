@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 
 import httpx
 import pytest
@@ -109,7 +111,7 @@ def test_an_answer_that_is_not_read_ends_the_connection(port: int, monkeypatch: 
 def test_when_there_is_no_room_it_is_said_and_this_machine_may_hold_more_than_one_address(
     language: str, said: str, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MOST_OF_ONE", 1)
+    monkeypatch.setattr(connections, "SHARE_OF_ONE", connections.MOST)
     address, headers = f"http://127.0.0.1:{port}", {"accept-language": language}
     held = [connected(port) for _ in range(3)]
     assert httpx.get(address, timeout=SECONDS).status_code == 200
@@ -123,13 +125,65 @@ def test_when_there_is_no_room_it_is_said_and_this_machine_may_hold_more_than_on
 
 
 def test_one_address_does_not_hold_all_connections(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(connections, "most", lambda: 8)
     monkeypatch.setattr(connections, "is_loopback", lambda _: False)
     held = [connected(port) for _ in range(2)]
     answer = httpx.get(f"http://127.0.0.1:{port}", timeout=SECONDS)
     for connection in held:
         connection.close()
     assert answer.status_code == 503
+
+
+class Silent:
+    """The transport of a client that connects and sends nothing."""
+
+    aborted = False
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def get_extra_info(self, name: str) -> object:
+        return (self.host, 5) if name == "peername" else None
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+
+def test_who_is_refused_and_stays_silent_takes_nobody_s_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "most", lambda: 8)
+    monkeypatch.setattr(connections, "REFUSED", 3)
+    config = uvicorn.Config(app, log_level="error", **uvicorn_options())
+    config.load()
+    state = ServerState()
+
+    def connect(host: str) -> connections.Connection:
+        connection = connections.Connection(config, state, {})
+        connection.connection_made(Silent(host))
+        return connection
+
+    async def crowd() -> None:
+        school = [connect("192.0.2.1") for _ in range(12)]  # a quarter of eight has room, three are told that not
+        assert [one.refused for one in school] == [False] * 2 + [True] * 10
+        assert [one.transport.aborted for one in school] == [False] * 5 + [True] * 7
+        waits = [one._head.when() - one.loop.time() for one in (school[0], school[2])]
+        assert waits[0] > connections.REFUSED_SECONDS >= waits[1]
+        assert not connect("192.0.2.2").refused
+        for one in school:
+            one._head = connections._stopped(one._head)
+
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 20.0)
+    asyncio.run(crowd())
+
+
+def test_where_the_system_does_not_tell_its_bounds_there_may_be_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    spec = spec_from_file_location("connections_elsewhere", connections.__file__)
+    fresh = module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    assert fresh.most() == fresh.MOST
 
 
 def test_only_a_named_proxy_is_believed(port: int) -> None:

@@ -54,15 +54,29 @@ def asker(client: str) -> str:
 def sits_here(client: str, headers: Mapping[str, str]) -> bool:
     """Whether who asks sits at this machine; not where a proxy on it asks for others."""
     proxied = any(name in headers for name in PROXIED)
-    if proxied and is_loopback(client):
+    if proxied and _is_unnamed_proxy(client, headers):
         _tell_of_proxy()
     return is_loopback(client) and not proxied
+
+
+def _is_unnamed_proxy(client: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request with a proxy's headers comes from this machine or network, and not for whom a named one asks.
+
+    For such a one the client is whom the header names.
+    """
+    if is_loopback(client):
+        return True
+    named = {name.strip() for name in headers.get("x-forwarded-for", "").split(",")}
+    try:
+        return client not in named and ip_address(client).is_private
+    except ValueError:
+        return False
 
 
 @cache
 def _tell_of_proxy() -> None:
     """Say it once."""
     log.warning(
-        "Requests come from this machine through a proxy: unless it is named, as by --proxy 127.0.0.1, all that it "
-        "asks for counts as one visitor's."
+        "Requests come through a proxy on this machine or network: unless its address is named, as by --proxy "
+        "127.0.0.1, all that it asks for counts as one visitor's."
     )

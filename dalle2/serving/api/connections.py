@@ -5,7 +5,6 @@ silent connections would shut everybody out. What is drawn for long, and streams
 """
 
 import asyncio
-import resource
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -21,7 +20,8 @@ from dalle2.serving.api.problems import Problem
 HEAD_SECONDS = 20.0  # from a connection's or a request's first moment until its head is there
 UNREAD_SECONDS = 120.0  # that a client may leave an answer unread
 MOST = 2_000  # connections at a time
-MOST_OF_ONE = 200  # of one address, which may be a whole school's: a browser has six
+SHARE_OF_ONE = 4  # which part of them one address may have, which may be a whole school's: a browser has six
+REFUSED, REFUSED_SECONDS = 100, 2.0  # connections that are only told that there is no room, and until their head
 FILES = 200  # that the process has open beside its connections
 
 
@@ -31,14 +31,18 @@ class Connection(H11Protocol):
     _head: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     asker = ""
+    refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         client = self.client[0] if self.client else ""
         self.asker = "" if is_loopback(client) or self._is_proxy(client) else asker(client)
-        own = sum(getattr(other, "asker", "") == self.asker for other in self.connections) if self.asker else 0
-        if len(self.connections) > most() or own > MOST_OF_ONE:
-            self.app = _crowded
+        held = [other for other in self.connections if not getattr(other, "refused", False)]
+        own = sum(getattr(other, "asker", "") == self.asker for other in held) if self.asker else 0
+        if len(held) > most() or own > max(most() // SHARE_OF_ONE, 1):
+            self.app, self.refused = _crowded, True
+            if len(self.connections) - len(held) >= REFUSED:
+                transport.abort()
         self._time_head()
 
     def data_received(self, data: bytes) -> None:
@@ -63,7 +67,9 @@ class Connection(H11Protocol):
         if not expected or self.transport.is_closing():
             self._head = _stopped(self._head)
         elif self._head is None:
-            self._head = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)
+            self._head = self.loop.call_later(
+                REFUSED_SECONDS if self.refused else HEAD_SECONDS, self.timeout_keep_alive_handler
+            )
 
     def _is_proxy(self, client: str) -> bool:
         return client in _trusted(tuple(self.config.forwarded_allow_ips)) if self.config.proxy_headers else False
@@ -78,6 +84,10 @@ def uvicorn_options(proxies: Sequence[str] = ()) -> dict[str, Any]:
 @cache
 def most() -> int:
     """Return how many connections there may be: fewer than MOST where the system lets no more files be open."""
+    try:
+        import resource
+    except ImportError:  # Windows, which bounds them otherwise
+        return MOST
     files, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST + FILES
     if files < wanted:

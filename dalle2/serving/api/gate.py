@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 MAX_FIELDS_BYTES = 1_000_000  # of JSON and of forms without files, which hold prompts and settings alone
 MAX_BODY_BYTES = 2 * MAX_UPLOAD_BYTES + MAX_FIELDS_BYTES  # a picture, its mask, and the fields beside them
-SILENT_SECONDS, SENDING_SECONDS = 30.0, 300.0  # without a byte, and in all, until a body is there
+SILENT_SECONDS, SENDING_SECONDS = 30.0, 300.0  # without a byte, and until a body is there,
+SLOWEST = 8_000  # for which each so many bytes that came give a second more
 FREE_PER_MINUTE, FREE_PICTURES = 60, 20  # for each address, where anybody may draw
 FILES = "/images/files/"
 OPEN = ("/openapi.json",)  # to everybody
@@ -126,13 +127,14 @@ def bounded(scope: Message, receive: Receive, most: int | None = None) -> Receiv
     if not length.isdecimal() or int(length) > most:
         raise _too_large(most)
     size, whole = 0, False
-    deadline = anyio.current_time() + SENDING_SECONDS
+    begun = anyio.current_time()
 
     async def within() -> Message:
         nonlocal size, whole
         if whole:  # what comes now is only that the client left
             return await receive()
         message: Message = {}
+        deadline = begun + SENDING_SECONDS + size / SLOWEST
         with anyio.move_on_at(min(anyio.current_time() + SILENT_SECONDS, deadline)):
             message = await receive()
         if not message:
