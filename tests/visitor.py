@@ -15,11 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlparse
-from weakref import WeakKeyDictionary
 
 import pytest
 from gradio_client import Client
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
 from dalle2.serving.reports import Reports
 from dalle2.serving.service import Service
@@ -32,10 +31,6 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 ]
-
-# What a browser keeps of a visitor; and the contexts of each browser that wait for another one, by their options.
-KEPT = "cookies,file_systems,indexeddb,local_storage,service_workers,cache_storage"
-RESTING: WeakKeyDictionary[Browser, dict[str, list[BrowserContext]]] = WeakKeyDictionary()
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)")
 
@@ -168,7 +163,8 @@ def visiting(
 
     `options` are the browser context's: locale, permissions and so on.
     """
-    with _new_to(browser, address, options) as context:
+    with browser.new_context(**options) as context:
+        context.set_default_timeout(SECONDS * 1000)
         page = context.new_page()
         if viewport:
             page.set_viewport_size(viewport)
@@ -183,25 +179,6 @@ def visiting(
     outside = {url for url in asked if urlparse(url).scheme not in ("data", "blob") and not url.startswith(address)}
     assert asked and not outside
     assert not failed
-
-
-@contextmanager
-def _new_to(browser: Browser, address: str, options: dict[str, object]) -> Iterator[BrowserContext]:
-    """A browser that has never been at this address, but for the page's own scripts, which take long to load."""
-    free = RESTING.setdefault(browser, {}).setdefault(str(sorted(options.items())), [])
-    context = free.pop() if free else browser.new_context(**options)
-    context.set_default_timeout(SECONDS * 1000)
-    try:
-        yield context
-    finally:
-        for page in context.pages:
-            page.close()
-        blank, (scheme, host, *_) = context.new_page(), urlparse(address)
-        forgotten = {"origin": f"{scheme}://{host}", "storageTypes": KEPT}
-        context.new_cdp_session(blank).send("Storage.clearDataForOrigin", forgotten)
-        context.clear_cookies()
-        blank.close()
-        free.append(context)
 
 
 @pytest.fixture
