@@ -26,7 +26,7 @@ def main() -> None:
         if options.study is not None:
             from demo.study import server
 
-            return server.serve(options.study, options.host, options.port)
+            return server.serve(options.study, options.host, options.port, proxies=serving.proxies(options))
         shared = serving.shared(options)
         keys = serving.keys(options, options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), shared)
         # The networks' libraries take seconds to import, which --help and refusals need not wait for.

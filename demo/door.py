@@ -3,8 +3,9 @@
 Nothing that is too large, too slow or too much is parsed.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from functools import partial
+import math
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import ExitStack
 from html import escape
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from dalle2.serving.api.address import address, client_of, scheme
 from dalle2.serving.api.gate import MAX_BODY_BYTES, MAX_FIELDS_BYTES, bounded
@@ -38,6 +39,7 @@ SAID = {
 }
 
 Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
@@ -66,28 +68,55 @@ class Door:
 
     async def _sent(self, scope: Message, receive: Any, send: Send, headers: Headers, path: str) -> None:
         """Let what a visitor sends come in within limits, or answer with a sentence."""
-        reader, upload = SimpleNamespace(headers=headers), UPLOAD_ROUTE.fullmatch(path)
+        reader = SimpleNamespace(headers=headers, client=SimpleNamespace(host=client_of(scope)))
+        upload, tools = UPLOAD_ROUTE.fullmatch(path), TOOLS_ROUTE.match(path)
+        with ExitStack() as held:
+            try:
+                count = self.limits.upload if upload else self.limits.call
+                count(client_of(scope), headers)
+                if tools and scope["method"] == "POST":
+                    # What a tool of MCP draws Gradio asks of itself, from this machine, where drawings have no limit.
+                    held.enter_context(self.limits.drawing(reader))
+                within = bounded(scope, receive, MAX_BODY_BYTES if upload or tools else MAX_FIELDS_BYTES)
+            except HTTPException as error:
+                late = error
+            except Busy as busy:
+                wait = {"Retry-After": str(max(math.ceil(busy.seconds), 1))}
+                return await _answer(429, refused(busy, reader), bool(upload), wait)(scope, receive, send)
+            else:
+                coming = _Coming(within, send)
+                await self.app(scope, coming.receive, coming.send)
+                late = coming.late
+        if late is not None:
+            sentence = SAID[late.status_code].for_visitor(reader)
+            await _answer(late.status_code, sentence, bool(upload))(scope, receive, send)
+
+
+class _Coming:
+    """A body on its way to the app, and the app's answer, which is held back where the body does not come: `late`."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send, self._begun = receive, send, False
+        self.late: HTTPException | None = None
+
+    async def receive(self) -> Message:
         try:
-            count = self.limits.upload if upload else self.limits.call
-            count(client_of(scope), headers)
-            within = bounded(scope, receive, MAX_BODY_BYTES if upload or TOOLS_ROUTE.match(path) else MAX_FIELDS_BYTES)
+            return await self._receive()
         except HTTPException as error:
-            status, sentence = error.status_code, SAID[error.status_code].for_visitor(reader)
-        except Busy as busy:
-            status, sentence = 429, refused(busy, reader)
-        else:
-            return await self.app(scope, partial(_told, within, reader), send)
-        # Gradio shows what an upload is answered as it is, and of what else is sent the "detail".
-        answer = PlainTextResponse(sentence, status) if upload else JSONResponse({"detail": sentence}, status)
-        return await answer(scope, receive, send)
+            self.late = None if self._begun else error
+            raise
+
+    async def send(self, message: Message) -> None:
+        if self.late is None:
+            self._begun = True
+            await self._send(message)
 
 
-async def _told(receive: Callable[[], Awaitable[Message]], reader: Any) -> Message:
-    """Receive, or say in the visitor's language why not."""
-    try:
-        return await receive()
-    except HTTPException as error:
-        raise HTTPException(error.status_code, SAID[error.status_code].for_visitor(reader)) from error
+def _answer(status: int, sentence: str, upload: bool, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a refusal: Gradio shows what an upload is answered as it is, and of what else is sent the "detail"."""
+    if upload:
+        return PlainTextResponse(sentence, status, headers)
+    return JSONResponse({"detail": sentence}, status, headers)
 
 
 class _Dressed:

@@ -37,6 +37,8 @@ FILE_ROUTE = re.compile(r"(?:/gradio_api)?/file[=/](?P<path>.*)", re.DOTALL)
 # Those by which files come, and what programs of MCP send, who put files into their words.
 UPLOAD_ROUTE = re.compile(r"(?:/gradio_api)?/upload/?")
 TOOLS_ROUTE = re.compile(r"(?:/gradio_api)?/mcp\b")
+# What Gradio's own client says when it asks for a tool of MCP, from this machine for whoever called that.
+TOOLS_HEADER, TOOLS_CLIENT = "x-gradio-user", "mcp"
 # The tags of Gradio's own preview card in its page.
 PREVIEW_TAGS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 # How a listener's JavaScript changes a component's properties instead of its value, and hands a file over.

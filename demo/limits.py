@@ -11,6 +11,7 @@ from dalle2.serving.api.address import asker, sits_here
 from dalle2.serving.api.meter import Caller, Meter
 from dalle2.serving.api.problems import Problem
 from dalle2.serving.refusal import Busy
+from demo.gradio_internals import TOOLS_CLIENT, TOOLS_HEADER
 
 DRAWINGS_PER_MINUTE, DRAWINGS = 60, 20  # the latter at a time: the queue has room for 31
 UPLOADS_PER_MINUTE = 120
@@ -48,7 +49,8 @@ class Limits:
     def report(self, request: Any) -> tuple[str, bool]:
         """Count a report, and return whose it is, and whether limits are for them: not for who sits here."""
         client = request.client.host if getattr(request, "client", None) else ""
-        if client and sits_here(client, request.headers):
+        tool = client and request.headers.get(TOOLS_HEADER) == TOOLS_CLIENT
+        if client and not tool and sits_here(client, request.headers):
             return asker(client), False
         often = Busy(f"At most {REPORTS_PER_MINUTE} reports a minute are taken: wait a little.", 0.0)
         _counted(self._reports, client, REPORTS_PER_MINUTE, often)

@@ -6,7 +6,7 @@ import re
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,8 +39,11 @@ class AnswerForm(pydantic.BaseModel):
     seconds: float = pydantic.Field(allow_inf_nan=False)
 
 
-def serve(place: Path, host: str | None = None, port: int | None = None) -> None:
-    """Ask the study's questions until interrupted; ValueError or OSError for a study that cannot be asked."""
+def serve(place: Path, host: str | None = None, port: int | None = None, *, proxies: Sequence[str] = ()) -> None:
+    """Ask the study's questions until interrupted; ValueError or OSError for a study that cannot be asked.
+
+    These `proxies` are believed when they say for whom they ask.
+    """
     study = read_study(place)
     answers = Answers(place, study)
     host = host or "127.0.0.1"
@@ -48,7 +51,7 @@ def serve(place: Path, host: str | None = None, port: int | None = None) -> None
     asked = f"{len(study.pairs):,} pairs, {len(study.checks):,} checks"
     print(f"{study.title} ({asked}): open http://{host}:{port} in your browser; Ctrl-C ends the page.", flush=True)
     print(f"Answers are kept in {answers.file}; python -m evaluation.votes {place} tells them.", file=sys.stderr)
-    app, limits = build(place, study, answers), uvicorn_options()
+    app, limits = build(place, study, answers), uvicorn_options(proxies)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, **limits)
 
 

@@ -1,6 +1,7 @@
 """The tab "explain": how a picture comes about, step by step, word by word, or axis by axis of its embedding."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -148,15 +149,29 @@ def _asked(question: str, prompt: str, picture: str | None) -> Request:
 
 
 def _reading(service: Service, read: set[str]) -> Callable[[str], None]:
+    lock = threading.Lock()
+    begun: set[str] = set()
+
     def read_captions(checkpoint: str) -> None:
-        """Describe any picture, for the sake of what is kept of it; nothing is loaded for that."""
-        if checkpoint in read or checkpoint not in service.checkpoints:
+        """Describe any picture, for the sake of what is kept of it; nothing is loaded and nobody waits for that.
+
+        Of several who ask meanwhile one is enough.
+        """
+        if checkpoint not in service.checkpoints or service.queue.tickets:
             return
-        with contextlib.suppress(Refusal), service.need(checkpoint) as need:
-            need.wait()
-            for _ in service.caption(Caption([ANY_PICTURE], 1), checkpoint):
-                pass
-            read.add(checkpoint)
+        with lock:
+            if checkpoint in read or checkpoint in begun:
+                return
+            begun.add(checkpoint)
+        try:
+            with contextlib.suppress(Refusal), service.need(checkpoint) as need:
+                need.wait()
+                for _ in service.caption(Caption([ANY_PICTURE], 1), checkpoint):
+                    pass
+                read.add(checkpoint)
+        finally:
+            with lock:
+                begun.discard(checkpoint)
 
     return read_captions
 

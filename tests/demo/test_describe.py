@@ -1,18 +1,20 @@
 """Describe: the captions to choose from are embedded once a checkpoint, while a visitor chooses a picture."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from visitor import SECONDS
 
 from dalle2.model import UnclipModel
 from dalle2.serving.service import Service
 from dalle2.tasks import caption
 from dalle2.tasks.caption import Caption
 from demo.page import build
-from demo.tabs.explain import READING
+from demo.tabs.explain import READING, _reading
 
 PICTURE = Image.new("RGB", (32, 32), "teal")
 
@@ -58,3 +60,32 @@ def test_only_the_first_visitor_hears_that_captions_are_read_and_who_opens_the_t
     endpoint(warmed, "read_captions")(model.checkpoint)
     assert READING.en not in said(warmed)
     assert len(many) == 1
+
+
+def test_one_visitor_s_opening_of_the_tab_has_the_captions_read_and_none_s_while_somebody_is_in_the_queue(
+    model: UnclipModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(model)
+    begun, go = threading.Event(), threading.Event()
+    asked = []
+
+    def caption(*_: Any) -> Iterator[None]:
+        asked.append(1)
+        begun.set()
+        assert go.wait(SECONDS)
+        yield
+
+    monkeypatch.setattr(service, "caption", caption)
+    read = _reading(service, set())
+    monkeypatch.setattr(service.queue, "tickets", [object()])
+    read(model.checkpoint)
+    assert not asked
+    monkeypatch.setattr(service.queue, "tickets", [])
+    first = threading.Thread(target=read, args=[model.checkpoint])
+    first.start()
+    assert begun.wait(SECONDS)
+    read(model.checkpoint)  # returns at once
+    go.set()
+    first.join(SECONDS)
+    read(model.checkpoint)
+    assert len(asked) == 1

@@ -1,7 +1,7 @@
 """What one address may ask of a public page: bodies, files, calls, drawings; refused in sentences, in two languages."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -10,12 +10,16 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, expect
+from starlette.exceptions import HTTPException
+from starlette.testclient import TestClient
 from visitor import SECONDS, button, choose, draw, launched, needs_chromium, visiting
 
 from dalle2.serving.api.gate import MAX_BODY_BYTES, MAX_FIELDS_BYTES
 from dalle2.serving.refusal import Busy
 from dalle2.serving.service import Service
+from dalle2.serving.visitors import Files
 from demo import limits
+from demo.door import Door
 from demo.limits import Limits
 
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
@@ -138,3 +142,45 @@ def test_so_many_drawings_are_made_at_a_time_and_their_places_come_free(monkeypa
             pass
     with own.drawing(Request("2001:db8::3")):
         pass
+
+
+async def taking(scope: dict, receive: Callable, send: Callable) -> None:
+    """An app that reads what is sent, and answers as Gradio where that does not come."""
+    status, body = 200, b"{}"
+    try:
+        while (await receive()).get("more_body"):
+            pass
+    except HTTPException as error:
+        status, body = error.status_code, json.dumps({"detail": error.detail}).encode()
+    await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+def door(client: str) -> TestClient:
+    return TestClient(Door(taking, Files(), None, Limits()), client=(client, 5))
+
+
+def test_what_tools_of_mcp_are_asked_counts_as_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DRAWINGS_PER_MINUTE", 2)
+    for client, last in (("192.0.2.1", 429), ("127.0.0.1", 200)):
+        own = door(client)
+        answers = [own.post("/gradio_api/mcp/", json={}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, last]
+        assert own.post(JOIN, json={}).status_code == 200
+        if last == 429:
+            assert "At most 2 drawings a minute" in answers[-1].json()["detail"]
+            assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+
+
+def test_what_is_wrong_with_a_file_while_it_comes_is_a_sentence_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.door.MAX_BODY_BYTES", 10)
+    for language, said in (("en", "send less."), ("zh", "请减少。")):
+        chunks = (b"x" * 8 for _ in range(3))
+        answer = door("192.0.2.1").post(UPLOAD, content=chunks, headers={"Accept-Language": language})
+        assert answer.status_code == 413 and answer.text.endswith(said)
+
+
+def test_reports_by_a_tool_of_mcp_are_bounded_though_gradio_asks_from_this_machine() -> None:
+    here, tool = Request("127.0.0.1"), Request("127.0.0.1")
+    tool.headers["x-gradio-user"] = "mcp"
+    assert [Limits().report(asking)[1] for asking in (here, tool, Request("192.0.2.1"))] == [False, True, True]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from visitor import ARGUMENTS, CHROMIUM, SECONDS, free_port, needs_chromium
 
+import app
 from dalle2.judgements.study import ANSWERS, FILE, read_answers, read_study
+from demo.study import server
 from demo.study.answers import Answers, plan
 from demo.study.server import build
 from evaluation import study as making
@@ -34,6 +37,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(made: Path) -> Iterator[Path]:
     yield made
     (made / ANSWERS).unlink(missing_ok=True)
+
+
+def test_a_study_believes_the_proxies_that_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: dict = {}
+    monkeypatch.setattr(server.uvicorn, "run", lambda _, **how: served.update(how))
+    monkeypatch.setattr(sys, "argv", ["app.py", "--study", str(folder), "--proxy", "10.0.0.1"])
+    app.main()
+    assert served["forwarded_allow_ips"] == ["10.0.0.1"] and served["proxy_headers"]
 
 
 def visit(folder: Path, name: str = "") -> TestClient:
