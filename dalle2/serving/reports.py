@@ -163,8 +163,9 @@ class Reports:
             if by_another:
                 self._askers.forget(asker, report)
             log.error("A report could not be kept", exc_info=error)
-            sentence = "The report could not be kept, and the server's log says why: please try again."
-            raise Unwritable(sentence) from error
+            raise Unwritable(
+                "The report could not be kept, and the server's log says why: please try again."
+            ) from error
         if full is not None and not times:
             raise full
         log.info("reported as %s: %s, %d times", report.reason, report.picture, times)

@@ -16,7 +16,7 @@ ROOMS = ("demo", "demo/tabs", "dalle2/serving", "dalle2/tasks")
 HEARD = tuple(f"speech/{name}.py" for name in ("recording", "sphinx"))
 OPENED = tuple(f"families/{name}.py" for name in ("checkpoint_folder", "downloads", "places", "weights"))
 RAISED = ("Refusal", "NotHeard", "Busy", "Forbidden", "NoMemory", "Fault", "ValueError", "refused", "NotDownloaded")
-RAISED += ("NotWeightsAlone",)
+RAISED += ("NotWeightsAlone", "Unwritable")
 FILES = (
     "finiteness.py",
     "formats.py",
