@@ -3,7 +3,8 @@ const canvas = element.querySelector("canvas");
 const strokes = canvas.getContext("2d", { willReadFrequently: true });
 const COLOUR = "#137570", UNDONE = 20; // as many strokes can be undone
 const read = name => Number(element.querySelector(`[name="${name}"]`).value);
-let last = null, erases = false, made = 0;
+const PAUSE = 300; // milliseconds between masks that are sent
+let last = null, erases = false, made = 0, due = null, begun = 0, sending = null;
 const before = []; // what the canvas held before each stroke
 
 function keep() {
@@ -39,12 +40,42 @@ function stroke(event) {
   last = place;
 }
 
-async function hand_over() {
-  const mine = ++made; // an earlier mask that arrives later does not count
-  if (!strokes.getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)) {
-    props.value = null;
-    return;
-  }
+const marked = () => strokes.getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean);
+
+// The mask of before is not what is marked now, whether or not the new one arrives.
+function hand_over() {
+  made += 1;
+  sending = null;
+  if (props.value) props.value = null;
+  clearTimeout(due);
+  const mine = made, late = error => { if (mine === made) tell(error); };
+  if (marked()) due = setTimeout(() => send().catch(late), Math.max(0, begun + PAUSE - Date.now()));
+}
+
+// Before it is drawn with, the mask is waited for, and sent again if it was refused.
+window.mask_sent = async () => {
+  if (!props.picture || props.value || !marked()) return;
+  clearTimeout(due);
+  await (sending ?? send()).catch(error => { throw tell(error); });
+};
+
+function send() {
+  begun = Date.now();
+  const mine = made, now = deliver(mine);
+  sending = now;
+  now.catch(() => { if (sending === now) sending = null; });
+  return now;
+}
+
+const line = () => element.closest(".task").querySelector(".status");
+
+function tell(error) {
+  window.wire.refused = window.refusalOf(error);
+  window.refuse(line(), window.wire.refused);
+  return error;
+}
+
+async function deliver(mine) {
   const mask = new OffscreenCanvas(canvas.width, canvas.height);
   const black = mask.getContext("2d");
   black.drawImage(canvas, 0, 0);
@@ -54,7 +85,10 @@ async function hand_over() {
   }
   const file = new File([await mask.convertToBlob()], "mask.png", { type: "image/png" });
   const sent = await upload(file);
-  if (mine === made) props.value = window.wire.file({ ...sent, orig_name: "" });
+  // An earlier mask that arrives later does not count.
+  if (mine !== made) return;
+  props.value = window.wire.file({ ...sent, orig_name: "" });
+  window.refuse(line(), "");
 }
 
 const tools = {
@@ -110,12 +144,14 @@ async function mark_again() {
   const parcel = window.parcel, [picture, mask] = parcel?.sources ?? [];
   if (parcel === taken || parcel?.way !== "reuse-inpaint" || !mask || !props.picture?.endsWith(picture?.path)) return;
   taken = parcel;
-  const file = await createImageBitmap(await (await fetch(mask.url)).blob());
+  const answer = await fetch(mask.url);
+  if (!answer.ok) return; // the server has deleted it
+  const file = await createImageBitmap(await answer.blob());
   strokes.globalCompositeOperation = "copy";
   strokes.drawImage(file, 0, 0, canvas.width, canvas.height);
-  const marked = strokes.getImageData(0, 0, canvas.width, canvas.height), colour = COLOUR.match(/\w\w/g).map(part => parseInt(part, 16));
-  for (let i = 0; i < marked.data.length; i += 4) marked.data.set([...colour, marked.data[i]], i); // what is white there
-  strokes.putImageData(marked, 0, 0);
+  const white = strokes.getImageData(0, 0, canvas.width, canvas.height), colour = COLOUR.match(/\w\w/g).map(part => parseInt(part, 16));
+  for (let i = 0; i < white.data.length; i += 4) white.data.set([...colour, white.data[i]], i);
+  strokes.putImageData(white, 0, 0);
   before.length = 0;
   show();
   hand_over();

@@ -1,11 +1,19 @@
 const SHOWN = 4000; // milliseconds
-let saved = null;
+let saved = null, turn = 0;
 
 window.addEventListener("take", async ({ detail }) => {
   props.hidden = false;
   props.value = { progress: JSON.parse(props.begin), file: null };
   saved = null;
-  const pictures = await Promise.all(detail.pictures.map(picture => window.keeping.handed(picture, upload)));
+  const mine = ++turn; // what is closed, or followed by another, is not gone on with
+  let pictures;
+  try {
+    pictures = await Promise.all(detail.pictures.map(picture => window.keeping.handed(picture, upload)));
+  } catch (error) {
+    if (mine === turn) props.value = { progress: { state: "refused", text: window.refusalOf(error), stages: [] }, file: null };
+    return;
+  }
+  if (mine !== turn) return;
   window.order = { form: detail.form, pictures: pictures.map(({ image, caption, record }) => ({ image, caption, record })) };
   trigger("take");
 });
@@ -25,5 +33,6 @@ watch("value", () => {
 element.addEventListener("click", event => {
   if (event.target.closest("[data-do]")?.dataset.do !== "close") return;
   if (["waiting", "working"].includes(props.value?.progress?.state)) trigger("leave");
+  turn += 1;
   props.hidden = true;
 });

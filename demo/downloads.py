@@ -25,13 +25,14 @@ from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
 from demo.status import loading, progress, status
-from demo.tab_builder import BEGIN, HERE, TabBuilder
+from demo.tab_builder import BEGIN, END, HERE, TabBuilder
 from demo.zero import accelerated
 
 FOLDER = Path(__file__).parent
 TEMPLATE = (FOLDER / "downloads.html").read_text(encoding="utf-8")
 BEHAVIOUR = (FOLDER / "downloads.js").read_text(encoding="utf-8")
 ORDER = "(_, form, checkpoint) => [window.order.pictures, window.order.form, checkpoint]"
+ENDED = f"now => ({{...now, progress: ({END})(now.progress)}})"
 
 
 class Ready(GradioModel):
@@ -75,6 +76,7 @@ def build(builder: TabBuilder) -> None:
     endpoint = accelerated(described(_downloading(builder, cache_of(downloads))), builder.service, Enhance(ANY_PICTURE))
     how = {"api_name": "download", "show_progress": "hidden", "concurrency_limit": None}
     taken = downloads.take(endpoint, [handed, form, builder.checkpoint], downloads, js=ORDER, **how)
+    taken.failure(None, downloads, downloads, js=ENDED, **HERE)
     downloads.leave(None, None, None, cancels=[taken], **HERE)
 
 

@@ -14,7 +14,7 @@ from dalle2.serving.refusal import Busy
 from demo.gradio_internals import TOOLS_CLIENT, TOOLS_HEADER
 
 DRAWINGS_PER_MINUTE, DRAWINGS = 60, 20  # the latter at a time: the queue has room for 31
-UPLOADS_PER_MINUTE = 120
+UPLOADS_PER_MINUTE = 480  # a film of the history is 24, and a class is behind one address
 REPORTS_PER_MINUTE = 60
 CALLS_PER_MINUTE = 1_200  # of all kinds: suggestions come with each word
 

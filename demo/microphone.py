@@ -19,7 +19,7 @@ from demo.gradio_internals import drawn_by_parent
 from demo.interface import described
 from demo.language import Both, refused
 from demo.status import Status, status
-from demo.tab_builder import BEGIN, HERE, TabBuilder
+from demo.tab_builder import BEGIN, END, HERE, TabBuilder
 
 FOLDER = Path(__file__).parent
 SPEAK = (FOLDER / "microphone.html").read_text(encoding="utf-8")
@@ -92,6 +92,7 @@ def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
     # One at a time: a recogniser takes a whole core. What comes meanwhile waits; "once" would drop it.
     how = {"api_name": "hear", "concurrency_limit": 1, "show_progress": "hidden", "trigger_mode": "multiple"}
     heard = begun.then(described(_hearing(builder)), [voice, prompt, builder.checkpoint], [prompt, line], **how)
+    heard.failure(None, line, line, js=END, **HERE)
     heard.then(None, None, voice, js="() => null", **HERE)
     heard.success(None, None, None, js=CORRECT, **HERE)
     line.pick(None, None, [prompt, line], js="() => [window.picked, null]", **HERE)

@@ -64,16 +64,10 @@
   const TOO_LONG = zh ? `录音文件超过 ${megabytes} MB：请缩短。` : `The recording's file is larger than ${megabytes} MB: make it shorter.`;
   const KINDS = { "own-picture": [/^image\//, NOT_ONE, TOO_LARGE], "own-voice": [/^(audio|video)\//, NO_SOUND, TOO_LONG] };
   const wrong = (file, [type, another, smaller]) => !type.test(file.type) ? another : file.size > window.mostBytes ? smaller : "";
-  function choose(event) {
-    const kind = Object.keys(KINDS).find(name => event.target.closest?.(`.${name}`));
-    const box = kind && event.target.closest(`.${kind}`), line = box?.closest(".task")?.querySelector(".status");
-    const files = event.type === "drop" ? event.dataTransfer?.files : event.target.files;
-    if (!line || !files?.length) return;
-    const sentence = [...files].map(file => wrong(file, KINDS[kind])).find(Boolean), text = line.querySelector("p");
+  // Say in a progress line what was refused here, and with "" again what it said before.
+  window.refuse = (line, sentence) => {
+    const text = line.querySelector("p");
     if (sentence) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      if (event.type === "change") event.target.value = "";
       line.dataset.before ??= JSON.stringify([line.className, text.textContent]);
       line.className = "status refused";
       text.textContent = sentence;
@@ -81,12 +75,28 @@
       [line.className, text.textContent] = JSON.parse(line.dataset.before);
       delete line.dataset.before;
     }
+  };
+  function choose(event) {
+    const kind = Object.keys(KINDS).find(name => event.target.closest?.(`.${name}`));
+    const box = kind && event.target.closest(`.${kind}`), line = box?.closest(".task")?.querySelector(".status");
+    const files = event.type === "drop" ? event.dataTransfer?.files : event.target.files;
+    if (!line || !files?.length) return;
+    const sentence = [...files].map(file => wrong(file, KINDS[kind])).find(Boolean) ?? "";
+    window.refuse(line, sentence);
+    if (!sentence) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type === "change") event.target.value = "";
   }
   for (const kind of ["change", "drop"]) document.addEventListener(kind, choose, true);
 
   document.addEventListener("input", ({ target }) => {
     if (target.matches?.("input.ours")) target.style.setProperty("--fill", (target.value - target.min) / (target.max - target.min));
   });
+
+  // What is said of a file that the server did not take.
+  const UNSENT = zh ? "文件没能送到服务器：请再试一次。" : "The file did not reach the server: please try again.";
+  window.refusalOf = error => window.wire.said(error) || UNSENT;
 
   // While something is drawn the server is asked whether it lives: Gradio leaves the line as it was when it does not.
   const LOOK = 2000; // milliseconds

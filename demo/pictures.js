@@ -1,7 +1,8 @@
 // What a picture's buttons do. "send" leaves a parcel for the page, which the listener of tab_builder.py delivers.
 const pictures = () => props.value || [];
 
-const made = () => window.made?.[props.board] ?? { sources: [], given: {} };
+// What the pictures that are shown were made from: what was asked for since may have been refused.
+const made = () => window.finished?.[props.board] ?? { sources: [], given: {} };
 
 // What can be done with them, and what is shown before there are any, is the chosen checkpoint's.
 const follow = () => { if (window.chosen && props.checkpoint !== window.chosen) props.checkpoint = window.chosen; };
@@ -123,6 +124,7 @@ watch("value", () => {
   if (props.playing) play(false);
   const finished = pictures();
   if (!finished.length || !finished.every(picture => picture.record)) return;
+  (window.finished ??= {})[props.board] = window.made?.[props.board];
   element.style.setProperty("--cut", "0%");
   const before = props.compared ? made().sources[0]?.url ?? "" : "";
   if (props.before !== before) props.before = before;

@@ -34,15 +34,16 @@ form.addEventListener("submit", async event => {
   try {
     const { image, caption, record } = await window.keeping.handed(about, upload);
     sent.set(image.path, about);
+    window.wire.refused = "";
     window.reported = {
       pictures: [{ image, caption, record }], reason: given.get("reason"), note: given.get("note"), with_record: given.has("with_record"),
     };
     props.value = { state: "working", text: "", stages: [] };
     trigger("report");
     // Of a request that never arrives Gradio tells no listener.
-    if (about === picture) late = setTimeout(() => tell(about, "refused", NOT_SENT), props.patience * 1000);
-  } catch {
-    tell(about, "refused", NOT_SENT);
+    if (about === picture) late = setTimeout(() => tell(about, "refused", window.wire.refused || NOT_SENT), props.patience * 1000);
+  } catch (error) {
+    tell(about, "refused", window.wire.said(error) || NOT_SENT);
   }
 });
 

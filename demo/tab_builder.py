@@ -39,7 +39,8 @@ DEFAULT_PICTURES = 4
 HERE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 BEGIN = json.dumps(status("working", "…"))
 # After cancelling, and after an error that Gradio itself explains, no answer has ended the progress.
-END = f"now => ['waiting', 'working'].includes(now.state) ? {json.dumps(status('stopped', STOPPED))} : now"
+END = f"""now => !['waiting', 'working'].includes(now.state) ? now : window.wire.refused
+  ? {{state: "refused", text: window.wire.refused, stages: []}} : {json.dumps(status("stopped", STOPPED))}"""
 # What was picked takes the place of the words that it is offered for.
 PICK = "(...now) => now.map(text => (text ?? '').trim() === window.pickedFor ? window.picked : text)"
 
@@ -294,12 +295,15 @@ class TabBuilder:
             place.upload(_checked, [place, controls.status], [place, controls.status], **HERE)
         names = list(inspect.signature(endpoint).parameters)
         pictured = [index for index, component in enumerate(inputs) if isinstance(component, OwnPicture | Brush)]
-        for board in (component for component in outputs if isinstance(component, Pictures)):
-            how = NOTED % tuple(map(json.dumps, (board.board, names[: len(inputs)], pictured)))
-            controls.draw.click(None, list(inputs), None, js=how, **HERE)
         like = next((choices.like for choices in inputs if isinstance(choices, Choices)), ANY_PROMPT)
         begun = controls.draw.click(None, None, controls.status, js=f"() => ({BEGIN})", **HERE)
-        drawn = begun.then(
+        if any(isinstance(component, Brush) for component in inputs):
+            begun = begun.then(None, None, None, js="() => window.mask_sent()", **HERE)
+            begun.failure(None, controls.status, controls.status, js=END, **HERE)
+        for board in (component for component in outputs if isinstance(component, Pictures)):
+            how = NOTED % tuple(map(json.dumps, (board.board, names[: len(inputs)], pictured)))
+            begun.success(None, list(inputs), None, js=how, **HERE)
+        drawn = begun.success(
             self._limited(accelerated(described(endpoint), self.service, like), len(outputs)),
             [*inputs, self.checkpoint],
             [*outputs, controls.status],

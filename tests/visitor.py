@@ -229,6 +229,12 @@ def draw(page: Page) -> Locator:
     return page.locator(".pictures figure >> visible=true")
 
 
+def refuse_uploads(page: Page, sentence: str) -> None:
+    """Answer every upload as the page's door does when there are too many."""
+    plain = "text/plain; charset=utf-8"
+    page.route("**/upload*", lambda route: route.fulfill(status=429, content_type=plain, body=sentence))
+
+
 def choose(page: Page, label: str, value: int) -> None:
     """Fill the number beside a slider of Gradio."""
     page.get_by_label(f"number input for {label}", exact=True).filter(visible=True).fill(str(value))

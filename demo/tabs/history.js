@@ -49,8 +49,15 @@ function enlarge({ frames }) {
 // The pictures that it was made from go to the server again, which may have deleted them.
 async function again({ frames, sources, given }) {
   const { record, caption } = frames[0];
-  const files = await Promise.all(sources.map(async blob => blob &&
-    window.wire.file(await upload(new File([blob], "source.png", { type: blob.type })))));
+  props.told = "";
+  let files;
+  try {
+    files = await Promise.all(sources.map(async blob => blob &&
+      window.wire.file(await upload(new File([blob], "source.png", { type: blob.type })))));
+  } catch (error) {
+    props.told = window.refusalOf(error);
+    return;
+  }
   window.parcel = { way: `reuse-${record.task}`, record, caption, sources: files, given };
   trigger("send");
 }

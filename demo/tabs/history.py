@@ -24,6 +24,7 @@ def build(builder: TabBuilder) -> None:
             sought="",
             only_starred=False,
             removed=None,
+            told="",  # what was refused
             ways=[],
             stay=builder.stay._asdict(),
             elem_classes="history",

@@ -7,18 +7,20 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 import resvg_py
 from PIL import Image, ImageDraw
-from playwright.sync_api import Locator, Page, expect
-from visitor import choose, draw, needs_chromium, open_tab, shown
+from playwright.sync_api import Browser, Locator, Page, expect
+from visitor import choose, draw, needs_chromium, open_tab, refuse_uploads, shown, visiting
 
 from dalle2 import images
 
 # A picture as the history keeps it.
-KEEP = """([bytes, record]) => {
+KEEP = """([bytes, record, count = 1]) => {
   const blob = new Blob([new Uint8Array(bytes)], {type: "image/png"});
-  const frames = [{blob, name: "disc.png", caption: record.prompt, record}];
-  return keeping.put([{time: Date.now(), starred: false, sources: [], subject: "", frames}]);
+  const frames = Array(count).fill({blob, name: "disc.png", caption: record.prompt, record});
+  const sources = record.task === "variations" ? [blob] : [];
+  return keeping.put([{time: Date.now(), starred: false, sources, subject: "", frames, given: {}}]);
 }"""
 DISC = {"task": "text_to_image", "prompt": "a teal disc", "seed": 7, "settings": {}, "checkpoint": "sample"}
 
@@ -102,3 +104,47 @@ def test_the_strip_of_a_restyled_picture_is_taken_away_as_strip_and_film(page: P
     with zipfile.ZipFile(taken(page, every, "ZIP", tmp_path)) as archive:
         strengths = [images.read_record(archive.read(name))["strength"] for name in archive.namelist()]
     assert strengths == [0, 0.5, 1]
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    "language, history, again, sentence",
+    [
+        ("en-US", "History", "Reuse settings", "At most 480 files a minute are taken: wait a little."),
+        ("zh-CN", "历史", "用这些设置", "每分钟最多接受 480 个文件：请稍等。"),
+    ],
+)
+def test_what_the_history_may_not_send_again_is_told(
+    browser: Browser, address: str, language: str, history: str, again: str, sentence: str, tmp_path: Path
+) -> None:
+    content = images.save(Image.new("RGB", (32, 32), "teal"), tmp_path / "disc.png").read_bytes()
+    with visiting(browser, address, locale=language) as page:
+        checkpoint = page.evaluate("Object.keys(checkpoints)[0]")
+        for task, count in (("interpolate", 3), ("variations", 1)):
+            page.evaluate(KEEP, [list(content), DISC | {"task": task, "checkpoint": checkpoint}, count])
+        page.get_by_role("tab", name=history, exact=True).click()
+        entries = page.locator(".history figure")
+        film, variation = entries.filter(has=page.locator(".count")), entries.filter(has_not=page.locator(".count"))
+        refuse_uploads(page, sentence)
+        film.locator("select").select_option(label="GIF")
+        expect(page.locator(".downloads .bar.refused span")).to_have_text(sentence)
+        variation.get_by_role("button", name=again).click()
+        expect(page.locator(".history").get_by_role("alert")).to_have_text(sentence)
+        page.unroute("**/upload*")
+        with page.expect_download() as download:
+            film.locator("select").select_option(label="GIF")
+        assert download.value.suggested_filename.endswith(".gif")
+        variation.get_by_role("button", name=again).click()
+        shown(page)
+
+
+@needs_chromium
+def test_a_download_that_the_server_does_not_take_in_is_told(page: Page) -> None:
+    choose(page, "Number of pictures", 2)
+    page.get_by_label("Prompt", exact=True).fill("a cat")
+    draw(page)
+    told = {"detail": "At most 1200 calls a minute are answered: wait a little."}
+    page.route("**/queue/join*", lambda route: route.fulfill(status=429, json=told))
+    page.get_by_role("button", name="Download all as…").click()
+    page.get_by_role("menuitem", name="ZIP", exact=True).filter(visible=True).click()
+    expect(page.locator(".downloads .bar.refused span")).to_have_text(told["detail"])

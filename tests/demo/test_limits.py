@@ -12,7 +12,7 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, expect
 from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
-from visitor import SECONDS, button, choose, draw, launched, needs_chromium, visiting
+from visitor import SECONDS, button, choose, draw, launched, needs_chromium, open_tab, visiting
 
 from dalle2.serving.api.gate import MAX_BODY_BYTES, MAX_FIELDS_BYTES
 from dalle2.serving.refusal import Busy
@@ -117,6 +117,30 @@ def test_the_page_tells_of_the_limit_in_its_progress_line_and_stays_usable(
         expect(page.get_by_test_id("toast-body")).to_have_count(0)
         monkeypatch.undo()
         assert draw(page).count() == 1
+
+
+@needs_chromium
+def test_every_progress_line_tells_that_no_more_calls_are_answered(
+    browser: Browser, address: str, visitor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tabs = ["Create", "Variations", "Interpolate", "Mix", "Restyle", "Retouch", "Extend", "Enhance", "Compare"]
+    with visiting(browser, address, locale="en-US", extra_http_headers=elsewhere("9")) as page:
+        visitor.post(JOIN, json={}, headers=elsewhere("9"))
+        monkeypatch.setattr(limits, "CALLS_PER_MINUTE", 1)
+        for tab in tabs:
+            open_tab(page, tab)
+            button(page, "draw").click()
+            line = page.locator(".task .status.refused >> visible=true")
+            expect(line).to_have_text("At most 1 calls a minute are answered: wait a little.")
+        monkeypatch.undo()
+        open_tab(page, "Create")
+        page.locator("#prompt textarea").fill("a cat")
+        draw(page)
+    with visiting(browser, address, locale="zh-CN", extra_http_headers=elsewhere("10", "zh-CN")) as page:
+        visitor.post(JOIN, json={}, headers=elsewhere("10"))
+        monkeypatch.setattr(limits, "CALLS_PER_MINUTE", 1)
+        button(page, "draw").click()
+        expect(page.locator(".task .status.refused >> visible=true")).to_have_text("每分钟最多回应 1 次调用：请稍等。")
 
 
 class Request:

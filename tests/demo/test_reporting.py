@@ -12,7 +12,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
-from visitor import SECONDS, choose, draw, launched, needs_chromium, visiting
+from visitor import SECONDS, choose, draw, launched, needs_chromium, refuse_uploads, visiting
 
 from dalle2.requests import name_of
 from dalle2.serving.api import links
@@ -116,6 +116,25 @@ def test_a_report_that_nobody_answers_says_so_and_keeps_what_was_written(browser
         expect(dialog.get_by_label("Note")).to_have_value("it bites")
         held[0].continue_()  # it was only late
         expect(dialog.get_by_role("status")).to_have_text(THANKS)
+
+
+@needs_chromium
+def test_a_report_that_is_refused_on_its_way_says_what_the_server_said(browser: Browser, address: str) -> None:
+    sentence = "At most 480 files a minute are taken: wait a little."
+    with visiting(browser, address, locale="en-US") as page:
+        drawn(page, "a cat")
+        page.get_by_role("tab", name="History", exact=True).click()
+        page.locator(".history").get_by_role("button", name="Report").click()
+        dialog = page.get_by_role("dialog", name="Report this picture")
+        dialog.get_by_label("Violence").check()
+        refuse_uploads(page, sentence)
+        dialog.get_by_role("button", name="Send").click()
+        expect(dialog.get_by_role("status")).to_have_text(sentence)
+        page.unroute("**/upload*")
+        told = {"detail": "At most 1200 calls a minute are answered: wait a little."}
+        page.route("**/queue/join*", lambda route: route.fulfill(status=429, json=told))
+        dialog.get_by_role("button", name="Send").click()
+        expect(dialog.get_by_role("status")).to_have_text(told["detail"])
 
 
 @needs_chromium

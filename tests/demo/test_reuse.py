@@ -70,6 +70,27 @@ def test_a_film_comes_back_with_its_prompts_and_its_number_of_frames(page: Page)
 
 
 @needs_chromium
+def test_pictures_are_reused_as_they_were_asked_for_whatever_was_refused_since(page: Page) -> None:
+    open_tab(page, "Interpolate")
+    prompts = [page.get_by_label(f"Prompt for {letter}, instead of a picture") for letter in "AB"]
+    for box, prompt in zip(prompts, ("a cat", "a dog"), strict=True):
+        box.fill(prompt)
+    choose(page, "Number of frames", 3)
+    expect(draw(page)).to_have_count(3)
+    told = {"detail": "At most 1200 calls a minute are answered: wait a little."}
+    page.route("**/queue/join*", lambda route: route.fulfill(status=429, json=told))
+    prompts[1].fill("a bird")
+    choose(page, "Number of frames", 5)
+    button(page, "draw").click()
+    expect(page.locator(".status.refused >> visible=true")).to_have_text(told["detail"])
+    # Out of reach while the refusal stands, and the first thing to be reached once it does not.
+    page.locator("#tab-interpolate .film figure.chosen [data-way=reuse-interpolate]").first.dispatch_event("click")
+    expect(prompts[1]).to_have_value("a dog")
+    expect(prompts[0]).to_have_value("a cat")
+    expect(number(page, "Number of frames")).to_have_value("3")
+
+
+@needs_chromium
 def test_a_mix_comes_back_with_its_parts_and_their_weights(page: Page, photo: Path) -> None:
     open_tab(page, "Mix")
     own(page, photo)

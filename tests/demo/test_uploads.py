@@ -16,6 +16,7 @@ from visitor import (
     launched,
     needs_chromium,
     open_tab,
+    refuse_uploads,
     send,
     settle,
     shown,
@@ -181,3 +182,36 @@ def test_only_a_finished_film_is_kept_and_once_however_often_tabs_are_switched(p
     page.locator(".history .open").click()
     slider = page.locator(".history dialog input[type=range]")
     assert slider.evaluate("slider => getComputedStyle(slider).appearance") == "none"  # drawn as all others are
+
+
+@needs_chromium
+def test_a_mark_that_is_refused_is_told_and_nothing_is_repainted_by_an_earlier_one(page: Page, tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20), "teal").save(tmp_path / "own.png")
+    open_tab(page, "Retouch")
+    page.locator(".own-picture >> visible=true").locator("input[type=file]").set_input_files(tmp_path / "own.png")
+    shown(page)
+    choose(page, "Number of pictures", 1)
+    brush, line = page.locator(".block.brush"), page.locator(".status.refused > p >> visible=true")
+    brush.locator("summary").click()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/upload") else None)
+    with page.expect_response("**/upload*") as first:  # of many strokes at once the last mask alone is sent
+        brush.evaluate("brush => { for (let i = 0; i < 6; i++) brush.querySelector('[data-do=rectangle]').click(); }")
+    draw(page)
+    assert len(sent) == 1
+    sentence = "At most 480 files a minute are taken: wait a little."
+    refuse_uploads(page, sentence)
+    brush.get_by_label("Left %").fill("0")
+    brush.get_by_role("button", name="Mark it").click()
+    expect(line).to_have_text(sentence)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data) if "/queue/join" in request.url else None)
+    with page.expect_response("**/upload*"):  # it is tried once more
+        button(page, "draw").click()
+    expect(line).to_have_text(sentence)
+    assert not asked
+    page.unroute("**/upload*")
+    with page.expect_response("**/upload*") as second:
+        draw(page)
+    (earlier,), (now,) = first.value.json(), second.value.json()
+    assert now in asked[-1] and earlier not in asked[-1]
