@@ -1,5 +1,5 @@
 // keeping.js keeps what is drawn; here it is shown, sought, starred, taken away, sent on and forgotten.
-let kept = [], addresses = [];
+let kept = [], addresses = [], showing = 0;
 const find = id => kept.find(entry => entry.id === Number(id));
 
 async function read() {
@@ -24,8 +24,12 @@ function show() {
     addresses.push(entry.url);
   }
   props.total = kept.length;
+  showing = shown.length;
   props.entries = shown;
 }
+
+// Gradio may give a tab that comes up its first values again, after its entries were read.
+watch("entries", () => { if (props.entries.length !== showing) show(); });
 
 function enlarge({ frames }) {
   const picture = new Image(), caption = document.createElement("p"), parts = [picture, caption];
