@@ -80,7 +80,7 @@ def test_what_cannot_be_collected_gets_a_sentence(
     (tmp_path / "words.json").write_text("words")
     (tmp_path / "empty").mkdir()
     cases = {
-        "list.json": "no report",
+        "list.json": "not a report",
         "words.json": "cannot be collected",
         "empty": "not drawn",
         "absent.json": "absent",

@@ -169,7 +169,7 @@ def test_what_is_no_encoder_is_refused(folders: dict[str, Path], tmp_path: Path)
             vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
         )
     ).save_pretrained(text)
-    with pytest.raises(ValueError, match="no vision encoder: a bert reads input_ids"):
+    with pytest.raises(ValueError, match="not a vision encoder: a bert reads input_ids"):
         VisionEncoder(str(text))
     with pytest.raises(ValueError, match="no encoder at"):
         VisionEncoder(str(tmp_path / "absent"))
