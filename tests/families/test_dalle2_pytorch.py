@@ -251,7 +251,7 @@ def test_what_is_wrong_with_files_is_said(clip: Path, tmp_path: Path, capsys: py
         (tmp_path / "old.pth", FILES / "decoder.json"): "only files of 0.23.3 and later",
         (tmp_path / "older.pth", FILES / "decoder.json"): "norms are those of dalle2-pytorch before 0.16.0",
         (tmp_path / "page.pth", FILES / "decoder.json"): "is a web page",
-        (FILES / "decoder.pth", tmp_path / "what.json"): "no config of a prior or a decoder",
+        (FILES / "decoder.pth", tmp_path / "what.json"): "not a config of a prior or a decoder",
         (FILES / "decoder.pth",): "says nothing of its networks",
         (FILES / "decoder.json",): "is a config without weights",
         (FILES / "prior.pth", FILES / "prior.json"): "files of one decoder at least",
