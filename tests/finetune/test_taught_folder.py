@@ -64,7 +64,7 @@ def test_a_folder_without_enough_is_refused_in_a_sentence(folder: Path, tmp_path
         ("metadata.csv", "text\na cat", "line 2 names no picture"),
         ("metadata.csv", "file_name,text\n01.png,a cat, asleep\n", "line 2 has more values than columns"),
         ("metadata.csv", 'file_name,text\n01.png,"a cat\n02.png,a dog\n', "line 3 is not CSV"),
-        ("00.txt", b"\xff\xfe\xff", "is no text in UTF-8"),
+        ("00.txt", b"\xff\xfe\xff", "is not UTF-8 text"),
         ("00.txt", "a\0b", "NUL"),
     ],
 )
