@@ -166,7 +166,7 @@ def test_the_page_hands_out_signed_files(
 ) -> None:
     choose(Provenance(sign=signer(*pair)))
     images.save(model.text_to_image(["a cat"], seeds=[7])[0], tmp_path / "cat.png")
-    with Page(analytics_enabled=False) as page:
+    with Page(analytics_enabled=False, delete_cache=(60, 60)) as page:
         download = downloads._downloading(TabBuilder(Service(model), page), str(tmp_path / "cache"))
     *_, (state, file) = download([str(tmp_path / "cat.png")] * (2 if form == "gif" else 1), form)
     assert state["state"] == "done"
