@@ -220,6 +220,20 @@ def settle(page: Page) -> None:
     page.evaluate("async () => { for (let i = 0; i < 4; i++) await new Promise(requestAnimationFrame); }")
 
 
+def kept(page: Page, entries: int = 1) -> list[dict]:
+    """The records of what this browser keeps, newest first, once there are at least so many entries.
+
+    Playwright's `wait_for_function` would not do: it takes the promise of a count for true.
+    """
+    records = []
+    for _ in range(SECONDS * 10):
+        records = page.evaluate("keeping.all().then(entries => entries.map(entry => entry.frames[0].record))")
+        if len(records) >= entries:
+            return records
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{len(records)} entries are kept, not {entries}")
+
+
 def draw(page: Page) -> Locator:
     """Press Draw and wait for the end; the finished pictures."""
     # When the request goes, the line no longer shows the end of an earlier drawing.

@@ -116,4 +116,5 @@ element.addEventListener("change", event => {
 });
 
 window.addEventListener("kept", read);
+window.addEventListener("chosen", show); // what can be done with an entry is the chosen checkpoint's
 read();

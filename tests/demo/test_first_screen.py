@@ -9,8 +9,8 @@ import pytest
 import tiny
 from gradio_client import Client
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
-from visitor import SECONDS, button, choose, draw, label_of, launched, needs_chromium, open_tab, settle, visiting
+from playwright.sync_api import Browser, expect
+from visitor import SECONDS, button, choose, draw, kept, label_of, launched, needs_chromium, open_tab, settle, visiting
 
 from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
@@ -78,12 +78,6 @@ def client(address: str) -> Client:
     return Client(address, verbose=False, httpx_kwargs={"timeout": SECONDS})
 
 
-def records(page: Page) -> list[dict]:
-    """Those of what was drawn, once it is in the history."""
-    page.wait_for_function("keeping.all().then(entries => entries.length)")
-    return page.evaluate("keeping.all().then(entries => entries.map(entry => entry.frames[0].record))")
-
-
 @needs_chromium
 def test_the_first_screen_says_what_is_drawn_and_draws_at_a_click(browser: Browser, address: str) -> None:
     with visiting(browser, address, locale="en-US") as page:
@@ -138,7 +132,7 @@ def test_an_example_is_extended_at_a_click(browser: Browser, address: str) -> No
         page.get_by_role("button", name="a cat, noto style").filter(visible=True).click()
         expect(page.locator("#tab-outpaint .status.done")).to_be_visible()
         expect(page.locator("#tab-outpaint .pictures figure")).to_have_count(1)
-        (record,) = records(page)
+        (record,) = kept(page)
         assert (record["task"], record["blend"]) == ("outpaint", True)
 
 

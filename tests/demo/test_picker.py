@@ -13,7 +13,7 @@ import stable_twin
 import tiny
 from hub import Hub
 from playwright.sync_api import Browser, Page, expect
-from visitor import button, draw, launched, needs_chromium, settle, visiting
+from visitor import button, draw, kept, launched, needs_chromium, settle, visiting
 
 from dalle2.families.karlo import layout
 from dalle2.families.published import published
@@ -49,11 +49,10 @@ def address(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield address
 
 
-def kept(page: Page) -> dict:
+def newest(page: Page) -> dict:
     """The record of what was drawn last, once it is there and in the history."""
     expect(page.locator(".task .status.done >> visible=true")).to_be_visible()
-    page.wait_for_function("keeping.all().then(all => all.length)")
-    return page.evaluate("keeping.all().then(all => all[0].frames[0].record)")
+    return kept(page)[0]
 
 
 def pick(page: Page, name: str) -> None:
@@ -80,7 +79,7 @@ def test_a_checkpoint_is_picked_and_the_page_becomes_its_own(
         page.locator("#styles button", has_text="oil").click()
         expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat, oil style")
         draw(page)
-        drawn = kept(page)
+        drawn = newest(page)
         assert drawn["checkpoint"] == "painted"
         link = page.evaluate("record => sharing.link(record)", drawn)
         # A torn one is refused in a sentence, and nothing changes.
@@ -104,7 +103,7 @@ def test_a_checkpoint_is_picked_and_the_page_becomes_its_own(
         expect(page.locator('[data-key="noise_level"] >> visible=true')).to_have_attribute("max", "999")
     # Who comes by the link sees the picture by the checkpoint that drew it.
     with visiting(browser, address, link.removeprefix(address), locale="en-US") as page:
-        again = kept(page)
+        again = newest(page)
         assert again == drawn and service.checkpoints == ("painted",)
 
 
@@ -121,7 +120,7 @@ def test_a_link_to_a_checkpoint_that_was_never_loaded_offers_it(
             assert service.checkpoints != ("painted",)
             settle(page)
             page.get_by_role("button", name="加载 painted", exact=True).click()
-            record = kept(page)
+            record = newest(page)
             assert (record["checkpoint"], record["seed"], record["prompt"]) == ("painted", 5, "a cat")
             # Records of the other are drawn again by the other, which is loaded for it.
             open_tab_named(page, "历史")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
-from visitor import button, choose, choose_steps, draw, needs_chromium, open_tab, settle, shown
+from visitor import button, choose, choose_steps, draw, kept, needs_chromium, open_tab, settle, shown
 
 MARKED = """canvas => {
   const {data} = canvas.getContext("2d").getImageData(0, 0, 512, 512);
@@ -29,9 +29,9 @@ def own(page: Page, photo: Path) -> None:
     shown(page)
 
 
-def kept(page: Page, entries: int = 1) -> Locator:
+def reopened(page: Page, entries: int = 1) -> Locator:
     """The newest of so many entries, after the page was opened anew."""
-    page.wait_for_function("many => keeping.all().then(entries => entries.length === many)", arg=entries)
+    kept(page, entries)
     page.reload()
     expect(button(page, "draw")).to_be_visible()
     open_tab(page, "History")
@@ -60,7 +60,7 @@ def test_a_film_comes_back_with_its_prompts_and_its_number_of_frames(page: Page)
     box = page.locator(".film figure.chosen .open img").bounding_box()
     assert box["width"] == pytest.approx(box["height"], abs=1)  # nothing of the square is cut off
     seed = page.get_by_label("Seed", exact=True).filter(visible=True).input_value()
-    entry = kept(page)
+    entry = reopened(page)
     expect(entry.locator(".count")).to_have_text("3")
     again(page, entry, "Interpolate")
     for letter, prompt in (("A", "a cat"), ("B", "a dog")):
@@ -100,7 +100,7 @@ def test_a_mix_comes_back_with_its_parts_and_their_weights(page: Page, photo: Pa
         choose(page, label, weight)
     choose(page, "Number of pictures", 1)
     draw(page)
-    entry = kept(page)
+    entry = reopened(page)
     expect(entry).to_contain_text("our garden")
     again(page, entry, "Mix")
     shown(page)
@@ -121,7 +121,7 @@ def test_a_retouched_picture_comes_back_with_what_was_marked(page: Page, photo: 
     choose(page, "Number of pictures", 1)
     choose_steps(page, 2)
     draw(page)
-    entry = kept(page)
+    entry = reopened(page)
     expect(entry).not_to_contain_text("+")  # the mask is none of what it was made from
     again(page, entry, "Retouch")
     shown(page)
@@ -139,7 +139,7 @@ def test_principal_components_come_back_with_their_picture(page: Page, photo: Pa
     own(page, photo)
     choose_steps(page, 1)
     draw(page)
-    entry = kept(page)
+    entry = reopened(page)
     expect(entry.locator(".count")).to_have_text("10")
     again(page, entry, "Explain")
     expect(question).to_be_checked()
@@ -159,10 +159,32 @@ def test_pictures_of_all_styles_and_of_a_comparison_keep_their_prompt(page: Page
     panel.get_by_role("button", name="Show without a vote").click()
     expect(panel.locator(".ballot")).to_be_hidden()
     entries = page.locator(".history figcaption")
-    entry = kept(page, 4)
+    entry = reopened(page, 4)
     expect(entries).to_contain_text(["a dog", "a dog", "a cat, twemoji style", "a cat, noto style"])
     again(page, page.locator(".history figure").nth(3), "Create")
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat, noto style")
     open_tab(page, "History")
     again(page, entry, "Create")
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a dog")
+
+
+@needs_chromium
+def test_the_history_is_shown_before_a_checkpoint_is_chosen(page: Page) -> None:
+    page.get_by_label("Prompt", exact=True).fill("a cat")
+    choose(page, "Number of pictures", 1)
+    draw(page)
+    kept(page)
+    chosen = page.evaluate("window.chosen")
+    page.evaluate("""async () => {
+      window.chosen = undefined; // as while a page begins
+      const [entry] = await keeping.all();
+      entry.frames[0].record.checkpoint = "one that is not there";
+      await keeping.put([entry]);
+    }""")
+    open_tab(page, "History")
+    entry = page.locator(".history figure")
+    expect(entry).to_have_count(1)
+    expect(entry.get_by_role("button", name="Reuse settings")).to_have_count(0)
+    page.evaluate("chosen => { window.chosen = chosen; window.dispatchEvent(new Event('chosen')); }", chosen)
+    again(page, entry, "Create")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cat")

@@ -20,6 +20,7 @@ from visitor import (
     choose,
     choose_steps,
     draw,
+    kept,
     launched,
     needs_chromium,
     open_tab,
@@ -388,9 +389,9 @@ def test_several_checkpoints_can_be_chosen(
         draw(page)
         open_tab(page, "History")
         expect(page.locator(".history figure")).to_have_count(5)  # the example drew four
-        kept = page.evaluate("keeping.all().then(entries => entries[0].frames[0].record)")
-        assert kept["checkpoint"] == "inks"
-        assert kept["settings"]["prior"]["kind"] == "linear"
+        newest = kept(page, 5)[0]
+        assert newest["checkpoint"] == "inks"
+        assert newest["settings"]["prior"]["kind"] == "linear"
         open_tab(page, "About")
         expect(page.locator(".about .licence")).to_contain_text("What inks draws is licensed under CC BY 4.0")
         page.get_by_role("button", name="The card of inks").click()
