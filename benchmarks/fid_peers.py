@@ -146,8 +146,8 @@ class _Script(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*(part for part in network.children() if part is not self.output))
         self.output = network.get_submodule("fc")
+        self.layers = nn.Sequential(*(part for part in network.children() if part is not self.output))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.output(self.layers(pixels).flatten(1))

@@ -4,16 +4,21 @@ The contestants take turns, so that a slow minute of the machine hits them alike
 + 7 steps), ours at the same steps, schedulers and guidance, by torch and by the engines, ours at the checkpoint's own
 settings, eight pictures at a time, and a draft until its first preview. Each runs in a process of its own, whose peak
 memory is its own too. Pictures at the same steps are compared with diffusers'.
+
+With --source FOLDER, the code of another commit (git worktree add --detach FOLDER COMMIT) takes part: by torch, at the
+checkpoint's own settings, one picture and eight at a time.
 """
 
 import argparse
 import multiprocessing
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,12 +33,13 @@ SAME, OWN, DRAFT = "same steps", "default settings", "draft, first preview"
 
 @dataclass(frozen=True)
 class Contestant:
-    """Who draws, with which settings (SAME, OWN or DRAFT), and how many pictures at a time."""
+    """Who draws, with which settings (SAME, OWN or DRAFT), how many pictures at a time, and by which commit's code."""
 
     engine: str
     settings: str
     pictures: int = 1
     dtype: str = "float32"
+    source: str = ""  # the folder of another commit
 
     @property
     def name(self) -> str:
@@ -41,17 +47,19 @@ class Contestant:
             return DIFFUSERS
         half = f", {self.dtype}" if self.dtype != "float32" else ""
         many = f", {self.pictures} at a time" if self.pictures > 1 else ""
-        return f"ours by {self.engine}{half}, {self.settings}{many}"
+        return f"{Path(self.source).name or 'ours'} by {self.engine}{half}, {self.settings}{many}"
 
 
-def contestants(engines: Sequence[str]) -> list[Contestant]:
-    """Return those of the engines that are asked for; bfloat16 is OpenVINO's alone."""
+def contestants(engines: Sequence[str], source: str = "") -> list[Contestant]:
+    """Return those of the engines that are asked for, and of another commit's code; bfloat16 is OpenVINO's alone."""
     found = [Contestant(DIFFUSERS, SAME)]
     for settings in (SAME, OWN, DRAFT):
         found += [Contestant(engine, settings) for engine in engines]
     found += [Contestant(engine, OWN, 8) for engine in engines]
     if "openvino" in engines:
         found.append(Contestant("openvino", OWN, 8, "bfloat16"))
+    if source:
+        found += [Contestant("torch", OWN, pictures, source=source) for pictures in (1, 8)]
     return found
 
 
@@ -62,12 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--engine", action="append", help="torch, onnxruntime, openvino; repeatable; default: all three"
     )
+    parser.add_argument("--source", default="", metavar="FOLDER", help="the code of another commit, which takes part")
     parser.add_argument("--rounds", type=int, default=5, help="timed pictures of each contestant (default 5)")
     parser.add_argument("--threads", type=int, help="CPU threads of each contestant; default: all")
     options = parser.parse_args(arguments)
     context, pipes = multiprocessing.get_context("spawn"), {}
     pictures = {}
-    for contestant in contestants(options.engine or ["torch", "onnxruntime", "openvino"]):
+    if options.source and not (Path(options.source) / "dalle2").is_dir():
+        parser.error(f"--source {options.source}: there is no code of this project (no folder dalle2).")
+    for contestant in contestants(options.engine or ["torch", "onnxruntime", "openvino"], options.source):
         ours, theirs = context.Pipe()
         given = (contestant, options.checkpoint, options.threads, theirs)
         context.Process(target=_serve, args=given, daemon=True).start()
@@ -108,6 +119,8 @@ def _serve(contestant: Contestant, checkpoint: str | None, threads: int | None, 
     """Be a contestant's process: load, warm up, then a timed picture whenever asked."""
     if threads:
         torch.set_num_threads(threads)
+    if contestant.source:
+        sys.path.insert(0, contestant.source)  # before anything of the project is imported
     draw = _diffusers(checkpoint) if contestant.engine == DIFFUSERS else _ours(contestant, checkpoint)
     pipe.send(draw(0))
     seed = 0
@@ -122,12 +135,17 @@ def _serve(contestant: Contestant, checkpoint: str | None, threads: int | None, 
 def _ours(contestant: Contestant, checkpoint: str | None) -> Callable[[int], np.ndarray]:
     """Return what draws from a seed -> pixels (n, size, size, 3) in 0..1."""
     from dalle2.families import EMBEDDED, load
-    from dalle2.families.karlo.abilities import KARLO_SETTINGS
     from dalle2.model import generators
 
     dtype = getattr(torch, contestant.dtype)
-    model = load(checkpoint or EMBEDDED, dtype=dtype, engine=contestant.engine)
-    settings = {SAME: KARLO_SETTINGS, OWN: model.settings, DRAFT: model.settings.for_draft()}[contestant.settings]
+    # Other commits may know torch alone.
+    engine: dict[str, Any] = {} if contestant.source else {"engine": contestant.engine}
+    model = load(checkpoint or EMBEDDED, dtype=dtype, **engine)
+    settings = model.settings
+    if contestant.settings == SAME:
+        from dalle2.families.karlo.abilities import KARLO_SETTINGS as settings
+    elif contestant.settings == DRAFT:
+        settings = model.settings.for_draft()
     prompts, first = [PROMPT] * contestant.pictures, contestant.settings == DRAFT
 
     def draw(seed: int) -> np.ndarray:
@@ -137,7 +155,7 @@ def _ours(contestant: Contestant, checkpoint: str | None) -> Callable[[int], np.
             drawn = model.decode_pixels(embeddings, noise, prompts, settings, _see if first else None)
         except _Seen:
             return np.zeros(())
-        assert model.engine == contestant.engine, f"{contestant.engine} could not draw"
+        assert contestant.source or model.engine == contestant.engine, f"{contestant.engine} could not draw"
         return (drawn * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
 
     return draw
