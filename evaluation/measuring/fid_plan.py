@@ -149,6 +149,7 @@ def _saved(options: Options) -> Saved | None:
     if named is not None:
         return Saved(named.file, options.reference_form or named.form or "ours", str(options.reference))
     file = options.reference.expanduser()
+    _require_something(options.reference)
     if file.suffix != ".npz":
         if options.reference_form:
             raise ValueError(f"--reference-form is of an .npz of statistics, which {options.reference} is not.")
@@ -166,6 +167,15 @@ def _saved(options: Options) -> Saved | None:
             f"--reference-form ({', '.join(FORMS)}), or take the statistics again with --save-stats."
         )
     return Saved(file, form)
+
+
+def _require_something(reference: Path) -> None:
+    """ValueError for a bare word that is neither a place nor a name of statistics, which may be a name misspelled."""
+    word = str(reference)
+    if len(reference.parts) > 1 or reference.suffix == ".npz" or reference.exists() or word.startswith(("hub:", "~")):
+        return
+    known = ", ".join(named_statistics.names()) or "none yet; --stats-name gives one"
+    raise ValueError(f"There is neither a folder nor a file {word}, and no statistics have that name (names: {known}).")
 
 
 def _holds_pictures_only(file: Path) -> bool:

@@ -48,6 +48,11 @@ def find(name: str) -> NamedStatistics | None:
     return named
 
 
+def names() -> list[str]:
+    """Return all names of the list."""
+    return sorted(_entries())
+
+
 def record(name: str, file: Path, form: str = "") -> Path:
     """Name a file of statistics, by the hash that it has now; the list's place. An older entry is replaced."""
     entries = _entries() | {name: {"file": str(file.absolute()), "sha256": hashes.of_file(file), "form": form}}

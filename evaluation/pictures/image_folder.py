@@ -20,9 +20,6 @@ COMPANIONS += (
     ".xml",
     ".ini",
     ".db",
-    ".zip",
-    ".tar",
-    ".gz",
     ".safetensors",
     ".py",
     ".sh",
@@ -87,7 +84,7 @@ def look_into(folder: str | Path) -> Found:
         raise ValueError(f"There is no folder {folder}: give one that holds pictures.")
     found: dict[str, Path] = {}
     left_out: dict[str, list[str]] = defaultdict(list)
-    for path in _files(folder, left_out):
+    for path in files_below(folder, left_out):
         name = path.relative_to(folder).as_posix()
         if why := _left_out(path):
             left_out[why].append(name)
@@ -101,8 +98,8 @@ def look_into(folder: str | Path) -> Found:
     return result
 
 
-def _files(folder: Path, left_out: dict[str, list[str]]) -> Iterator[Path]:
-    """All files below `folder`: its own folders first, then those that links lead to, in the order of their paths."""
+def files_below(folder: Path, left_out: dict[str, list[str]]) -> Iterator[Path]:
+    """Yield all files in and below `folder`: its own folders first, then those that links lead to, by their paths."""
     entered = {_identity(place) for place in (folder, *folder.resolve().parents)}
     waiting = [folder]
     while waiting:
@@ -139,6 +136,11 @@ def _left_out(path: Path) -> str:
     if path.suffix.lower() in SUFFIXES:
         return "" if path.is_file() else "what is not a file"
     return why_left_out(path)
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a file is one that is measured, by its name and kind."""
+    return path.suffix.lower() in SUFFIXES and not _left_out(path)
 
 
 def why_left_out(name: PurePath) -> str:

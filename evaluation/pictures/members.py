@@ -124,6 +124,8 @@ class DatasetRow:
 
     def read_bytes(self) -> bytes:
         value = self.rows[self.index][self.column]
+        if value and isinstance(value, bytes):
+            return value
         if value and value.get("bytes"):
             return value["bytes"]
         if value and value.get("path"):

@@ -4,16 +4,20 @@ All give the same: pictures in an order that is the same on every machine, what 
 of, for tables by group.
 """
 
+import posixpath
+import re
+import stat
 import tarfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from evaluation.pictures.groups import grouped_by_metadata
-from evaluation.pictures.image_folder import SUFFIXES, Found, look_into, measured_pictures, why_left_out
+from evaluation.pictures.image_folder import SUFFIXES, Found, files_below, is_picture, measured_pictures, why_left_out
 from evaluation.pictures.members import (
     ArrayRow,
     DatasetRow,
@@ -26,10 +30,13 @@ from evaluation.pictures.members import (
 
 Picture = Path | Readable
 ARCHIVES = (".zip", ".tar", ".parquet", ".npz")
+SHARDS = ARCHIVES[:3]
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+SPLIT = re.compile(r"(?<![a-z])(train|test|validation|valid|val|dev)(?![a-z])", re.IGNORECASE)
 KINDS = "a folder, a .zip, .tar or .parquet, a folder of such shards, hub:ID[:SPLIT], or an .npz with arr_0"
 IMAGE_COLUMNS = ("image", "img", "picture", "png", "jpg", "jpeg", "webp")
 FOLDER = "folder"
+REPLACED = "files that a later one of the same name replaces"
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,7 @@ def open_source(place: str | Path, by: str | None = None) -> Source:
     if text.startswith("hub:"):
         return _hub(text.removeprefix("hub:"), by)
     path = Path(text).expanduser()
-    if text.lower().endswith(COMPRESSED):
-        raise ValueError(f"{path} is a compressed tar, whose pictures cannot be read one by one: decompress it first.")
+    _require_uncompressed(path)
     if path.is_file() and path.suffix.lower() in ARCHIVES:
         return _shards(path.name, [path], by)
     if path.is_dir() and (shards := _shards_of(path)):
@@ -74,15 +80,33 @@ def open_source(place: str | Path, by: str | None = None) -> Source:
 
 
 def _shards_of(folder: Path) -> list[Path]:
-    """Return the archives of a folder without pictures of its own; none where it has some."""
-    shards = sorted(path for path in folder.iterdir() if path.suffix.lower() in ARCHIVES[:3] and path.is_file())
-    if not shards:
-        return []
-    try:
-        look_into(folder)
-    except ValueError:
-        return shards
-    return []
+    """Return the archives in and below a folder without pictures of its own; none where it has some.
+
+    A table beside a tar of its name is that one's metadata, as img2dataset writes it. ValueError for compressed tars,
+    whose pictures would be missing, and for several splits of a set.
+    """
+    found = set()
+    for path in files_below(folder, defaultdict(list)):
+        if is_picture(path):
+            return []
+        if path.name.lower().endswith((*SHARDS, *COMPRESSED)) and not path.name.startswith(".") and path.is_file():
+            found.add(path)
+    shards = sorted(path for path in found if path.suffix != ".parquet" or path.with_suffix(".tar") not in found)
+    for shard in shards:
+        _require_uncompressed(shard)
+    names = [shard.relative_to(folder).as_posix() for shard in shards]
+    splits = sorted({match[0].lower() for name in names if (match := SPLIT.search(name))})
+    if len(splits) > 1:
+        raise ValueError(
+            f"{folder} holds the splits {', '.join(splits)}: name the one that is meant, as hub:{folder}:{splits[0]}, "
+            f"or hub:{folder}:{'+'.join(splits)} for all of them."
+        )
+    return shards
+
+
+def _require_uncompressed(path: Path) -> None:
+    if path.name.lower().endswith(COMPRESSED):
+        raise ValueError(f"{path} is a compressed tar, whose pictures cannot be read one by one: decompress it first.")
 
 
 def _shards(name: str, shards: Sequence[Path], by: str | None) -> Source:
@@ -96,36 +120,75 @@ def _shards(name: str, shards: Sequence[Path], by: str | None) -> Source:
     notes = Found(Path(name), (), {why: sorted(names) for why, names in sorted(left_out.items())}).notes
     if not pictures:
         raise ValueError(f"{name} holds no pictures.{''.join(f' {note}' for note in notes)}")
+    notes += _several_a_sample(pictures)
     return Source(name, None, tuple(pictures), tuple(notes), None if groups is None else tuple(groups))
 
 
+def _several_a_sample(pictures: Sequence[Picture]) -> list[str]:
+    """Say where a sample of WebDataset, the files of one name up to its first dot, has several pictures."""
+    members = (one for one in pictures if isinstance(one, TarMember))
+    samples = ((one.archive, *_sample_of(one.name)) for one in members)
+    endings = {ending for a, b in pairwise(samples) if a[:2] == b[:2] for ending in (a[2], b[2])}
+    if not 2 <= len(endings) <= 8:  # more are no endings, but names with dots
+        return []
+    return [f"Some samples have several pictures ({', '.join(sorted(endings))}): each is measured."]
+
+
+def _sample_of(name: str) -> tuple[str, str]:
+    folder, slash, file = name.rpartition("/")
+    key, _, ending = file.partition(".")
+    return f"{folder}{slash}{key}", ending
+
+
+Entry = TypeVar("Entry")
 Listed = tuple[Sequence[Picture], list[str] | None]
 
 
 def _of_zip(archive: Path, by: str | None, left_out: dict[str, list[str]]) -> Listed:
     try:
         with zipfile.ZipFile(archive) as file:
-            entries = [entry for entry in file.infolist() if not entry.is_dir()]
+            listed = [entry for entry in file.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, OSError) as error:
         raise ValueError(f"{archive} cannot be read as a zip ({error}): it may be cut short.") from error
-    if any(entry.flag_bits & 1 for entry in entries):
+    if any(entry.flag_bits & 1 for entry in listed):
         raise ValueError(f"{archive} asks for a password: unpack it first.")
-    names = _measured([entry.filename for entry in entries], left_out)
+    entries = _by_name([(entry.filename, entry) for entry in listed], left_out)
+    links = [name for name, entry in entries.items() if stat.S_ISLNK(entry.external_attr >> 16)]
+    _leave_out(links, "links", left_out)
+    names = _measured(entries.keys() - set(links), left_out)
     return [ZipMember(archive, name) for name in names], _first_folders(names, by)
 
 
 def _of_tar(archive: Path, by: str | None, left_out: dict[str, list[str]]) -> Listed:
     try:
         with tarfile.open(archive, "r:") as file:
-            entries = {entry.name: entry for entry in file if entry.isfile()}
+            listed = [(entry.name, entry) for entry in file if not entry.isdir()]
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ValueError(f"{archive} cannot be read as a tar ({error}): it may be cut short.") from error
+    members = _by_name(listed, left_out)
+    entries = {name: target for name, entry in members.items() if (target := _target(entry, members)) is not None}
+    _leave_out(members.keys() - entries.keys(), "links to nothing", left_out)
     end = archive.stat().st_size
     if short := [name for name, entry in entries.items() if entry.offset_data + entry.size > end]:
         raise ValueError(f"{archive} is cut short: {short[0]} is not whole. Fetch it again.")
     names = _measured(list(entries), left_out)
     found = [TarMember(archive, name, entries[name].offset_data, entries[name].size) for name in names]
     return found, _first_folders(names, by)
+
+
+def _target(entry: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
+    """Return the file that a member is, or that it links to inside of the archive; None where there is none."""
+    met = set()
+    while not entry.isfile():
+        if not (entry.islnk() or entry.issym()) or entry.name in met:
+            return None
+        met.add(entry.name)
+        beside = posixpath.normpath(posixpath.join(posixpath.dirname(entry.name), entry.linkname))
+        following = members.get(entry.linkname if entry.islnk() else beside)
+        if following is None:
+            return None
+        entry = following
+    return entry
 
 
 def _of_parquet(table: Path, by: str | None, left_out: dict[str, list[str]]) -> Listed:
@@ -170,7 +233,7 @@ def _hub(source: str, by: str | None) -> Source:
             raise ValueError(f"{place} has several splits: name one, as hub:{place}:{next(iter(rows))}.")
         rows = next(iter(rows.values()))
     decoded = [name for name, feature in rows.features.items() if isinstance(feature, datasets.Image)]
-    pictures = decoded or [name for name, kind in rows.features.items() if isinstance(kind, dict) and "bytes" in kind]
+    pictures = decoded or [name for name, kind in rows.features.items() if _is_of_bytes(kind)]
     column = _image_column(place, pictures, list(rows.features))
     groups = None
     if by is not None and by in rows.features:
@@ -186,10 +249,14 @@ def _hub(source: str, by: str | None) -> Source:
     return Source(place.rstrip("/").rpartition("/")[2], None, found, (), groups)
 
 
+def _is_of_bytes(kind: Any) -> bool:
+    return "bytes" in kind if isinstance(kind, dict) else "binary" in str(getattr(kind, "dtype", ""))
+
+
 def _image_column(place: object, holding: Sequence[str], columns: Sequence[str]) -> str:
     named = [name for wanted in IMAGE_COLUMNS for name in holding if name.lower() == wanted]
     if not (found := named or list(holding)[:1]):
-        raise ValueError(f"{place} has no column of pictures: it has {', '.join(columns)}.")
+        raise ValueError(f"{place} has no column of pictures' files, as bytes: it has {', '.join(columns)}.")
     return found[0]
 
 
@@ -198,7 +265,24 @@ def _holds_bytes(kind: Any) -> bool:
 
     if types.is_struct(kind):
         return any(field.name == "bytes" for field in kind)
-    return types.is_binary(kind) or types.is_large_binary(kind)
+    if types.is_dictionary(kind):
+        return _holds_bytes(kind.value_type)
+    return types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+
+
+def _by_name(listed: Iterable[tuple[str, Entry]], left_out: dict[str, list[str]]) -> dict[str, Entry]:
+    """Return the entries of an archive, of those of one name the last, as unpacking would leave it."""
+    found: dict[str, Entry] = {}
+    for name, entry in listed:
+        if name in found:
+            _leave_out([name], REPLACED, left_out)
+        found[name] = entry
+    return found
+
+
+def _leave_out(names: Iterable[str], why: str, left_out: dict[str, list[str]]) -> None:
+    if pictures := [name for name in names if name.lower().endswith(SUFFIXES)]:
+        left_out[why] += pictures
 
 
 def _measured(names: Iterable[str], left_out: dict[str, list[str]]) -> list[str]:

@@ -132,7 +132,7 @@ def test_what_cannot_be_read_is_told(places: dict[str, Path | str], folder: Path
         ("words.tar", b"words" * 300, "cannot be read as a tar"),
         ("small.tar.gz", b"", "decompress it first"),
         ("words.parquet", b"words", "cannot be read as Parquet"),
-        ("captions.parquet", table.getvalue(), "no column of pictures: it has words"),
+        ("captions.parquet", table.getvalue(), "no column of pictures' files, as bytes: it has words"),
         ("packed.npz", packed.getvalue(), "is compressed"),
         ("flat.npz", flat.getvalue(), r"must be \(n, height, width, 3\)"),
         ("a.png", b"", "Pictures are not taken from a.png"),
@@ -144,6 +144,76 @@ def test_what_cannot_be_read_is_told(places: dict[str, Path | str], folder: Path
         archive.writestr("a.txt", "words")
     with pytest.raises(ValueError, match="holds no pictures"):
         open_source(tmp_path / "empty.zip")
+
+
+def test_an_archive_holds_what_unpacking_it_would_leave(folder: Path, tmp_path: Path) -> None:
+    pictures = [path for path in files(folder) if path.suffix == ".png"]
+    with zipfile.ZipFile(tmp_path / "grown.zip", "w") as archive:
+        for path in pictures[:2]:
+            archive.write(path, path.name)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.write(pictures[3], pictures[0].name)
+        link = zipfile.ZipInfo("link.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, pictures[0].name)
+    source = open_source(tmp_path / "grown.zip")
+    assert [one.read_bytes() for one in source.pictures] == [pictures[i].read_bytes() for i in (3, 1)]
+    (note,) = source.notes
+    assert f"same name replaces: 1 (as {pictures[0].name}); links: 1 (as link.png)" in note
+
+    with tarfile.open(tmp_path / "linked.tar", "w") as archive:
+        archive.add(pictures[0], "a/1.png")
+        for name, kind, to in [
+            ("b/2.png", tarfile.LNKTYPE, "a/1.png"),
+            ("b/3.png", tarfile.SYMTYPE, "../a/1.png"),
+            ("b/4.png", tarfile.SYMTYPE, "3.png"),
+            ("b/5.png", tarfile.SYMTYPE, "nowhere.png"),
+            ("b/6.png", tarfile.SYMTYPE, "6.png"),
+        ]:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, to
+            archive.addfile(member)
+    source = open_source(tmp_path / "linked.tar")
+    assert [one.read_bytes() for one in source.pictures] == [pictures[0].read_bytes()] * 4
+    assert "links to nothing: 2 (as b/5.png)" in source.notes[0]
+
+
+def test_of_a_folder_of_shards_nothing_is_missed_and_nothing_taken_for_pictures(folder: Path, tmp_path: Path) -> None:
+    pictures = [path for path in files(folder) if path.suffix == ".png"]
+    shards = tmp_path / "shards" / "deeper"
+    shards.mkdir(parents=True)
+    with tarfile.open(shards / "0.tar", "w") as archive:
+        for number, path in enumerate(pictures[:3]):
+            archive.add(path, f"{number}.image.png")
+            archive.add(path, f"{number}.mask.png")
+            archive.add(folder / "flat" / "00.txt", f"{number}.txt")
+    pyarrow.parquet.write_table(pyarrow.table({"caption": ["a"] * 3}), shards / "0.parquet")  # as img2dataset's
+    (shards / "._0.tar").write_bytes(b"of a Mac")
+    source = open_source(tmp_path / "shards")
+    assert len(source.pictures) == 6
+    assert source.notes == ("Some samples have several pictures (image.png, mask.png): each is measured.",)
+    (shards / "1.tar.gz").touch()
+    with pytest.raises(ValueError, match=r"1\.tar\.gz is a compressed tar"):
+        open_source(tmp_path / "shards")
+    (shards / "a.png").write_bytes(pictures[0].read_bytes())
+    (note,) = open_source(tmp_path / "shards").notes
+    assert "files ending in .tar: 1 (as deeper/0.tar)" in note and ".gz: 1" in note
+
+
+def test_a_column_of_bytes_may_be_kept_in_other_ways_and_splits_are_named(folder: Path, tmp_path: Path) -> None:
+    data = [path.read_bytes() for path in files(folder) if path.suffix == ".png"]
+    column = pyarrow.array(data, pyarrow.binary())
+    for name, kept in (("words.parquet", column.dictionary_encode()), ("view.parquet", column.cast("binary_view"))):
+        pyarrow.parquet.write_table(pyarrow.table({"image": kept}), tmp_path / name)
+        assert [one.read_bytes() for one in open_source(tmp_path / name).pictures] == data, name
+    place = tmp_path / "set" / "data"
+    place.mkdir(parents=True)
+    for split, rows in (("train", column[:8]), ("test", column[8:])):
+        pyarrow.parquet.write_table(pyarrow.table({"image": rows}), place / f"{split}-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=r"holds the splits test, train: name .* hub:.*:test, or hub:.*:test\+train"):
+        open_source(tmp_path / "set")
+    assert [one.read_bytes() for one in open_source(f"hub:{tmp_path / 'set'}:test").pictures] == data[8:]
+    assert len(open_source(f"hub:{tmp_path / 'set'}:test+train").pictures) == len(data)
 
 
 def run(*arguments: object, tmp_path: Path) -> dict:
@@ -259,7 +329,8 @@ def test_named_statistics_are_known_by_their_hash(
     assert "are not those that were named" in changed
     stats.unlink()
     assert "which is not there" in refused("--images", folder, "--reference", "emoji@24", *network, capsys=capsys)
-    assert "no folder" in refused("--images", folder, "--reference", "other@24", *network, capsys=capsys)
+    misspelled = refused("--images", folder, "--reference", "other@24", *network, capsys=capsys)
+    assert "no statistics have that name (names: emoji@24)" in misspelled
 
 
 def test_the_schema_in_the_repository_is_that_of_the_reports() -> None:
