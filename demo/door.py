@@ -18,6 +18,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 
 from dalle2.serving.api.address import address, client_of, scheme
 from dalle2.serving.api.gate import MAX_BODY_BYTES, MAX_FIELDS_BYTES, bounded
+from dalle2.serving.api.problems import problem_of
 from dalle2.serving.refusal import Busy
 from dalle2.serving.visitors import NOBODY, Files, cookie, owner, visitor
 from demo.facts import Facts
@@ -29,6 +30,7 @@ CARD = Path(__file__).with_name("card.png")
 TITLE = "Open DALL·E 2"
 WORDS = "Describe a picture, then vary, mix or morph it: an open DALL·E 2 (unCLIP) that runs anywhere."
 API = "/v1"  # which has a gate of its own
+MISPLACED = "/images/"  # what a program asks whose base URL lacks the "/v1"
 # What is said of a body, by its status.
 SAID = {
     408: Both("The file or request took too long to arrive: send it again.", "文件或请求上传得太慢：请重新发送。"),
@@ -58,6 +60,8 @@ class Door:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if (asked := FILE_ROUTE.fullmatch(path)) and not self.files.opens(asked["path"], asking):
             return await PlainTextResponse("There is no such file.", 404)(scope, receive, send)
+        if path.startswith(MISPLACED):
+            return await problem_of(HTTPException(404)).response()(scope, receive, send)
         if path == "/card.png":
             return await FileResponse(CARD)(scope, receive, send)
         if path in ("", "/") and scope["method"] == "GET":
@@ -75,8 +79,8 @@ class Door:
                 count = self.limits.upload if upload else self.limits.call
                 count(client_of(scope), headers)
                 if tools and scope["method"] == "POST":
-                    # What a tool of MCP draws Gradio asks of itself, from this machine, where drawings have no limit.
                     held.enter_context(self.limits.drawing(reader))
+                    scope = {**scope, "headers": self.limits.tool(client_of(scope), scope["headers"])}
                 within = bounded(scope, receive, MAX_BODY_BYTES if upload or tools else MAX_FIELDS_BYTES)
             except HTTPException as error:
                 late = error

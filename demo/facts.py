@@ -8,10 +8,9 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from dalle2.requests import Request
-from dalle2.serving.api.address import sits_here
+from dalle2.serving.api.address import host_of, sits_here
 from dalle2.serving.api.options import is_loopback
 from dalle2.serving.limits import MAX_UPLOAD_BYTES, PRESETS
 from dalle2.serving.refusal import Refusal
@@ -54,7 +53,7 @@ class Facts:
 
     def may_pick(self, headers: Mapping[str, str], client: str) -> bool:
         """Whether who asks may load any published checkpoint: from this machine, through no proxy, by its own name."""
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        host = host_of(f"//{headers.get('host', '')}")
         return self.everyone or (is_loopback(host) and sits_here(client, headers))
 
     def script(self, picking: bool = True) -> str:

@@ -17,11 +17,14 @@ import gradio as gr
 from gradio import blocks, http_server, processing_utils
 from gradio.exceptions import ComponentProcessingError
 from gradio.i18n import I18nData
+from gradio.queueing import Event, Queue
+from gradio.server_messages import EventMessage
 from gradio.state_holder import StateHolder
+from gradio.utils import LRUCache
 from PIL import Image
 
 from dalle2 import atomic, formats
-from dalle2.serving.api.connections import uvicorn_options
+from dalle2.serving.api.connections import MOST, uvicorn_options
 from dalle2.serving.visitors import NOBODY, Files, owner, visitor
 
 log = logging.getLogger("dalle2.page")
@@ -32,13 +35,13 @@ LAUNCH: dict[str, Any] = {"_frontend": False}
 # has, has moved. Its own one and ten milliseconds cost a page that nobody visits some percent of a core.
 QUEUE_SECONDS = 0.01
 PROGRESS_SECONDS = 1.0
+# So much may lie unread for one page, which is told some twenty things of each drawing.
+UNREAD_EVENTS = 1_000
 # The route by which files are opened.
 FILE_ROUTE = re.compile(r"(?:/gradio_api)?/file[=/](?P<path>.*)", re.DOTALL)
 # Those by which files come, and what programs of MCP send, who put files into their words.
 UPLOAD_ROUTE = re.compile(r"(?:/gradio_api)?/upload/?")
 TOOLS_ROUTE = re.compile(r"(?:/gradio_api)?/mcp\b")
-# What Gradio's own client says when it asks for a tool of MCP, from this machine for whoever called that.
-TOOLS_HEADER, TOOLS_CLIENT = "x-gradio-user", "mcp"
 # The tags of Gradio's own preview card in its page.
 PREVIEW_TAGS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 # How a listener's JavaScript changes a component's properties instead of its value, and hands a file over.
@@ -72,6 +75,8 @@ class Page(gr.Blocks):
     def __init__(self, *arguments: Any, unwritable: Callable[[Any], str] = str, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.unwritable = unwritable
+        # Visitors are kept in memory until so many others have come, not Gradio's 10,000: each takes 40 kB.
+        self.state_session_capacity = MOST
         self.files = Files()
         self.upload_file_set = self.files
         self.temp_file_sets[:] = [self.files]  # of which Gradio deletes what is old enough
@@ -96,12 +101,16 @@ class Page(gr.Blocks):
         with _no_application():
             made = super().queue(*arguments, **options)
         self._queue.sleep_when_free, self._queue.progress_update_sleep_when_free = QUEUE_SECONDS, PROGRESS_SECONDS
+        # After each call Gradio sums up all calls of late anew, up to 10,000, for a page of figures that nobody opens.
+        self._queue.ANALYTICS_MAX_EVENTS = 0
+        self._queue.pending_event_ids_session = LRUCache(MOST)  # else one is kept for each who never reads an answer
+        self._queue.send_message = partial(_told, self._queue)
         return made
 
     def launch(self, *arguments: Any, proxies: Sequence[str] = (), **options: Any) -> Any:
         """Serve the page; these `proxies` are believed when they say for whom they ask."""
         with _own_server(proxies):
-            return super().launch(*arguments, **options)
+            return super().launch(*arguments, state_session_capacity=self.state_session_capacity, **options)
 
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         request = options.get("request")
@@ -124,6 +133,14 @@ class Page(gr.Blocks):
         told = await super().postprocess_data(*arguments, **options)
         self.files.update(_paths(told))  # whoever is told of a file may open it
         return told
+
+
+def _told(queue: Queue, event: Event, message: EventMessage) -> None:
+    """Tell a page of its event; one that reads nothing of what it is told is given up, with what is drawn for it."""
+    told = queue.pending_messages_per_session.get(event.session_hash)
+    if told is not None and told.qsize() >= UNREAD_EVENTS:
+        event.alive = False
+    Queue.send_message(queue, event, message)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from demo.gradio_internals import drawn_by_parent
 from demo.interface import described
 from demo.language import Both, refused
 from demo.status import Status, loading, status
-from demo.tab_builder import HERE, TabBuilder
+from demo.tab_builder import BEGIN, END, HERE, TabBuilder
 
 TEMPLATE = Path(__file__).with_name("picker.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("picker.js").read_text(encoding="utf-8")
@@ -98,7 +98,8 @@ def build(builder: TabBuilder) -> None:
             yield status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from refusal
 
-    asked = builder.picker.fetch(
+    begun = builder.picker.fetch(None, None, line, js=f"() => ({BEGIN})", **HERE)
+    asked = begun.success(
         described(load_checkpoint),
         wanted,
         line,
@@ -107,6 +108,7 @@ def build(builder: TabBuilder) -> None:
         show_progress="hidden",
         concurrency_limit=None,
     )
+    asked.failure(None, line, line, js=END, **HERE)
     stop.click(None, None, line, js=f"() => ({json.dumps(status('stopped', STOPPED))})", cancels=[asked], **HERE)
     builder.arriving = line
 

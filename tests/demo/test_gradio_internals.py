@@ -1,15 +1,18 @@
 """Gradio's private doors: each test says what of the page breaks when another version of Gradio shuts one."""
 
+import asyncio
 import inspect
 import re
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-from gradio import blocks, component_meta, http_server, route_utils
+from gradio import blocks, component_meta, http_server, queueing, route_utils
 from gradio.data_classes import FileData
 from gradio.routes import App
+from gradio.server_messages import EstimationMessage
 from gradio.state_holder import SessionState
 from PIL import Image
 
@@ -60,11 +63,51 @@ def test_a_page_that_nobody_visits_rests_only_while_its_queue_sleeps_so_long(pag
         assert source.count("sleep(") == source.count(f"await asyncio.sleep(self.{name})") > 0, loop
 
 
+def test_a_call_costs_no_more_after_thousands_only_while_gradio_sums_up_what_its_queue_keeps(
+    page: internals.Page,
+) -> None:
+    """Else each call takes time from drawing, and more with every call there has been."""
+    page.queue(max_size=5)
+    source = inspect.getsource(type(page._queue).push)
+    assert page._queue.ANALYTICS_MAX_EVENTS == 0
+    assert "while len(self.event_analytics) > self.ANALYTICS_MAX_EVENTS:" in source
+    assert source.index("self.event_analytics[event._id] =") < source.index("while len(self.event_analytics)")
+    assert "a := self.event_analytics.get(event._id)) is not None" in inspect.getsource(type(page._queue))
+    assert page._queue.compute_analytics_summary([]) == {"functions": {}}
+
+
+def test_who_reads_nothing_takes_little_memory_only_while_gradio_keeps_what_it_tells_in_these_queues(
+    page: internals.Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a program that draws, and reads no answer, fills the memory."""
+    monkeypatch.setattr(internals, "UNREAD_EVENTS", 2)
+    queue = page.queue(max_size=5)._queue
+    assert queue.pending_event_ids_session.max_size == queue.pending_messages_per_session.max_size == internals.MOST
+    told = queue.pending_messages_per_session["jane"] = asyncio.Queue()
+    event = queueing.Event("jane", SimpleNamespace(concurrency_id="", connection="sse"), None, None)
+    for number in range(3):
+        assert event.alive
+        queue.send_message(event, EstimationMessage(rank=number, queue_size=3))
+    assert told.qsize() == 2 and not event.alive
+    source = inspect.getsource(queueing.Queue)
+    assert source.count("messages.put_nowait(") == 1 == source.count("def send_message(")
+    assert "awake_events = [event for event in awake_events if event.alive]" in source  # so that it is drawn no more
+
+
+def test_what_a_tool_is_asked_counts_once_only_while_gradio_passes_the_asker_s_headers_on() -> None:
+    """Else what a program of MCP draws counts twice, or all programs are one visitor."""
+    source = (Path(gr.__file__).parent / "mcp.py").read_text(encoding="utf-8")
+    assert "request_headers = dict(context_request.headers.items())" in source
+    assert "headers=request_headers," in source
+
+
 def test_a_visitor_costs_little_only_while_gradio_looks_for_configurations_in_the_holder_s_blocks(
     page: internals.Page,
 ) -> None:
     """Else each new visitor stops the page for everybody for a moment, and takes half a megabyte."""
     App.create_app(page)
+    assert page.state_holder.capacity == internals.MOST
+    assert "state_session_capacity" in inspect.signature(gr.Blocks.launch).parameters
     session = page.state_holder["jane"]
     assert session.config_values == {} and session.blocks_config.blocks == page.default_config.blocks
     (key, *_) = page.default_config.blocks

@@ -204,7 +204,50 @@ def test_what_is_wrong_with_a_file_while_it_comes_is_a_sentence_as_it_is(monkeyp
         assert answer.status_code == 413 and answer.text.endswith(said)
 
 
-def test_reports_by_a_tool_of_mcp_are_bounded_though_gradio_asks_from_this_machine() -> None:
-    here, tool = Request("127.0.0.1"), Request("127.0.0.1")
-    tool.headers["x-gradio-user"] = "mcp"
-    assert [Limits().report(asking)[1] for asking in (here, tool, Request("192.0.2.1"))] == [False, True, True]
+def asked_by_tool(own: Limits, asking: str, through: str, **headers: str) -> Request:
+    """What Gradio asks of its own server for a visitor of a tool of MCP: with the headers that the visitor sent."""
+    request = Request(through)
+    sent = [(name.encode(), value.encode()) for name, value in headers.items()]
+    request.headers = {name.decode(): value.decode() for name, value in own.tool(asking, sent)}
+    return request
+
+
+def test_what_a_tool_of_mcp_is_asked_counts_once_whatever_proxy_stands_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a proxy on this machine Gradio's own call seems to come from the visitor, behind another one from here."""
+    monkeypatch.setattr(limits, "DRAWINGS_PER_MINUTE", 1)
+    monkeypatch.setattr(limits, "CALLS_PER_MINUTE", 1)
+    own, forwarded = Limits(), {"x-forwarded-for": "192.0.2.1"}
+    with own.drawing(Request("192.0.2.1")):  # where it comes in
+        for through in ("192.0.2.1", "127.0.0.1"):
+            again = asked_by_tool(own, "192.0.2.1", through, **forwarded)
+            own.call(through, again.headers)
+            with own.drawing(again):
+                pass
+    for forged in ({"x-asked-for": "guess 192.0.2.1"}, {"x-asked-for": "\xe4"}, {"x-gradio-user": "mcp"}):
+        request = Request("192.0.2.1")
+        request.headers = forged | forwarded
+        with pytest.raises(Busy), own.drawing(request):
+            pass
+    assert own.tool("192.0.2.1", [(b"x-asked-for", b"forged")]) == own.tool("192.0.2.1", [])
+
+
+def test_reports_by_a_tool_of_mcp_are_bounded_and_whose_they_are() -> None:
+    own = Limits()
+    tool = asked_by_tool(own, "192.0.2.7", "127.0.0.1")
+    told = [own.report(asking) for asking in (Request("127.0.0.1"), tool, Request("192.0.2.1"))]
+    assert told == [("127.0.0.1", False), ("192.0.2.7", True), ("192.0.2.1", True)]
+
+
+def test_the_door_marks_what_a_tool_of_mcp_is_asked() -> None:
+    heard: list[dict[str, str]] = []
+
+    async def hearing(scope: dict, receive: Callable, send: Callable) -> None:
+        heard.append({name.decode(): value.decode() for name, value in scope["headers"]})
+        await taking(scope, receive, send)
+
+    own = Limits()
+    client = TestClient(Door(hearing, Files(), None, own), client=("192.0.2.1", 5))
+    for path in ("/gradio_api/mcp/", JOIN):
+        client.post(path, json={}, headers={"X-Asked-For": "forged"})
+    assert heard[0]["x-asked-for"].endswith(" 192.0.2.1") and heard[1]["x-asked-for"] == "forged"
+    assert own._tool_for(heard[0]) == "192.0.2.1" and own._tool_for(heard[1]) is None

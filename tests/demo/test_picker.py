@@ -8,17 +8,19 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import stable_twin
 import tiny
 from hub import Hub
 from playwright.sync_api import Browser, Page, expect
-from visitor import button, draw, kept, launched, needs_chromium, settle, visiting
+from visitor import SECONDS, button, draw, kept, launched, needs_chromium, settle, visiting
 
 from dalle2.families.karlo import layout
 from dalle2.families.published import published
 from dalle2.serving.service import Service
 from dalle2.settings import Settings
+from demo import limits
 from demo.facts import Facts, within_html
 
 
@@ -86,7 +88,14 @@ def test_a_checkpoint_is_picked_and_the_page_becomes_its_own(
         pick(page, "torn")
         expect(page.locator("#loading .status.refused")).to_contain_text("decoder")
         assert service.checkpoints == ("painted",)
-        page.get_by_role("button", name="Close", exact=True).click()
+        # So is a call that the server does not answer.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(limits, "sits_here", lambda *_: False)
+            patch.setattr(limits, "CALLS_PER_MINUTE", 1)
+            httpx.post(f"{address}/gradio_api/queue/join", json={}, timeout=SECONDS)
+            page.get_by_role("button", name="Load torn", exact=True).click()
+            expect(page.locator("#loading .status.refused")).to_contain_text("At most 1 calls a minute are answered")
+        page.locator("#picker").get_by_role("button", name="Close", exact=True).click()
         draw(page)
         # After a reload it is still the chosen one.
         page.reload()

@@ -296,6 +296,7 @@ def test_the_other_tasks_have_endpoints_beside_openai_s(plain: httpx.Client) -> 
         ({"prompt": "a", "n": 1000}, "n", "Ask for 1 to 10 pictures, not 1000."),
         ({"prompt": "a", "n": "many"}, "n", "n cannot be used"),
         ({"prompt": "a", "size": "huge"}, "size", "A size is WIDTHxHEIGHT"),
+        ({"prompt": "a", "size": "0x512"}, "size", "A size is WIDTHxHEIGHT"),
         ({"prompt": "a", "size": "2048x2048", "enlarge": True}, "size", "up to 1024"),
         ({"prompt": "a", "quality": "sublime"}, "quality", "There is no quality 'sublime'"),
         ({"prompt": "a", "seed": -1}, "seed", "A seed must be a whole number"),
@@ -384,6 +385,8 @@ def test_addresses_that_are_none_say_where_the_api_is(plain: httpx.Client, addre
     assert problem(answer, 405) and answer.headers["allow"] == "POST"
     assert "any more" in problem(plain.get("/images/files/guessed.png"), 404)["message"]
     problem(plain.get("/models/nothing"), 404)
+    misplaced = f"{address.removesuffix('/v1')}/images/generations"  # by a base URL without its end
+    assert "/v1/images/generations" in problem(httpx.post(misplaced, json={"prompt": "a cat"}), 404)["message"]
 
 
 def test_faults_of_ours_tell_nothing_of_the_server(plain: httpx.Client) -> None:

@@ -170,7 +170,12 @@ def test_beyond_this_machine_the_api_is_closed_without_keys(service: Service, tm
 
 def test_web_pages_of_other_sites_cannot_draw_on_this_machine(service: Service) -> None:
     with TestClient(alone(service)) as client:
-        for origin, status in (("https://example.com", 403), ("null", 403), ("http://localhost:5173", 200)):
+        for origin, status in (
+            ("https://example.com", 403),
+            ("null", 403),
+            ("http://[::1", 403),
+            ("http://localhost:5173", 200),
+        ):
             answer = client.post("/v1/images/generations", json=DRAFT, headers={"Origin": origin})
             assert answer.status_code == status, origin
     with TestClient(alone(service, public=True)) as client:
@@ -197,7 +202,10 @@ def test_addresses_are_those_by_which_the_client_came(service: Service) -> None:
     with TestClient(alone(service), root_path="/sub") as client:
         proxied = {"X-Forwarded-Host": "draw.example.org", "X-Forwarded-Proto": "https"}
         answer = client.post("/sub/v1/images/generations", json=DRAFT, headers=proxied).json()
+        odd = {"X-Forwarded-Host": "a<b", "X-Forwarded-Proto": "javascript", "Host": "[::1"}
+        other = client.post("/sub/v1/images/generations", json=DRAFT, headers=odd).json()
     assert answer["data"][0]["url"].startswith("https://draw.example.org/sub/v1/images/files/")
+    assert other["data"][0]["url"].startswith("http://localhost/sub/v1/images/files/")
 
 
 @pytest.mark.parametrize(

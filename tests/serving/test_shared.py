@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from serving.test_api_keys import linked, metered
+from sqlalchemy import select
 from starlette.testclient import TestClient
 from visitor import SECONDS, free_port
 
@@ -22,7 +23,7 @@ from dalle2.model import UnclipModel
 from dalle2.serving.api import options as serving
 from dalle2.serving.api.alone import alone
 from dalle2.serving.api.problems import Problem
-from dalle2.serving.api.shared import LEASE_SECONDS, Shared, SharedLinks
+from dalle2.serving.api.shared import CALLERS, DAY, LEASE_SECONDS, Shared, SharedLinks
 from dalle2.serving.reports import Report
 from dalle2.serving.service import Service
 from demo.votes import Vote, Votes
@@ -120,6 +121,23 @@ def test_what_a_killed_server_had_begun_does_not_count_for_ever(url: str) -> Non
         asyncio.run(begin())
     now[0] += LEASE_SECONDS + 1
     asyncio.run(begin())
+
+
+def test_who_has_not_asked_for_a_day_is_forgotten(url: str) -> None:
+    now = [1e9]
+    shared = Shared(url, lambda: now[0])
+
+    def known() -> set[str]:
+        return set(shared.change(lambda connection: connection.scalars(select(CALLERS.c.name)).all()))
+
+    asyncio.run(shared.meter.count("192.0.2.1", 5, 3))
+    asyncio.run(shared.meter.count("alice", 5, 3))
+    now[0] += DAY / 2 + 1
+    asyncio.run(shared.meter.count("alice", 5, 3))
+    assert known() == {"192.0.2.1", "alice"}
+    now[0] += DAY / 2 + 1
+    asyncio.run(shared.meter.count("bob", 5, 3))
+    assert known() == {"alice", "bob"}
 
 
 def test_two_servers_have_the_same_keys_limits_and_pictures(

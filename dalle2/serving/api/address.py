@@ -5,16 +5,19 @@ the operator has named (`--proxy`), of which uvicorn takes it before anything he
 """
 
 import logging
+import re
 from collections.abc import Mapping, MutableMapping
 from functools import cache
 from ipaddress import IPv6Network, ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
 from dalle2.serving.api.options import is_loopback
 
 PROXIED = {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
+HOST = re.compile(r"[\w.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?", re.ASCII)
 NETWORK_BITS = 64  # of an IPv6 address: who has one address of such a network has all of them
 
 log = logging.getLogger("dalle2.api")
@@ -22,7 +25,16 @@ log = logging.getLogger("dalle2.api")
 
 def scheme(scope: MutableMapping[str, Any], headers: Headers) -> str:
     """Return "http" or "https", as the client's side of a proxy has it."""
-    return headers.get("x-forwarded-proto", scope.get("scheme", "http")).split(",")[0].strip()
+    told = headers.get("x-forwarded-proto", scope.get("scheme", "http")).split(",")[0].strip().lower()
+    return told if told in ("http", "https") else "http"
+
+
+def host_of(url: str) -> str:
+    """Return the host that a URL names, without its port; "" for none, and for what is no URL."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def address(scope: MutableMapping[str, Any]) -> str:
@@ -31,7 +43,8 @@ def address(scope: MutableMapping[str, Any]) -> str:
     root = scope.get("app_root_path", scope.get("root_path", ""))
     if root.startswith("http"):
         return root.rstrip("/")
-    host = headers.get("x-forwarded-host", headers.get("host", "localhost"))
+    told = (headers.get("x-forwarded-host", "").split(",")[0].strip(), headers.get("host", ""))
+    host = next((name for name in told if HOST.fullmatch(name)), "localhost")
     return f"{scheme(scope, headers)}://{host}{root}".rstrip("/")
 
 

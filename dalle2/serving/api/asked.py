@@ -21,7 +21,7 @@ OPENAI_MODELS = re.compile(r"dall-e-\d.*|(chatgpt-|gpt-)image.*")
 # OpenAI's qualities, as the presets that they are nearest to; "standard" and "hd" were dall-e-3's.
 QUALITIES = {"low": "fast", "medium": "default", "high": "best", "standard": "default", "hd": "best"}
 QUALITIES |= {"auto": "default", "xhigh": "best", "max": "best"}
-SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
 MOST_PARTIAL_IMAGES = 3
 
 T = TypeVar("T")

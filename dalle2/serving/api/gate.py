@@ -7,13 +7,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
-from dalle2.serving.api.address import asker, client_of, sits_here
+from dalle2.serving.api.address import asker, client_of, host_of, sits_here
 from dalle2.serving.api.keys import Keys
 from dalle2.serving.api.meter import Caller, Meter
 from dalle2.serving.api.options import is_loopback
@@ -93,7 +92,7 @@ class Gate:
             _check_origin(headers)
             caller = await self.meter.count(asker(client), None, None)
             # Whose machine it is, unless a proxy asks for others, or a name that leads here by somebody else's doing.
-            caller.operator = here and is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or "")
+            caller.operator = here and is_loopback(host_of(f"//{headers.get('host', '')}"))
             return caller
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not given.strip():
@@ -108,8 +107,7 @@ class Gate:
 
 def _check_origin(headers: Headers) -> None:
     """Problem for a request that a web page of another site sends from this machine's browser."""
-    host = urlsplit(headers.get("origin", "http://localhost")).hostname or ""
-    if not is_loopback(host):
+    if not is_loopback(host_of(headers.get("origin", "http://localhost"))):
         raise Problem(403, "Web pages of other sites cannot draw here: start the server with --api-keys.")
 
 

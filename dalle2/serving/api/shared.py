@@ -38,6 +38,7 @@ from dalle2.serving.api.meter import MINUTE, too_many_at_once, too_many_pictures
 from dalle2.serving.database import engine_of, prepare, unreachable
 
 LEASE_SECONDS = 1800.0
+HOUR, DAY = 3600.0, 86_400.0  # how often each server takes out callers, and of how long ago
 CONNECTIONS = anyio.CapacityLimiter(4)  # of one server at a time
 
 TABLES = MetaData()
@@ -146,11 +147,16 @@ class SharedMeter:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._tidied = shared.clock()
 
     async def count(self, name: str, per_minute: int | None, most: int | None) -> "SharedCaller":
         """Return the caller, with this request counted, as `Meter.count`."""
+        now = self._shared.clock()
+        if now - self._tidied >= HOUR:  # apart from counting, which holds a row: so nobody waits for two
+            self._tidied = now
+            await self._shared.changed(_forget, now - DAY)
         if per_minute is not None:
-            await self._shared.changed(_count, name, per_minute, self._shared.clock())
+            await self._shared.changed(_count, name, per_minute, now)
         return SharedCaller(self._shared, name, most)
 
 
@@ -193,6 +199,11 @@ def _alone(connection: Connection, caller: str, now: float) -> None:
             connection.execute(insert(CALLERS).values(name=caller, seen=now))
     except IntegrityError:  # another server did it meanwhile
         connection.execute(seen)
+
+
+def _forget(connection: Connection, then: float) -> None:
+    """Take out the callers who have asked for nothing since then: addresses are without number."""
+    connection.execute(delete(CALLERS).where(CALLERS.c.seen < then))
 
 
 def _count(connection: Connection, caller: str, per_minute: int, now: float) -> None:
