@@ -7,6 +7,7 @@ import tiny
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, PNDMScheduler, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from dalle2.families.stable_unclip.layout import Parts
@@ -88,6 +89,22 @@ def parts(seed: int = 5) -> Parts:
     )
 
 
+def _rename_weights(folder: Path) -> None:
+    """As transformers 4 and diffusers 0.14 named them, with a buffer that has been dropped since."""
+    (text,) = (folder / "text_encoder").glob("*.safetensors")
+    weights = {f"text_model.{name.removeprefix('text_model.')}": value for name, value in load_file(text).items()}
+    buffer = {"text_model.embeddings.position_ids": torch.arange(tiny.CONTEXT)[None]}
+    save_file(weights | buffer, text, {"format": "pt"})
+    (vae,) = (folder / "vae").glob("*.safetensors")
+    weights = {}
+    for name, value in load_file(vae).items():
+        for today, before in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+            name = name.replace(f"attentions.0.{today}.", f"attentions.0.{before}.")
+        weights[name] = value
+    assert sum("proj_attn" in name for name in weights) == 4
+    save_file(weights, vae, {"format": "pt"})
+
+
 def write(made: Parts, folder: Path, variant: str | None = None) -> Path:
     """Write it as it was published: a StableUnCLIPImg2ImgPipeline of early 2023, in safetensors."""
     for name, part in made.present().items():
@@ -96,6 +113,7 @@ def write(made: Parts, folder: Path, variant: str | None = None) -> Path:
         (part.half() if half else part).save_pretrained(folder / name, **options)
         if half:
             part.float()
+    _rename_weights(folder)
     made.tokenizer.backend_tokenizer.model.save(str(folder / "tokenizer"))
     (folder / "tokenizer" / "tokenizer.json").unlink()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER))

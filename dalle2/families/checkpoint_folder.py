@@ -20,7 +20,14 @@ from transformers import CLIPTokenizer
 
 from dalle2 import hashes
 from dalle2.families.places import locate
-from dalle2.families.weights import NotWeightsAlone, check_readable, choose_weights, unpickle, variant_and_kind
+from dalle2.families.weights import (
+    NotWeightsAlone,
+    check_readable,
+    choose_weights,
+    lacking,
+    unpickle,
+    variant_and_kind,
+)
 from dalle2.networks.old_tokenizer import as_in_2022
 
 STEMS = {"pytorch_model": "model"}  # transformers' names of weights, as .bin and as .safetensors
@@ -83,7 +90,7 @@ class CheckpointFolder:
         try:
             read = kind.from_pretrained(str(self.path), subfolder=part, local_files_only=True)
             return as_in_2022(read) if self.old_tokens and isinstance(read, CLIPTokenizer) else read
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:  # of a config that is not its own a library raises all kinds
             raise ValueError(f"{self.path / part} cannot be read as a {kind.__name__}: {error}") from error
 
     def read_network(self, part: str, kind: type) -> torch.nn.Module:
@@ -112,7 +119,7 @@ class CheckpointFolder:
         }
         try:
             network, info = _load(kind, self.path, self.dtype, options)
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
+        except Exception as error:  # as above
             network, info = self._load_slowly(part, kind, options, error)
         _check_loaded(f"{part} ({weights[0]})", info)
         return network.eval()
@@ -123,7 +130,7 @@ class CheckpointFolder:
         """Load again in the one way that tells shapes apart: only an error brings us here."""
         try:
             return _load(kind, self.path, self.dtype, {**options, "low_cpu_mem_usage": False})
-        except (OSError, ValueError, RuntimeError, TypeError):
+        except Exception:
             raise ValueError(f"{self.path / part} cannot be read as a {kind.__name__}: {error}") from error
 
     def _weights(self, part: str) -> list[Path]:
@@ -134,6 +141,9 @@ class CheckpointFolder:
                 f"{self.path / part} holds no weights: expected diffusion_pytorch_model.safetensors, "
                 "model.safetensors, or the same as .bin."
             )
+        if missing := lacking(chosen, names):
+            file = f"{part}/{missing}"
+            raise ValueError(f"{self.path} is not a whole checkpoint: it lacks {file}.")
         return [self.path / part / name for name in chosen]
 
     def fingerprint(self, parts: Iterable[str]) -> str:
@@ -142,7 +152,7 @@ class CheckpointFolder:
         return hashes.of_files({file.relative_to(self.path).as_posix(): _hash(file) for file in files})
 
     def _files(self, part: str) -> list[Path]:
-        files = sorted(file for file in (self.path / part).iterdir() if file.is_file())
+        files = sorted(file for file in (self.path / part).iterdir() if file.is_file() and file.name[0] != ".")
         weights = choose_weights([file.name for file in files], self.dtype)
         return [file for file in files if file.name in weights or file.suffix in (".json", ".txt")]
 
@@ -168,10 +178,11 @@ class Fingerprint:
 def _write_safely(weights: Iterable[Path], folder: Path) -> None:
     """Write a copy of a part whose weights are pickles, as safetensors."""
     folder.mkdir(parents=True)
-    for file in weights:
-        shutil.copy(file.parent / "config.json", folder)
-        stem, variant = STEMS.get(file.stem.split(".")[0], file.stem.split(".")[0]), ".".join(file.stem.split(".")[1:])
-        save_file(unpickle(file), folder / f"{stem}{'.' + variant if variant else ''}.safetensors")
+    files = list(weights)
+    shutil.copy(files[0].parent / "config.json", folder)
+    stem = re.split(r"[-.]", files[0].stem)[0]
+    tensors = {name: value for file in files for name, value in unpickle(file).items()}
+    save_file(tensors, folder / f"{STEMS.get(stem, stem)}.safetensors", {"format": "pt"})
 
 
 def _load(

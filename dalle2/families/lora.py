@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from dalle2 import atomic, hashes
+from dalle2.families.single_file import HEADER
 
-HEADER = "open_dalle2_lora"
 FORMAT = 1
 KINDS = ("style", "concept")
 WORD = "word"  # the tensor of the new word's embedding, (dim,)

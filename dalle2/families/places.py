@@ -1,6 +1,7 @@
 """What a checkpoint is called, and where it lies: a folder, or what the Hugging Face hub gives for an id.
 
-A name is FOLDER_OR_ID, or PRIOR+DECODER where the two are published apart. An id may have a revision, id@revision.
+A name is FOLDER_OR_ID, or PRIOR+DECODER where the two are published apart. An id may have a revision, id@revision. A
+folder may also be one that the hub's library has made in its cache: of a repository, or of a commit of it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from huggingface_hub.errors import (
 from tqdm.asyncio import tqdm_asyncio
 
 from dalle2.families.downloads import LargeFile, NotDownloaded, bring
+from dalle2.families.single_file import describe_file
 from dalle2.families.weights import choose_weights
 from dalle2.understanding.vocabulary import VECTORS, WORDS
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 LORA = ("pytorch_lora_weights", "adapter_model", "adapter_config")  # as diffusers and peft name them
 MANY = 5  # files that are named of a repository that holds something else
 SNAPSHOT = re.compile(r"\S*/models--[^/\s]+/snapshots/[0-9a-f]{40}/?")  # where the hub's library keeps a commit
+# The same of a path, with the repository's name, and the commit where one is named.
+CACHED = re.compile(r"models--(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+?)(/snapshots/(?P<commit>[0-9a-f]{40}))?")
 HUB_SECONDS = 10  # that the hub has to answer; it is asked once
 HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
@@ -58,11 +62,50 @@ def split_name(name: str | Path) -> tuple[str | None, str]:
 
 
 def public_name(name: str | Path) -> str:
-    """Return a checkpoint's name without the paths of this machine: of its folders the last part alone."""
+    """Return a checkpoint's name without the paths of this machine: of its folders the last part alone.
+
+    A folder of the hub's cache is called by what it is a copy of, the id, or id@commit.
+    """
     prior, decoder = split_name(name)
     places = [decoder] if prior is None else [prior, decoder]
     paths = {place: Path(place).expanduser() for place in places}
-    return "+".join(path.resolve().name if _exists(path) and path.is_dir() else place for place, path in paths.items())
+    return "+".join(
+        (hub_name(path) or path.resolve().name) if _exists(path) and path.is_dir() else place
+        for place, path in paths.items()
+    )
+
+
+def hub_name(folder: Path) -> str | None:
+    """Return what a folder of the hub's cache is a copy of, the id, or id@commit; None for any other folder."""
+    path = folder.resolve().as_posix()
+    match = CACHED.fullmatch(path[path.rfind("models--") :]) if "models--" in path else None
+    if match is None:
+        return None
+    commit = match["commit"]
+    return f"{match['owner']}/{match['name']}" + (f"@{commit}" if commit else "")
+
+
+def beside(folder: Path, repo: str) -> Path | None:
+    """Return the copy of a repository that lies beside a folder, under its own name or as in the hub's cache.
+
+    None where there is none.
+    """
+    # As it was named, so that what it is called later is as short; and where a link leads.
+    for path in (folder, folder.resolve()):
+        near = path.parents[1] if path.parent.name == "snapshots" and hub_name(path) else path
+        for name in (repo.rpartition("/")[2], f"models--{repo.replace('/', '--')}"):
+            if (near.parent / name).is_dir():
+                return near.parent / name
+    return None
+
+
+def partner(place: str | Path, folder: Path, repo: str) -> str:
+    """Return the place of a repository that belongs to a checkpoint, which is called `place` and lies in `folder`.
+
+    That is its id, but beside a folder that was named as such the copy that lies there, if one does.
+    """
+    copy = beside(folder, repo) if _exists(Path(place).expanduser()) else None
+    return repo if copy is None else str(copy)
 
 
 def public_sentence(sentence: str, name: str | Path) -> str:
@@ -70,7 +113,7 @@ def public_sentence(sentence: str, name: str | Path) -> str:
     for place in filter(None, split_name(name)):
         folder = Path(place).expanduser()
         if _exists(folder):
-            sentence = sentence.replace(str(folder), folder.resolve().name)
+            sentence = sentence.replace(str(folder), hub_name(folder) or folder.resolve().name)
     return SNAPSHOT.sub("", sentence)
 
 
@@ -83,11 +126,10 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
     path = Path(place).expanduser()
     if _exists(path):
         if path.is_dir():
-            return path
-        said = (
-            " Of DALLE2-pytorch's files `python -m dalle2.convert` makes one." if path.suffix in (".pth", ".pt") else ""
+            return _snapshot(path)
+        raise ValueError(
+            f"{place} is a file: give the folder of a checkpoint, or the id of one on the hub.{describe_file(path)}"
         )
-        raise ValueError(f"{place} is a file: give the folder of a checkpoint, or the id of one on the hub.{said}")
     match = HUB_ID.fullmatch(str(place))
     if not match:
         raise ValueError(
@@ -112,6 +154,20 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
             return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, local_files_only=True))
         except Exception:
             raise ValueError(_why(error, str(place), repo, revision)) from error
+
+
+def _snapshot(folder: Path) -> Path:
+    """Return the folder itself, or of a repository in the hub's cache the commit that is its newest there."""
+    snapshots = folder / "snapshots"
+    if hub_name(folder) is None or not snapshots.is_dir():
+        return folder
+    main, copies = folder / "refs" / "main", sorted(one for one in snapshots.iterdir() if one.is_dir())
+    if main.is_file() and (newest := snapshots / main.read_text(encoding="utf-8").strip()) in copies:
+        return newest
+    if len(copies) == 1:
+        return copies[0]
+    listed = ", ".join(copy.name for copy in copies) or "nothing"
+    raise ValueError(f"{folder} is of the hub's cache, and has no main copy in snapshots: name one there, of {listed}.")
 
 
 class Unseen(tqdm_asyncio):

@@ -23,6 +23,8 @@ from dalle2.sampling import draw_noise
 from dalle2.settings import OnStep, Step
 from dalle2.stage_settings import PriorSettings
 
+DIFFUSION_TOKENS = 4  # behind the text's: the text embedding, the time, the noisy embedding, and the answer's place
+
 
 def prior_stage(prior: PriorTransformer, scheduler_config: Mapping[str, Any], text: EncodedText) -> DiffusionStage:
     """Return the stage that draws normalised image embeddings (n, dim)."""
@@ -122,6 +124,11 @@ def check_layout(priors: CheckpointFolder, family: str, parts: Collection[str]) 
     `parts` are the folders that it should have.
     """
     held = family
+    if (priors.path / "config.json").is_file():
+        raise ValueError(
+            f"{priors.name} is one network, without a text encoder that reads prompts: here a prior in {family}'s "
+            "layout is wanted, as kakaobrain/karlo-v1-alpha."
+        )
     if priors.has("unet_1"):
         held = "DALLE2-pytorch"
     elif priors.has("prior_scheduler") or priors.pipeline.startswith("UnCLIP"):
@@ -148,6 +155,12 @@ def read_eclipse(folder: CheckpointFolder) -> EclipsePrior | None:
     said = folder.read_json("config.json").get("_class_name")
     if said not in ("PriorTransformer", "EclipsePrior"):
         raise ValueError(f"{folder.name} is not a prior: its config.json is that of a {said}.")
+    places = folder.read_json("config.json").get("additional_embeddings", DIFFUSION_TOKENS)
+    if said == "PriorTransformer" and places == DIFFUSION_TOKENS:  # ECLIPSE's have none for the time
+        raise ValueError(
+            f"{folder.name} is the network of a diffusion prior alone: name the folder in which it lies beside its "
+            "text encoder, or a prior that ECLIPSE published."
+        )
     prior: Any = folder.read_network(".", EclipsePrior)
     return prior
 

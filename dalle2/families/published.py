@@ -48,6 +48,10 @@ def published() -> tuple[Published, ...]:
 
 
 def known(name: str) -> Published | None:
-    """Return what is known of a checkpoint by its name or source, also where the prior was found by itself."""
+    """Return what is known of a checkpoint by its name or source, at any revision.
+
+    Also where the prior was found by itself.
+    """
     rows = {row.source: row for row in published()}
-    return rows.get(name) or rows.get(name.rpartition("+")[2].partition("@")[0])
+    plain = "+".join(place.partition("@")[0] for place in name.split("+"))
+    return rows.get(plain) or rows.get(plain.rpartition("+")[2])

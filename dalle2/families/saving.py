@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import CLIPImageProcessor, CLIPTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer
 
 from dalle2 import atomic
 
@@ -50,6 +51,8 @@ def save_part(part: Any, folder: Path, dtype: torch.dtype | None = None) -> None
     if dtype is not None and isinstance(part, torch.nn.Module):
         part = copy.deepcopy(part).to(dtype)
     part.save_pretrained(folder)
+    if isinstance(part, CLIPTextModel):
+        _name_as_before(folder / "model.safetensors", "text_model.")
     config = folder / "config.json"
     if config.exists():
         values = json.loads(config.read_text(encoding="utf-8"))
@@ -57,6 +60,12 @@ def save_part(part: Any, folder: Path, dtype: torch.dtype | None = None) -> None
             write_json(config, values)
     for file in folder.glob("*.safetensors"):  # written for the owner's eyes only
         file.chmod(next(folder.glob("*.json")).stat().st_mode)
+
+
+def _name_as_before(file: Path, beginning: str) -> None:
+    """Begin the names of all weights so, as all versions of transformers read them; the fifth leaves it out."""
+    named = {name if name.startswith(beginning) else beginning + name: value for name, value in load_file(file).items()}
+    save_file(named, file, {"format": "pt"})
 
 
 def rename(file: Path, key: str, value: str) -> None:

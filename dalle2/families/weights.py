@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
 
 NAME = re.compile(
-    r"(diffusion_pytorch_model|pytorch_model|model)(\.(?P<variant>\w+))?(-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
+    r"(?P<stem>diffusion_pytorch_model|pytorch_model|model)(\.(?P<variant>\w+))?(-\d+-of-(?P<shards>\d+))?"
+    r"\.(?P<kind>safetensors|bin)"
 )
 
 
@@ -39,6 +40,26 @@ def choose_weights(names: Iterable[str], dtype: torch.dtype) -> list[str]:
             if (variant, kind) in groups:
                 return sorted(groups[variant, kind])
     return []
+
+
+def lacking(chosen: Iterable[str], names: Iterable[str]) -> str | None:
+    """Return the first file that is not among a part's `names`, of weights that are in several files; None if all are.
+
+    They are numbered, and a list says which of them holds which parameter.
+    """
+    match = next((match for name in chosen if (match := NAME.fullmatch(name)) and match["shards"]), None)
+    if match is None:
+        return None
+    count, variant = match["shards"], f".{match['variant']}" if match["variant"] else ""
+    listed = re.compile(rf"{match['stem']}\.{match['kind']}[\w.]*\.json")
+    wanted = [
+        f"{match['stem']}{variant}-{one:0{len(count)}}-of-{count}.{match['kind']}" for one in range(1, int(count) + 1)
+    ]
+    found = set(names)
+    missing = [name for name in wanted if name not in found]
+    if not any(listed.fullmatch(name) for name in found):
+        missing.append(f"{match['stem']}.{match['kind']}.index{variant}.json")
+    return missing[0] if missing else None
 
 
 def variant_and_kind(name: str) -> tuple[str | None, bool]:
@@ -84,8 +105,13 @@ def read_pickle(file: Path, device: str = "cpu") -> Any:
 
 
 def _check_beginning(file: Path) -> None:
-    with file.open("rb") as stream:
-        beginning = stream.read(40)
+    try:
+        with file.open("rb") as stream:
+            beginning = stream.read(40)
+    except FileNotFoundError as error:  # as in a cache of which somebody has thrown away a part
+        raise ValueError(f"{file} is a link to a file that is not there: download the checkpoint again.") from error
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror or error}.") from error
     if beginning.startswith(b"version https://git-lfs"):
         raise ValueError(f"{file} is a Git LFS pointer, not the weights: run `git lfs pull`.")
     if beginning.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):

@@ -87,7 +87,7 @@ class Catalogue:
 
     def offer_published(self) -> None:
         """Offer all published checkpoints too, to be loaded when a visitor picks one."""
-        here = {offer.source for offer in self.offers}
+        here = {text for offer in self.offers for text in (offer.source, offer.name)}  # of a copy in the hub's cache
         self.offers += [Offer(one.source, one.source, one) for one in published() if one.source not in here]
 
     @property

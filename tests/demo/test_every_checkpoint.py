@@ -1,8 +1,10 @@
 """Every published checkpoint on the page, as a tiny twin: it is picked, has hints of its own and does its tasks.
 
-By the functions behind the page's buttons, without a browser; how a card looks is tested in test_picker.py.
+By the functions behind the page's buttons, without a browser; how a card looks is tested in test_picker.py. The API
+beside the page draws with it too.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +14,11 @@ import pytest
 from hub import serving
 from PIL import Image
 from published_twins import PARTNERS, SOURCES, publish
+from starlette.testclient import TestClient
 
 from dalle2.families.published import known
 from dalle2.families.stable_unclip import load as stable_unclip
+from dalle2.serving.api.alone import alone
 from dalle2.serving.limits import MAX_STEPS
 from dalle2.serving.service import Service
 from dalle2.tasks.text_to_image import ANY_PROMPT
@@ -58,6 +62,13 @@ def functions(service: Service) -> dict[str, Callable[..., Iterator[Any]]]:
 
 
 @pytest.fixture(scope="module")
+def client(service: Service) -> Iterator[TestClient]:
+    """The API of the same service."""
+    with TestClient(alone(service), client=("127.0.0.1", 5000)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A photograph, a mask of its size, and a small picture."""
     folder = tmp_path_factory.mktemp("pictures")
@@ -74,6 +85,7 @@ def test_it_is_picked_says_what_it_is_and_does_its_tasks(
     source: str,
     service: Service,
     functions: dict[str, Callable[..., Iterator[Any]]],
+    client: TestClient,
     files: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -100,3 +112,21 @@ def test_it_is_picked_says_what_it_is_and_does_its_tasks(
         arguments = {name: files.get(value, value) for name, value in asked.items()}
         *_, (pictures, *_, state) = functions[endpoint](**arguments, settings=few, checkpoint=ready["name"])
         assert state["state"] == "done" and len(pictures) >= asked.get("count", asked.get("frames", 1)), task
+    _ask_the_api(client, files, {"model": ready["name"], "settings": json.dumps(few)}, set(facts["can"]))
+
+
+def _ask_the_api(client: TestClient, files: dict[str, str], asked: dict[str, str], can: set[str]) -> None:
+    """By OpenAI's three calls, each of which is answered with a picture, or with what the checkpoint cannot do."""
+    asked |= {"response_format": "b64_json"}
+    prompt = {"prompt": "a cat"} if "text_to_image" in can else {}
+    sent = {name: Path(files[key]).read_bytes() for name, key in (("image", "p"), ("mask", "m"))}
+    answers = {
+        "text_to_image": client.post("/v1/images/generations", json={**asked, "prompt": "a cat"}),
+        "variations": client.post("/v1/images/variations", data=asked, files={"image": sent["image"]}),
+        "inpaint": client.post("/v1/images/edits", data={**asked, "prompt": "a cat"} if prompt else asked, files=sent),
+    }
+    for task, answer in answers.items():
+        if task in can:
+            assert answer.status_code == 200 and len(answer.json()["data"][0]["b64_json"]) > 100, (task, answer.text)
+        else:
+            assert answer.status_code == 400 and "cannot do" in answer.json()["error"]["message"], (task, answer.text)

@@ -24,12 +24,17 @@ from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.families.dalle2_pytorch.conversion import convert_prior, convert_unet
 from dalle2.families.dalle2_pytorch.load import save
+from dalle2.families.dalle2_pytorch.prior import PriorNetwork
 from dalle2.families.dalle2_pytorch.stages import draw_embeddings, prior_stage, small_conditions, unet_stage
+from dalle2.families.dalle2_pytorch.unet import CascadeUnet
 from dalle2.families.offload import offload
 from dalle2.model import UnclipModel
 from dalle2.networks.text_encoder import EncodedText
+from dalle2.refusal import Refusal
+from dalle2.serving.service import Service
 from dalle2.settings import Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
+from dalle2.tasks.text_to_image import TextToImage
 from evaluation.drawing.generation import generate
 from evaluation.prompts.prompt_sets import read_prompts
 
@@ -151,6 +156,23 @@ def test_what_the_package_makes_today_is_what_is_stored(peer: str, tmp_path: Pat
         if "decoder" in config.stem:
             check = test_a_unet_predicts_and_draws_what_the_package_does
         check(config.stem, tmp_path)
+
+
+def test_laions_networks_have_the_sizes_that_the_documentation_tells() -> None:
+    """lucidrains/DALLE2-pytorch, issue 282, quotes the configs of LAION's prior and of its decoder of 64 pixels.
+
+    Of the prior's file 77 tokens are known by its CLIP, ViT-L/14. What the files weigh could not be read.
+    """
+    wide = {"dim": 320, "cond_dim": 512, "image_embed_dim": 768, "text_embed_dim": 768, "dim_mults": (1, 2, 3, 4)}
+    wide |= {"num_resnet_blocks": (4,) * 4, "attn_heads": 8, "attn_dim_head": 64, "sparse_attn": True}
+    wide |= {"memory_efficient": True, "self_attn": (False, True, True, True), "cond_on_text_encodings": True}
+    with torch.device("meta"):
+        prior = PriorNetwork(depth=12, heads=12, dim_head=64, normformer=True, num_timesteps=1000, max_text_len=77)
+        unet = CascadeUnet(**wide, channels_out=6, cond_on_image_embeds=True, former_downsample=True)
+    millions = [round(sum(one.numel() for one in network.parameters()) / 1e6) for network in (prior, unet)]
+    lines = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8").splitlines()
+    (row,) = (line for line in lines if line.startswith("| DALLE2-pytorch, LAION's 64 pixels |"))
+    assert f"prior {millions[0]}, U-Net {millions[1]}," in row
 
 
 def test_every_task_is_done(model: UnclipModel) -> None:
@@ -304,3 +326,5 @@ def test_what_a_trainer_saved_is_understood(clip: Path, tmp_path: Path, capsys: 
     assert "enhance" not in opened.capabilities and opened.settings.prior.guidance_scale == 1
     with pytest.raises(ValueError, match="cannot be guided: leave its guidance at 1"):
         opened.text_to_image(["a cat"], seeds=[1], settings=opened.settings.changed({"prior": {"guidance_scale": 2.0}}))
+    with pytest.raises(Refusal, match="cannot be guided"):  # which a visitor may read
+        list(Service(opened).draw(TextToImage(["a cat"]), 1, 1, {"prior": {"guidance_scale": 2.0}}))

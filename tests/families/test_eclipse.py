@@ -1,5 +1,6 @@
 """ECLIPSE priors: one forward pass in the place of the diffusion prior, for Kandinsky and for Karlo."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -97,8 +98,12 @@ def test_what_is_none_of_them_is_told(published: tuple[Path, Path], karlo_text: 
         ):
             load(f"{small}+{decoder}")
     stock = twin(PriorTransformer(**SIZES, num_embeddings=tiny.CONTEXT), tmp_path / "stock")
-    with pytest.raises(ValueError, match="it is another network than the priors that ECLIPSE published"):
+    with pytest.raises(ValueError, match="stock is the network of a diffusion prior alone"):
         load(f"{stock}+{karlo_text}")
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps({**config, "norm_in_type": "layer"}))
+    with pytest.raises(ValueError, match="it is another network than the priors that ECLIPSE published"):
+        load(f"{small}+{karlo_text}")
     other = twin(eclipse(), tmp_path / "other")
     (other / "config.json").write_text('{"_class_name": "UNet2DModel"}')
     with pytest.raises(ValueError, match=r"is not a prior: its config\.json is that of a UNet2DModel"):

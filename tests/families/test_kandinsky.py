@@ -214,6 +214,10 @@ def test_what_we_save_opens_in_diffusers_and_here(kandinsky: UnclipModel, tmp_pa
     assert np.abs(ours - theirs).max() <= TOLERANCE
     assert np.abs(ours - our_text_to_image(kandinsky, PROMPTS, SEEDS, QUICK)).max() <= TOLERANCE
     assert load(saved).settings == QUICK
+    _, decoder = tiny_kandinsky.twins(tiny_kandinsky.parts(inpainting=True, seed=1), tmp_path)
+    both = load(f"{saved}+{decoder}")  # its prior, for another decoder
+    assert "inpaint" in both.capabilities and len({both.checkpoint_hash, load(saved).checkpoint_hash}) == 2
+    assert torch.equal(both.embed_prompt(PROMPTS, SEEDS, QUICK), kandinsky.embed_prompt(PROMPTS, SEEDS, QUICK))
 
 
 @pytest.mark.parametrize("negative", [None, "a dog"])

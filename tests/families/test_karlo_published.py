@@ -1,9 +1,14 @@
 """The values that Karlo was published with, each with its source, and its true-size networks without their weights."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
+from transformers import CLIPTokenizer
 
+from dalle2 import sampling
 from dalle2.families.karlo.abilities import KARLO_SETTINGS
 from dalle2.networks.text_projection import TextProjection
 from dalle2.settings import DecoderSettings, PriorSettings, Settings, UpsamplerSettings
@@ -39,6 +44,32 @@ SIZES = {
     "decoder": (lambda: UNet2DConditionModel(**DECODER), 0.9e9, 0.03),
     "upsampler": (lambda: UNet2DModel(**UPSAMPLER), 0.7e9, 0.03),
 }
+
+
+# The same script, at its end, where clip_sample and the range of 1 are UnCLIPScheduler's own. It names no noise
+# schedule, for in 2022 that scheduler had but one, the cosine.
+SCHEDULERS = {
+    "prior_scheduler": ("sample", "fixed_small_log", 5.0),
+    "decoder_scheduler": ("epsilon", "learned_range", 1.0),
+    "super_res_scheduler": ("epsilon", "fixed_small_log", 1.0),
+}
+
+
+def test_the_twin_has_the_published_schedulers_and_pads_with_an_exclamation_mark(karlo_text: Path) -> None:
+    for name, (prediction, variance, clip) in SCHEDULERS.items():
+        said = json.loads((karlo_text / name / "scheduler_config.json").read_text())
+        assert (said["prediction_type"], said["variance_type"], said["clip_sample_range"]) == (
+            prediction,
+            variance,
+            clip,
+        )
+        assert said["num_train_timesteps"] == 1000 and said["clip_sample"] and "beta_schedule" not in said
+        assert sampling.noise_schedule(said)["beta_schedule"] == "squaredcos_cap_v2"
+        # As UnCLIPScheduler spaces them: from the noisiest to none at all.
+        steps = sampling.build_scheduler(said, "unclip", 25).timesteps
+        assert steps[[0, 1, -2, -1]].tolist() == [999, 957, 42, 0]
+    pad = CLIPTokenizer.from_pretrained(karlo_text / "tokenizer").pad_token_id
+    assert pad == 0  # text_encoder() of the script says so of "!"
 
 
 @pytest.mark.parametrize("part", SIZES)

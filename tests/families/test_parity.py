@@ -81,6 +81,21 @@ def their_text_to_image(
     ).images
 
 
+def their_variations(
+    model: UnclipModel, pictures: list[Image.Image], seeds: list[int], settings: Settings
+) -> np.ndarray:
+    pipeline = stock_variation_pipeline(model)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline(
+        pictures,
+        generator=generators(seeds),
+        decoder_num_inference_steps=settings.decoder.num_inference_steps,
+        super_res_num_inference_steps=settings.upsampler.num_inference_steps,
+        decoder_guidance_scale=settings.decoder.guidance_scale,
+        output_type="np",
+    ).images
+
+
 @pytest.mark.parametrize("prediction", ["sample", "epsilon"])
 @pytest.mark.parametrize("defaults", ["quick", "long"])
 def test_text_to_image(prediction: str, defaults: str, quick: Settings, tmp_path: Path) -> None:
@@ -93,15 +108,18 @@ def test_text_to_image(prediction: str, defaults: str, quick: Settings, tmp_path
     assert np.abs(ours - theirs).max() <= TOLERANCE
 
 
-def test_without_guidance(model: UnclipModel, quick: Settings) -> None:
-    plain = dataclasses.replace(
-        quick,
-        prior=dataclasses.replace(quick.prior, guidance_scale=1.0),
-        decoder=dataclasses.replace(quick.decoder, guidance_scale=1.0),
-    )
-    ours = our_text_to_image(model, PROMPTS, SEEDS, plain)
-    theirs = their_text_to_image(stock_text_pipeline(model), PROMPTS, SEEDS, plain)
-    assert np.abs(ours - theirs).max() <= TOLERANCE
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_picture_and_two_are_diffusers_own(
+    count: int, guidance: float, model: UnclipModel, quick: Settings
+) -> None:
+    settings = quick.changed({stage: {"guidance_scale": guidance} for stage in ("prior", "decoder")})
+    prompts, seeds, picture = PROMPTS[:count], SEEDS[:count], Image.linear_gradient("L").convert("RGB")
+    ours = our_text_to_image(model, prompts, seeds, settings)
+    theirs = their_text_to_image(stock_text_pipeline(model), prompts, seeds, settings)
+    assert ours.shape[0] == count and np.abs(ours - theirs).max() <= TOLERANCE
+    ours = pixels(model, model.embed_image([picture] * count), seeds, None, settings)
+    assert np.abs(ours - their_variations(model, [picture] * count, seeds, settings)).max() <= TOLERANCE
 
 
 def test_text_to_image_gives_those_pixels(model: UnclipModel, quick: Settings) -> None:
@@ -117,16 +135,7 @@ def test_variations(fixture: str, quick: Settings, request: pytest.FixtureReques
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
     embeddings = model.embed_image([picture]).expand(len(SEEDS), -1)
     ours = pixels(model, embeddings, SEEDS, None, quick)
-    pipeline = stock_variation_pipeline(model)
-    pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(
-        [picture] * len(SEEDS),
-        generator=generators(SEEDS),
-        decoder_num_inference_steps=quick.decoder.num_inference_steps,
-        super_res_num_inference_steps=quick.upsampler.num_inference_steps,
-        decoder_guidance_scale=quick.decoder.guidance_scale,
-        output_type="np",
-    ).images
+    theirs = their_variations(model, [picture] * len(SEEDS), SEEDS, quick)
     assert np.abs(ours - theirs).max() <= TOLERANCE
 
 
@@ -179,16 +188,7 @@ def test_embedded_checkpoint() -> None:
     assert np.abs(ours - theirs).max() <= TOLERANCE
     picture = images.to_pictures(torch.from_numpy(ours).permute(0, 3, 1, 2) * 2 - 1)[0]
     ours = pixels(model, model.embed_image([picture]), [7], None, settings)
-    pipeline = stock_variation_pipeline(model)
-    pipeline.set_progress_bar_config(disable=True)
-    theirs = pipeline(
-        picture,
-        generator=generators([7])[0],
-        decoder_num_inference_steps=settings.decoder.num_inference_steps,
-        super_res_num_inference_steps=settings.upsampler.num_inference_steps,
-        decoder_guidance_scale=settings.decoder.guidance_scale,
-        output_type="np",
-    ).images
+    theirs = their_variations(model, [picture], [7], settings)
     assert np.abs(ours - theirs).max() <= TOLERANCE
 
 

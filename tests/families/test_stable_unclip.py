@@ -1,6 +1,7 @@
 """Stable unCLIP: its layout, Karlo's prior for it, noise levels, seeds, tasks, and parity with diffusers' pipelines."""
 
 import dataclasses
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ from diffusers import (
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from dalle2 import images
+from dalle2 import images, sampling
 from dalle2.__main__ import main
 from dalle2.families import load
 from dalle2.families.stable_unclip import load as opening
@@ -234,6 +235,22 @@ def test_the_published_networks_have_their_published_sizes() -> None:
         assert round((parameters(unet) - parameters(unet.class_embedding)) / 1e6) in (865, 866)
     assert parameters(large) - parameters(small) == 512 * 1280
     assert [round(parameters(network) / 1e6) for network in (small, large, vae, text)] == [870, 870, 84, 340]
+
+
+def test_the_twin_has_the_published_schedules(twin: Path) -> None:
+    """The same file: linear_start, linear_end, timesteps, parameterization "v", and noise_schedule_config.
+
+    diffusers' convert_from_ckpt.py names the first "scaled_linear", and clips nothing.
+    """
+    decoder, noise = (
+        json.loads((twin / name / "scheduler_config.json").read_text())
+        for name in ("scheduler", "image_noising_scheduler")
+    )
+    schedule = {name: decoder[name] for name in ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")}
+    assert list(schedule.values()) == [0.00085, 0.012, "scaled_linear", 1000]
+    assert decoder["prediction_type"] == "v_prediction" and not decoder["clip_sample"]
+    assert (noise["num_train_timesteps"], noise["beta_schedule"]) == (1000, "squaredcos_cap_v2")
+    assert sampling.noise_schedule(decoder).items() >= schedule.items()
 
 
 def test_the_defaults_are_those_of_diffusers() -> None:

@@ -312,6 +312,14 @@ def test_what_comes_out_of_an_autoencoder_is_carried_home(tmp_path: Path) -> Non
         load(tmp_path / "twin", offload="layers")
 
 
+def test_the_environment_names_checkpoints_where_no_option_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = argparse.ArgumentParser()
+    options.add(parser)
+    monkeypatch.setenv("DALLE2_CHECKPOINT", " kakaobrain/karlo-v1-alpha@main, a+b ,")
+    assert options.sources(parser.parse_args([])) == ["kakaobrain/karlo-v1-alpha@main", "a+b"]
+    assert options.sources(parser.parse_args(["--checkpoint", "emoji"])) == ["emoji"]
+
+
 def test_a_server_opens_checkpoints_as_it_is_told(karlo_text: Path, karlo_variations: Path) -> None:
     parser = argparse.ArgumentParser()
     options.add(parser)

@@ -25,6 +25,7 @@ from dalle2.families.priors import nearest, walk
 from dalle2.finiteness import check_finite
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.pixels import Kept
+from dalle2.refusal import Refusal
 from dalle2.requests import part_of
 from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
@@ -64,12 +65,12 @@ class Dalle2PytorchModel(FamilyModel[Parts]):
             unet.to(memory_format=torch.channels_last)
 
     def adopt(self, settings: Settings | None) -> Settings:
-        """As of all models; ValueError also for guidance of what never learned to do without it."""
+        """As of all models; Refusal also for guidance of what never learned to do without it."""
         chosen = super().adopt(settings)
         for name, network in (("prior", self.parts.prior), ("decoder", self.parts.unets[0])):
             stage = chosen.stages.get(name)
             if stage is not None and network is not None and stage.guided and not network.config.guidable:
-                raise ValueError(
+                raise Refusal(
                     f"The {name} of {self.checkpoint} never learned to draw without what it is told, and so cannot be "
                     "guided: leave its guidance at 1."
                 )

@@ -54,6 +54,7 @@ SCHEDULERS = {"DDPMScheduler": DDPMScheduler, "DDIMScheduler": DDIMScheduler}
 # What CLIP knows, which is published with the diffusion prior.
 ENCODER_PARTS = ("image_encoder", "image_processor", "text_encoder", "tokenizer")
 PRIOR_PARTS = ("prior", "scheduler", *ENCODER_PARTS)
+PRIOR_FOLDERS = (*PRIOR_PARTS, *(f"{PREFIX}{part}" for part in (*PRIOR_PARTS, "eclipse")))  # apart, and combined
 # Folders of the priors by `PriorSettings.kind`, in the order of which the first is the usual one.
 PRIORS = {"eclipse": "prior_eclipse", "diffusion": "prior_prior"}
 TEXT_PARTS = ("text_encoder", "tokenizer")  # which only the decoder of version 2.1 has
@@ -101,12 +102,12 @@ class Parts:
 
 
 def is_combined(folder: CheckpointFolder) -> bool:
-    """Whether it holds the prior's parts beside the decoder's."""
-    return folder.has("prior_text_encoder")
+    """Whether it holds the prior's parts beside the decoder's, of which Stable unCLIP's folders have others."""
+    return folder.has("prior_image_encoder") or folder.has("prior_image_processor")
 
 
 def read(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePrior | None = None) -> Parts:
-    """All parts, of two folders or of a combined one, which then is given twice.
+    """All parts, of two folders or of a combined one, which then is given twice; the prior may lie in another such.
 
     Where an ECLIPSE prior is given, it takes the place of the diffusion prior. ValueError says which part is missing,
     damaged, or does not fit.
@@ -115,9 +116,9 @@ def read(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePri
     def place(name: str) -> tuple[CheckpointFolder, str]:
         if not name.startswith(PREFIX):
             return decoder, name
-        return prior, name if prior is decoder else name.removeprefix(PREFIX)
+        return prior, name if is_combined(prior) else name.removeprefix(PREFIX)
 
-    if prior is not decoder and eclipse is None:
+    if not is_combined(prior) and eclipse is None:
         check_layout(prior, "Kandinsky", PRIOR_PARTS)
     absent = _absent(decoder, prior, eclipse)
     parts: dict[str, Any] = {"scheduler": _read_scheduler(decoder), "prior_eclipse": eclipse}
@@ -135,6 +136,13 @@ def read(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePri
             _check_tokenizer(folder.path / part, parts[tokenizer], parts[encoder].config)
     _check_agreement(decoder, prior, parts)
     return Parts(**parts)
+
+
+def prior_folders(prior: CheckpointFolder) -> tuple[str, ...]:
+    """Return the prior's parts that a folder holds, by the names that they have there."""
+    prefix = PREFIX if is_combined(prior) else ""
+    names = (f"{prefix}{part}" for part in (*PRIOR_PARTS, "eclipse"))
+    return tuple(name for name in names if prior.has(name))
 
 
 def _absent(decoder: CheckpointFolder, prior: CheckpointFolder, eclipse: EclipsePrior | None) -> set[str]:
@@ -168,6 +176,11 @@ def _check_agreement(decoder: CheckpointFolder, prior: CheckpointFolder, parts: 
     """Check that the parts are made for one another: tell here what would fail far away, or silently."""
     unet, movq = parts["unet"].config, parts["movq"].config
     latents = movq.latent_channels
+    if unet.addition_embed_type == "image_hint":
+        raise ValueError(
+            f"{decoder.name} draws after a map of depths beside the embedding (ControlNet), which no task gives it: "
+            "name kandinsky-community/kandinsky-2-2-decoder."
+        )
     if unet.in_channels not in (latents, 2 * latents + 1):
         raise ValueError(
             f"{decoder.path / 'unet'} reads {unet.in_channels} channels: expected {latents}, or {2 * latents + 1} of a "

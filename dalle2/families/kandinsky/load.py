@@ -11,6 +11,7 @@ from dalle2.families.description import Description
 from dalle2.families.family_model import Checkpoint
 from dalle2.families.kandinsky import layout
 from dalle2.families.kandinsky.model import KANDINSKY21_SETTINGS, KANDINSKY22_SETTINGS, KandinskyModel
+from dalle2.families.places import hub_name, partner
 from dalle2.families.priors import check_eclipse, read_eclipse
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,10 @@ def load(folder: CheckpointFolder, prior: str | None, device: torch.device, comp
         fingerprint = Fingerprint(folder, tuple(parts.present()))
     else:
         place = _partner(folder) if prior is None else prior
-        other, name = folder.other(place, layout.PRIOR_PARTS), f"{place}+{folder.name}"
+        other, name = folder.other(place, layout.PRIOR_FOLDERS), f"{place}+{folder.name}"
         eclipse = read_eclipse(other)
         if eclipse is None:
-            parts, own = layout.read(folder, other), Fingerprint(other, layout.PRIOR_PARTS)
+            parts, own = layout.read(folder, other), Fingerprint(other, layout.prior_folders(other))
         else:
             # It is published without CLIP, which comes with the decoder's own prior.
             clip, names = folder, tuple(f"{layout.PREFIX}{part}" for part in layout.ENCODER_PARTS)
@@ -69,14 +70,14 @@ def save(model: KandinskyModel, folder: str | Path, dtype: torch.dtype | None = 
 
 def _partner(folder: CheckpointFolder) -> str:
     """Return the prior of a published decoder: its id, or a copy that lies beside the decoder's, of the same name."""
-    place = PARTNERS.get(folder.name.partition("@")[0])
-    if place is None:
-        copies = {decoder.split("/")[1]: prior.split("/")[1] for decoder, prior in PARTNERS.items()}
-        path = folder.path.resolve()
-        beside = path.parent / copies.get(path.name, "")
-        if path.name not in copies or not beside.is_dir():
-            raise ValueError(f"{folder.name} is a decoder without a prior: name both, PRIOR+{folder.name}.")
-        near = Path(folder.name).expanduser().parent / beside.name
-        place = str(near if near.is_dir() else beside)
+    copies = {decoder.rpartition("/")[2]: decoder for decoder in PARTNERS}
+    own = (hub_name(folder.path) or folder.name).partition("@")[0]
+    prior = PARTNERS.get(own) or PARTNERS.get(copies.get(folder.path.resolve().name, ""))
+    if prior is None:
+        usual = f"kandinsky-community/kandinsky-2-{'1' if folder.has('text_encoder') else '2'}-prior"
+        raise ValueError(
+            f"{folder.name} is a decoder without a prior: name both, PRIOR+DECODER, as {usual}+{folder.name}."
+        )
+    place = partner(folder.name, folder.path, prior)
     log.warning("%s draws with what was published beside it, %s.", folder.name, place)
     return place

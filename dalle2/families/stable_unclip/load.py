@@ -8,6 +8,7 @@ import torch
 from dalle2.families.checkpoint_folder import CheckpointFolder, Fingerprint
 from dalle2.families.description import Description
 from dalle2.families.family_model import Checkpoint
+from dalle2.families.places import partner
 from dalle2.families.stable_unclip import layout
 from dalle2.families.stable_unclip.model import StableUnclipModel, default_settings
 
@@ -57,11 +58,11 @@ def _open_prior(folder: CheckpointFolder, prior: str | None) -> CheckpointFolder
     if prior is not None:
         return folder.other(prior, wanted)
     dim = folder.read_json("image_normalizer/config.json").get("embedding_dim")
-    partner = PARTNERS.get(dim) if isinstance(dim, int) else None
-    if partner is None:
+    known = PARTNERS.get(dim) if isinstance(dim, int) else None
+    if known is None:
         return None
     try:
-        return folder.other(partner, wanted)
+        return folder.other(partner(folder.name, folder.path, known), wanted)
     except ValueError as error:
         log.warning(
             "%s draws variations only, and nothing from a prompt, because the prior for it is missing: %s",
