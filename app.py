@@ -38,7 +38,7 @@ def main() -> None:
         quick_gradio.install()
         from demo import page
 
-        service = Service.open(*serving.sources(options), **serving.opening(options), early=True)
+        service = Service.open(*serving.sources(options), **serving.opening(options), lazy=True)
         picking = serving.picking(options)
         if picking != "off":
             service.offer_published()
@@ -51,7 +51,7 @@ def main() -> None:
     where = {"server_name": options.host, "server_port": options.port, "proxies": serving.proxies(options)}
     blocks.launch(**where, prevent_thread_lock=True, quiet=True, **looks)
     print(f"Open {blocks.local_url} in your browser; Ctrl-C ends the page.", flush=True)
-    print(f"Programs for OpenAI's image API: {serving.told(keys, blocks.local_url)}", flush=True)
+    print(f"Programs for OpenAI's image API: {serving.how_to_reach(keys, blocks.local_url)}", flush=True)
     print(checks, flush=True)
     with warming(service):
         blocks.block_thread()

@@ -68,7 +68,7 @@ class Blurred:
 
 
 @dataclass(frozen=True)
-class Bench:
+class Instruments:
     """What all sets are measured with."""
 
     folder: Path
@@ -116,11 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     summary = summarised(same, damaged)
     own = options.pool is None or options.pool >= 2 * comparisons
     design = "of its own" if own else f"by lot from {sets} of each prompt, which comparisons share"
-    told = [f"{options.num} pictures a side, {design}; the damage is a blur of {options.blur:g} pixels."]
-    told += concluded(summary, bench.network.naming.frechet[0])
-    written = {"level": LEVEL, "power": POWER, "told": told, "rows": summary}
+    sentences = [f"{options.num} pictures a side, {design}; the damage is a blur of {options.blur:g} pixels."]
+    sentences += concluded(summary, bench.network.naming.frechet[0])
+    written = {"level": LEVEL, "power": POWER, "told": sentences, "rows": summary}
     write_text(options.out / "controls.json", json.dumps(written, indent=2, ensure_ascii=False) + "\n")
-    table = "\n".join([*told, "", *markdown_table(COLUMNS, rows_of(summary))])
+    table = "\n".join([*sentences, "", *markdown_table(COLUMNS, rows_of(summary))])
     write_text(options.out / "controls.md", table + "\n")
     print(table)
 
@@ -142,14 +142,14 @@ def runs_of(rows: Sequence[Row], prompts: int, pool: int, comparisons: int) -> l
     return runs
 
 
-def _opened(folder: Path, manifest: Manifest) -> Bench:
+def _opened(folder: Path, manifest: Manifest) -> Instruments:
     network = open_network("judge")
     real = list(dict.fromkeys(path for row in manifest.rows if (path := row.reference_path) is not None))
     features = extract(real, network, manifest.picture_size, workers=0, progress=False)
-    return Bench(folder, manifest, Clip(), network, Statistics(space_of(network), Moments.of(features), features))
+    return Instruments(folder, manifest, Clip(), network, Statistics(space_of(network), Moments.of(features), features))
 
 
-def _compared(bench: Bench, runs: Sequence[Sequence[Row]], blur: float, kept: Path) -> list[Any]:
+def _compared(bench: Instruments, runs: Sequence[Sequence[Row]], blur: float, kept: Path) -> list[Any]:
     """Compare the runs two by two, the second of each blurred; what is in `kept` is not compared again."""
     done = read_kept(kept)[: len(runs) // 2]
     for index in tqdm(range(2 * len(done), len(runs), 2), desc=kept.stem, unit="comparison"):

@@ -144,7 +144,7 @@ def _processes(images: Path, network: str) -> None:
     """Print seconds and value of one process and of two, of one thread each, without workers."""
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    told = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         for processes, before in ((1, []), (2, launch)):
             report = Path(folder) / f"{processes}.json"
@@ -163,8 +163,8 @@ def _processes(images: Path, network: str) -> None:
             subprocess.run([sys.executable, *before, *map(str, given)], cwd=ROOT, env=environment, check=True)
             found = json.loads(report.read_text())
             (one,) = found["provenance"]["passes"].values()
-            told[processes] = one["seconds"], [measure["value"] for measure in found["measures"]]
-    (alone, values), (both, others) = told[1], told[2]
+            results[processes] = one["seconds"], [measure["value"] for measure in found["measures"]]
+    (alone, values), (both, others) = results[1], results[2]
     same = "the same to the last digit" if values == others else "NOT THE SAME"
     print(f"One process {alone:.1f} s, two {both:.1f} s: {alone / both:.2f} times as fast; all measures {same}.")
 

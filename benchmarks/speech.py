@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from dalle2.speech.heard import NotHeard
 from dalle2.speech.reading import check_reader
 from dalle2.speech.recording import read_recording
 from dalle2.speech.sphinx import Sphinx
+from dalle2.speech.transcript import NotHeard
 from dalle2.understanding.interpreter import Interpreter
 
 SENTENCES = Path(__file__).with_name("speech.tsv")

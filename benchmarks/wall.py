@@ -54,7 +54,7 @@ SIDE = 96  # pixels of a picture in the sheet
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WallPicture:
     """A picture to be drawn: its file below `samples`, its prompt, the caption to judge it by.
 
     `style` is that which it is the sample of, "" on the wall.
@@ -106,13 +106,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(rows)} pictures in {options.checkpoint / 'samples'}: look at them.")
 
 
-def _wanted(styles: Sequence[str]) -> Iterator[Wanted]:
+def _wanted(styles: Sequence[str]) -> Iterator[WallPicture]:
     for index, (english, chinese) in enumerate(WALL):
-        yield Wanted(f"wall/en/{index:02}.webp", english, english)
-        yield Wanted(f"wall/zh/{index:02}.webp", chinese, english)
+        yield WallPicture(f"wall/en/{index:02}.webp", english, english)
+        yield WallPicture(f"wall/zh/{index:02}.webp", chinese, english)
     for style in styles:
         prompt = styled(STYLED, style)
-        yield Wanted(f"styles/{style}.webp", prompt, prompt, style)
+        yield WallPicture(f"styles/{style}.webp", prompt, prompt, style)
 
 
 def _write(index: Mapping[str, Any], pictures: Mapping[str, Image.Image], folder: Path) -> None:

@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from dalle2.finiteness import check_finite
 from dalle2.images import to_rgb
-from dalle2.tasks.caption import Found, check_num
+from dalle2.tasks.caption import ScoredCaption, check_num
 
 LENGTH = 30  # new tokens of a caption
 
@@ -35,7 +35,7 @@ class Captioner:
             )
 
     @torch.no_grad()
-    def caption(self, pictures: Sequence[Image.Image], num: int = 5) -> list[list[Found]]:
+    def caption(self, pictures: Sequence[Image.Image], num: int = 5) -> list[list[ScoredCaption]]:
         """Return the `num` likeliest captions of each picture by beam search, the likeliest first.
 
         The score is the probability of a token, as a mean over the caption's.
@@ -43,7 +43,7 @@ class Captioner:
         check_num(num)
         return [self._beams(picture, num) for picture in pictures]
 
-    def _beams(self, picture: Image.Image, num: int) -> list[Found]:
+    def _beams(self, picture: Image.Image, num: int) -> list[ScoredCaption]:
         inputs = self._processor(images=to_rgb(picture), return_tensors="pt").to(self._model.device)
         drawn = self._model.generate(
             **inputs,
@@ -56,5 +56,5 @@ class Captioner:
         )
         captions = self._processor.batch_decode(drawn.sequences, skip_special_tokens=True)
         scores = check_finite(drawn.sequences_scores, "captioner").exp().tolist()
-        found = [Found(caption.strip(), score) for caption, score in zip(captions, scores, strict=True)]
+        found = [ScoredCaption(caption.strip(), score) for caption, score in zip(captions, scores, strict=True)]
         return sorted(found, key=lambda one: -one.score)

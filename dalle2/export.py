@@ -43,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = __doc__.split("\n")[0].split(": ")[1]
+    about = "Export graphs, beside a checkpoint's weights or into a folder that stands alone."
     parser = argparse.ArgumentParser(prog="python -m dalle2.export", description=about)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a folder, or emoji: the embedded one")
     parser.add_argument("--out", type=Path, help="a new folder, which draws without torch; default: graphs alone")
     forms = "by what the new folder draws: onnx (ONNX Runtime), openvino, or web: a page that draws in the browser"
     parser.add_argument("--format", choices=ENGINES, help=f"{forms}; default onnx")
-    kept = "float16: as they are; int8: a third of the size, and pictures that differ a little"
-    parser.add_argument("--weights", choices=WEIGHTS, default="float16", help=kept)
+    help_text = "float16: as they are; int8: a third of the size, and pictures that differ a little"
+    parser.add_argument("--weights", choices=WEIGHTS, default="float16", help=help_text)
     parser.add_argument("--packages", type=Path, help="for web: the folder of npm's tarball; default: it is fetched")
     return parser
 

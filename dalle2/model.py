@@ -11,7 +11,7 @@ from dalle2.requests import Request
 from dalle2.settings import OnStep, Settings, check_seed
 from dalle2.tasks import request_of
 from dalle2.tasks.attention import Attention
-from dalle2.tasks.caption import Caption, Found
+from dalle2.tasks.caption import Caption, ScoredCaption
 from dalle2.tasks.dimensions import Dimensions
 from dalle2.tasks.enhance import Enhance, enlarged_again
 from dalle2.tasks.inpaint import Inpaint
@@ -231,7 +231,7 @@ class UnclipModel(Verbs):
         """Return the stations on the way from a prompt to its picture: `Tour`."""
         return self._draw(Tour(prompt), [seed], settings, on_step, literal)
 
-    def caption(self, pictures: Sequence[Picture], num: int = 5) -> list[list[Found]]:
+    def caption(self, pictures: Sequence[Picture], num: int = 5) -> list[list[ScoredCaption]]:
         """Return what each picture shows, in words: `Caption`."""
         return Caption(pictures, num).find(self)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KnownPixels:
     """Pixels that every picture of a batch shares, and where they may be painted over.
 
     They are at the picture's size; a family brings them to its own, or to latents.

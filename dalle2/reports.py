@@ -16,8 +16,10 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dalle2 reports", description="Print how often pictures were reported, and which."
     )
-    kept = "the file or the database's URL where they are kept; default: what REPORTS_FILE names, else reports.sqlite3"
-    parser.add_argument("file", nargs="?", help=kept)
+    help_text = (
+        "the file or the database's URL where they are kept; default: what REPORTS_FILE names, else reports.sqlite3"
+    )
+    parser.add_argument("file", nargs="?", help=help_text)
     parser.add_argument("--last", type=int, default=20, metavar="N", help="reports to print; default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="CSV", help="write all reports into a new CSV file")
     return parser

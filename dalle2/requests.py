@@ -16,7 +16,7 @@ from PIL import Image
 from dalle2 import images
 from dalle2.refusal import Refusal
 from dalle2.settings import OnStep, Settings, Step, check_prompt
-from dalle2.speech.heard import Heard
+from dalle2.speech.transcript import Transcript
 from dalle2.stage_settings import StageSettings
 from dalle2.understanding.answer import Note, Understanding, record_of
 from dalle2.understanding.sentences import NotUnderstood
@@ -46,7 +46,7 @@ class Request(ABC):
     former_name: ClassVar[str] = ""
 
     understandings: tuple[Understanding, ...] = field(default=(), kw_only=True)
-    heard: Heard | None = field(default=None, kw_only=True)
+    heard: Transcript | None = field(default=None, kw_only=True)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class Request(ABC):
         notes = (Note("poor"),) if record.get("rarely_drawn_well") else ()
         found = [Understanding(prompt, check_prompt(text), notes=notes) for prompt, text in asked.items()]
         spoken = record.get("heard")
-        heard = Heard(**spoken) if isinstance(spoken, dict) and set(spoken) == {"words", "recogniser"} else None
+        heard = Transcript(**spoken) if isinstance(spoken, dict) and set(spoken) == {"words", "recogniser"} else None
         return replace(self, understandings=tuple(found), heard=heard)
 
     @property

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from dalle2.serving.service import Service
         from dalle2.serving.warming import warming
 
-        service = Service.open(*serving.sources(options), **serving.opening(options), early=True)
+        service = Service.open(*serving.sources(options), **serving.opening(options), lazy=True)
         checks = f"{serving.guard(options, service)}\n{serving.keep_reports(options, service)}"
     except ModuleNotFoundError as error:
         print(f"dalle2 serve: {error.name} is not installed: pip install 'open-dalle2[serve]'.", file=sys.stderr)

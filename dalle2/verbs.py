@@ -15,7 +15,7 @@ from PIL import Image
 
 from dalle2 import images
 from dalle2.datasets.phrases import Phrases
-from dalle2.pixels import AttentionMaps, Kept
+from dalle2.pixels import AttentionMaps, KnownPixels
 from dalle2.refusal import Refusal
 from dalle2.seeds import Seed, generators
 from dalle2.settings import MAX_PICTURES, OnStep, Settings, check_prompt
@@ -94,7 +94,7 @@ class Verbs(ABC):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
         noise: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
     ) -> torch.Tensor:
         """Embeddings (n, dim) -> pixels (n, 3, size, size), float32 on the CPU, in about [-1, 1].
 
@@ -166,7 +166,7 @@ class Verbs(ABC):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
         noise: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
     ) -> list[Image.Image]:
         """Embeddings (n, dim) -> n pictures: the decoder (paper, section 2.1) and the upsampler.
 
@@ -177,7 +177,7 @@ class Verbs(ABC):
             rows = slice(first, first + MAX_PICTURES)
             words = None if prompts is None else prompts[rows]
             start = noise if noise is None or len(noise) == 1 else noise[rows]
-            drawn = self._decode_some(embeddings[rows], generators(seeds[rows]), words, settings, on_step, start, kept)
+            drawn = self._decode_some(embeddings[rows], generators(seeds[rows]), words, settings, on_step, start, known)
             pictures += images.to_pictures(drawn)
         return pictures
 
@@ -189,14 +189,14 @@ class Verbs(ABC):
         settings: Settings | None,
         on_step: OnStep | None,
         start: torch.Tensor | None,
-        kept: Kept | None,
+        known: KnownPixels | None,
     ) -> torch.Tensor:
         """Decode in halves what does not fit into the memory of a GPU: a picture is the same in any batch."""
         import torch
 
         states = [generator.get_state() for generator in noise]
         try:
-            return self.decode_pixels(embeddings, noise, prompts, settings, on_step, start, kept)
+            return self.decode_pixels(embeddings, noise, prompts, settings, on_step, start, known)
         except torch.OutOfMemoryError:
             if len(noise) == 1:
                 raise
@@ -208,7 +208,7 @@ class Verbs(ABC):
         for rows in (slice(None, half), slice(half, None)):
             words = None if prompts is None else prompts[rows]
             own = start if start is None or len(start) == 1 else start[rows]
-            parts.append(self._decode_some(embeddings[rows], noise[rows], words, settings, on_step, own, kept))
+            parts.append(self._decode_some(embeddings[rows], noise[rows], words, settings, on_step, own, known))
         return torch.cat(parts)
 
     def embed(

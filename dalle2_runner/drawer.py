@@ -123,8 +123,8 @@ class Drawer:
             "attention_mask": seen,
         }
         schedule = Schedule(self.description["decoder_scheduler"], settings)
-        denoise, told = self._guided("decoder", conditions, settings, schedule), partial(self._on_step, "decoder")
-        return schedule.sample(denoise, noise, (3, size, size), told)
+        denoise, on_step = self._guided("decoder", conditions, settings, schedule), partial(self._on_step, "decoder")
+        return schedule.sample(denoise, noise, (3, size, size), on_step)
 
     def _upsample(self, small: Array, noise: Sequence[Noise], settings: Any) -> Array:
         size, schedule = self.description["size"], Schedule(self.description["super_res_scheduler"], settings, True)

@@ -10,7 +10,7 @@ from dalle2_runner.noise import Noise
 
 Array = np.ndarray
 Denoise = Callable[[Array, int], Array]  # noisy rows, timestep -> clean rows, and behind them the variance, if any
-Told = Callable[[int, int], None]  # number of the step, of how many
+OnStep = Callable[[int, int], None]  # number of the step, of how many
 SCHEDULERS = ("unclip", "ddim", "unipc")
 
 
@@ -34,8 +34,8 @@ class Schedule:
         places = {t: (index + 0.5) / steps for index, t in enumerate(self.timesteps)}
         self.guided = {t for t, place in places.items() if first <= place <= last}
 
-    def sample(self, denoise: Denoise, noise: Sequence[Noise], shape: Sequence[int], told: Told) -> Array:
-        """From noise to clean rows (n, *shape); `told` hears of each step."""
+    def sample(self, denoise: Denoise, noise: Sequence[Noise], shape: Sequence[int], on_step: OnStep) -> Array:
+        """From noise to clean rows (n, *shape); `on_step` hears of each step."""
         x = np.stack([one.normal(*shape) for one in noise])
         solver = UniPC(self.signal, self.timesteps)
         for index, t in enumerate(self.timesteps):
@@ -51,7 +51,7 @@ class Schedule:
             else:
                 x = self._ancestral(clean, variance, x, t, there, noise)
             x = x.astype(np.float32)
-            told(index + 1, len(self.timesteps))
+            on_step(index + 1, len(self.timesteps))
         return x
 
     def _clean(self, x: Array, t: int, output: Array) -> Array:

@@ -18,7 +18,7 @@ from dalle2.understanding.answer import Understanding
 from dalle2.understanding.sentences import NotUnderstood
 from demo.language import refused
 from demo.status import loading, progress, status
-from demo.understood import sentence_of, told
+from demo.understood import sentence_of, understanding_payload
 
 Answer = tuple[list[tuple[Image.Image, str]], int, dict[str, Any]]
 
@@ -49,7 +49,7 @@ def drawn(
     said: dict[str, Any],
     about: Callable[[], Sequence[Understanding]] | None = None,
 ) -> Iterator[Drawing | Loading]:
-    """Draw what `ask` makes, with its prompts understood, and put into `said` what they are taken for (see `told`).
+    """Draw what `ask` makes, with its prompts understood, and put `understanding_payload` of them into `said`.
 
     `about` may give what is told instead. A checkpoint that is not in memory is loaded first. Nothing is asked before
     the first event is wanted, so that what is refused is refused there.
@@ -61,10 +61,10 @@ def drawn(
             request = service.understood(ask(), checkpoint, order.literal)
             found = about() if about and not order.literal else request.understandings
         except NotUnderstood as unknown:
-            said.update(told([unknown.understanding]))
+            said.update(understanding_payload([unknown.understanding]))
             raise
         others = order.weights and not service.model(checkpoint).checkpoint_hash.startswith(order.weights)
-        said.update(told(found, other_weights=bool(others)))
+        said.update(understanding_payload(found, other_weights=bool(others)))
         yield from service.draw(request, order.seed, order.count, order.settings, checkpoint)
 
 

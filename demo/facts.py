@@ -48,7 +48,7 @@ class Facts:
     def of(self, checkpoint: str) -> dict[str, Any]:
         """Return what is known of a checkpoint, which must be in memory the first time."""
         if checkpoint not in self._known:
-            self._known[checkpoint] = self._told(checkpoint)
+            self._known[checkpoint] = self._facts_of(checkpoint)
         return self._known[checkpoint]
 
     def may_pick(self, headers: Mapping[str, str], client: str) -> bool:
@@ -91,7 +91,7 @@ class Facts:
         known = self.service.offer(checkpoint).known
         return known.title if known else checkpoint
 
-    def _told(self, checkpoint: str) -> dict[str, Any]:
+    def _facts_of(self, checkpoint: str) -> dict[str, Any]:
         service, model = self.service, self.service.model(checkpoint)
         known = service.offer(checkpoint).known
         hint = Both(known.hint_en, known.hint_zh) if known else Both("", "")

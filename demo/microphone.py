@@ -13,8 +13,8 @@ import gradio as gr
 
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
-from dalle2.speech.heard import Recogniser
 from dalle2.speech.recording import MOST_SECONDS, read_recording
+from dalle2.speech.transcript import Recogniser
 from demo.gradio_internals import drawn_by_parent
 from demo.interface import described
 from demo.language import Both, refused

@@ -19,7 +19,7 @@ OTHER_WEIGHTS = Both(
 
 
 class Understood(gr.HTML):
-    """Shows what `told` makes.
+    """Shows what `understanding_payload` makes.
 
     A click on an offer puts its prompt into the page's `window.picked`, and that which it is offered for into
     `window.pickedFor`: event "pick".
@@ -30,7 +30,7 @@ class Understood(gr.HTML):
         super().__init__(value, label="Understood", render=render, **how)
 
 
-def told(understandings: Sequence[Understanding], other_weights: bool = False) -> dict[str, Any]:
+def understanding_payload(understandings: Sequence[Understanding], other_weights: bool = False) -> dict[str, Any]:
     """Return what API and page are told of a request's prompts; {} where all were taken as they are.
 
     Of one prompt it is {prompt, asked, concept, score, style, background, sentence, offers}; `offers` are what else

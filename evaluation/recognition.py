@@ -68,10 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, judge, write; exits with 2 and one sentence when something is wrong."""
     options = parse(arguments)
     with command.sentences(PROG, resumes=True):
-        from evaluation.drawing.recognition import told  # as above
+        from evaluation.drawing.recognition import summary_line  # as above
 
         found, whole = run(options)
-        print(told(found))
+        print(summary_line(found))
         if whole:
             print(f"Written into {options.folder}.")
 

@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from evaluation.reporting import terminal  # as above
 
         study = run(options)
-        told = f"{options.out}: {len(study.pairs):,} pairs, {len(study.checks):,} checks. Ask them with"
-        words = f"{told} python app.py --study {options.out}"
+        summary = f"{options.out}: {len(study.pairs):,} pairs, {len(study.checks):,} checks. Ask them with"
+        words = f"{summary} python app.py --study {options.out}"
         terminal.tell(lambda console: console.print(words, markup=False, highlight=False, soft_wrap=True))
 
 

@@ -1,8 +1,10 @@
 """The fixtures of all rooms: tiny checkpoints, a hub, a visitor of the page, processes that start at once."""
 
+import gc
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers reads it: a hub is asked for minutes otherwise
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy reads it: other cores have tests of their own
 
 import pytest
 
@@ -22,3 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("numprocesses", None):
         for name in FIXTURES:
             config.pluginmanager.import_plugin(name)
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collection pass over what the libraries are made of, which never is garbage."""
+    gc.collect()
+    gc.freeze()

@@ -15,7 +15,7 @@ from PIL import Image
 from dalle2 import images, sampling
 from dalle2.families.diffusion import DiffusionStage
 from dalle2.model import UnclipModel
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.stage_settings import DecoderSettings, PriorSettings
 from dalle2.verbs import Seed, generators
@@ -87,13 +87,13 @@ class LatentModel(UnclipModel):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
         noise: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
     ) -> torch.Tensor:
         chosen, stage = self.adopt(settings).decoder, self._stage(embeddings, settings)
         keep = None
-        if kept is not None:
-            repaint = torch.nn.functional.adaptive_max_pool2d(kept.repaint, SIZE)
-            keep = partial(sampling.keep, pixels=self._encode(kept.pixels), repaint=repaint)
+        if known is not None:
+            repaint = torch.nn.functional.adaptive_max_pool2d(known.repaint, SIZE)
+            keep = partial(sampling.keep, pixels=self._encode(known.pixels), repaint=repaint)
         start = None if noise is None else noise.expand(len(seeds), -1, -1, -1)
         return self._decode(stage.draw(chosen, generators(seeds), self.device, on_step, start, keep))
 

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         attacks.append(attack)
         if options.report:
             _write(attacks, options.report)
-    failed = told(attacks, time.monotonic() - begun)
+    failed = print_attacks(attacks, time.monotonic() - begun)
     sys.exit(1 if failed else 0)
 
 
@@ -136,7 +136,7 @@ def _schemathesis(address: str, examples: int, console: Console) -> list[Answer]
     return [Answer(f"test cases: {found[1] if found else 'none'}", seconds, fault)]
 
 
-def told(attacks: Sequence[Attack], seconds: float) -> bool:
+def print_attacks(attacks: Sequence[Attack], seconds: float) -> bool:
     """Print the numbers and the faults; True if there were any."""
     console = Console()
     table = Table(title=f"{seconds:.0f} s, {os.cpu_count()} CPU cores, Python {platform.python_version()}")

@@ -117,9 +117,9 @@ def _error(answer: httpx.Response) -> tuple[str, str]:
     kind = " ".join(filter(None, (said.code or said.type, said.param)))
     if not said.message.rstrip("”\"'").endswith((".", "…", "?")):
         return kind, f"An error that is no sentence: {said.message[:200]}"
-    told = answer.headers.get("retry-after", "")
-    if answer.status_code == 429 and not (told.isdigit() and 1 <= int(told) <= MOST_RETRY_SECONDS):
-        return kind, f"Retry-After is {told!r}, and not 1 to {MOST_RETRY_SECONDS}."
+    retry_after = answer.headers.get("retry-after", "")
+    if answer.status_code == 429 and not (retry_after.isdigit() and 1 <= int(retry_after) <= MOST_RETRY_SECONDS):
+        return kind, f"Retry-After is {retry_after!r}, and not 1 to {MOST_RETRY_SECONDS}."
     return kind, ""
 
 

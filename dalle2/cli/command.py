@@ -46,8 +46,8 @@ class Command:
 
 def add_literal(parser: argparse.ArgumentParser) -> None:
     """Add the option that leaves prompts as they are."""
-    said = "use prompts exactly as written, without looking for what the checkpoint knows"
-    parser.add_argument("--literal", action="store_true", help=said)
+    help_text = "use prompts exactly as written, without looking for what the checkpoint knows"
+    parser.add_argument("--literal", action="store_true", help=help_text)
 
 
 def add_picture(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ from dalle2.requests import Request
 from dalle2.settings import Settings, check_prompt, check_seed
 from dalle2.speech.reading import read_aloud
 from dalle2.tasks import request_of
-from dalle2.tasks.caption import Found
+from dalle2.tasks.caption import Caption, ScoredCaption
 from dalle2.tasks.enhance import Enhance, check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.sentences import NotUnderstood
@@ -43,17 +43,17 @@ def run(options: argparse.Namespace) -> Iterator[Path | str]:
 
     ValueError says what is wrong with the options.
     """
-    if options.task != "caption":  # which writes no files
-        provenance.choose_options(options)
-    match options.task:
-        case None if options.source is None:
-            yield from _draw_new(options)
-        case None:
-            yield _draw_again(options)
-        case "caption":
-            yield from _captions(options)
-        case _:
-            yield from _do_task(options)
+    command = TASKS[options.task] if options.task else None
+    if command and not command.draws:  # it writes no files
+        yield from _captions(options)
+        return
+    provenance.choose_options(options)
+    if command:
+        yield from _do_task(options)
+    elif options.source is None:
+        yield from _draw_new(options)
+    else:
+        yield _draw_again(options)
 
 
 def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
@@ -65,7 +65,7 @@ def _draw_new(options: argparse.Namespace) -> Iterator[Path]:
     request = _understood(TextToImage([prompt], heard=heard), model, options)
     _check_size(options, model)
     if options.say:
-        model.require("caption")
+        model.require(Caption.name)
     files = options.destination.names(prompt, seeds, request.asked(prompt))
     with Progress(request.steps(settings), len(seeds)) as progress:
         _expect_enlarging(progress, len(seeds), model, options)
@@ -107,7 +107,7 @@ def _draw_again(options: argparse.Namespace) -> Path:
     steps = request_of(record).steps(settings)  # told before the checkpoint is opened
     if options.format is None and options.destination.form == "png" and formats.is_transparent(options.source):
         options.destination.form = "transparent"
-    one = record["task"] == "text_to_image"
+    one = record["task"] == TextToImage.name
     words, meaning = (record["prompt"], str(record.get("asked", ""))) if one else (record["task"], "")
     file = options.destination.names(words, [record["seed"]], meaning)[0]
     source = options.checkpoint or record["checkpoint"]
@@ -184,7 +184,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     settings = _settings(options, request.own_settings(model), model).check_negative(request.stages)
     _check_size(options, model)
     with Progress(request.steps(settings)) as progress:
-        if options.task != "enhance":
+        if options.task != Enhance.name:
             _expect_enlarging(progress, request.series or len(seeds), model, options)
         pictures = request.draw(model, seeds, settings, progress.advance)
         if destination.film:
@@ -212,7 +212,7 @@ def _spoken(options: argparse.Namespace, samples: np.ndarray, model: UnclipModel
 
 def _captions(options: argparse.Namespace) -> list[str]:
     """Lines of a table: picture, score, caption."""
-    request: Any = TASKS["caption"].request(options)  # the one that draws nothing
+    request: Any = TASKS[options.task].request(options)  # the one that draws nothing
     if options.captioner:
         from dalle2.captioner import Captioner
 
@@ -230,7 +230,7 @@ def _captions(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def _say(found: Sequence[Sequence[Found]], name: str) -> Path:
+def _say(found: Sequence[Sequence[ScoredCaption]], name: str) -> Path:
     """Write what each picture shows, as far as its best caption says, read aloud."""
     said = " ".join(f"Picture {number}: {best.caption}." for number, (best, *_) in enumerate(found, 1))
     return read_aloud(said, Path(name).expanduser())

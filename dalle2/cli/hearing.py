@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dalle2.model import UnclipModel
-    from dalle2.speech.heard import Heard
+    from dalle2.speech.transcript import Transcript
 
 SHOWN = 3  # sounds, with their scores
 
@@ -58,7 +58,7 @@ def opened(options: argparse.Namespace) -> "np.ndarray | None":
     return read_recording(Path(options.audio).expanduser()) if getattr(options, "audio", None) else None
 
 
-def prompt_of(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel") -> "tuple[Heard, str]":
+def prompt_of(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel") -> "tuple[Transcript, str]":
     """Return what was heard, and the prompt that is made of it, which somebody at a terminal can correct."""
     if getattr(options, "sound", None):
         heard, thing = listen(options, samples, model)
@@ -67,7 +67,7 @@ def prompt_of(options: argparse.Namespace, samples: "np.ndarray", model: "Unclip
     return heard, asked(heard.words)
 
 
-def hear(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel") -> "Heard":
+def hear(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel") -> "Transcript":
     """Return the words that were heard, which are told."""
     if options.recogniser:
         from dalle2.speech.whisper import Whisper
@@ -83,20 +83,20 @@ def hear(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel
     return heard
 
 
-def listen(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel") -> "tuple[Heard, str]":
+def listen(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel") -> "tuple[Transcript, str]":
     """Return the nearest sound, which is told with its score and the next ones', and what to draw for it.
 
     A checkpoint with a vocabulary hears only what it can draw, and is asked for the thing; another for the sound's own
     words, such as "dog barking".
     """
     from dalle2.speech.clap import Clap
-    from dalle2.speech.heard import Heard
+    from dalle2.speech.transcript import Transcript
 
     found = Clap(options.recogniser).recognise(samples, lambda thing: model.understand(thing).known)
     first, *others = (f"{one.words} ({one.score:.2f})" for one in found[:SHOWN])
     print(f"I hear: {first}{'; less likely: ' if others else ''}{', '.join(others)}.", file=sys.stderr, flush=True)
     best = found[0]
-    return Heard(best.words, options.recogniser), best.thing if model.understands else best.words
+    return Transcript(best.words, options.recogniser), best.thing if model.understands else best.words
 
 
 def asked(words: str) -> str:

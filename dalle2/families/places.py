@@ -146,7 +146,7 @@ def locate(place: str | Path, dtype: torch.dtype, parts: Collection[str] | None 
             raise NotDownloaded(_other(str(place), list(files)))
         large = [LargeFile(name, lfs.size, lfs.sha256) for name in wanted if (lfs := files[name])]
         bring(repo, str(info.sha), large, str(place))
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, tqdm_class=Unseen))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted, tqdm_class=SilentBar))
     except InterruptedError as error:  # somebody does not want it any more
         raise ValueError(str(error)) from error
     except Exception as error:  # of a refusal, of no network, or of a disk
@@ -170,7 +170,7 @@ def _snapshot(folder: Path) -> Path:
     raise ValueError(f"{folder} is of the hub's cache, and has no main copy in snapshots: name one there, of {listed}.")
 
 
-class Unseen(tqdm_asyncio):
+class SilentBar(tqdm_asyncio):
     """A bar that is not drawn: the small files come in a moment, and of the others ours has told."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -32,7 +32,7 @@ def _finetune(options: argparse.Namespace, began: float) -> None:
     from dalle2.finetune.folder import Folder
 
     folder = Folder.read(options.folder)
-    for sentence in folder.said:
+    for sentence in folder.notes:
         print(sentence, flush=True)
     from dalle2.finetune.adapters import check_installed
 
@@ -45,8 +45,8 @@ def _finetune(options: argparse.Namespace, began: float) -> None:
 
     accelerator = start(precision())
     model = open_to_teach(options.checkpoint, accelerator.device, options.name, options.allow_pickle)
-    pictures, said = captioned(folder.pictures, model, options.captioner)
-    for sentence in said:
+    pictures, notes = captioned(folder.pictures, model, options.captioner)
+    for sentence in notes:
         print(sentence, flush=True)
     plan = Plan(options.name, options.kind, options.steps, options.rank, options.own, seed=options.seed)
     run = Run(run_folder(options.out), options.seed, accelerator)

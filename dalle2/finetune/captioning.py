@@ -36,8 +36,8 @@ def captioned(
         who = f"{model.checkpoint}'s own captioner"
     named = dict(zip((one.name for one in bare), captions, strict=True))
     shown = "; ".join(f"{name}: {caption}" for name, caption in list(named.items())[:8])
-    said = f"{_which(bare)} no caption, and {who} says: {shown}{' …' if len(named) > 8 else '.'}"
-    return [replace(one, caption=named.get(one.name, one.caption)) for one in pictures], [said]
+    note = f"{_which(bare)} no caption, and {who} says: {shown}{' …' if len(named) > 8 else '.'}"
+    return [replace(one, caption=named.get(one.name, one.caption)) for one in pictures], [note]
 
 
 def _which(bare: Sequence[Picture]) -> str:

@@ -33,14 +33,14 @@ class Folder:
     """What a folder holds, and sentences on what was left out or is missing."""
 
     pictures: tuple[Picture, ...]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @classmethod
     def read(cls, folder: Path) -> "Folder":
         """Read the pictures in a folder, in the order of their names; ValueError where they are too few."""
         if not folder.is_dir():
             raise ValueError(f"There is no folder {folder}.")
-        captions, said = _captions(folder)
+        captions, notes = _captions(folder)
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
         files = [file for file in files if not file.name.startswith(".")]
         found, broken = [], []
@@ -51,22 +51,22 @@ class Folder:
                 captions.pop(file.name, None)
                 broken.append(f"{file.name} ({str(error).rstrip('.')})")
         if broken:
-            said.append(f"Left out, because they cannot be opened: {_listed(broken)}.")
+            notes.append(f"Left out, because they cannot be opened: {_listed(broken)}.")
         if captions:
-            said.append(f"There are captions of pictures that are not in {folder}: {_listed(list(captions))}.")
-        _check_enough(folder, found, said)
-        return cls(tuple(found), tuple(said))
+            notes.append(f"There are captions of pictures that are not in {folder}: {_listed(list(captions))}.")
+        _check_enough(folder, found, notes)
+        return cls(tuple(found), tuple(notes))
 
 
-def _check_enough(folder: Path, found: list[Picture], said: list[str]) -> None:
+def _check_enough(folder: Path, found: list[Picture], notes: list[str]) -> None:
     if len(found) < LEAST:
         held = f"{len(found)} picture{'' if len(found) == 1 else 's'} that can be opened"
-        told = " ".join(["", *said]) if said else ""
-        raise ValueError(f"{folder} holds {held}: give at least {LEAST}, better {FEW} to {MANY}.{told}")
+        reasons = " ".join(["", *notes]) if notes else ""
+        raise ValueError(f"{folder} holds {held}: give at least {LEAST}, better {FEW} to {MANY}.{reasons}")
     if len(found) < FEW:
-        said.append(f"{len(found)} pictures are few: {FEW} to {MANY} teach more.")
+        notes.append(f"{len(found)} pictures are few: {FEW} to {MANY} teach more.")
     if len(found) > MANY:
-        said.append(f"{len(found)} pictures are more than are needed: each is seen less often than of {MANY}.")
+        notes.append(f"{len(found)} pictures are more than are needed: each is seen less often than of {MANY}.")
 
 
 def _captions(folder: Path) -> tuple[dict[str, str], list[str]]:
@@ -74,18 +74,18 @@ def _captions(folder: Path) -> tuple[dict[str, str], list[str]]:
     tables = [folder / name for name in METADATA if (folder / name).is_file()]
     if len(tables) > 1:
         raise ValueError(f"{folder} holds {METADATA[0]} and {METADATA[1]}: remove one of them.")
-    captions, said = {}, []
+    captions, notes = {}, []
     for table in tables:
         captions |= dict(_rows(table))
     for file in sorted(folder.glob("*.txt")):
         pictures = [one.name for one in folder.glob(f"{_escaped(file.stem)}.*") if one.suffix.lower() in ENDINGS]
         if not pictures:
-            said.append(f"{file.name} is beside no picture of its name, and is not read.")
+            notes.append(f"{file.name} is beside no picture of its name, and is not read.")
             continue
         text = _text(file)
         if text.strip():
             captions |= dict.fromkeys(pictures, clean_caption(text, str(file)))
-    return captions, said
+    return captions, notes
 
 
 def _rows(table: Path) -> Iterator[tuple[str, str]]:

@@ -14,11 +14,11 @@ from dalle2 import atomic
 from dalle2.datasets.picture_columns import fingerprint_of
 from dalle2.families.karlo.learning import FAMILY, add_word
 from dalle2.families.karlo.model import KarloModel
-from dalle2.families.lora import WORD, Taught, write
+from dalle2.families.lora import WORD, LoraMetadata, write
 from dalle2.families.places import public_name
 from dalle2.finetune.adapters import restore
+from dalle2.finetune.data import FinetuningData, Word
 from dalle2.finetune.folder import Picture
-from dalle2.finetune.lessons import Lessons, Word
 from dalle2.finetune.own import OwnPictures, own_prompts
 from dalle2.finetune.stages import FILE, DecoderStage, PriorStage, WordStage
 from dalle2.networks.text_encoder import PromptTokenizer
@@ -108,10 +108,10 @@ class Finetuning:
         """Train what is not finished, and return the tensors of the LoRA file."""
         parts, plan = self.model.parts, self.plan
         word = Word(plan.name, plan.kind)
-        lessons = Lessons.of_pictures(self.pictures, self.model, own, word, 0.5)
+        data = FinetuningData.of_pictures(self.pictures, self.model, own, word, 0.5)
         place = add_word(parts.tokenizer, parts.text_encoder, plan.name, _first(parts, plan.name))
         torch.manual_seed(plan.seed)
-        stage = self._stage(WordStage(parts, place), lessons)
+        stage = self._stage(WordStage(parts, place), data)
         stage.take_out()
         tensors = {WORD: stage.words.row.detach().cpu()}
         for made in (
@@ -119,7 +119,7 @@ class Finetuning:
             lambda: DecoderStage(parts, plan.rank, plan.keep, own.seen.std(0)),
         ):
             torch.manual_seed(plan.seed)  # the changes begin with numbers of their own
-            stage = self._stage(made(), lessons)
+            stage = self._stage(made(), data)
             tensors |= {f"{stage.name}.{name}": tensor.half() for name, tensor in stage.learnt().items()}
         return tensors
 
@@ -135,18 +135,18 @@ class Finetuning:
         plan = self.plan
         scales = dict.fromkeys(("prior", "decoder"), 1.0)  # alpha is the rank
         checkpoint = public_name(self.model.checkpoint)
-        taught = Taught(plan.name, plan.kind, FAMILY, checkpoint, self.base, scales, about)
+        taught = LoraMetadata(plan.name, plan.kind, FAMILY, checkpoint, self.base, scales, about)
         write(file, taught, {name: tensor.cpu() for name, tensor in tensors.items()})
 
-    def _stage(self, stage: Any, lessons: Lessons) -> Any:
+    def _stage(self, stage: Any, data: FinetuningData) -> Any:
         """Train a stage, or read what it learnt, and return it in evaluation mode."""
         folder = self.run.folder / stage.name
-        lessons.new_share = NEW_SHARES[stage.name]
+        data.new_share = NEW_SHARES[stage.name]
         if folder.exists():
             _read(stage, load_file(folder / FILE))
             return stage.eval()
         plan = self.plan.fit(stage.name)
-        stage = fit(stage, lessons, None, plan, self.run, self._until(stage.name))  # ty: ignore[invalid-argument-type]
+        stage = fit(stage, data, None, plan, self.run, self._until(stage.name))  # ty: ignore[invalid-argument-type]
         with atomic.folder(folder) as partial:
             stage.save(partial)
         return stage

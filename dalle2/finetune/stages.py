@@ -16,7 +16,7 @@ from dalle2.datasets.randomness import Randomness
 from dalle2.families.karlo.layout import Parts
 from dalle2.families.lora import WORD
 from dalle2.finetune.adapters import changes, put_in, unchanged
-from dalle2.finetune.lessons import Lesson
+from dalle2.finetune.data import FinetuningBatch
 from dalle2.networks import decoder, diffusion_prior
 from dalle2.networks.text_encoder import EncodedText, PromptTokenizer, encode
 from dalle2.training.losses import contrastive, snr_weight
@@ -42,7 +42,7 @@ class Words(nn.Module):
 
 
 class FinetuningStage(TrainingStage):
-    """A stage on a checkpoint's parts; what they lean on is frozen. Its batches are a `Lesson` each."""
+    """A stage on a checkpoint's parts; what they lean on is frozen. Its batches are a `FinetuningBatch` each."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class DecoderStage(FinetuningStage):
         target = _target(self.scheduler, clean, noise)[:new]
         return _losses(self.scheduler, timesteps, predicted, target, before, self.keep)
 
-    def _conditions(self, batch: Lesson, randomness: Randomness) -> dict[str, torch.Tensor]:
+    def _conditions(self, batch: FinetuningBatch, randomness: Randomness) -> dict[str, torch.Tensor]:
         project, device = self.parts.text_proj, self.network.device
         own = torch.arange(len(batch.prompts)) >= batch.new
         unsaid = own & (randomness.coins() < UNSAID)

@@ -93,7 +93,8 @@ def _size(folder: Path) -> int:
 
 def main() -> int:
     """Run the command; return 1 after one sentence when there is nothing to keep."""
-    parser = argparse.ArgumentParser(prog="python -m dalle2.offline.results", description=__doc__.split("\n")[0])
+    about = "Copy what to keep of a run, in files that travel."
+    parser = argparse.ArgumentParser(prog="python -m dalle2.offline.results", description=about)
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()

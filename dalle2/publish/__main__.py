@@ -49,27 +49,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = __doc__.split("\n")[0].split(": ", 1)[1]
+    about = "Prepare a repository for the Hugging Face Hub, check it, upload it."
     parser = argparse.ArgumentParser(prog="python -m dalle2.publish", description=about)
-    said = "a folder, or emoji: the embedded one; leave it out to go on with a FOLDER that is prepared"
-    parser.add_argument("checkpoint", nargs="?", metavar="CHECKPOINT", help=said)
+    help_text = "a folder, or emoji: the embedded one; leave it out to go on with a FOLDER that is prepared"
+    parser.add_argument("checkpoint", nargs="?", metavar="CHECKPOINT", help=help_text)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="what is prepared: a new folder")
     parser.add_argument("--name", metavar="OWNER/NAME", help="what the repository will be called; --push names it too")
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload to this repository of the Hub")
     parser.add_argument("--private", action="store_true", help="with --push: a new repository that only you can see")
     parser.add_argument("--update", action="store_true", help="with --push: add a commit to a repository that is there")
     parser.add_argument("--space", action="store_true", help="a Space too: the page, which draws with this checkpoint")
-    said = "what the Space asks for; default: %(default)s, which is ZeroGPU, free of charge"
-    parser.add_argument("--hardware", default=HARDWARE, metavar="FLAVOUR", help=said)
+    help_text = "what the Space asks for; default: %(default)s, which is ZeroGPU, free of charge"
+    parser.add_argument("--hardware", default=HARDWARE, metavar="FLAVOUR", help=help_text)
     parser.add_argument("--title", default="", help="of the card and of the Space; default: the repository's name")
-    said = "the Hub's id of the licence, as cc-by-4.0; default: what the checkpoint's card says"
-    parser.add_argument("--license", default="", metavar="ID", help=said)
+    help_text = "the Hub's id of the licence, as cc-by-4.0; default: what the checkpoint's card says"
+    parser.add_argument("--license", default="", metavar="ID", help=help_text)
     parser.add_argument("--license-name", default="", metavar="NAME", help="with --license other: its name")
     parser.add_argument("--license-link", default="", metavar="LINK", help="with --license other: its address or file")
-    said = "draw a sample picture of it; may be repeated. Default: what the checkpoint draws well"
-    parser.add_argument("--prompt", action="append", default=[], metavar="TEXT", help=said)
-    said = "results for the card, as `evaluation.fid --hub-results` writes them; may be repeated"
-    parser.add_argument("--results", action="append", default=[], type=Path, metavar="FILE.yaml", help=said)
+    help_text = "draw a sample picture of it; may be repeated. Default: what the checkpoint draws well"
+    parser.add_argument("--prompt", action="append", default=[], metavar="TEXT", help=help_text)
+    help_text = "results for the card, as `evaluation.fid --hub-results` writes them; may be repeated"
+    parser.add_argument("--results", action="append", default=[], type=Path, metavar="FILE.yaml", help=help_text)
     return parser
 
 

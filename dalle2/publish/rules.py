@@ -39,15 +39,15 @@ def check(plan: Plan) -> list[str]:
     if plan.space:
         parts.append((plan.page, _space))
     broken: list[str] = []
-    told: list[str] = []
+    notes: list[str] = []
     for folder, of_kind in parts:
         broken += [f"{folder.name}: {sentence}" for sentence in _files(folder)]
         broken += [f"{folder.name}: {sentence}" for sentence in _card(folder, of_kind)]
-        told += [f"{folder.name}: {sentence}" for sentence in _advice(folder)]
+        notes += [f"{folder.name}: {sentence}" for sentence in _advice(folder)]
     if broken:
         listed = "\n".join(f"- {sentence}" for sentence in broken)
         raise ValueError(f"The Hub would not take it:\n{listed}")
-    return told
+    return notes
 
 
 def _files(folder: Path) -> Iterator[str]:

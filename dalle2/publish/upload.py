@@ -22,7 +22,7 @@ def check_token(name: str) -> None:
     if get_token() is None:
         raise ValueError("There is no token of the Hub here: `hf auth login`, or set HF_TOKEN to one that may write.")
     try:
-        told = HfApi().whoami()
+        account = HfApi().whoami()
     except OfflineModeIsEnabled as error:
         raise ValueError(OFFLINE) from error
     except HfHubHTTPError as error:
@@ -31,12 +31,14 @@ def check_token(name: str) -> None:
         raise ValueError(f"The Hub answers {error.response.status_code}: try again later.") from error
     except httpx2.HTTPError as error:
         raise ValueError(f"The Hub cannot be reached ({type(error).__name__}). Nothing was uploaded.") from error
-    if ((told.get("auth") or {}).get("accessToken") or {}).get("role") == "read":
+    if ((account.get("auth") or {}).get("accessToken") or {}).get("role") == "read":
         raise ValueError("This token may only read: make one that may write, at huggingface.co/settings/tokens.")
     owner = name.partition("/")[0]
-    owners = [told.get("name"), *(one.get("name") for one in told.get("orgs") or [])]
+    owners = [account.get("name"), *(one.get("name") for one in account.get("orgs") or [])]
     if owner not in owners:
-        raise ValueError(f"The token belongs to {told.get('name')}, who is not in {owner}: name a repository of yours.")
+        raise ValueError(
+            f"The token belongs to {account.get('name')}, who is not in {owner}: name a repository of yours."
+        )
 
 
 def push(plan: Plan, *, private: bool = False, update: bool = False) -> Iterator[str]:

@@ -19,7 +19,7 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.shelf import Need, Offer, Shelf
 from dalle2.settings import MAX_PROMPT_CHARACTERS, Settings
 from dalle2.tasks.text_to_image import ANY_PROMPT
-from dalle2.understanding.answer import Near, Understanding, literal
+from dalle2.understanding.answer import NearConcept, Understanding, literal
 from dalle2.understanding.suggestions import Suggestion
 
 PATH = re.compile(r"(?<![\w:/])/[\w.-]+/")  # the beginning of one on this machine
@@ -54,17 +54,17 @@ class Catalogue:
         engine: str = "auto",
         keep: int | None = None,
         loras: Sequence[str] = (),
-        early: bool = False,
+        lazy: bool = False,
     ) -> Self:
         """Offer checkpoints (as `dalle2.families.load` names them; none: the embedded one), and load the first `keep`.
 
         `dtype`, `allow_pickle`, `offload` and `engine` are as there, and `loras` too, for the first of them. At most
         `keep` are in memory at a time, None being as many as are offered; the others are loaded when they are needed.
-        ValueError says what is wrong with one. With `early` the embedded one's networks are read when they are needed,
+        ValueError says what is wrong with one. With `lazy` the embedded one's networks are read when they are needed,
         or by `warming`.
         """
         sources = checkpoints or (EMBEDDED.name,)
-        opener = Opener(dtype, allow_pickle, offload, engine, tuple(loras), sources[0], early)
+        opener = Opener(dtype, allow_pickle, offload, engine, tuple(loras), sources[0], lazy)
         most = len(sources) if keep is None else keep
         if not 1 <= most <= len(sources):
             raise ValueError(f"Of {len(sources)} checkpoints 1 to {len(sources)} can be kept in memory, not {most}.")
@@ -206,7 +206,7 @@ class Catalogue:
             return []
         return interpreter.suggest(prompt[-MAX_PROMPT_CHARACTERS:], language)
 
-    def surprise(self, checkpoint: str | None = None) -> Near:
+    def surprise(self, checkpoint: str | None = None) -> NearConcept:
         """Return a concept that comes out well, by chance; Refusal where the checkpoint has no vocabulary."""
         model = self.model(checkpoint)
         if model.interpreter is None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from dalle2 import light
 from dalle2.families import EMBEDDED, load
-from dalle2.families.early import EarlyModel
+from dalle2.families.lazy import LazyModel
 from dalle2.families.places import public_name
 from dalle2.families.published import known
 from dalle2.model import UnclipModel
@@ -47,14 +47,14 @@ class Opener:
     engine: str = "auto"
     loras: Sequence[str] = ()
     taught: str = ""
-    early: bool = False
+    lazy: bool = False
 
     def __call__(self, source: str) -> Opened:
         """Read one; ValueError says what is wrong with it.
 
-        Where it may be there `early`, the embedded one's networks are not read before they are needed.
+        Where it may be there `lazy`, the embedded one's networks are not read before they are needed.
         """
-        model = EarlyModel(source, lambda: self._load(source)) if self._comes_early(source) else self._load(source)
+        model = LazyModel(source, lambda: self._load(source)) if self._may_wait(source) else self._load(source)
         folder = folder_of(source)
         # Records and pages are public, and where the server keeps its files is nobody's business.
         model.checkpoint = public_name(model.checkpoint)
@@ -71,13 +71,13 @@ class Opener:
     def _loras(self, source: str) -> Sequence[str]:
         return self.loras if source == self.taught else ()
 
-    def _comes_early(self, source: str) -> bool:
+    def _may_wait(self, source: str) -> bool:
         plain = self.dtype == "float32" and self.engine in ("auto", "onnxruntime") and not self.offload
         plain = plain and not self._loras(source)
         # Who has imported torch need not wait for it. Whether a torchvision fits it, only importing both tells, and
         # ZeroGPU wants all networks at the start.
         new = "torch" not in sys.modules and not any(find_spec(name) for name in ("torchvision", "spaces"))
-        return self.early and plain and source == EMBEDDED.name and new and light.is_here(source)
+        return self.lazy and plain and source == EMBEDDED.name and new and light.is_here(source)
 
     @property
     def bytes_each(self) -> int:

@@ -32,7 +32,7 @@ class Unwritable(Fault):
     """The server cannot keep what it was told, as on a full disk."""
 
 
-class Full(Exception):
+class QueueFull(Exception):
     """Who draws takes no more for now; the service, which knows for how long, makes a `Busy` of it."""
 
 

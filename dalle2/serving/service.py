@@ -20,7 +20,7 @@ from dalle2.serving.limits import MAX_PICTURES, WAITING_VISITORS, Choice, seeds_
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.painter import LocalPainter, Painter
 from dalle2.serving.queue import Queue, Ticket
-from dalle2.serving.refusal import Busy, Cancelled, Full, refusal_of
+from dalle2.serving.refusal import Busy, Cancelled, QueueFull, refusal_of
 from dalle2.serving.reports import Reports
 from dalle2.serving.safety import Safety, without_previews
 from dalle2.settings import OnStep, Step
@@ -133,12 +133,12 @@ class Service(Catalogue):
         ticket = self.queue.join(visit.turn)
         if ticket is None:
             raise self._busy()
-        news = News()
+        latest = LatestDrawing()
         try:
             while not ticket.admitted():
                 yield dataclasses.replace(drawing, ahead=ticket.ahead(), seconds_left=ticket.seconds_left())
                 ticket.wait(self._tick())
-            work = (drawing, visit, task, result, news, ticket)
+            work = (drawing, visit, task, result, latest, ticket)
             threading.Thread(target=self._work, args=work, daemon=True).start()
         except BaseException:
             ticket.leave()
@@ -146,7 +146,7 @@ class Service(Catalogue):
         try:
             while not drawing.finished:
                 yield dataclasses.replace(drawing, ahead=ticket.ahead(), seconds_left=ticket.seconds_left())
-                drawing = news.newest(drawing, self._rest(), self._tick())
+                drawing = latest.newest(drawing, self._rest(), self._tick())
             yield drawing
         finally:
             # A thread whose turn has begun keeps the place until its step is done.
@@ -160,7 +160,7 @@ class Service(Catalogue):
         visit: Visit,
         task: Callable[[OnStep], Sequence[Any]],
         result: str,
-        news: "News",
+        latest: "LatestDrawing",
         ticket: Ticket,
     ) -> None:
         preview_due = 0.0
@@ -173,18 +173,18 @@ class Service(Catalogue):
                 preview_due = time.monotonic() + max(PREVIEW_SECONDS, 2 * self._rest()) if shown else 0.0
             drawing = drawing.after(step, shown)
             visit.turn.step(step.stage, step.index)
-            news.put(drawing)
+            latest.put(drawing)
 
         try:
             found = {result: tuple(task(on_step))}
             visit.turn.end()
-            news.put(dataclasses.replace(drawing, **found, seconds_left=0.0, finished=True))
+            latest.put(dataclasses.replace(drawing, **found, seconds_left=0.0, finished=True))
         except Cancelled:
             pass
-        except Full:
-            news.put(self._busy())
+        except QueueFull:
+            latest.put(self._busy())
         except Exception as error:
-            news.put(refusal_of(error))
+            latest.put(refusal_of(error))
         finally:
             ticket.leave()
 
@@ -201,14 +201,14 @@ class Service(Catalogue):
         return max(TICK_SECONDS, self._rest())
 
 
-class News:
+class LatestDrawing:
     """What a thread tells of its drawing, for a stream that wants the newest."""
 
     def __init__(self) -> None:
-        self._told: SimpleQueue[Drawing | Exception] = SimpleQueue()
+        self._reported: SimpleQueue[Drawing | Exception] = SimpleQueue()
 
-    def put(self, told: Drawing | Exception) -> None:
-        self._told.put(told)
+    def put(self, reported: Drawing | Exception) -> None:
+        self._reported.put(reported)
 
     def newest(self, drawing: Drawing, rest: float, tick: float) -> Drawing:
         """Return the last that was told, skipping all between: the end at once, anything else after `rest` seconds.
@@ -216,16 +216,16 @@ class News:
         The same drawing again after `tick` seconds of silence. An error that was told is raised.
         """
         begun = time.monotonic()
-        told: Drawing | Exception = drawing
-        news = False
+        reported: Drawing | Exception = drawing
+        reported_any = False
         while True:
-            left = begun + (rest if news else tick) - time.monotonic()
+            left = begun + (rest if reported_any else tick) - time.monotonic()
             try:
-                told = self._told.get(timeout=left) if left > 0 else self._told.get_nowait()
-                news = True
+                reported = self._reported.get(timeout=left) if left > 0 else self._reported.get_nowait()
+                reported_any = True
             except Empty:
-                return told
-            if isinstance(told, Exception):
-                raise told
-            if told.finished:
-                return told
+                return reported
+            if isinstance(reported, Exception):
+                raise reported
+            if reported.finished:
+                return reported

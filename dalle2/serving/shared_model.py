@@ -13,9 +13,9 @@ from PIL import Image
 
 from dalle2 import light
 from dalle2.datasets.phrases import Phrases
-from dalle2.families.early import EarlyModel
+from dalle2.families.lazy import LazyModel
 from dalle2.model import UnclipModel
-from dalle2.pixels import AttentionMaps, Kept
+from dalle2.pixels import AttentionMaps, KnownPixels
 from dalle2.serving.batches import Batches, Call, Column, current
 from dalle2.settings import OnStep, Settings, check_seed
 from dalle2.understanding.interpreter import Interpreter
@@ -69,11 +69,11 @@ class SharedModel(UnclipModel):
         self, prompts: Sequence[str], seeds: Sequence[int], settings: Settings | None, on_step: OnStep | None
     ) -> list[Image.Image]:
         model, chosen = self._model, self.adopt(settings)
-        if not (isinstance(model, EarlyModel) and model.draws_early(chosen)):
+        if not (isinstance(model, LazyModel) and model.draws_unloaded(chosen)):
             return super().draw_prompts(prompts, seeds, settings, on_step)
         self._early = True
         check = [check_seed(seed) for seed in seeds]
-        return self._alone(lambda on_step: model.draw_early(prompts, check, chosen, on_step), on_step)
+        return self._alone(lambda on_step: model.draw_unloaded(prompts, check, chosen, on_step), on_step)
 
     def embed_prompt(
         self,
@@ -101,12 +101,12 @@ class SharedModel(UnclipModel):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
         noise: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
     ) -> torch.Tensor:
         chosen = settings or self.settings
-        if kept is not None:  # which all pictures of a batch share
+        if known is not None:  # which all pictures of a batch share
             return self._alone(
-                lambda on_step: self._model.decode_pixels(embeddings, seeds, prompts, chosen, on_step, noise, kept),
+                lambda on_step: self._model.decode_pixels(embeddings, seeds, prompts, chosen, on_step, noise, known),
                 on_step,
             )
         start = noise if noise is None else noise.expand(len(seeds), *noise.shape[1:])

@@ -76,7 +76,7 @@ class _Load:
         threading.Thread(target=copy_context().run, args=(self._read, self._shelf), daemon=True).start()
 
     def _read(self, shelf: "Shelf") -> None:
-        fetched.set(self._told)
+        fetched.set(self._progress)
         opened, error = None, None
         try:
             opened = shelf.open(str(self.offer.source))
@@ -86,7 +86,7 @@ class _Load:
             self.opened, self.error = (opened if self.needs else None), error
             shelf.changed.notify_all()
 
-    def _told(self, come: int, size: int) -> None:
+    def _progress(self, come: int, size: int) -> None:
         self.come, self.size = come, size
         if not self.needs:
             raise InterruptedError("Nobody waits for this download any more.")
@@ -160,8 +160,8 @@ class Need:
             with self._shelf.changed:
                 if self._enters():
                     return
-                told = self._told()
-            yield told
+                progress = self._progress()
+            yield progress
             with self._shelf.changed:
                 self._shelf.changed.wait_for(self._enters, timeout=TICK_SECONDS)
 
@@ -175,7 +175,7 @@ class Need:
         """Whether its checkpoint has been read and waits for room."""
         return self._load is not None and self._load.opened is not None
 
-    def _told(self) -> Loading:
+    def _progress(self) -> Loading:
         load = self._load
         if load is None or load.opened is not None:
             return Loading(self._offer.name, waiting=True)

@@ -57,7 +57,7 @@ class Store:
 
         OSError where the file or the database cannot be read or written, ValueError for a URL of no database.
         """
-        with _told():
+        with _clear_errors():
             if self.file is not None:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
             self._prepare()
@@ -69,7 +69,7 @@ class Store:
         """Yield a connection that only reads, as `open`; it writes nothing unless tables or columns are missing."""
         from dalle2.serving.database import missing, reading
 
-        with _told():
+        with _clear_errors():
             with reading(self._engine).begin() as connection:
                 complete = not missing(connection, self._tables())
             if not complete:
@@ -94,7 +94,7 @@ class Store:
 
 
 @contextmanager
-def _told() -> Generator[None]:
+def _clear_errors() -> Generator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     from dalle2.serving.database import unreachable

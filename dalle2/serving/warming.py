@@ -9,7 +9,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from dalle2.families.early import EarlyModel
+from dalle2.families.lazy import LazyModel
 from dalle2.serving.service import Service
 
 UNVISITED_SECONDS = 30.0  # after which torch is imported although nobody has drawn yet
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def warming(service: Service) -> Generator[None]:
-    """Read what early models will need, in a thread that ends with the block: once it has read what it began."""
+    """Read what lazy models will need, in a thread that ends with the block: once it has read what it began."""
     ended = threading.Event()
     models = [service.model(name) for name in service.checkpoints]
-    early = [model for model in models if isinstance(model, EarlyModel)]
-    threads = [threading.Thread(target=_warm, args=(service, model, ended), daemon=True) for model in early]
+    unloaded = [model for model in models if isinstance(model, LazyModel)]
+    threads = [threading.Thread(target=_warm, args=(service, model, ended), daemon=True) for model in unloaded]
     for thread in threads:
         thread.start()
     try:
@@ -37,9 +37,9 @@ def warming(service: Service) -> Generator[None]:
             thread.join(ENDING_SECONDS)
 
 
-def _warm(service: Service, model: EarlyModel, ended: threading.Event) -> None:
+def _warm(service: Service, model: LazyModel, ended: threading.Event) -> None:
     try:
-        model.draws_early(model.settings)
+        model.draws_unloaded(model.settings)
         if not ended.is_set():
             _ = model.interpreter
         if _wait(service, model, ended):
@@ -48,11 +48,11 @@ def _warm(service: Service, model: EarlyModel, ended: threading.Event) -> None:
         log.warning("%s could not be read beforehand: %s", model.checkpoint, error)
 
 
-def _wait(service: Service, model: EarlyModel, ended: threading.Event) -> bool:
+def _wait(service: Service, model: LazyModel, ended: threading.Event) -> bool:
     """Wait until nobody draws, after the first pictures or long after the start; False where it is over before."""
     waited = rested = 0.0
     drawn = False
-    while model.early and not ended.wait(LOOK_SECONDS):
+    while model.unloaded and not ended.wait(LOOK_SECONDS):
         waited += LOOK_SECONDS
         busy = bool(service.queue.tickets)
         drawn, rested = drawn or busy, 0.0 if busy else rested + LOOK_SECONDS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dalle2.refusal import Refusal
-from dalle2.speech.heard import NotHeard
+from dalle2.speech.transcript import NotHeard
 
 if TYPE_CHECKING:
     import av

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from dalle2.refusal import Refusal
-from dalle2.speech.heard import Heard, NotHeard
 from dalle2.speech.phrases import FILLERS, Phrases, phrases
+from dalle2.speech.transcript import NotHeard, Transcript
 from dalle2.understanding.vocabulary import Vocabulary
 
 NAME = "pocketsphinx"
@@ -47,7 +47,7 @@ class Sphinx:
             words.write_text(_lines(spoken | {word: known[word] for word in others}), encoding="utf-8")
             self._decoder = sphinx.Decoder(lm=str(model), dict=str(words), loglevel="FATAL", **SEARCH)
 
-    def recognise(self, samples: np.ndarray) -> Heard:
+    def recognise(self, samples: np.ndarray) -> Transcript:
         """Return the words in (samples,) int16 at 16 kHz, one channel; NotHeard where there are none."""
         decoder = self._decoder
         with self._turn:
@@ -59,7 +59,7 @@ class Sphinx:
         words = [word for word in (hypothesis.hypstr if hypothesis else "").split() if word not in FILLERS]
         if not words:
             raise NotHeard("No words were heard: speak closer to the microphone, or type the prompt.")
-        return Heard(" ".join(words), NAME)
+        return Transcript(" ".join(words), NAME)
 
 
 def _library() -> Any:

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor
 
-from dalle2.speech.heard import Heard, NotHeard
 from dalle2.speech.recording import RATE
+from dalle2.speech.transcript import NotHeard, Transcript
 
 LENGTH = 100  # new tokens of a prompt
 LONGEST = 30  # seconds, which is what Whisper hears at once
@@ -25,7 +25,7 @@ class Whisper:
             raise ValueError(said) from error
 
     @torch.no_grad()
-    def recognise(self, samples: np.ndarray) -> Heard:
+    def recognise(self, samples: np.ndarray) -> Transcript:
         """Return the words in (samples,) int16 at 16 kHz, one channel; NotHeard where there are none."""
         if len(samples) > LONGEST * RATE:
             raise ValueError(f"{self.source} hears at most {LONGEST} seconds at once: record less.")
@@ -35,4 +35,4 @@ class Whisper:
         words = self._processor.batch_decode(written, skip_special_tokens=True)[0].strip()
         if not words:
             raise NotHeard("No words were heard: speak closer to the microphone, or type the prompt.")
-        return Heard(words, self.source)
+        return Transcript(words, self.source)

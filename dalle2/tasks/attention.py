@@ -39,7 +39,7 @@ class Attention(Request):
     ) -> list[Image.Image]:
         model.require(self.name)
         seed = only(seeds)
-        picture, shown = lit(model, self.asked(self.prompt), seed, settings, on_step)
+        picture, shown = highlight_words(model, self.asked(self.prompt), seed, settings, on_step)
         drawn = [picture, *(highlighted for _, highlighted in shown)]
         shared = {"prompt": self.prompt, **self.understanding_record(self.words)}
         details = [{**shared, "word": word} for word in ("", *(word for word, _ in shown))]
@@ -50,7 +50,7 @@ class Attention(Request):
         return cls(record["prompt"])
 
 
-def lit(
+def highlight_words(
     model: Verbs, asked: str, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
 ) -> tuple[Image.Image, list[tuple[str, Image.Image]]]:
     """Return the picture of a prompt, and each of its words with the picture highlighted where that was read."""

@@ -27,7 +27,7 @@ _making = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Found:
+class ScoredCaption:
     """A caption, and how near it is to the picture: the cosine of their embeddings, or a captioner's probability."""
 
     caption: str
@@ -50,7 +50,7 @@ class Caption:
     def __post_init__(self) -> None:
         check_num(self.num)
 
-    def find(self, model: Verbs) -> list[list[Found]]:
+    def find(self, model: Verbs) -> list[list[ScoredCaption]]:
         """Return the captions of each picture; ValueError for a checkpoint that has no words or no image encoder."""
         import torch
 
@@ -75,13 +75,15 @@ def check_num(num: int) -> None:
         raise Refusal(f"Ask for 1 to {MAX_CAPTIONS} captions, not {num!r}.")
 
 
-def _nearest(model: Verbs, embedding: torch.Tensor, names: Sequence[str], table: torch.Tensor, num: int) -> list[Found]:
+def _nearest(
+    model: Verbs, embedding: torch.Tensor, names: Sequence[str], table: torch.Tensor, num: int
+) -> list[ScoredCaption]:
     best = [names[place] for place in (table @ embedding).topk(min(max(num, SHORTLIST), len(names))).indices]
     colours = model.phrases.backgrounds if model.phrases else ()
     forms = [[name, *(on_background(name, colour) for colour in colours)] for name in best]
     near = (_embed(model, [form for row in forms for form in row]) @ embedding).view(len(best), -1)
     # Of each caption its best form, on no background or on one.
-    found = [Found(row[int(one.argmax())], float(one.max())) for row, one in zip(forms, near, strict=True)]
+    found = [ScoredCaption(row[int(one.argmax())], float(one.max())) for row, one in zip(forms, near, strict=True)]
     return sorted(found, key=lambda one: -one.score)[:num]
 
 

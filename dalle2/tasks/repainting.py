@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from dalle2 import images
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 from dalle2.requests import Request, optional_prompt
 from dalle2.settings import OnStep, Settings
 from dalle2.verbs import Verbs, generators
@@ -73,8 +73,8 @@ class Repaint(Request):
                 prompts = [self.asked(self.prompt)] * len(seeds)
                 embeddings = model.embed_prompt(prompts, generator, settings, on_step)
             repaint = torch.from_numpy(np.array(canvas.mask)).float()[None, None] / 255
-            kept = Kept(images.to_tensor([canvas.picture]), repaint)
-            painted = model.decode(embeddings, generator, prompts, settings, on_step, kept=kept)
+            known = KnownPixels(images.to_tensor([canvas.picture]), repaint)
+            painted = model.decode(embeddings, generator, prompts, settings, on_step, known=known)
             # Each stage has kept these pixels to its rounding; here they become the same to the last level.
             drawn = [Image.composite(new, canvas.picture, canvas.mask) for new in painted]
         details = {"prompt": self.prompt or "", **self.details(), **self.understanding_record(self.words)}

@@ -17,7 +17,7 @@ from PIL import Image
 
 from dalle2.requests import Pictures, Request, only
 from dalle2.settings import MAX_SEED, OnStep, Settings, Step, check_prompt
-from dalle2.tasks.attention import lit
+from dalle2.tasks.attention import highlight_words
 from dalle2.tasks.dimensions import AT_ONCE, imagined
 from dalle2.verbs import Verbs, generators
 
@@ -166,7 +166,7 @@ def _words(model: Verbs, asked: str, seed: int, settings: Settings | None, on_st
     """Yield the picture, lit where the decoder read each word; nothing for a checkpoint that reads none."""
     if "attention" not in model.capabilities:
         return
-    _, words = lit(model, asked, seed, settings, on_step)
+    _, words = highlight_words(model, asked, seed, settings, on_step)
     for word, picture in words:
         yield picture, {"part": "word", "word": word}
 

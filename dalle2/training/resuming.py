@@ -53,7 +53,7 @@ def check(folder: Path, recipe: Recipe, pictures: Mapping[str, str] | None = Non
         for key, value in terms.items():
             if here.get(key) != value:
                 raise ValueError(
-                    f"{folder} was begun otherwise: {key} is {_said(here.get(key))} here, {_said(value)} in the run. "
+                    f"{folder} was begun otherwise: {key} is {_shown(here.get(key))} here, {_shown(value)} in the run. "
                     "Give the run's own recipe, or name another folder."
                 )
         for key, value in {**_contents(recipe, stage), **(pictures or {})}.items():
@@ -140,5 +140,5 @@ def _contents(recipe: Recipe, stage: str) -> dict[str, str]:
     return contents
 
 
-def _said(value: object) -> str:
+def _shown(value: object) -> str:
     return "absent" if value is None else json.dumps(value)

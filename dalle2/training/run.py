@@ -4,7 +4,6 @@ import itertools
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import PriorTransformer, UNet2DConditionModel
@@ -20,16 +19,15 @@ from dalle2.datasets.pictures import PicturesInMemory
 from dalle2.datasets.randomness import Randomness
 from dalle2.datasets.scenes import scene_texts
 from dalle2.datasets.sources import NoSuchSplit, load_pictures
-from dalle2.families.karlo import layout
 from dalle2.networks.autoregressive_prior import AutoregressivePrior
 from dalle2.networks.text_projection import TextProjection
-from dalle2.training import resuming
+from dalle2.training import assembly, resuming
 from dalle2.training.autoregressive_prior import AutoregressivePriorStage
 from dalle2.training.batches import Pictures
 from dalle2.training.clip import ClipStage, ClipTowers
 from dalle2.training.decoder import DecoderStage
 from dalle2.training.linear_prior import LinearPriorStage
-from dalle2.training.loop import Run, fit, read_reports
+from dalle2.training.loop import Run, fit
 from dalle2.training.prior import PriorStage, embedding_statistics
 from dalle2.training.recipe import Fit, Recipe
 from dalle2.training.schedule import Schedule
@@ -68,7 +66,23 @@ class Training:
     def train_stage(self, name: str) -> None:
         """Train one stage, which needs the folders of those before it; ValueError as `train`."""
         self._begin(name)
-        getattr(self, f"_{name}")()
+        match name:
+            case "clip":
+                self._clip()
+            case "text":
+                self._text()
+            case "prior":
+                self._prior()
+            case "prior_linear":
+                self._prior_linear()
+            case "prior_autoregressive":
+                self._prior_autoregressive()
+            case "decoder":
+                self._decoder()
+            case "upsampler":
+                self._upsampler()
+            case _:
+                raise ValueError(f"There is no stage {name!r}.")
 
     def checkpoint(self) -> Path | None:
         """Return the checkpoint's folder, written unless it is there; None as long as a stage is not finished."""
@@ -78,8 +92,9 @@ class Training:
         if self.run.accelerator.is_main_process:
             if not checkpoint.exists():
                 atomic.remove_partials(self.run.folder, checkpoint.name)
-                self._assemble(checkpoint)
-            self._add_priors(checkpoint)
+                styles = getattr(self.training_pictures, "styles", [])
+                assembly.assemble(self.run.folder, self.recipe, checkpoint, styles, self._phrases())
+            assembly.add_priors(self.run.folder, self.recipe, checkpoint)
             self._add_phrases(checkpoint)
         self.run.accelerator.wait_for_everyone()
         return checkpoint
@@ -262,31 +277,6 @@ class Training:
         last = self._fit(last, plan.model_copy(update={"steps": plan.last_steps}), until)
         first.network.requires_grad_(True)
         self._finish("upsampler", [first, last])
-
-    def _assemble(self, checkpoint: Path) -> None:
-        """Gathers the stages' parts in one checkpoint folder, in half precision; the recipe travels along."""
-        parts: dict[str, Any] = {}
-        for name, kind in (layout.NETWORKS | layout.OTHERS).items():
-            # The text tower may have two stages: the last one has it as it is.
-            stage = next(stage for stage in reversed(self.recipe.stages) if (self.run.folder / stage / name).exists())
-            parts[name] = kind.from_pretrained(self.run.folder / stage, subfolder=name)
-        description = {
-            "settings": self.recipe.settings,
-            "styles": getattr(self.training_pictures, "styles", []),
-            "examples": self.recipe.examples,
-            "subject": self.recipe.subject,
-            "recipe": self.recipe.model_dump(mode="json"),
-        }
-        if reports := read_reports(self.run.folder):
-            description["training"] = reports  # against the clock, what the recipe cannot tell
-        layout.write(layout.Parts(**parts), checkpoint, description, torch.float16, self._phrases())
-
-    def _add_priors(self, checkpoint: Path) -> None:
-        """Put the other priors into the checkpoint, which may have been made before they were trained."""
-        for name, kind in layout.OTHER_PRIORS.items():
-            if name in self.recipe.stages and not (checkpoint / name).exists():
-                prior = kind.from_pretrained(self.run.folder / name, subfolder=name)
-                layout.write_prior(prior, checkpoint, name, torch.float16)
 
     def _add_phrases(self, checkpoint: Path) -> None:
         """Put the words of the captions into a checkpoint that was made before this was done."""

@@ -16,7 +16,9 @@ COLUMNS = ["concept", "subgroup", "held_out", "captions", "paraphrases"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write vocabulary.parquet and vocabulary.safetensors; exits with 2 and one sentence when something is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m dalle2.understanding", description=__doc__.split(": ")[1])
+    parser = argparse.ArgumentParser(
+        prog="python -m dalle2.understanding", description="Write what a checkpoint knows beside its weights."
+    )
     parser.add_argument("data", type=Path, help="what python -m dalle2.datasets.emoji built")
     parser.add_argument("checkpoint", type=Path, help="a folder; its recipe says which subgroups it was trained on")
     options = parser.parse_args(arguments)

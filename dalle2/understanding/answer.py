@@ -8,7 +8,7 @@ DRAWN, UNKNOWN = "drawn", "unknown"
 
 
 @dataclass(frozen=True)
-class Near:
+class NearConcept:
     """A known concept and how near it is to the prompt.
 
     Attributes:
@@ -48,10 +48,10 @@ class Understanding:
 
     prompt: str
     asked: str
-    concept: Near | None = None
+    concept: NearConcept | None = None
     style: str = ""
     background: str = ""
-    nearest: tuple[Near, ...] = ()
+    nearest: tuple[NearConcept, ...] = ()
     notes: tuple[Note, ...] = ()
     literal: bool = False
     guessed: bool = False
@@ -76,7 +76,7 @@ class Understanding:
         return replace(self, notes=tuple(note for note in self.notes if note.kind != "bare"))
 
     @property
-    def alternatives(self) -> tuple[Near, ...]:
+    def alternatives(self) -> tuple[NearConcept, ...]:
         """What else can be offered to a visitor who meant something else."""
         return tuple(near for near in self.nearest if self.concept is None or near.code != self.concept.code)
 

@@ -12,7 +12,7 @@ import numpy as np
 from dalle2.datasets.caption_words import in_style
 from dalle2.datasets.phrases import on_background, styled
 from dalle2.sentence_encoder import SentenceEncoder
-from dalle2.understanding.answer import Near, Note, Understanding, literal
+from dalle2.understanding.answer import NearConcept, Note, Understanding, literal
 from dalle2.understanding.left_out import left_out, names, unsaid
 from dalle2.understanding.lookup import Lookup, is_unspaced
 from dalle2.understanding.meaning import Meaning, describes
@@ -87,7 +87,7 @@ class Interpreter:
         """Return what somebody who is still typing this may mean (see `Suggestions.of`)."""
         return self._suggestions.of(prompt, language)
 
-    def surprise(self, chance: random.Random) -> Near:
+    def surprise(self, chance: random.Random) -> NearConcept:
         """Choose a concept that comes out well or, where nobody has measured that, one that was trained on."""
         numbers = [number for number, entry in enumerate(self.vocabulary.entries) if entry.trained]
         known = self.recognition
@@ -290,9 +290,9 @@ class Interpreter:
             prompt, asked, concept, wording.style, wording.background, _distinct(nearest), tuple(notes)
         )
 
-    def _near(self, number: int, score: float = 1.0) -> Near:
+    def _near(self, number: int, score: float = 1.0) -> NearConcept:
         entry = self.vocabulary.entries[number]
-        return Near(entry.code, entry.label, entry.chinese, round(float(score), 3), entry.trained)
+        return NearConcept(entry.code, entry.label, entry.chinese, round(float(score), 3), entry.trained)
 
     @cached_property
     def _meaning(self) -> Meaning | None:
@@ -317,9 +317,9 @@ def _order(scores: np.ndarray) -> list[int]:
     return [int(number) for number in np.argsort(-scores, kind="stable")[: 8 * OFFERED]]
 
 
-def _distinct(nearest: Sequence[Near]) -> tuple[Near, ...]:
+def _distinct(nearest: Sequence[NearConcept]) -> tuple[NearConcept, ...]:
     """Return the first ones, without the man, the woman or the couple of one that stands before."""
-    found: list[Near] = []
+    found: list[NearConcept] = []
     for near in nearest:
         words = {word for word in near.label.split() if word not in ("man", "woman", "person")}
         if not any(words <= set(other.label.split()) or set(other.label.split()) <= words for other in found):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dalle2.refusal import Refusal
-from dalle2.understanding.answer import Near, Note, Understanding
+from dalle2.understanding.answer import NearConcept, Note, Understanding
 
 # kind of a note -> what is said of it, in English and in Chinese; {} are the visitor's words
 NOTES: dict[str, tuple[str, str]] = {
@@ -48,12 +48,12 @@ def sentences(understandings: Sequence[Understanding], language: str = "en") -> 
     return ("" if chinese else " ").join(parts)
 
 
-def name(near: Near, language: str = "en") -> str:
+def name(near: NearConcept, language: str = "en") -> str:
     """Return the concept's label in English, or in Chinese."""
     return near.chinese if language == "zh" else near.label
 
 
-def _drawn(understanding: Understanding, concept: Near, chinese: bool) -> str:
+def _drawn(understanding: Understanding, concept: NearConcept, chinese: bool) -> str:
     style, ground = understanding.style, understanding.background
     if chinese:
         parts = [name(concept, "zh"), f"{style}风格" if style else "", f"{ground}背景" if ground else ""]

@@ -73,21 +73,21 @@ def build(place: Path, study: Study, answers: Answers) -> FastAPI:
 
     @app.get("/task")
     def task(rater: Rater = "") -> Response:
-        return _told(study, answers, rater)
+        return _state_of(study, answers, rater)
 
     @app.post("/agree")
     def agree(rater: Rater = "") -> Response:
         kept = bool(NAME.fullmatch(rater)) and _kept(lambda: answers.agree(rater))
-        return _told(study, answers, rater, kept)
+        return _state_of(study, answers, rater, kept)
 
     @app.post("/answer")
     def answer(given: Annotated[AnswerForm, Body()], rater: Rater = "") -> Response:
         kept = _kept(lambda: answers.add(rater, given.place, given.said, given.seconds))
-        return _told(study, answers, rater, kept)
+        return _state_of(study, answers, rater, kept)
 
     @app.post("/withdraw")
     def withdraw(rater: Rater = "") -> Response:
-        return _told(study, answers, rater, _kept(lambda: answers.withdraw(rater) is None))
+        return _state_of(study, answers, rater, _kept(lambda: answers.withdraw(rater) is None))
 
     @app.get("/picture/{place}/{side}")
     def picture(place: int, side: Literal["left", "right"], rater: Rater = "") -> Response:
@@ -119,20 +119,20 @@ def _kept(write: Callable[[], bool]) -> bool | None:
         return None
 
 
-def _told(study: Study, answers: Answers, name: str, kept: bool | None = True) -> Response:
+def _state_of(study: Study, answers: Answers, name: str, kept: bool | None = True) -> Response:
     """Return what the page shows next."""
-    told: dict[str, Any] = {"title": study.title}
+    state: dict[str, Any] = {"title": study.title}
     rater = answers.rater(name)
     if rater is None:
-        told |= (
+        state |= (
             {"state": "full"} if answers.full else {"state": "consent", "words": study.words, "consent": study.consent}
         )
     elif rater.withdrawn:
-        told |= {"state": "withdrawn"}
+        state |= {"state": "withdrawn"}
     elif rater.next is None:
-        told |= {"state": "done", "completion": study.completion}
+        state |= {"state": "done", "completion": study.completion}
     else:
         questions = [question.model_dump() for question in study.questions]
-        told |= {"state": "pair", "place": rater.next, "of": len(rater.shown), "questions": questions}
-        told |= {"ties": study.ties, "prompt": rater.shown[rater.next].pair.prompt}
-    return JSONResponse({**told, "kept": kept}, 500 if kept is None else 200, HEADERS)
+        state |= {"state": "pair", "place": rater.next, "of": len(rater.shown), "questions": questions}
+        state |= {"ties": study.ties, "prompt": rater.shown[rater.next].pair.prompt}
+    return JSONResponse({**state, "kept": kept}, 500 if kept is None else 200, HEADERS)

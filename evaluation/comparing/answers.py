@@ -27,7 +27,7 @@ class Judgement:
 class Answers:
     """What counts, what was left out, and the study and number of raters: None for the page's votes."""
 
-    said: tuple[Judgement, ...]
+    judgements: tuple[Judgement, ...]
     notes: tuple[str, ...]
     study: Study | None
     folder: Path
@@ -45,36 +45,36 @@ def read(place: Path, least_checks: float) -> Answers:
         raise ValueError(f"There is nothing at {place}: name a study's folder, or a CSV of votes.")
     if place.is_dir() or place.suffix == ".json":
         return _of_study(place, least_checks)
-    said = [
+    judgements = [
         Judgement(row["question"], row["a"], row["b"], row["winner"], rater="", pair=str(number))
         for number, row in enumerate(read_rows(place))
     ]
     note = "Votes of the page have no raters: each counts as if it were somebody else's, on other pictures."
-    return Answers(tuple(said), (note,), None, place.parent, None)
+    return Answers(tuple(judgements), (note,), None, place.parent, None)
 
 
 def _of_study(place: Path, least_checks: float) -> Answers:
     study, rows = read_study(place), read_answers(place)
-    if strangers := sum(row.study != study.hash for row in rows):
-        raise ValueError(f"{strangers:,} answers beside {study_file(place)} are to another version of this study.")
-    gone = {row.rater for row in rows if row.question == CONSENT and row.winner == WITHDRAWN}
-    began = {row.rater for row in rows} - gone
-    asked = [row for row in rows if row.question != CONSENT and row.rater not in gone]
-    inattentive = _inattentive(asked, least_checks)
-    said = tuple(_said(row) for row in asked if not row.right and row.rater not in inattentive)
+    if foreign := sum(row.study != study.hash for row in rows):
+        raise ValueError(f"{foreign:,} answers beside {study_file(place)} are to another version of this study.")
+    withdrawn = {row.rater for row in rows if row.question == CONSENT and row.winner == WITHDRAWN}
+    began = {row.rater for row in rows} - withdrawn
+    answered = [row for row in rows if row.question != CONSENT and row.rater not in withdrawn]
+    inattentive = _inattentive(answered, least_checks)
+    judgements = tuple(_judgement(row) for row in answered if not row.right and row.rater not in inattentive)
     notes = []
-    if gone:
-        notes.append(f"{len(gone):,} raters took their answers back: they are left out.")
+    if withdrawn:
+        notes.append(f"{len(withdrawn):,} raters took their answers back: they are left out.")
     if inattentive:
         share = f"{least_checks:.0%}"
         notes.append(f"{len(inattentive):,} of {len(began):,} raters had fewer than {share} of checks right: left out.")
     if not study.checks:
         notes.append("The study has no attention checks: nobody knows who did not look.")
-    if unfinished := sum(count < _share_of(study) for count in Counter(one.rater for one in said).values()):
+    if unfinished := sum(count < _share_of(study) for count in Counter(one.rater for one in judgements).values()):
         notes.append(f"{unfinished:,} raters did not come to the end: what they answered counts.")
-    if not said:
+    if not judgements:
         raise ValueError(" ".join([f"No answers to {study_file(place)} count yet.", *notes]))
-    return Answers(said, tuple(notes), study, study_file(place).parent, len({one.rater for one in said}))
+    return Answers(judgements, tuple(notes), study, study_file(place).parent, len({one.rater for one in judgements}))
 
 
 def _share_of(study: Study) -> int:
@@ -91,5 +91,5 @@ def _inattentive(rows: Sequence[Answer], least: float) -> set[str]:
     return {rater for rater, found in right.items() if sum(found) < least * len(found)}
 
 
-def _said(row: Answer) -> Judgement:
+def _judgement(row: Answer) -> Judgement:
     return Judgement(row.question, row.a, row.b, row.winner, row.rater, row.pair, row.left, float(row.seconds))

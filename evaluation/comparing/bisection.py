@@ -16,7 +16,7 @@ from evaluation.comparing.measuring import (
     distinct,
     facts_of,
     measure,
-    open_ways,
+    open_specs,
     ruler_of,
     scenes_of,
     with_their_own,
@@ -38,7 +38,7 @@ class Snapshot:
 
     name: str
     step: str
-    way: str
+    spec: str
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Bisection:
         before = names if self.worse is None else names[: names.index(self.worse)]
         earlier = [name for name in before if self.reasons.get(name)]
         if self.worse is None:
-            told = f"{self.good}, the last, is not worse than {names[0]}. {measured}"
-            return [told, *(f"{name} is, in between: {self.reasons[name][0]}" for name in earlier)]
+            warnings = f"{self.good}, the last, is not worse than {names[0]}. {measured}"
+            return [warnings, *(f"{name} is, in between: {self.reasons[name][0]}" for name in earlier)]
         what = "the first from which on all measured ones are worse" if self.every else "the first that is worse"
         return [
             f"{self.worse} is {what}; {self.good}, before it, is not. {measured}",
@@ -93,12 +93,12 @@ def bisect(options: Options) -> Bisection:
         raise ValueError("Bisection needs two snapshots at least, the first of which is good.")
     listed = ", ".join(f"{snapshot.name} ({snapshot.step})" for snapshot in snapshots)
     print("\n".join([f"The snapshots and their steps, in order: {listed}.", *notes]), file=sys.stderr)
-    ruler, told = ruler_of(options)
-    told = [*told, *notes]
-    (first,) = open_ways({snapshots[0].name: snapshots[0].way}, options)
+    ruler, warnings = ruler_of(options)
+    warnings = [*warnings, *notes]
+    (first,) = open_specs({snapshots[0].name: snapshots[0].spec}, options)
     if options.reference is None:
         ruler, more = with_their_own(ruler, first.manifest)
-        told += more
+        warnings += more
     found = {0: measure(first, ruler)}
     contests: dict[int, tuple[Contest, ...]] = {}
     reasons: dict[int, list[str]] = {}
@@ -107,7 +107,7 @@ def bisect(options: Options) -> Bisection:
         if index not in found:
             snapshot = snapshots[index]
             print(f"Measuring {snapshot.name}.", file=sys.stderr)
-            (contestant,) = open_ways({snapshot.name: snapshot.way}, options)
+            (contestant,) = open_specs({snapshot.name: snapshot.spec}, options)
             check_pairing((first, contestant))
             found[index] = measure(contestant, ruler)
             contests[index] = contests_of((found[0], found[index]), ruler.seed)
@@ -118,19 +118,19 @@ def bisect(options: Options) -> Bisection:
     worse = first_failing(len(snapshots), fails, every=options.every)
     measured = [found[index] for index in sorted(found)]
     all_contests = [contest for index in sorted(contests) for contest in contests[index]]
-    told += [warning for one in measured for warning in one.warnings]
-    told.append(
+    warnings += [warning for one in measured for warning in one.warnings]
+    warnings.append(
         "Each snapshot is compared with the first alone: p-values are corrected for the measures, not for looks."
     )
     if not options.every:
-        told.append(
+        warnings.append(
             "Bisection takes it that all snapshots after the first that is worse are worse too; --every measures all."
         )
     facts = facts_of([one.contestant for one in measured], ruler)
     facts |= {"fail_if": list(options.fail_if), "snapshots": {one.name: one.step for one in snapshots}}
     return Bisection(
         tuple(snapshots),
-        _comparison(options, measured, all_contests, facts, told),
+        _comparison(options, measured, all_contests, facts, warnings),
         snapshots[-1 if worse is None else worse - 1].name,
         None if worse is None else snapshots[worse].name,
         {snapshots[index].name: why for index, why in sorted(reasons.items())},
@@ -161,15 +161,15 @@ def first_failing(count: int, fails: Callable[[int], bool], every: bool = False)
     return worse
 
 
-def in_order(ways: Sequence[str]) -> tuple[list[Snapshot], list[str]]:
+def in_order(specs: Sequence[str]) -> tuple[list[Snapshot], list[str]]:
     """Return the snapshots by the number in their names, and what must be told where they are left as given.
 
     The number is of the last part of the path in which all differ: 2000 of runs/a/step-2000/checkpoint. It is that
     after "step", "iter" or "epoch", and the last one where no name has such a word. ValueError where only some of the
     names have one.
     """
-    names = distinct(ways)
-    paths = [PurePath((shlex.split(way) or [""])[0]).parts[::-1] for way in ways]
+    names = distinct(specs)
+    paths = [PurePath((shlex.split(spec) or [""])[0]).parts[::-1] for spec in specs]
     for depth in range(min(map(len, paths), default=0)):
         for what, pattern in NUMBERS.items():
             found = [pattern.findall(path[depth]) for path in paths]
@@ -183,9 +183,9 @@ def in_order(ways: Sequence[str]) -> tuple[list[Snapshot], list[str]]:
                 )
             steps = [int(numbers[-1]) for numbers in found]
             if len(set(steps)) == len(steps):
-                rows = sorted(zip(steps, names, ways, strict=True))
-                return [Snapshot(name, str(step), way) for step, name, way in rows], []
-    kept = [Snapshot(name, str(place), way) for place, (name, way) in enumerate(zip(names, ways, strict=True), 1)]
+                rows = sorted(zip(steps, names, specs, strict=True))
+                return [Snapshot(name, str(step), spec) for step, name, spec in rows], []
+    kept = [Snapshot(name, str(place), spec) for place, (name, spec) in enumerate(zip(names, specs, strict=True), 1)]
     return kept, ["The names do not tell the snapshots' steps, so they are taken in the order given, the oldest first."]
 
 
@@ -194,7 +194,7 @@ def _comparison(
     measured: Sequence[Measured],
     contests: Sequence[Contest],
     facts: Mapping[str, object] | None = None,
-    told: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> Comparison:
     """Return the measured snapshots, each contested by the first alone; `facts` where it is to be told."""
     first = measured[0].contestant
@@ -209,5 +209,5 @@ def _comparison(
         likenesses=(),
         scenes=() if facts is None else scenes_of(measured),
         provenance=provenance,
-        warnings=tuple(dict.fromkeys(told)),
+        warnings=tuple(dict.fromkeys(warnings)),
     )

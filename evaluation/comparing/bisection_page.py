@@ -42,9 +42,9 @@ def to_json(found: Bisection) -> str:
 
 def to_html(found: Bisection) -> str:
     """Return the page: what was found, a plot over steps for every measure, then the comparison."""
-    told = [f'<p class="verdict">{escape(sentence)}</p>' for sentence in found.summary]
+    verdicts = [f'<p class="verdict">{escape(sentence)}</p>' for sentence in found.summary]
     shown = list(plots(found))
-    above = [*told, *([webpage.section("Over the steps", *shown)] if shown else [])]
+    above = [*verdicts, *([webpage.section("Over the steps", *shown)] if shown else [])]
     return comparison_page.to_html(found.comparison, above)
 
 

@@ -148,19 +148,21 @@ class Comparison:
     @property
     def summary(self) -> list[str]:
         """Return a sentence for each pair of contestants that were held against each other."""
-        told = []
+        sentences = []
         for a, b in combinations([measured.contestant.name for measured in self.contestants], 2):
             contests = [contest for contest in self.contests if (contest.a, contest.b) == (a, b)]
             won = {name: [c.label for c in contests if c.verdict == name] for name in (a, b)}
             if any(won.values()):
                 beaten = {a: b, b: a}
-                told += [f"{name} beats {beaten[name]} in {', '.join(names)}." for name, names in won.items() if names]
+                sentences += [
+                    f"{name} beats {beaten[name]} in {', '.join(names)}." for name, names in won.items() if names
+                ]
             elif contests and all(contest.verdict == "no difference" for contest in contests):
-                told.append(f"{a} and {b}: no difference, in any prompt.")
+                sentences.append(f"{a} and {b}: no difference, in any prompt.")
             elif contests:
                 pictures = len(self.contestants[0].contestant.files)
-                told.append(f"{a} and {b}: no difference shown over {pictures:,} pictures.")
-        return told
+                sentences.append(f"{a} and {b}: no difference shown over {pictures:,} pictures.")
+        return sentences
 
     def measure_rows(self) -> Iterator[tuple[Measure, list[Measure | None]]]:
         """Return for each key its first measure, and the contestants' own, None where one has none."""

@@ -33,7 +33,7 @@ class Contestant:
 
 
 def open_contestants(
-    ways: Mapping[str, str], out: Path, arguments: Sequence[str], with_prompts: bool, one_at_a_time: bool = False
+    specs: Mapping[str, str], out: Path, arguments: Sequence[str], with_prompts: bool, one_at_a_time: bool = False
 ) -> list[Contestant]:
     """Open the contestants by name, drawn into `out` unless they are drawn folders; ValueError when one cannot be had.
 
@@ -42,8 +42,8 @@ def open_contestants(
     """
     folders: dict[str, Path] = {}
     tasks: dict[str, list[str]] = {}
-    for name, way in ways.items():
-        words = shlex.split(way)
+    for name, spec in specs.items():
+        words = shlex.split(spec)
         if not words:
             raise ValueError(
                 "A contestant is a checkpoint, a checkpoint with settings, or a drawn folder, not nothing."
@@ -54,8 +54,8 @@ def open_contestants(
                 raise ValueError(
                     f"{words[0]} is not a drawn folder, and to draw with it takes prompts: name them by --prompts."
                 )
-            slug = re.sub(r"[^\w.-]+", "-", way).strip("-")[-60:]
-            drawn = out / f"{slug}-{hashlib.sha256(way.encode(errors='surrogateescape')).hexdigest()[:6]}"
+            slug = re.sub(r"[^\w.-]+", "-", spec).strip("-")[-60:]
+            drawn = out / f"{slug}-{hashlib.sha256(spec.encode(errors='surrogateescape')).hexdigest()[:6]}"
             tasks[str(drawn)] = ["--checkpoint", *words, *arguments, "--out", str(drawn)]
         elif len(words) > 1:
             raise ValueError(f"{words[0]} is drawn already, so {' '.join(words[1:])} comes too late: leave it out.")
@@ -64,7 +64,7 @@ def open_contestants(
         folders[name] = drawn
     if tasks:
         draw = turns.draw_one_by_one if one_at_a_time or len(tasks) == 1 else turns.draw_in_turns
-        draw({way: tasks[str(folders[name])] for name, way in ways.items() if str(folders[name]) in tasks})
+        draw({spec: tasks[str(folders[name])] for name, spec in specs.items() if str(folders[name]) in tasks})
     return [Contestant(name, drawn, _require_complete(drawn), read_cost(drawn)) for name, drawn in folders.items()]
 
 

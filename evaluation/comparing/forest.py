@@ -41,10 +41,10 @@ def _row(contest: Contest, y: float, middle: float) -> str:
     kind = "c1" if contest.verdict in (contest.a, contest.b) else "c0"
     side = 10 if kind == "c1" else 7
     place = f'x="{middle + mean * scale - side / 2:.1f}" y="{y - side / 2:.1f}" width="{side}" height="{side}"'
-    told = escape(f"{contest.label}: {digits(contest.found.mean)}, p = {contest.p_holm:.2g}, {contest.verdict}")
+    tooltip = escape(f"{contest.label}: {digits(contest.found.mean)}, p = {contest.p_holm:.2g}, {contest.verdict}")
     name = f'<text x="{LEFT - 12}" y="{y + 4:.1f}" text-anchor="end">{escape(contest.label)}</text>'
     return (
-        f"<g><title>{told}</title>{name}"
+        f"<g><title>{tooltip}</title>{name}"
         f'<path class="axis" d="M{ends[0]:.1f} {y:.1f}H{ends[1]:.1f}"/><rect class="{kind}" {place}/>'
         f'<text x="{WIDTH - RIGHT + 8}" y="{y + 4:.1f}">{digits(contest.found.mean)}</text></g>'
     )

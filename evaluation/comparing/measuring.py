@@ -71,20 +71,20 @@ def compare(options: Options) -> Comparison:
     votes = read_votes(options.votes) if options.votes else ()
     if options.log_with:
         trackers.require(options.log_with)
-    ruler, told = ruler_of(options)
-    contestants = open_ways(dict(zip(names, options.contestants, strict=True)), options)
+    ruler, warnings = ruler_of(options)
+    contestants = open_specs(dict(zip(names, options.contestants, strict=True)), options)
     check_pairing(contestants)
     manifest = contestants[0].manifest
     if len(manifest.rows) < 2:
         raise ValueError("A comparison needs at least two prompts: raise --num.")
     if options.reference is None:
         ruler, more = with_their_own(ruler, manifest)
-        told += more
+        warnings += more
     swept = _swept(options, ruler)
     measured = [measure(contestant, ruler) for contestant in contestants]
     points = _points(measured, swept, ruler) if swept else ()
-    told += [warning for one in measured for warning in one.warnings]
-    told += [*speed_notes(measured), *_strangers(votes, names)]
+    warnings += [warning for one in measured for warning in one.warnings]
+    warnings += [*speed_notes(measured), *_unknown_names(votes, names)]
     return Comparison(
         title=f"{' against '.join(names)}: {len(manifest.rows):,} pictures of {manifest.prompts}",
         contestants=tuple(measured),
@@ -99,7 +99,7 @@ def compare(options: Options) -> Comparison:
         votes=votes,
         sweep=points,
         distance=ruler.network.naming.frechet[1] if points else "",
-        warnings=tuple(dict.fromkeys(told)),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
@@ -121,15 +121,15 @@ def measure(contestant: Contestant, ruler: Ruler) -> Measured:
     pairs = [Pair(file, row.caption, row.reference_path) for file, row in zip(contestant.files, rows, strict=True)]
     scores = clip_score.score(pairs, ruler.clip, ruler.batch_size, ruler.workers, ruler.seed, progress)
     measures = [one for one in clip_score.measures_of(scores, ruler.seed) if one.key not in NOT_SHOWN]
-    told = measured_pictures(contestant.folder).notes
-    told += clip_score.warnings_of(scores, ruler.clip, contestant.manifest.checkpoint)
+    warnings = measured_pictures(contestant.folder).notes
+    warnings += clip_score.warnings_of(scores, ruler.clip, contestant.manifest.checkpoint)
     if ruler.reference is not None:
         pictures = _statistics(contestant.files, ruler)
         found = distances.measure(pictures, ruler.reference, ruler.network, ruler.seed)
         measures += found
-        told += distances.warnings_of(pictures, ruler.reference, ruler.network, found)
+        warnings += distances.warnings_of(pictures, ruler.reference, ruler.network, found)
     measures += cost.measures(contestant.cost, len(rows), contestant.manifest.batch_size)
-    return Measured(contestant, tuple(measures), tuple(told))
+    return Measured(contestant, tuple(measures), tuple(warnings))
 
 
 def likeness(a: Contestant, b: Contestant) -> Likeness:
@@ -189,13 +189,13 @@ def facts_of(contestants: Sequence[Contestant], ruler: Ruler) -> dict[str, objec
     }
 
 
-def _strangers(votes: Sequence[VoteCount], names: Sequence[str]) -> list[str]:
+def _unknown_names(votes: Sequence[VoteCount], names: Sequence[str]) -> list[str]:
     if not votes or {name for vote in votes for name in (vote.a, vote.b)} & set(names):
         return []
     return ["The votes name none of these contestants: they stand beside the measures, not for them."]
 
 
-def open_ways(ways: Mapping[str, str], options: Options) -> list[Contestant]:
+def open_specs(specs: Mapping[str, str], options: Options) -> list[Contestant]:
     """Return the contestants by their names, drawn now where they are not drawn folders."""
     arguments = ["--seed", str(options.seed), "--batch-size", str(options.batch_size)]
     arguments += ["--device", command.chosen_device(options.device)]
@@ -205,12 +205,12 @@ def open_ways(ways: Mapping[str, str], options: Options) -> list[Contestant]:
     if options.num is not None:
         arguments += ["--num", str(options.num)]
     place, with_prompts = options.out / "pictures", options.prompts is not None
-    return open_contestants(ways, place, arguments, with_prompts, options.one_at_a_time)
+    return open_contestants(specs, place, arguments, with_prompts, options.one_at_a_time)
 
 
 def ruler_of(options: Options) -> tuple[Ruler, list[str]]:
     """Return what to measure with, and what must be said of it. Nothing is drawn before it is known to be there."""
-    told: list[str] = []
+    warnings: list[str] = []
     device = command.chosen_device(options.device)
     clip = Clip(options.clip, device)
     clip.require()
@@ -219,20 +219,20 @@ def ruler_of(options: Options) -> tuple[Ruler, list[str]]:
     except ValueError as error:
         if options.network is not None:
             raise
-        told.append(f"Distances are in the features of the embedded judge. {error}")
+        warnings.append(f"Distances are in the features of the embedded judge. {error}")
         network = open_network(JUDGE, device=device)
     ruler = Ruler(clip, network, None, options.size, options.batch_size, options.workers, options.seed)
     if options.reference is None:
-        return ruler, told
+        return ruler, warnings
     if options.reference.suffix == ".npz":
         file = options.reference.expanduser()
         reference = Statistics.load(file)
         space_of(network, options.size).require(reference.space, f"The statistics in {options.reference}")
-        return replace(ruler, reference=reference, reference_sha256=hashes.of_file(file)), told
+        return replace(ruler, reference=reference, reference_sha256=hashes.of_file(file)), warnings
     real = measured_pictures(options.reference)
     if len(real.pictures) < 2:
         raise ValueError(f"{options.reference} holds one picture: a distance needs two or more.")
-    return _against(ruler, real.pictures), told + real.notes
+    return _against(ruler, real.pictures), warnings + real.notes
 
 
 def with_their_own(ruler: Ruler, manifest: Manifest) -> tuple[Ruler, list[str]]:
@@ -266,18 +266,18 @@ def _swept(options: Options, ruler: Ruler) -> dict[tuple[str, str, str], Contest
     if ruler.reference is None:
         raise ValueError("A sweep needs real pictures: name some with --reference.")
     found = {}
-    for name, way in zip(distinct(options.contestants), options.contestants, strict=True):
+    for name, spec in zip(distinct(options.contestants), options.contestants, strict=True):
         for option, values in sweeps.items():
             # one after another: so many at once would take the memory, and their times are not asked for
-            for value in values if _leaves_open(way, option) else ():
-                at = f"{way} --{option} {value}"
-                found[name, option, value] = open_ways({at: at}, options)[0]
+            for value in values if _leaves_open(spec, option) else ():
+                at = f"{spec} --{option} {value}"
+                found[name, option, value] = open_specs({at: at}, options)[0]
     return found
 
 
-def _leaves_open(way: str, option: str) -> bool:
+def _leaves_open(spec: str, option: str) -> bool:
     """Whether a contestant is drawn, and with no value of its own for the option."""
-    words = shlex.split(way)
+    words = shlex.split(spec)
     parser = ArgumentParser(add_help=False)
     parser.add_argument(f"--{option}")
     given, _ = parser.parse_known_args(words[1:])

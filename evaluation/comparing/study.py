@@ -35,8 +35,8 @@ def make(options: Options) -> Study:
     names = [str(folder) for folder in options.folders]
     if len(names) < 2 or len({folder.expanduser().resolve() for folder in options.folders}) < len(names):
         raise ValueError("A study needs at least two different folders.")
-    ways = {name: shlex.quote(name) for name in names}
-    contestants = open_contestants(ways, options.out, [], with_prompts=False)
+    specs = {name: shlex.quote(name) for name in names}
+    contestants = open_contestants(specs, options.out, [], with_prompts=False)
     check_pairing(contestants)
     rows = contestants[0].manifest.rows
     chosen, spare = _chosen(len(rows), options)

@@ -97,7 +97,7 @@ def _parsed(line: bytes) -> object:
         return None
 
 
-def told(found: Recognition) -> str:
+def summary_line(found: Recognition) -> str:
     """Return how many concepts come out well, and how many badly."""
     scores = np.array(list(found.rates.values()))
     return (

@@ -33,7 +33,7 @@ WAYS = {
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnPictures:
     """The pictures of each way, in the order of the prompts, and the weights that drew them."""
 
     files: Mapping[str, Sequence[Path]]
@@ -50,7 +50,7 @@ def draw(
     batch_size: int = 8,
     device: str = "cpu",
     draft: bool = False,
-) -> Drawn:
+) -> DrawnPictures:
     """Draw what `out` lacks of every way; ValueError for prompts that cannot be drawn, and for pictures of another run.
 
     The embedding of the real picture is a way only where every prompt names one, and the checkpoint sees pictures.
@@ -82,7 +82,7 @@ def draw(
                     for path, picture in zip(paths[some], pictures, strict=True):
                         images.save(picture, path)
                 bar.update(len(paths[some]))
-    return Drawn(files, model.checkpoint_hash, model.side(settings))
+    return DrawnPictures(files, model.checkpoint_hash, model.side(settings))
 
 
 def _drawn(

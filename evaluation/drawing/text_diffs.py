@@ -16,7 +16,7 @@ from evaluation.pictures.manifest import is_whole
 
 
 @dataclass(frozen=True)
-class Mover:
+class TextDiffEditor:
     """A checkpoint, its settings and the way by which it moves pictures."""
 
     model: UnclipModel
@@ -57,7 +57,7 @@ class Mover:
                 save(one, files[strength])
 
 
-def open_mover(options: Options) -> Mover:
+def open_mover(options: Options) -> TextDiffEditor:
     """Return the checkpoint that the options name; ValueError where it cannot be opened."""
     model, settings = open_drawer([options.checkpoint, "--device", str(options.device), "--dtype", options.dtype])
-    return Mover(model, settings.for_text_diff(options.steps), options.way)
+    return TextDiffEditor(model, settings.for_text_diff(options.steps), options.way)

@@ -34,13 +34,13 @@ def of_scenes(data: EmbeddedSet, things: bool = True) -> Iterator[Task]:
     sides = np.stack([data.pictures("scenes"), true], axis=1)  # (n, 2, dim)
     right: dict[str, list[list[bool]]] = {}
     for one, both in zip(rows, sides, strict=True):
-        ways = data.clip.embed_pictures(scenes.ways(one, data.size))
-        found = [scenes.seen(side, ways, one.ways) == one.answer for side in both]
+        arrangements = data.clip.embed_pictures(scenes.arrangements(one, data.size))
+        found = [scenes.seen(side, arrangements, one.arrangements) == one.answer for side in both]
         if one.answer.isdigit():
             right.setdefault(NUMBER, []).append(found)
             continue
         right.setdefault(PLACE, []).append(found)
-        others = scenes.strangers(one, data.trained) if things else ()
+        others = scenes.distractors(one, data.trained) if things else ()
         if len(others) > 1:
             known = _things(both, others, data)
             right.setdefault(THINGS, []).append(known)

@@ -26,11 +26,11 @@ COLOURS = {*BACKGROUNDS} - {"teal"}
 
 @dataclass(frozen=True)
 class SceneQuestion:
-    """A scene's question: `answer` is one of `ways`, a number ("1" to "4") or a place ("left", …)."""
+    """A scene's question: `answer` is one of `arrangements`, a number ("1" to "4") or a place ("left", …)."""
 
     things: tuple[Pair, ...]
     answer: str
-    ways: tuple[str, ...]
+    arrangements: tuple[str, ...]
 
     @property
     def id(self) -> str:
@@ -41,14 +41,14 @@ class SceneQuestion:
         """Return the prompt: "two cats, STYLE style" or "a cat left of a dog, STYLE style"."""
         return canonical_scene(self._scene(self.answer, random.Random(0)), [_record(thing) for thing in self.things])
 
-    def picture(self, way: str, size: int, draw: random.Random) -> Image.Image:
+    def picture(self, arrangement: str, size: int, draw: random.Random) -> Image.Image:
         """Return the real drawings put together in this way, which is not the asked one alone, over white."""
         things = torch.stack([_rgba(thing, size) for thing in self.things])
-        rgba = things[0] if way == "1" else paint(self._scene(way, draw), things)
+        rgba = things[0] if arrangement == "1" else paint(self._scene(arrangement, draw), things)
         return images.to_pictures(composite(rgba[None], torch.tensor([WHITE])))[0]
 
-    def _scene(self, way: str, draw: random.Random) -> Scene:
-        return several(0, int(way), draw) if way.isdigit() else beside(0, 1, way, draw)
+    def _scene(self, arrangement: str, draw: random.Random) -> Scene:
+        return several(0, int(arrangement), draw) if arrangement.isdigit() else beside(0, 1, arrangement, draw)
 
 
 def questions(pairs: Sequence[Pair]) -> dict[str, SceneQuestion]:
@@ -61,31 +61,31 @@ def questions(pairs: Sequence[Pair]) -> dict[str, SceneQuestion]:
         others = [other for other in things if other.style == thing.style and other.concept != thing.concept]
         if others:
             found.append(SceneQuestion((thing, draw.choice(others)), draw.choice(list(OPPOSITE)), tuple(OPPOSITE)))
-    return {asked.id: asked for asked in found}
+    return {question.id: question for question in found}
 
 
-def ways(asked: SceneQuestion, size: int) -> list[Image.Image]:
+def arrangements(question: SceneQuestion, size: int) -> list[Image.Image]:
     """Return `LAYOUTS` pictures of each way in turn, the same at each call."""
-    draw = random.Random(asked.id)
-    return [asked.picture(way, size, draw) for way in asked.ways for _ in range(LAYOUTS)]
+    draw = random.Random(question.id)
+    return [question.picture(arrangement, size, draw) for arrangement in question.arrangements for _ in range(LAYOUTS)]
 
 
-def strangers(asked: SceneQuestion, pairs: Sequence[Pair]) -> tuple[SceneQuestion, ...]:
+def distractors(question: SceneQuestion, pairs: Sequence[Pair]) -> tuple[SceneQuestion, ...]:
     """Return a scene of two things, then the same with the first, the second and both replaced by others of the style.
 
     Only the scene itself where the style has too few other things.
     """
-    known = {thing.concept for thing in asked.things}
-    others = [pair for pair in pairs if pair.style == asked.things[0].style and pair.concept not in known]
+    known = {thing.concept for thing in question.things}
+    others = [pair for pair in pairs if pair.style == question.things[0].style and pair.concept not in known]
     others = [pair for pair in others if countable(_record(pair))]
     if len(others) < 2:
-        return (asked,)
-    (a, b), (x, y) = asked.things, random.Random(asked.id).sample(others, 2)
-    return tuple(replace(asked, things=things) for things in ((a, b), (x, b), (a, y), (x, y)))
+        return (question,)
+    (a, b), (x, y) = question.things, random.Random(question.id).sample(others, 2)
+    return tuple(replace(question, things=things) for things in ((a, b), (x, b), (a, y), (x, y)))
 
 
 def seen(picture: np.ndarray, pictures: np.ndarray, names: Sequence[str]) -> str:
-    """Return the way whose `pictures`, as `ways` has them (ways * LAYOUTS, dim), are nearest to the picture (dim,)."""
+    """Return the arrangement whose `pictures` (arrangements * LAYOUTS, dim) are nearest to the picture (dim,)."""
     return names[int((pictures @ picture).argmax()) // LAYOUTS]
 
 

@@ -60,8 +60,8 @@ def score(options: Options) -> Scorecard:
         elif part == "upsampler":
             scores += enlarged(name, emoji, options.num, options.seed, device)
         else:
-            found, told = speed([*singles, *([drawn["unseen"]] if "unseen" in drawn else [])])
-            scores, notes = scores + found, notes + told
+            found, warnings = speed([*singles, *([drawn["unseen"]] if "unseen" in drawn else [])])
+            scores, notes = scores + found, notes + warnings
     facts = _facts(name, drawn)
     if shared := conditioned(clip, checkpoint):
         notes.append(f"{clip.source} conditions this checkpoint ({', '.join(shared)}): judge by another CLIP.")

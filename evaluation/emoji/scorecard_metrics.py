@@ -52,10 +52,10 @@ def style_and_concept(data: EmbeddedSet) -> list[Score]:
     answers = _styles(data, data.real(test), test)
     right = {way: styles == data.styles(test) for way, styles in answers.items()}
     way = retrieval.better(right)
-    told = "; ".join(
+    detail = "; ".join(
         f"{name} is right for {answer.mean():.1%} of the real test pictures" for name, answer in right.items()
     )
-    how = f"the nearest of {len(data.emoji.styles)} styles, by {way} ({told})"
+    how = f"the nearest of {len(data.emoji.styles)} styles, by {way} ({detail})"
     found = []
     for what, kind, shown in (("unseen", "unseen", "unseen pairs and concepts"), ("seen", SEEN, KINDS[SEEN])):
         pairs = data.pairs(what)
@@ -133,18 +133,18 @@ def chinese(data: EmbeddedSet) -> list[Score]:
     return _chinese(data, "chinese", data.recognised("chinese"))
 
 
-def _chinese(data: EmbeddedSet, what: str, recognised: tuple[np.ndarray, np.ndarray], told: str = "") -> list[Score]:
+def _chinese(data: EmbeddedSet, what: str, recognised: tuple[np.ndarray, np.ndarray], detail: str = "") -> list[Score]:
     drawn, real = recognised
     english = data.recognised("unseen")[0][: len(drawn)]  # the same pairs, seeds and other captions
     chosen = data.kinds(what) == PAIR
     if not chosen.any():
         return []
-    key = "recall_at_1_chinese" + ("_understood" if told else "")
-    label = "R@1, Chinese captions" + (", understood" if told else "")
+    key = "recall_at_1_chinese" + ("_understood" if detail else "")
+    label = "R@1, Chinese captions" + (", understood" if detail else "")
     how = "unseen pairs drawn from “标签，STYLE风格”, judged against the English caption among the same 100 as English"
-    found = [of_values(key, label, drawn[chosen], real[chosen], data.seed, how=how + told)]
+    found = [of_values(key, label, drawn[chosen], real[chosen], data.seed, how=how + detail)]
     share = ratio(f"{key}_of_english", f"{label} as a share of English", drawn[chosen], english[chosen], data.seed)
-    return found + ([] if share is None else [Score(share, unit="%", how=how + told)])
+    return found + ([] if share is None else [Score(share, unit="%", how=how + detail)])
 
 
 def paraphrased(data: EmbeddedSet) -> list[Score]:
@@ -155,14 +155,14 @@ def paraphrased(data: EmbeddedSet) -> list[Score]:
 
 def understood(data: EmbeddedSet) -> list[Score]:
     """Return the same two after understanding: of what it is asked, its R@1; what is not understood counts as wrong."""
-    what, told = f"paraphrases{UNDERSTOOD}", "; {} of {} are not understood, and count as wrong"
+    what, detail = f"paraphrases{UNDERSTOOD}", "; {} of {} are not understood, and count as wrong"
     drawn, real, missed = _understood(data, what)
-    how = HOW_PARAPHRASES + told.format(missed, len(drawn))
+    how = HOW_PARAPHRASES + detail.format(missed, len(drawn))
     name = "recall_at_1_paraphrases_understood", "R@1, English paraphrases, understood"
     found = [of_values(*name, drawn, real, data.seed, how=how)]
     what = f"chinese{UNDERSTOOD}"
     drawn, real, missed = _understood(data, what)
-    return found + _chinese(data, what, (drawn, real), told.format(missed, len(drawn)))
+    return found + _chinese(data, what, (drawn, real), detail.format(missed, len(drawn)))
 
 
 def _understood(data: EmbeddedSet, what: str) -> tuple[np.ndarray, np.ndarray, int]:
@@ -197,12 +197,15 @@ def in_scenes(data: EmbeddedSet) -> list[Score]:
         "“{}, STYLE style”, of things that the checkpoint was trained on in this style: nearest to the picture are, of "
         f"the same real drawings put together in {{}} ways, {scenes.LAYOUTS} pictures each, those of the asked way"
     )
-    told = {
+    described = {
         scene_tasks.NUMBER: ("number right, two to four", how.format("two cats", 4)),
         scene_tasks.PLACE: ("place right, left to below", how.format("a cat left of a dog", 4)),
     }
     tasks = scene_tasks.of_scenes(data, things=False)
-    return [of_values(one.key, told[one.key][0], one.drawn, one.true, data.seed, how=told[one.key][1]) for one in tasks]
+    return [
+        of_values(one.key, described[one.key][0], one.drawn, one.true, data.seed, how=described[one.key][1])
+        for one in tasks
+    ]
 
 
 def coloured(data: EmbeddedSet) -> list[Score]:
@@ -221,8 +224,8 @@ def enlarged(name: str, emoji: EmojiSet, num: int, seed: int, device: str) -> li
     order = np.random.default_rng(seed).permutation(len(emoji.test))[: min(num, ENLARGED)]
     pictures = [emoji.test[place].picture(model.picture_size) for place in order]
     ours, bicubic = psnr_and_bicubic(model, pictures, settings, seed)
-    told = f"{ours.mean():.2f} dB against {bicubic.mean():.2f} dB"
-    how = f"real test pictures made {model.upsampling} times smaller: {told}"
+    detail = f"{ours.mean():.2f} dB against {bicubic.mean():.2f} dB"
+    how = f"real test pictures made {model.upsampling} times smaller: {detail}"
     label = "PSNR of the upsampler over bicubic"
     return [of_values("upsampler_over_bicubic", label, ours - bicubic, None, seed, "dB", how)]
 
@@ -238,9 +241,9 @@ def speed(drawn: Sequence[Contestant]) -> tuple[list[Score], list[str]]:
             notes.append(f"The speed of {name} is not known: its pictures were not drawn in one go, or are too few.")
             continue
         shown = (("seconds a picture", "s", how), ("peak memory", "MB", ""))
-        for one, (label, unit, told) in zip(cost.measures(contestant.cost, n, size), shown, strict=True):
+        for one, (label, unit, detail) in zip(cost.measures(contestant.cost, n, size), shown, strict=True):
             measure = dataclasses.replace(one, label=f"{label}, {name}")
-            found.append(Score(measure, unit=unit, how=told))
+            found.append(Score(measure, unit=unit, how=detail))
     return found, notes
 
 

@@ -29,7 +29,7 @@ class LabelledPrompt:
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnswerShares:
     """Shares of the prompts that can be drawn (`right`, `another`, `offered`), and of those that cannot (`pretended`).
 
     `offered_right` is the share of what can be drawn where the right concept is among the offers only.
@@ -61,7 +61,7 @@ def read_list(part: str, file: Path = LIST) -> list[LabelledPrompt]:
         ]
 
 
-def answer(interpreter: Interpreter, asked: Sequence[LabelledPrompt]) -> Answered:
+def answer(interpreter: Interpreter, asked: Sequence[LabelledPrompt]) -> AnswerShares:
     """Return how the checkpoint understands the prompts."""
     right = another = offered = offered_right = pretended = 0
     faults = []
@@ -81,7 +81,7 @@ def answer(interpreter: Interpreter, asked: Sequence[LabelledPrompt]) -> Answere
     known = sum(bool(one.concepts) for one in asked)
     counts = (right, another, offered, offered_right)
     shares = (count / known for count in counts)
-    return Answered(interpreter.threshold, *shares, pretended / (len(asked) - known), tuple(faults))
+    return AnswerShares(interpreter.threshold, *shares, pretended / (len(asked) - known), tuple(faults))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Understanding:
     """The answers at each threshold, over so many prompts that can be drawn and so many that cannot."""
 
     part: str
-    answered: tuple[Answered, ...]
+    answered: tuple[AnswerShares, ...]
     known: int
     unknown: int
 

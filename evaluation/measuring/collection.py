@@ -98,17 +98,17 @@ def read_part(path: Path) -> Part:
             return Part(Report.from_dict(json.loads(path.read_text(encoding="utf-8"))))
         except ValueError as error:
             raise ValueError(f"{path} cannot be collected: {error}") from error
-    facts, told = manifest.model_dump(mode="json"), []
+    facts, warnings = manifest.model_dump(mode="json"), []
     cost = costs.read_cost(path)
     measures = costs.measures(cost, manifest.pictures, manifest.batch_size)
     if cost is None:
-        told.append("What a picture took is not known: these were not drawn in one go.")
+        warnings.append("What a picture took is not known: these were not drawn in one go.")
     else:
         facts["processor"] = cost.processor
     title = f"Drawn: {manifest.pictures:,} pictures of {manifest.prompts}"
     rows = [manifest.rows[index * manifest.pictures // SHOWN] for index in range(SHOWN)]
     shown = tuple((path / row.file, row.caption) for row in dict.fromkeys(rows))
-    return Part(Report(title, tuple(measures), facts, tuple(told)), shown)
+    return Part(Report(title, tuple(measures), facts, tuple(warnings)), shown)
 
 
 def write(collection: Collection, path: Path) -> Path:

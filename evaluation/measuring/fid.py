@@ -12,7 +12,7 @@ import torch
 
 from evaluation.cli.fid import HALF, Options
 from evaluation.measuring import fid_facts, fid_plan, processes
-from evaluation.measuring.fid_plan import Plan, Way, stats_file
+from evaluation.measuring.fid_plan import FeatureSpec, Plan, stats_file
 from evaluation.metrics import distances, foreign_statistics, named_statistics
 from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.metrics.frechet_ratio import frechet_ratio, halves
@@ -31,7 +31,7 @@ DEVIATION_PICTURES = 128  # whose features are computed in float32 too, where al
 
 
 @dataclass(frozen=True)
-class Pass:
+class PassResult:
     """What one pass of a network gave: measures, what a reader must know of them, and where they come from."""
 
     measures: tuple[Measure, ...]
@@ -40,7 +40,7 @@ class Pass:
     ratio: Measure | None = None
 
 
-class Kept:
+class StatisticsWriter:
     """The pictures' statistics on the disk: a file a pass, or one of all in the form of another program.
 
     Without `unsaved` a disk that does not take them is an OSError; with it the error is kept there.
@@ -51,7 +51,7 @@ class Kept:
         self._of_layer: dict[str, Statistics] = {}
         self._passes = 0
 
-    def add(self, way: Way, statistics: Statistics) -> None:
+    def add(self, spec: FeatureSpec, statistics: Statistics) -> None:
         """Save the statistics of a pass; those that go into one file when the last pass is done."""
         options, file = self._plan.options, self._plan.options.save_stats
         if file is None:
@@ -59,10 +59,10 @@ class Kept:
         self._passes += 1
         try:
             if options.stats_form is None:
-                written = statistics.save(stats_file(self._plan.ways, way, file))
+                written = statistics.save(stats_file(self._plan.specs, spec, file))
             else:
                 self._of_layer[statistics.space.layer] = statistics
-                if self._passes < len(self._plan.ways):
+                if self._passes < len(self._plan.specs):
                     return
                 written = foreign_statistics.write_foreign(file, options.stats_form, self._of_layer)
             if options.stats_name is not None:
@@ -78,8 +78,8 @@ def measure_folders(options: Options, unsaved: list[OSError] | None = None) -> R
     if options.reference is None:
         raise ValueError("Name a --reference to measure against.")
     with _planned(options) as plan:
-        kept = Kept(plan, unsaved)
-        passes = [_measure(plan, way, kept) for way in plan.ways]
+        writer = StatisticsWriter(plan, unsaved)
+        passes = [_measure(plan, spec, writer) for spec in plan.specs]
         return _report(plan, passes)
 
 
@@ -88,9 +88,9 @@ def save_statistics(options: Options) -> list[str]:
     with _planned(options) as plan:
         if options.save_stats is None:
             raise ValueError("Name a file for --save-stats.")
-        kept = Kept(plan)
-        for way in plan.ways:
-            kept.add(way, _statistics(plan.pictures, _network(plan, way), plan))
+        writer = StatisticsWriter(plan)
+        for spec in plan.specs:
+            writer.add(spec, _statistics(plan.pictures, _network(plan, spec), plan))
         return plan.left_out
 
 
@@ -105,8 +105,8 @@ def extract_share(options: Options) -> None:
     except (ValueError, OSError):
         sys.exit(2)
     with planned:
-        for way in plan.ways:
-            network = _network(plan, way)
+        for spec in plan.specs:
+            network = _network(plan, spec)
             for pictures in _sides(plan):
                 _extract(pictures, network, plan)
 
@@ -115,7 +115,7 @@ def extract_share(options: Options) -> None:
 def _planned(options: Options) -> Generator[Plan]:
     """Yield the plan once all that it needs is there, with this process's share where features are kept in parts."""
     if not processes.several():
-        plan = fid_plan.made(options)
+        plan = fid_plan.make_plan(options)
         _look_at(plan)
         with processes.alone(options.work, options.ray, plan.device) as share:
             yield replace(plan, share=share)
@@ -123,7 +123,7 @@ def _planned(options: Options) -> Generator[Plan]:
     if options.ray is not None:
         raise ValueError("--ray shares the work itself: start one process, without accelerate launch.")
     state = processes.started(options.device)
-    plan = fid_plan.made(replace(options, device=str(state.device)))
+    plan = fid_plan.make_plan(replace(options, device=str(state.device)))
     _look_at(plan)
     with processes.shared(options.work, state) as share:
         yield replace(plan, share=share)
@@ -136,16 +136,16 @@ def _sides(plan: Plan) -> list[Sequence[Picture]]:
     return [plan.pictures, *(side.pictures for side in (plan.real, plan.others) if side is not None)]
 
 
-def _measure(plan: Plan, way: Way, kept: Kept) -> Pass:
+def _measure(plan: Plan, spec: FeatureSpec, writer: StatisticsWriter) -> PassResult:
     """One pass of the network over both sides."""
     options = plan.options
-    network = _network(plan, way)
+    network = _network(plan, spec)
     # Before the long part, so that statistics of another space are refused at once.
-    reference = None if plan.saved is None else _saved(plan, way, network)
+    reference = None if plan.saved is None else _saved(plan, spec, network)
     start = time.perf_counter()
     pictures = _statistics(plan.pictures, network, plan)
     seconds = time.perf_counter() - start
-    kept.add(way, pictures)  # now, since the rest may take as long again
+    writer.add(spec, pictures)  # now, since the rest may take as long again
     if plan.real is not None:
         reference = _statistics(plan.real.pictures, network, plan)
     assert reference is not None, "either statistics or pictures"
@@ -153,28 +153,28 @@ def _measure(plan: Plan, way: Way, kept: Kept) -> Pass:
         "network": network.name,
         "weights_sha256": network.sha256,
         "resize": network.resize,
-        "rounding": fid_facts.rounding_of(way.resize, plan.size),
+        "rounding": fid_facts.rounding_of(spec.resize, plan.size),
         "pictures": pictures.moments.n,
         "references": reference.count,
         "seconds": round(seconds, 1),
         "pictures_per_second": round(len(plan.pictures) / seconds, 2),
     }
     measures = distances.measure(pictures, reference, network, options.seed, options.groups)
-    told = distances.warnings_of(pictures, reference, network, measures)
+    warnings = distances.warnings_of(pictures, reference, network, measures)
     if network.precision != "float32":
-        facts["deviation"], sentence = _deviation(plan, way, network, pictures)
-        told.append(sentence)
+        facts["deviation"], sentence = _deviation(plan, spec, network, pictures)
+        warnings.append(sentence)
     if plan.groups is not None:
-        measures += _by_group(plan, pictures, reference, network, told)
+        measures += _by_group(plan, pictures, reference, network, warnings)
     ratio = None if options.fdr is None else _ratio(plan, network, pictures, reference)
-    return Pass((*measures, *([ratio] if ratio else [])), tuple(told), facts, ratio)
+    return PassResult((*measures, *([ratio] if ratio else [])), tuple(warnings), facts, ratio)
 
 
-def _deviation(plan: Plan, way: Way, network: Network, pictures: Statistics) -> tuple[dict[str, float], str]:
+def _deviation(plan: Plan, spec: FeatureSpec, network: Network, pictures: Statistics) -> tuple[dict[str, float], str]:
     """Return how far features are from those in float32, of a few pictures, and the sentence that says so."""
     assert pictures.features is not None, "they were just extracted"
     few = plan.pictures[:DEVIATION_PICTURES]
-    exact = open_network(way.network, way.resize, plan.options.inception_weights, device=plan.device)
+    exact = open_network(spec.network, spec.resize, plan.options.inception_weights, device=plan.device)
     right = extract(few, exact, plan.size, plan.options.batch_size, plan.options.workers, progress=False)
     rounded = pictures.features[: len(few)]
     spread = float(np.sqrt(np.asarray(right, dtype=np.float64).var(0).mean()))
@@ -188,13 +188,13 @@ def _deviation(plan: Plan, way: Way, network: Network, pictures: Statistics) -> 
 
 
 def _by_group(
-    plan: Plan, pictures: Statistics, reference: Statistics, network: Network, told: list[str]
+    plan: Plan, pictures: Statistics, reference: Statistics, network: Network, warnings: list[str]
 ) -> list[Measure]:
     """Return the distances of each group, to the reference's group of that name where it has groups."""
     assert plan.groups is not None and pictures.features is not None, "asked for, and just extracted"
     theirs = None if plan.real is None else plan.real.groups
     if theirs is None:
-        told.append(f"The reference has no groups by {plan.options.by}: each group is measured against all of it.")
+        warnings.append(f"The reference has no groups by {plan.options.by}: each group is measured against all of it.")
     found, few = [], []
     for group in sorted(set(plan.groups)):
         own = _of_group(pictures, plan.groups, group)
@@ -207,7 +207,7 @@ def _by_group(
                 label = f"{one.label}, {plan.options.by} {group}"
                 found.append(replace(one, key=f"{one.key}@{group}", label=label, left_out=None))
     if few:
-        told.append(f"Groups of fewer than {distances.LEAST} pictures are not measured: {', '.join(few)}.")
+        warnings.append(f"Groups of fewer than {distances.LEAST} pictures are not measured: {', '.join(few)}.")
     return found
 
 
@@ -239,24 +239,24 @@ def _look_at(plan: Plan) -> None:
     ValueError also for the same features under two names, which a mean over networks would count twice.
     """
     known: dict[FeatureSpace, str] = {}
-    for way in plan.ways if len(plan.ways) > 1 else ():
-        network = _network(plan, way)
+    for spec in plan.specs if len(plan.specs) > 1 else ():
+        network = _network(plan, spec)
         space = replace(space_of(network, plan.size), network="")
         if space in known:
-            raise ValueError(f"--network {known[space]} and {way.network} are the same weights: name one of them.")
-        known[space] = way.network
+            raise ValueError(f"--network {known[space]} and {spec.network} are the same weights: name one of them.")
+        known[space] = spec.network
         if plan.saved is not None:
-            _saved(plan, way, network)
+            _saved(plan, spec, network)
 
 
-def _saved(plan: Plan, way: Way, network: Network) -> Statistics:
+def _saved(plan: Plan, spec: FeatureSpec, network: Network) -> Statistics:
     """Return the reference's statistics of this pass; where several were saved as one, those of its own file."""
     assert plan.saved is not None, "the caller asked"
     named = plan.saved.file
     if plan.saved.form != "ours":
         reference = foreign_statistics.read_foreign(named, plan.saved.form, network, plan.size)
     else:
-        own = stats_file(plan.ways, way, named)
+        own = stats_file(plan.specs, spec, named)
         reference = Statistics.load(own if own.exists() else named)
         space_of(network, plan.size).require(reference.space, f"The statistics in {plan.options.reference}")
     if plan.options.fdr == HALF and reference.features is None:
@@ -264,11 +264,11 @@ def _saved(plan: Plan, way: Way, network: Network) -> Statistics:
     return reference
 
 
-def _network(plan: Plan, way: Way) -> Network:
+def _network(plan: Plan, spec: FeatureSpec) -> Network:
     # Rounding to 10 bits would be faster and would change the numbers.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     weights, precision = plan.options.inception_weights, plan.options.precision
-    return open_network(way.network, way.resize, weights, device=plan.device, precision=precision)
+    return open_network(spec.network, spec.resize, weights, device=plan.device, precision=precision)
 
 
 def _statistics(pictures: Sequence[Picture], network: Network, plan: Plan) -> Statistics:
@@ -288,7 +288,7 @@ def _extract(pictures: Sequence[Picture], network: Network, plan: Plan) -> None:
     processes.wait()
 
 
-def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
+def _report(plan: Plan, passes: Sequence[PassResult]) -> Report:
     options = plan.options
     facts: dict[str, object] = {
         "images": str(options.images),
@@ -299,28 +299,28 @@ def _report(plan: Plan, passes: Sequence[Pass]) -> Report:
         "jackknife_groups": options.groups,
         "passes": {f"{one.facts['network']} {one.facts['resize']}": one.facts for one in passes},
     }
-    told = list(plan.left_out)
+    warnings = list(plan.left_out)
     if plan.share is not None:
         facts["processes"] = plan.share.processes if options.ray is None else "a Ray cluster's"
     facts |= fid_facts.of_reference(plan)
     if plan.saved is not None and plan.saved.form != "ours":
-        told.append(
+        warnings.append(
             f"The statistics are in the form of {plan.saved.form}, which says neither of how many pictures they are "
             "nor how these came to their size: make sure that yours came to it alike."
         )
     manifest = None if plan.images.folder is None else read_manifest(plan.images.folder)
     if manifest is not None:
         facts["generation"] = manifest.model_dump(mode="json")
-    told += [warning for one in passes for warning in one.warnings]
+    warnings += [warning for one in passes for warning in one.warnings]
     if options.protocol is not None:
         protocol = protocol_named(options.protocol)
         facts["protocol"] = options.protocol
         facts["published"] = {entry.model: entry.fid for entry in protocol.published}
-        told += fid_facts.beside(protocol, len(plan.pictures), known_settings=manifest is not None)
+        warnings += fid_facts.beside(protocol, len(plan.pictures), known_settings=manifest is not None)
     if ratios := [one.ratio for one in passes if one.ratio is not None]:
         facts["fdr"] = options.fdr
     title = f"Distances of {plan.images.name} to {Path(str(options.reference)).name}"
     measures = tuple(measure for one in passes for measure in one.measures)
     if len(ratios) > 1:
         measures = (*measures, distances.mean_ratio(ratios))
-    return Report(title, measures, report.provenance(device=plan.device, **facts), tuple(dict.fromkeys(told)))
+    return Report(title, measures, report.provenance(device=plan.device, **facts), tuple(dict.fromkeys(warnings)))

@@ -1,7 +1,7 @@
 """What a report of `evaluation.fid` says beside its numbers: of the reference, of rounding, and what was published."""
 
 from dalle2 import hashes
-from evaluation.measuring.fid_plan import Plan, Saved, stats_file
+from evaluation.measuring.fid_plan import Plan, StatisticsFile, stats_file
 from evaluation.pictures.contents import contents_sha256
 from evaluation.prompts.protocol import Protocol
 
@@ -25,9 +25,9 @@ def rounding_of(resize: str, size: int | None) -> str:
     return before + ROUNDINGS.get(resize, "as the network's own preparation has it")
 
 
-def _hashes(plan: Plan, saved: Saved) -> object:
+def _hashes(plan: Plan, saved: StatisticsFile) -> object:
     """Return the hash of the reference's file, or of each where every pass has its own."""
-    own = {way: stats_file(plan.ways, way, saved.file) for way in plan.ways}
+    own = {spec: stats_file(plan.specs, spec, saved.file) for spec in plan.specs}
     files = dict.fromkeys(file if file.exists() else saved.file for file in own.values())
     found = {file.name: hashes.of_file(file) for file in files}
     return found if len(found) > 1 else next(iter(found.values()))
@@ -35,14 +35,14 @@ def _hashes(plan: Plan, saved: Saved) -> object:
 
 def beside(protocol: Protocol, pictures: int, known_settings: bool) -> list[str]:
     """Return the published figures as sentences, and what keeps ours from standing beside them."""
-    told = []
+    notes = []
     if pictures != protocol.pictures:
-        told.append(
+        notes.append(
             f"The protocol is of {protocol.pictures:,} pictures and these are {pictures:,}: the published figures "
             "below do not compare."
         )
     if not known_settings:
-        told.append("The folder has no manifest, so guidance, steps and prompts are not known: state them yourself.")
-    return told + [
+        notes.append("The folder has no manifest, so guidance, steps and prompts are not known: state them yourself.")
+    return notes + [
         f"Published FID {entry.fid:.2f}, {entry.model}: {entry.differences}." for entry in protocol.published
     ]

@@ -18,14 +18,14 @@ from evaluation.pictures.sources import Picture, Source, open_source
 from evaluation.prompts.protocol import protocol_named
 
 
-class Way(NamedTuple):
+class FeatureSpec(NamedTuple):
     """A network as it is named, and how pictures come to its size: a pass over all pictures."""
 
     network: str
     resize: str
 
 
-class Saved(NamedTuple):
+class StatisticsFile(NamedTuple):
     """The reference's statistics in a file, and the program that wrote it: "ours", or one of `FORMS`."""
 
     file: Path
@@ -48,10 +48,10 @@ class Plan:
     images: Source
     real: Source | None
     others: Source | None
-    saved: Saved | None
+    saved: StatisticsFile | None
     pictures: tuple[Picture, ...]
     groups: tuple[str, ...] | None
-    ways: tuple[Way, ...]
+    specs: tuple[FeatureSpec, ...]
     size: int | None
     device: str
     share: Share | None = None
@@ -62,24 +62,24 @@ class Plan:
         return [note for source in (self.images, self.real, self.others) if source is not None for note in source.notes]
 
 
-def made(options: Options) -> Plan:
+def make_plan(options: Options) -> Plan:
     """Look at what the options name; ValueError says what is wrong or missing."""
     _require_sense(options)
     saved = _saved(options)
-    ways, size = _ways(options, saved), options.size
+    specs, size = _specs(options, saved), options.size
     if options.protocol is not None:
         protocol = protocol_named(options.protocol)
         if options.network != (protocol.network,) or options.resize or size not in (None, protocol.size):
             raise ValueError(f"--protocol {options.protocol} fixes --network, --resize and --size: leave them out.")
-        ways, size = tuple(Way(protocol.network, resize) for resize in protocol.resizes), protocol.size
-    if options.fdr is not None and len(ways) > len(options.network):
+        specs, size = tuple(FeatureSpec(protocol.network, resize) for resize in protocol.resizes), protocol.size
+    if options.fdr is not None and len(specs) > len(options.network):
         raise ValueError("--fdr is a mean over networks, of one --resize each: name one.")
     for place, what in ((options.images, "measured"), (options.reference, "the reference")):
         if options.fdr not in (None, HALF) and place is not None and Path(options.fdr).resolve() == place.resolve():
             raise ValueError(f"--fdr {options.fdr} are the pictures that are {what}: name other real ones.")
-    _require_keepable(options, ways)
+    _require_keepable(options, specs)
     if saved is not None and options.save_stats is not None:  # under the names that several passes give them, too
-        outputs.keep(_stats_files(ways, options.save_stats), _stats_files(ways, saved.file))
+        outputs.keep(_stats_files(specs, options.save_stats), _stats_files(specs, saved.file))
     images = open_source(options.images, options.by)
     real = None if saved or options.reference is None else open_source(options.reference, options.by)
     others = None if options.fdr in (None, HALF) else open_source(options.fdr)
@@ -87,20 +87,20 @@ def made(options: Options) -> Plan:
     groups = _groups(options, images, real, chosen)
     pictures = tuple(images.pictures[index] for index in chosen)
     device = command.chosen_device(options.device)
-    return Plan(options, images, real, others, saved, pictures, groups, ways, size, device)
+    return Plan(options, images, real, others, saved, pictures, groups, specs, size, device)
 
 
-def stats_file(ways: Sequence[Way], way: Way, path: Path) -> Path:
+def stats_file(specs: Sequence[FeatureSpec], spec: FeatureSpec, path: Path) -> Path:
     """Return the file of a pass, with network and resizing in its name where there are several."""
-    if len(ways) == 1:
+    if len(specs) == 1:
         return path
-    words = [way.network] * (len({one.network for one in ways}) > 1)
-    words += [way.resize] * (len({one.resize for one in ways if one.network == way.network}) > 1)
+    words = [spec.network] * (len({one.network for one in specs}) > 1)
+    words += [spec.resize] * (len({one.resize for one in specs if one.network == spec.network}) > 1)
     return path.with_name("-".join([path.stem, *(re.sub(r"[^\w.-]+", "-", word) for word in words)]) + path.suffix)
 
 
-def _stats_files(ways: Sequence[Way], path: Path) -> list[Path]:
-    return [path, *(stats_file(ways, way, path) for way in ways)]
+def _stats_files(specs: Sequence[FeatureSpec], path: Path) -> list[Path]:
+    return [path, *(stats_file(specs, spec, path) for spec in specs)]
 
 
 def _require_sense(options: Options) -> None:
@@ -129,25 +129,25 @@ def _require_precision(options: Options) -> None:
             raise ValueError(f"{option} {value} is of features in float32: leave out --precision {options.precision}.")
 
 
-def _require_keepable(options: Options, ways: Sequence[Way]) -> None:
+def _require_keepable(options: Options, specs: Sequence[FeatureSpec]) -> None:
     """Refuse what cannot be saved as it is asked for, before anything is measured."""
     if options.stats_form is not None:
-        form, networks = FORMS[options.stats_form], [way.network for way in ways]
-        fits = set(networks) <= {"inception", "sfid"} and {way.resize for way in ways} == {form.resize}
+        form, networks = FORMS[options.stats_form], [spec.network for spec in specs]
+        fits = set(networks) <= {"inception", "sfid"} and {spec.resize for spec in specs} == {form.resize}
         if not fits or len(networks) > len(form.arrays):
             known = "inception and sfid" if len(form.arrays) > 1 else "inception"
             raise ValueError(f"--stats-form {options.stats_form} is of --network {known} and --resize {form.resize}.")
-    elif options.stats_name is not None and len(ways) > 1:
+    elif options.stats_name is not None and len(specs) > 1:
         raise ValueError("--stats-name names one file: measure with one --network and one --resize.")
 
 
-def _saved(options: Options) -> Saved | None:
+def _saved(options: Options) -> StatisticsFile | None:
     """Return the file of the reference's statistics, or None where the reference is pictures."""
     if options.reference is None:
         return None
     named = None if options.reference.exists() else named_statistics.find(str(options.reference))
     if named is not None:
-        return Saved(named.file, options.reference_form or named.form or "ours", str(options.reference))
+        return StatisticsFile(named.file, options.reference_form or named.form or "ours", str(options.reference))
     file = options.reference.expanduser()
     _require_something(options.reference)
     if file.suffix != ".npz":
@@ -155,9 +155,9 @@ def _saved(options: Options) -> Saved | None:
             raise ValueError(f"--reference-form is of an .npz of statistics, which {options.reference} is not.")
         return None
     if options.reference_form is not None:
-        return Saved(file, options.reference_form)
+        return StatisticsFile(file, options.reference_form)
     if not file.exists():
-        return Saved(file, "ours")  # several may lie beside it: see `stats_file`
+        return StatisticsFile(file, "ours")  # several may lie beside it: see `stats_file`
     if _holds_pictures_only(file):
         return None
     form = form_of(file)
@@ -166,7 +166,7 @@ def _saved(options: Options) -> Saved | None:
             f"{file} does not say with which network and resizing it was taken: name the program that wrote it with "
             f"--reference-form ({', '.join(FORMS)}), or take the statistics again with --save-stats."
         )
-    return Saved(file, form)
+    return StatisticsFile(file, form)
 
 
 def _require_something(reference: Path) -> None:
@@ -186,7 +186,7 @@ def _holds_pictures_only(file: Path) -> bool:
         return False
 
 
-def _ways(options: Options, saved: Saved | None) -> tuple[Way, ...]:
+def _specs(options: Options, saved: StatisticsFile | None) -> tuple[FeatureSpec, ...]:
     """Return the passes: each network by every way of --resize that it knows, else by the first that fits."""
     for resize in options.resize:
         if not any(resize in resizes_of(network) for network in options.network):
@@ -199,7 +199,7 @@ def _ways(options: Options, saved: Saved | None) -> tuple[Way, ...]:
         own = resizes_of(network)
         asked = [resize for resize in options.resize if resize in own]
         first = [foreign] if foreign in own else own[:1]
-        found += [Way(network, resize) for resize in asked or first or ("its own",)]
+        found += [FeatureSpec(network, resize) for resize in asked or first or ("its own",)]
     return tuple(found)
 
 

@@ -134,8 +134,8 @@ def _taken(measure: Measure, facts: Mapping[str, Any]) -> str:
         return str(facts.get("processor", ""))
     words = [f"{name} {measure.details[name]}" for name in TAKEN_WITH if name in measure.details]
     if "network" in measure.details:
-        told = facts.get("reference_file")
-        hashed = told.get("sha256") if isinstance(told, Mapping) else facts.get("reference_sha256")
+        reference_file = facts.get("reference_file")
+        hashed = reference_file.get("sha256") if isinstance(reference_file, Mapping) else facts.get("reference_sha256")
         hashed = hashed if isinstance(hashed, str) else ""
         reference = f"{Path(str(facts.get('reference', ''))).name} {hashed[:8]}".strip()
         words += [f"reference {reference}"] if reference else []

@@ -89,8 +89,8 @@ def _cell(cell: Cell | None) -> str:
         return '<td class="number">–</td>'
     one = cell.measure
     interval = "" if one.interval is None else f"<small>{digits(one.interval[0])} … {digits(one.interval[1])}</small>"
-    told = escape(f"n = {one.n:,}; {cell.file}, {cell.date[:10]}")
-    return f'<td class="number" data-value="{one.value!r}" title="{told}">{digits(one.value)}{interval}</td>'
+    tooltip = escape(f"n = {one.n:,}; {cell.file}, {cell.date[:10]}")
+    return f'<td class="number" data-value="{one.value!r}" title="{tooltip}">{digits(one.value)}{interval}</td>'
 
 
 def _text(cell: Cell | None) -> str:

@@ -223,10 +223,10 @@ def as_report(selftest: Selftest) -> Report:
         for check in selftest.checks
         if check.found is not None
     )
-    told = [f"{check.words} is {check.found}, known is {check.known}." for check in selftest.drifted]
-    told += [f"{check.words} was not run: {check.why}." for check in selftest.checks if check.found is None]
+    warnings = [f"{check.words} is {check.found}, known is {check.known}." for check in selftest.drifted]
+    warnings += [f"{check.words} was not run: {check.why}." for check in selftest.checks if check.found is None]
     facts = provenance(seconds=round(selftest.seconds, 1))
-    return Report("Known answers", measures, facts, tuple(told))
+    return Report("Known answers", measures, facts, tuple(warnings))
 
 
 def _details(check: Check) -> dict[str, object]:

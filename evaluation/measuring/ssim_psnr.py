@@ -16,7 +16,7 @@ from evaluation.cli.ssim_psnr import MODES, Options
 from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.lpips import Lpips
 from evaluation.metrics.similarity import CAP, LEAST, SIGMA, WINDOW, Border, Likeness, compare
-from evaluation.pictures.image_folder import Found, measured_pictures
+from evaluation.pictures.image_folder import FolderContents, measured_pictures
 from evaluation.pictures.loading import canonical, open_file
 from evaluation.pictures.manifest import read_manifest
 from evaluation.reporting import report
@@ -41,12 +41,12 @@ def measure_pairs(options: Options) -> Report:
         raise ValueError("Two folders are compared without a checkpoint: leave out --checkpoint, or --images.")
     lpips = Lpips(options.lpips_weights, device) if options.lpips_weights else None
     facts: dict[str, object] = {"mode": mode, "meaning": MODES[mode], "reference": str(options.reference)}
-    told: list[str] = []
+    warnings: list[str] = []
     if mode == "pairs":
         sides = measured_pictures(str(options.images)), measured_pictures(options.reference)
         both = _sample(pair_by_name(*sides), options)
         real_files = [real for _, real in both]
-        told += sides[0].notes + sides[1].notes + _same_prompts(*(side.folder for side in sides), facts)
+        warnings += sides[0].notes + sides[1].notes + _same_prompts(*(side.folder for side in sides), facts)
         pairs = (
             (canonical(open_file(left), options.size), canonical(open_file(right), options.size))
             for left, right in both
@@ -54,7 +54,7 @@ def measure_pairs(options: Options) -> Report:
     else:
         real = measured_pictures(options.reference)
         real_files = _sample(real.pictures, options)
-        told += real.notes
+        warnings += real.notes
         from evaluation.drawing.redrawing import redraw  # only these modes load a model
 
         pairs, made_by = redraw(real_files, mode, options, device)
@@ -62,15 +62,15 @@ def measure_pairs(options: Options) -> Report:
     sizes: list[tuple[int, int]] = []
     pairs = _noted(pairs, real_files, sizes)
     if lpips is None:
-        told.append("LPIPS is left out: name torchvision's AlexNet or VGG16 weights with --lpips-weights FILE.")
+        warnings.append("LPIPS is left out: name torchvision's AlexNet or VGG16 weights with --lpips-weights FILE.")
     measures = measure(pairs, len(real_files), lpips, options.seed, options.border)
-    told += _too_small(real_files, sizes)
+    warnings += _too_small(real_files, sizes)
     facts |= {"pictures": len(real_files), "size": _size(sizes), "seed": options.seed}
     title = f"{Path(options.images or options.reference).name}: {MODES[mode]}"
-    return Report(title, tuple(measures), report.provenance(device=device, **facts), tuple(told))
+    return Report(title, tuple(measures), report.provenance(device=device, **facts), tuple(warnings))
 
 
-def pair_by_name(images: Found, reference: Found) -> list[tuple[Path, Path]]:
+def pair_by_name(images: FolderContents, reference: FolderContents) -> list[tuple[Path, Path]]:
     """Pair the files of both folders whose names differ in their endings only; ValueError when one has no partner."""
     left, right = (_by_name(found) for found in (images, reference))
     for named, others, folder in ((left, right, reference.folder), (right, left, images.folder)):
@@ -82,7 +82,7 @@ def pair_by_name(images: Found, reference: Found) -> list[tuple[Path, Path]]:
     return [(left[name], right[name]) for name in sorted(left)]
 
 
-def _by_name(found: Found) -> dict[str, Path]:
+def _by_name(found: FolderContents) -> dict[str, Path]:
     """Return the pictures by their paths without endings, accents written one way: a Mac writes them another."""
     named: dict[str, Path] = {}
     for path in found.pictures:

@@ -50,10 +50,10 @@ def measure(options: Options) -> Report:
         "seed": options.seed,
         "tests": "paired by prompt and seed: bootstrap intervals, p-values by exchange within pairs, Holm's correction",
     }
-    told = [*prompts.notes, *clip_score.warnings_of(found, clip, options.checkpoint)]
+    warnings = [*prompts.notes, *clip_score.warnings_of(found, clip, options.checkpoint)]
     title = f"What {options.checkpoint} takes from the text, judged by {clip.source}"
     measures = measures_of(scores, options.seed)
-    return Report(title, tuple(measures), report.provenance(device=device, **facts), tuple(dict.fromkeys(told)))
+    return Report(title, tuple(measures), report.provenance(device=device, **facts), tuple(dict.fromkeys(warnings)))
 
 
 def measures_of(scores: Mapping[str, np.ndarray], seed: int = 0) -> list[Measure]:

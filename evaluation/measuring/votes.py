@@ -30,20 +30,20 @@ def count(options: Options) -> Report:
     device = command.chosen_device(options.device)
     scores = {source: _scores(found, source, device, options) for source in options.clip}
     measures: list[Measure] = []
-    for question in dict.fromkeys(one.question for one in found.said):
-        said = [one for one in found.said if one.question == question]
-        asked = Answers(said, options.seed)
-        ranked = dict(asked.ratings())
-        measures += _won(asked, ranked, question)
-        measures += _agreed(asked, said, question)
+    for question in dict.fromkeys(one.question for one in found.judgements):
+        judgements = [one for one in found.judgements if one.question == question]
+        answers = Answers(judgements, options.seed)
+        ranked = dict(answers.ratings())
+        measures += _won(answers, ranked, question)
+        measures += _agreed(answers, judgements, question)
         for source, of_pair in scores.items():
-            ahead = np.array([of_pair[one.pair] for one in said])
+            ahead = np.array([of_pair[one.pair] for one in judgements])
             label = f"{question}: won by the higher CLIP score ({source}), ties left out"
-            measures += _measured(f"predicted@{question}@clip:{source}", label, asked.predicted(ahead), "higher")
+            measures += _measured(f"predicted@{question}@clip:{source}", label, answers.predicted(ahead), "higher")
         if comparison is not None:
             measures += _in_order(comparison, {name: one.value for name, one in ranked.items()}, question)
     facts: dict[str, object] = {"votes": str(options.votes), "least_checks": options.least_checks}
-    facts |= {"raters": found.raters or "unknown", "answers": len(found.said), "seed": options.seed}
+    facts |= {"raters": found.raters or "unknown", "answers": len(found.judgements), "seed": options.seed}
     facts |= {"intervals": "raters and pairs resampled together (Owen 2007)"}
     if found.study is not None:
         facts["study"] = {"title": found.study.title, "hash": found.study.hash, "pairs": len(found.study.pairs)}
@@ -53,8 +53,8 @@ def count(options: Options) -> Report:
 
 def _title(found: reading.Answers) -> str:
     if found.study is None or found.raters is None:
-        return f"{len(found.said):,} votes"
-    return f"{found.study.title} {len(found.said):,} answers of {found.raters:,} raters"
+        return f"{len(found.judgements):,} votes"
+    return f"{found.study.title} {len(found.judgements):,} answers of {found.raters:,} raters"
 
 
 def _few(found: reading.Answers) -> list[str]:
@@ -63,33 +63,35 @@ def _few(found: reading.Answers) -> list[str]:
     return [f"{found.raters:,} raters are few: the intervals tell little of what other people would say."]
 
 
-def _won(asked: Answers, ranked: dict[str, Share], question: str) -> Iterator[Measure]:
-    for a, b, share in asked.win_rates():
+def _won(answers: Answers, ranked: dict[str, Share], question: str) -> Iterator[Measure]:
+    for a, b, share in answers.win_rates():
         yield from _measured(f"win_rate@{question}@{a}@{b}", f"{question}: {a} wins against {b}, ties half", share)
     for name, share in sorted(ranked.items(), key=lambda one: -one[1].value):
         label = f"{question}: rating of {name} (Bradley–Terry, 400 points are 10 : 1)"
         yield from _measured(f"rating@{question}@{name}", label, share, "higher")
 
 
-def _agreed(asked: Answers, said: Sequence[Judgement], question: str) -> Iterator[Measure]:
+def _agreed(answers: Answers, judgements: Sequence[Judgement], question: str) -> Iterator[Measure]:
     """Yield how far raters agree, how often they chose the left, and how long they took."""
-    alpha = asked.alpha("nominal")
+    alpha = answers.alpha("nominal")
     if alpha is not None:
-        ordinal = asked.alpha("ordinal")
-        details: dict[str, object] = {"pairs of two answers or more": asked.rated_twice}
+        ordinal = answers.alpha("ordinal")
+        details: dict[str, object] = {"pairs of two answers or more": answers.rated_twice}
         if ordinal is not None:
             details["ordinal"] = round(ordinal, 4)
         label = f"{question}: agreement of raters (Krippendorff's α, nominal)"
-        yield Measure(f"alpha@{question}", label, alpha, len(said), "", None, details)
+        yield Measure(f"alpha@{question}", label, alpha, len(judgements), "", None, details)
     label = f"{question}: a rater answers as most others do, ties left out"
-    yield from _measured(f"ceiling@{question}", label, asked.ceiling())
-    sided = [index for index, one in enumerate(said) if one.left and one.winner != "tie"]
+    yield from _measured(f"ceiling@{question}", label, answers.ceiling())
+    sided = [index for index, one in enumerate(judgements) if one.left and one.winner != "tie"]
     if sided:
-        left = np.array([float(said[index].winner == said[index].left) for index in sided])
+        left = np.array([float(judgements[index].winner == judgements[index].left) for index in sided])
         label = f"{question}: the left one chosen, ties left out"
-        yield from _measured(f"left@{question}", label, asked.share(left, sided))
-    if seconds := [one.seconds for one in said if one.seconds is not None]:
-        yield Measure(f"seconds@{question}", f"{question}: median seconds", float(np.median(seconds)), len(said), "")
+        yield from _measured(f"left@{question}", label, answers.share(left, sided))
+    if seconds := [one.seconds for one in judgements if one.seconds is not None]:
+        yield Measure(
+            f"seconds@{question}", f"{question}: median seconds", float(np.median(seconds)), len(judgements), ""
+        )
 
 
 def _measured(key: str, label: str, share: Share | None, better: Better = "") -> Iterator[Measure]:
@@ -101,7 +103,7 @@ def _scores(found: reading.Answers, source: str, device: str, options: Options) 
     """Return for each pair that was answered the cosine of a's picture and the prompt less that of b's."""
     clip = Clip(source, device)
     clip.require()
-    pairs = [found.pairs[pair] for pair in dict.fromkeys(one.pair for one in found.said)]
+    pairs = [found.pairs[pair] for pair in dict.fromkeys(one.pair for one in found.judgements)]
     files = [found.folder / side.picture for pair in pairs for side in (pair.a, pair.b)]
     features = extract(files, clip, None, options.batch_size, options.workers, progress=False)
     texts = clip.embed_captions([pair.prompt for pair in pairs])

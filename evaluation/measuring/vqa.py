@@ -15,8 +15,8 @@ from evaluation.cli.vqa import KEY_VARIABLE, Options
 from evaluation.measuring.vqa_answers import VERSION, Answers, Question
 from evaluation.measuring.vqa_asking import ask
 from evaluation.metrics.bootstrap import mean_interval
-from evaluation.metrics.vqa_score import Judged, judged, shares_right, soft, words
-from evaluation.networks.vqa_endpoint import Endpoint, Refused, Unanswered, key_of
+from evaluation.metrics.vqa_score import JudgedAnswer, judged, shares_right, soft, words
+from evaluation.networks.vqa_endpoint import Endpoint, NoAnswer, QuestionRefused, key_of
 from evaluation.pictures.manifest import read_manifest
 from evaluation.prompts.pairing import Pair, read_pairs
 from evaluation.prompts.tables import read_table
@@ -30,7 +30,7 @@ OF_CAPTIONS = 'Does this figure show "{}"? Please answer yes or no.', "yes"  # a
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedQuestion:
     """A question of a list, its right answer, and what it asks for, as "count"; "" where the list does not say."""
 
     text: str
@@ -39,19 +39,19 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptQuestions:
     """What a list asks about a prompt, and of how many atoms it says that the prompt is made; 0 where it does not."""
 
-    questions: tuple[Listed, ...]
+    questions: tuple[ListedQuestion, ...]
     atoms: int = 0
 
 
 @dataclass(frozen=True)
-class Seen:
+class JudgedPicture:
     """A picture that was judged: its questions, what their answers are worth, and its prompt's atoms."""
 
     questions: Sequence[Question]
-    judged: Sequence[Judged]
+    judged: Sequence[JudgedAnswer]
     atoms: int
 
 
@@ -59,10 +59,10 @@ def judge_folder(options: Options) -> Report:
     """Ask what was not asked before, and measure: see `evaluation.vqa.run`."""
     found = read_pairs(options.images, options.prompts, options.num, options.seed, options.sampling)
     lists = None if options.questions is None else read_questions(options.questions)
-    asked = [_asked(pair, lists) for pair in found.pairs]
+    about = [_questions_about(pair, lists) for pair in found.pairs]
     of_pictures = [
         _questions(pair, one, options.vqa_model, lists is not None)
-        for pair, one in zip(found.pairs, asked, strict=True)
+        for pair, one in zip(found.pairs, about, strict=True)
     ]
     answers = Answers(options.answers)
     endpoint = Endpoint(options.vqa_url, options.vqa_model, key_of(KEY_VARIABLE), options.timeout)
@@ -70,8 +70,8 @@ def judge_folder(options: Options) -> Report:
     failed = ask(questions, answers, endpoint, options.parallel, options.seed)
     left_out = list(_left_out(of_pictures, answers, failed))
     pictures = [
-        Seen(questions, [_judged(one, answers) for one in questions], one.atoms)
-        for questions, one in zip(of_pictures, asked, strict=True)
+        JudgedPicture(questions, [_judged(one, answers) for one in questions], one.atoms)
+        for questions, one in zip(of_pictures, about, strict=True)
         if all(answers.get(question) is not None for question in questions)
     ]
     if not pictures:
@@ -85,7 +85,7 @@ def judge_folder(options: Options) -> Report:
         facts["generation"] = manifest.model_dump(mode="json")
     measures = [*_measures(pictures, lists is not None, options.seed)]
     label = "pictures that could not be judged"
-    measures.append(Measure("vqa_unjudged", label, float(len(asked) - len(pictures)), len(asked), ""))
+    measures.append(Measure("vqa_unjudged", label, float(len(about) - len(pictures)), len(about), ""))
     return Report(
         f"What {options.vqa_model} sees in {options.images.name}",
         tuple(measures),
@@ -94,9 +94,9 @@ def judge_folder(options: Options) -> Report:
     )
 
 
-def read_questions(file: Path) -> dict[str, Asked]:
+def read_questions(file: Path) -> dict[str, PromptQuestions]:
     """Return what is asked about each prompt; ValueError names the first row that asks nothing that can be answered."""
-    found: dict[str, Asked] = {}
+    found: dict[str, PromptQuestions] = {}
     for where, row in read_table(file):
         try:
             prompt, atoms = str(row["prompt"]), int(row.get("atom_count") or 0)
@@ -110,7 +110,7 @@ def read_questions(file: Path) -> dict[str, Asked]:
             raise ValueError(f"{where}: the vqa_list is empty.")
         if prompt in found:
             raise ValueError(f"{where}: the prompt {prompt!r} has questions already: name every prompt once.")
-        found[prompt] = Asked(tuple(questions), atoms)
+        found[prompt] = PromptQuestions(tuple(questions), atoms)
     return found
 
 
@@ -119,16 +119,16 @@ def _list(value: Any) -> Sequence[Any]:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _listed(one: Any, skill: str) -> Listed:
+def _listed(one: Any, skill: str) -> ListedQuestion:
     question, answer = (one["question"], one["answer"]) if isinstance(one, Mapping) else one
     if not words(str(answer)):
         raise ValueError("an answer without a word")
-    return Listed(str(question), str(answer), skill)
+    return ListedQuestion(str(question), str(answer), skill)
 
 
-def _asked(pair: Pair, lists: Mapping[str, Asked] | None) -> Asked:
+def _questions_about(pair: Pair, lists: Mapping[str, PromptQuestions] | None) -> PromptQuestions:
     if lists is None:
-        return Asked((Listed(OF_CAPTIONS[0].format(pair.caption), OF_CAPTIONS[1]),))
+        return PromptQuestions((ListedQuestion(OF_CAPTIONS[0].format(pair.caption), OF_CAPTIONS[1]),))
     if pair.caption not in lists:
         raise ValueError(f"There are no questions about the prompt {pair.caption!r}: name the list that it is of.")
     return lists[pair.caption]
@@ -138,23 +138,23 @@ def _form(lists: bool) -> str:
     return OF_LISTS if lists else OF_CAPTIONS[0]
 
 
-def _questions(pair: Pair, asked: Asked, model: str, lists: bool) -> list[Question]:
+def _questions(pair: Pair, about: PromptQuestions, model: str, lists: bool) -> list[Question]:
     hashed = hashes.of_file(pair.picture)
     found = []
-    for one in asked.questions:
+    for one in about.questions:
         prompt = OF_LISTS.format(one.text) if lists else one.text
         key = hashlib.sha256(json.dumps([VERSION, model, prompt, hashed]).encode()).hexdigest()
         found.append(Question(pair.picture, one.text, prompt, one.expected, hashed, key, one.skill))
     return found
 
 
-def _judged(question: Question, answers: Answers) -> Judged:
+def _judged(question: Question, answers: Answers) -> JudgedAnswer:
     reply = answers.get(question)
     assert reply is not None, "of what was answered"
     return judged(reply.text, question.expected, reply.likely)
 
 
-def _measures(pictures: Sequence[Seen], lists: bool, seed: int) -> Iterator[Measure]:
+def _measures(pictures: Sequence[JudgedPicture], lists: bool, seed: int) -> Iterator[Measure]:
     judgements = [one.judged for one in pictures]
     shares = shares_right(judgements)
     label = "questions answered right, mean over pictures" if lists else "pictures that show their caption"
@@ -172,7 +172,7 @@ def _measures(pictures: Sequence[Seen], lists: bool, seed: int) -> Iterator[Meas
     yield Measure("vqa_nonsense", "answers that are none", float(np.mean(nonsense)), len(nonsense), "")
 
 
-def _in_parts(pictures: Sequence[Seen], geometric: np.ndarray, seed: int) -> Iterator[Measure]:
+def _in_parts(pictures: Sequence[JudgedPicture], geometric: np.ndarray, seed: int) -> Iterator[Measure]:
     """Yield the arithmetic mean by skill, and the geometric one by atoms, as GenEval 2's own analysis has them."""
     by_skill: dict[str, list[float]] = defaultdict(list)
     by_atoms: dict[int, list[float]] = defaultdict(list)
@@ -196,7 +196,7 @@ def _mean(key: str, label: str, values: np.ndarray, seed: int, better: Better = 
 
 
 def _left_out(
-    of_pictures: Sequence[Sequence[Question]], answers: Answers, failed: Mapping[str, Unanswered | Refused]
+    of_pictures: Sequence[Sequence[Question]], answers: Answers, failed: Mapping[str, NoAnswer | QuestionRefused]
 ) -> Iterator[str]:
     """Yield how many pictures could not be judged, which, and why."""
     refused: dict[str, str] = {}
@@ -204,7 +204,7 @@ def _left_out(
     for questions in of_pictures:
         for one in questions:
             name, error = one.picture.name, failed.get(one.key)
-            if (why := answers.refusal(one)) is not None or isinstance(error, Refused):
+            if (why := answers.refusal(one)) is not None or isinstance(error, QuestionRefused):
                 refused.setdefault(name, why or str(error))
             elif error is not None:
                 silent.setdefault(name, str(error))
@@ -228,7 +228,7 @@ def _named(pictures: Mapping[str, str], of: int) -> str:
     return f"{len(pictures):,} of {of:,} pictures ({listed}; {names[0]}: {pictures[names[0]]})"
 
 
-def _warnings(pictures: Sequence[Seen], answers: Answers, lists: bool) -> Iterator[str]:
+def _warnings(pictures: Sequence[JudgedPicture], answers: Answers, lists: bool) -> Iterator[str]:
     pairs = [
         (one, question) for picture in pictures for one, question in zip(picture.judged, picture.questions, strict=True)
     ]
@@ -250,9 +250,9 @@ def _warnings(pictures: Sequence[Seen], answers: Answers, lists: bool) -> Iterat
     yield "A model's answers are no measurement: they change with its version, and it may see what it was told to."
 
 
-def _doubts(answers: Sequence[Judged], score: str) -> Iterator[str]:
+def _doubts(answers: Sequence[JudgedAnswer], score: str) -> Iterator[str]:
     """Yield how many of the probabilities are not exactly those of the right answers, and which way they are off."""
-    if absent := sum(not one.told for one in answers):
+    if absent := sum(not one.listed for one in answers):
         yield (
             f"For {absent:,} of {len(answers):,} right answers, neither the word nor a beginning of it is among the "
             "likeliest tokens, whose probabilities the endpoint tells: they count with the most that another token can "

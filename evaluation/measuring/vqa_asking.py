@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from tqdm import tqdm
 
 from evaluation.measuring.vqa_answers import Answers, Question
-from evaluation.networks.vqa_endpoint import Endpoint, Refused, Unanswered
+from evaluation.networks.vqa_endpoint import Endpoint, NoAnswer, QuestionRefused
 from evaluation.pictures.loading import open_file
 
 HOPELESS = 8  # questions without an answer, or pictures refused, in a row, after which no more are asked
@@ -18,7 +18,7 @@ HOPELESS = 8  # questions without an answer, or pictures refused, in a row, afte
 
 def ask(
     questions: Sequence[Question], answers: Answers, endpoint: Endpoint, parallel: int, seed: int
-) -> dict[str, Unanswered | Refused]:
+) -> dict[str, NoAnswer | QuestionRefused]:
     """Ask what has no answer, in an order shuffled by the seed, and keep each; by key, what had none for now.
 
     Refusals are kept where the endpoint answers others: it refuses these, and not everything. ValueError where it has
@@ -63,10 +63,10 @@ class _Asking:
     """
 
     def __init__(self, answers: Answers, endpoint: Endpoint) -> None:
-        self.failed: dict[str, Unanswered | Refused] = {}
+        self.failed: dict[str, NoAnswer | QuestionRefused] = {}
         self.hopeless = False
         self._answers, self._endpoint = answers, endpoint
-        self._unsure: list[tuple[Question, Refused]] = []
+        self._unsure: list[tuple[Question, QuestionRefused]] = []
         self._in_a_row: set[str] = set()
         self._lock = threading.Lock()
 
@@ -78,7 +78,7 @@ class _Asking:
         open_file(question.picture).save(file, "PNG")  # without its record, which names the prompt
         try:
             self._answers.add(question, self._endpoint.model, self._endpoint.ask(file.getvalue(), question.prompt))
-        except (Unanswered, Refused) as error:
+        except (NoAnswer, QuestionRefused) as error:
             self._count(question, error)
         else:
             with self._lock:
@@ -92,10 +92,10 @@ class _Asking:
             self._answers.refuse(question, self._endpoint.model, str(error))
             del self._unsure[0]
 
-    def _count(self, question: Question, error: Unanswered | Refused) -> None:
+    def _count(self, question: Question, error: NoAnswer | QuestionRefused) -> None:
         with self._lock:
             self.failed[question.key] = error
-            if isinstance(error, Refused):
+            if isinstance(error, QuestionRefused):
                 self._unsure.append((question, error))
-            self._in_a_row.add(question.picture_sha256 if isinstance(error, Refused) else question.key)
+            self._in_a_row.add(question.picture_sha256 if isinstance(error, QuestionRefused) else question.key)
             self.hopeless = self.hopeless or len(self._in_a_row) >= HOPELESS

@@ -105,30 +105,32 @@ def measures_of(scores: Scores, seed: int = 0, preference: str | None = None) ->
 
 def warnings_of(scores: Scores, clip: Clip, checkpoint: str | None) -> list[str]:
     """Return what a reader of the scores must know; `checkpoint` is the one that drew the pictures, if known."""
-    told = []
+    warnings = []
     if clip.source in JUDGES:
-        told.append(
+        warnings.append(
             f"{clip.source} saw only emoji: its scores compare with nothing published, and photographs mislead it."
         )
     shared = [] if checkpoint is None else conditioned(clip, checkpoint)
     if shared is None:
-        told.append(
+        warnings.append(
             f"The checkpoint {checkpoint} is not on this machine, so whether {clip.source} is the CLIP that "
             "conditioned it is not known."
         )
     elif shared:
-        told.append(
+        warnings.append(
             f"{clip.source} is the CLIP that conditioned {checkpoint}, which was optimised against it (the same "
             f"weights: {', '.join(shared)}): judge by another one for a score that means something."
         )
     if scores.cut:
-        told.append(
+        warnings.append(
             f"{scores.cut:,} captions are longer than the {clip.context} tokens that {clip.source} reads and were cut, "
             "the end token kept."
         )
     if scores.among < AMONG:
-        told.append(f"There are only {scores.among} distinct captions: the ranks are among these, not among {AMONG}.")
-    return told
+        warnings.append(
+            f"There are only {scores.among} distinct captions: the ranks are among these, not among {AMONG}."
+        )
+    return warnings
 
 
 def _others(own: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -78,30 +78,30 @@ def warnings_of(
 ) -> list[str]:
     """Return what a reader of these numbers must know."""
     n, m = pictures.moments.n, reference.count
-    told = list(network.caveats)
+    warnings = list(network.caveats)
     if same_pictures(pictures, reference):
-        told.append("The pictures and the reference are the same: no distance between them means anything.")
+        warnings.append("The pictures and the reference are the same: no distance between them means anything.")
     least = n if m is None else min(n, m)
     if least < FEW:
         few = f"{n:,} pictures{'' if m is None else f' against {m:,} references'} are few"
         rank = f" and fewer than the {network.dim:,} features, " if least <= network.dim else ", "
-        told.append(
+        warnings.append(
             f"{few}{rank}so the Fréchet distance comes out too high: compare it only at the same counts, and trust the "
             "kernel distance (KID), which has no such bias. The interval tells the noise, not the bias."
         )
     if _too_many(pictures, reference):
-        told.append(
+        warnings.append(
             f"More than {MOST:,} pictures on a side: precision, recall, density and coverage (and CMMD) would compare "
             f"every two of them and are not measured, and the kernel distance is that of {kernel_distance.SUBSETS} "
             f"subsets of {SUBSET:,}. Measure --num {MOST} for all."
         )
     for one in measures:
         if one.key == network.naming.kernel[0] and one.value < 0:
-            told.append(
+            warnings.append(
                 f"The {one.label} is negative: it is an unbiased estimate of a distance that is never below zero, so "
                 "chance takes it there when the two sets hardly differ. Read it as compatible with zero."
             )
-    return told
+    return warnings
 
 
 def _frechet(

@@ -29,7 +29,7 @@ def same_pictures(a: Statistics, b: Statistics) -> bool:
 
 def require_different(parts: dict[str, Statistics]) -> list[str]:
     """Return what some of the parts, by their names, have in common, as sentences; ValueError where it is all."""
-    told = []
+    warnings = []
     marks = {name: None if part.features is None else _marks(part.features) for name, part in parts.items()}
     for a, b in combinations(parts, 2):
         if same_pictures(parts[a], parts[b]):
@@ -43,8 +43,8 @@ def require_different(parts: dict[str, Statistics]) -> list[str]:
                     f"All pictures of {one} are among those of {other} and would count twice: leave it out."
                 )
         if shared := int(np.isin(second, first).sum()):
-            told.append(f"{shared:,} pictures of {b} have the features of some of {a}: they count twice.")
-    return told
+            warnings.append(f"{shared:,} pictures of {b} have the features of some of {a}: they count twice.")
+    return warnings
 
 
 def _marks(features: np.ndarray) -> np.ndarray:

@@ -21,37 +21,37 @@ MOST_WORDS = 6  # of an answer, which was asked to be one
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedAnswer:
     """An answer.
 
     Attributes:
         right: None where it is no answer.
         likely: the probability of the right one; None where the endpoint tells none, or it is more than a word.
-        told: whether the right one, or a beginning of it, was among the tokens whose probability was told; if not,
+        listed: whether the right one, or a beginning of it, was among the tokens whose probability was told; if not,
             `likely` is the most that another token can have.
         begun: whether most of `likely` is of tokens that only begin the right one, and may begin another word too.
     """
 
     right: bool | None
     likely: float | None = None
-    told: bool = True
+    listed: bool = True
     begun: bool = False
 
 
-def judged(text: str, expected: str, alternatives: Mapping[str, float] | None) -> Judged:
+def judged(text: str, expected: str, alternatives: Mapping[str, float] | None) -> JudgedAnswer:
     """Return what an answer is worth; ValueError where nothing that is expected is a word."""
     wanted = words(expected)
     if not wanted:
         raise ValueError(f"{expected!r} is no answer that anybody could give.")
     right = _right(words(text), wanted)
     if not alternatives or len(wanted) > 1:
-        return Judged(right)
+        return JudgedAnswer(right)
     whole = [share for token, share in alternatives.items() if words(token) == wanted]
     begun = [share for token, share in alternatives.items() if words(token) != wanted and _begins(token, wanted[0])]
     if whole or begun:
-        return Judged(right, min(1.0, sum(whole) + sum(begun)), begun=sum(begun) > sum(whole))
+        return JudgedAnswer(right, min(1.0, sum(whole) + sum(begun)), begun=sum(begun) > sum(whole))
     rest = max(0.0, 1 - sum(alternatives.values()))
-    return Judged(right, min(rest, *alternatives.values()), told=False)
+    return JudgedAnswer(right, min(rest, *alternatives.values()), listed=False)
 
 
 def _right(said: Sequence[str], wanted: Sequence[str]) -> bool | None:
@@ -80,12 +80,12 @@ def _plain(text: str) -> list[str]:
     return [word for word in plain.split() if word not in ARTICLES]
 
 
-def shares_right(pictures: Sequence[Sequence[Judged]]) -> np.ndarray:
+def shares_right(pictures: Sequence[Sequence[JudgedAnswer]]) -> np.ndarray:
     """Return of each picture the share of its questions that were answered right; nonsense is wrong."""
     return np.array([np.mean([one.right is True for one in answers]) for answers in pictures], dtype=float)
 
 
-def soft(pictures: Sequence[Sequence[Judged]]) -> tuple[np.ndarray, np.ndarray] | None:
+def soft(pictures: Sequence[Sequence[JudgedAnswer]]) -> tuple[np.ndarray, np.ndarray] | None:
     """Return of each picture both means of the right answers' probabilities; None where one is not known."""
     if any(one.likely is None for answers in pictures for one in answers):
         return None

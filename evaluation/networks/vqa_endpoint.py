@@ -23,11 +23,11 @@ TOKENS = 16
 ALTERNATIVES = (20, 5, 0)  # to the first token of an answer, with their probabilities: as many as an endpoint allows
 
 
-class Unanswered(Exception):
+class NoAnswer(Exception):
     """The endpoint was too slow, too busy, not to be reached, or answered nonsense, also when asked again."""
 
 
-class Refused(Exception):
+class QuestionRefused(Exception):
     """The endpoint does not take this question or picture, however often it is asked."""
 
 
@@ -72,19 +72,21 @@ class Endpoint:
         """
         fault, attempt = "", 0
         while attempt < ATTEMPTS:
-            asked, wait = self.alternatives, None
+            alternatives, wait = self.alternatives, None
             try:
-                return _reply(self._post(_asked(self.model, picture, prompt, asked)))
+                return _reply(self._post(_body(self.model, picture, prompt, alternatives)))
             except urllib.error.HTTPError as error:
-                said = _said(error)
-                if error.code in (400, 422) and asked and "logprob" in said.lower():
-                    self.alternatives = min(self.alternatives, max(fewer for fewer in ALTERNATIVES if fewer < asked))
+                reason = _reason(error)
+                if error.code in (400, 422) and alternatives and "logprob" in reason.lower():
+                    self.alternatives = min(
+                        self.alternatives, max(fewer for fewer in ALTERNATIVES if fewer < alternatives)
+                    )
                     continue
                 if error.code in OF_THE_QUESTION:
-                    raise Refused(f"{error.code}: {said}") from error
+                    raise QuestionRefused(f"{error.code}: {reason}") from error
                 if error.code not in BUSY:
-                    raise ValueError(f"{self.shown} refuses the question ({error.code}): {said}") from error
-                fault, wait = f"{error.code}: {said}", _retry_after(error)
+                    raise ValueError(f"{self.shown} refuses the question ({error.code}): {reason}") from error
+                fault, wait = f"{error.code}: {reason}", _retry_after(error)
             except _Nonsense as error:
                 fault = f"it does not answer as OpenAI's API does: {error}"
             except (OSError, http.client.HTTPException) as error:  # not reached, cut off, too slow
@@ -92,7 +94,7 @@ class Endpoint:
             attempt += 1
             if attempt < ATTEMPTS:
                 time.sleep(self.wait * 2 ** (attempt - 1) if wait is None else wait)
-        raise Unanswered(fault)
+        raise NoAnswer(fault)
 
     def _post(self, body: Mapping[str, Any]) -> Any:
         address, headers = _address(self.url)
@@ -115,8 +117,8 @@ def _address(url: str) -> tuple[str, dict[str, str]]:
     address = urlunsplit((parts.scheme, host, f"{parts.path.rstrip('/')}/chat/completions", parts.query, ""))
     if parts.username is None:
         return address, {}
-    told = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return address, {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
+    credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return address, {"Authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}"}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -134,7 +136,7 @@ def key_of(variable: str) -> str:
     return os.environ.get(variable, "").strip()
 
 
-def _asked(model: str, picture: bytes, prompt: str, alternatives: int) -> dict[str, Any]:
+def _body(model: str, picture: bytes, prompt: str, alternatives: int) -> dict[str, Any]:
     data = base64.b64encode(picture).decode()
     content = [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
@@ -165,7 +167,7 @@ def _reply(answer: Any) -> Reply:
         raise _Nonsense(_shown(json.dumps(answer).encode())) from error
 
 
-def _said(error: urllib.error.HTTPError) -> str:
+def _reason(error: urllib.error.HTTPError) -> str:
     """Return what a refusal says, in short."""
     data = error.read(10_000)
     try:
@@ -177,8 +179,8 @@ def _said(error: urllib.error.HTTPError) -> str:
 
 def _retry_after(error: urllib.error.HTTPError) -> float | None:
     """Return the seconds that a busy server asks to wait for."""
-    asked = error.headers.get("Retry-After", "")
-    return min(float(asked), LONGEST_WAIT) if asked.replace(".", "", 1).isdigit() else None
+    alternatives = error.headers.get("Retry-After", "")
+    return min(float(alternatives), LONGEST_WAIT) if alternatives.replace(".", "", 1).isdigit() else None
 
 
 def _shown(data: bytes) -> str:

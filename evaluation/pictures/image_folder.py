@@ -27,7 +27,7 @@ COMPANIONS += (
 
 
 @dataclass(frozen=True)
-class Found:
+class FolderContents:
     """What a folder holds.
 
     Attributes:
@@ -53,7 +53,7 @@ def find_pictures(folder: str | Path) -> list[Path]:
     return list(look_into(folder).pictures)
 
 
-def measured_pictures(folder: str | Path) -> Found:
+def measured_pictures(folder: str | Path) -> FolderContents:
     """Find what a measuring command takes of a folder: where `generation` drew it those of its manifest, else all.
 
     ValueError when nothing is found, or a picture of the manifest is missing.
@@ -71,10 +71,10 @@ def measured_pictures(folder: str | Path) -> Found:
     found = look_into(folder)
     strays = [name for path in found.pictures if (name := path.relative_to(folder).as_posix()) not in drawn]
     left_out = {**found.left_out, "pictures that its manifest does not name": strays} if strays else found.left_out
-    return Found(folder, tuple(drawn.values()), left_out)
+    return FolderContents(folder, tuple(drawn.values()), left_out)
 
 
-def look_into(folder: str | Path) -> Found:
+def look_into(folder: str | Path) -> FolderContents:
     """List what is in and below `folder`. Links to folders are entered, each folder once, and never one around it.
 
     Hidden files and folders are left out, hence also files still being written. ValueError when nothing is found.
@@ -91,10 +91,10 @@ def look_into(folder: str | Path) -> Found:
         elif path.suffix.lower() in SUFFIXES:
             found[name] = path
     left_out = {why: sorted(names) for why, names in sorted(left_out.items())}
-    result = Found(folder, tuple(found[name] for name in sorted(found)), left_out)
+    result = FolderContents(folder, tuple(found[name] for name in sorted(found)), left_out)
     if not found:
-        told = "".join(f" {note}" for note in result.notes)
-        raise ValueError(f"{folder} holds no pictures: files ending in {', '.join(SUFFIXES)} are looked for.{told}")
+        reasons = "".join(f" {note}" for note in result.notes)
+        raise ValueError(f"{folder} holds no pictures: files ending in {', '.join(SUFFIXES)} are looked for.{reasons}")
     return result
 
 

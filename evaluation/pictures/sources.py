@@ -17,7 +17,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from evaluation.pictures.groups import grouped_by_metadata
-from evaluation.pictures.image_folder import SUFFIXES, Found, files_below, is_picture, measured_pictures, why_left_out
+from evaluation.pictures.image_folder import (
+    SUFFIXES,
+    FolderContents,
+    files_below,
+    is_picture,
+    measured_pictures,
+    why_left_out,
+)
 from evaluation.pictures.members import (
     ArrayRow,
     DatasetRow,
@@ -117,7 +124,7 @@ def _shards(name: str, shards: Sequence[Path], by: str | None) -> Source:
         found, of = _READERS[shard.suffix.lower()](shard, by, left_out)
         pictures += found
         groups = None if groups is None or of is None else groups + of
-    notes = Found(Path(name), (), {why: sorted(names) for why, names in sorted(left_out.items())}).notes
+    notes = FolderContents(Path(name), (), {why: sorted(names) for why, names in sorted(left_out.items())}).notes
     if not pictures:
         raise ValueError(f"{name} holds no pictures.{''.join(f' {note}' for note in notes)}")
     notes += _several_a_sample(pictures)
@@ -307,7 +314,7 @@ def _first_folders(names: Sequence[str], by: str | None) -> list[str] | None:
     return [one[depth] for one in parts]
 
 
-def _groups_of(found: Found, by: str | None) -> tuple[str, ...] | None:
+def _groups_of(found: FolderContents, by: str | None) -> tuple[str, ...] | None:
     if by is None:
         return None
     names = [path.relative_to(found.folder).as_posix() for path in found.pictures]

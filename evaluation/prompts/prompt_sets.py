@@ -59,9 +59,9 @@ def read_prompts(source: str, num: int | None = None, seed: int = 0, sampling: S
         raise ValueError(f"{source} has {len(chosen):,} {sampling} to draw from, not {num:,}: lower --num.")
     if num is not None:
         chosen = heapq.nsmallest(num, chosen, key=lambda prompt: _lot(seed, sampling, prompt))
-    chosen, told = settle_references(chosen)
+    chosen, note = settle_references(chosen)
     facts = {"of": sampling, "meaning": SAMPLINGS[sampling], "seed": seed, "captions_in_source": len(found)}
-    return PromptSet(name, tuple(chosen), facts, (*notes, *filter(None, (told,))))
+    return PromptSet(name, tuple(chosen), facts, (*notes, *filter(None, (note,))))
 
 
 def read_chosen(source: str, num: int | None, seed: int, sampling: Sampling, protocol: str | None) -> PromptSet:

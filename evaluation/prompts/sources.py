@@ -310,8 +310,8 @@ def settle_references(prompts: list[Prompt]) -> tuple[list[Prompt], str]:
             f"{len(absent):,} of the {len(described):,} described pictures cannot be found, the first is {first}: "
             "complete them, or move the others away to do without pictures."
         )
-    told = f"None of the {len(described):,} described pictures can be found, the first is {first}: they are left out."
-    return [dataclasses.replace(prompt, reference=None) for prompt in prompts], told
+    note = f"None of the {len(described):,} described pictures can be found, the first is {first}: they are left out."
+    return [dataclasses.replace(prompt, reference=None) for prompt in prompts], note
 
 
 def _file(folder: Path, name: str) -> Path:

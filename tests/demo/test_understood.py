@@ -18,8 +18,8 @@ from dalle2.requests import Request
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.serving.api import orders
 from dalle2.serving.api.answers import understanding
-from dalle2.serving.api.asked import Interpolation, Mixture
 from dalle2.serving.api.problems import Problem
+from dalle2.serving.api.schemas import Interpolation, Mixture
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.settings import Settings
@@ -34,10 +34,10 @@ from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.tasks.tour import Tour
 from dalle2.tasks.variations import Variations
-from dalle2.understanding.answer import Near, Understanding, literal
+from dalle2.understanding.answer import NearConcept, Understanding, literal
 from dalle2.understanding.sentences import NotUnderstood, sentences
 from dalle2.understanding.vocabulary import Vocabulary
-from demo.understood import told
+from demo.understood import understanding_payload
 
 
 @pytest.fixture
@@ -120,18 +120,20 @@ def test_no_task_with_prompts_is_forgotten() -> None:
 
 
 def test_what_is_told() -> None:
-    near = Near("2764", "red heart", "红心", 0.9)
-    offers = (Near("1f493", "beating heart", "心跳", 0.85), near)
+    near = NearConcept("2764", "red heart", "红心", 0.9)
+    offers = (NearConcept("1f493", "beating heart", "心跳", 0.85), near)
     found = Understanding("love", "red heart, noto style", near, "noto", nearest=offers)
-    said = told([found])
+    said = understanding_payload([found])
     assert said["sentence"] == {"en": "I draw: red heart, noto style.", "zh": "我画的是：红心，noto风格。"}
     assert [offer["prompt"] for offer in said["offers"]] == ["beating heart, noto style"]
-    assert told([literal("love")]) == told([]) == {}
-    assert told([], other_weights=True)["sentence"]["en"].startswith("The checkpoint's weights have changed")
+    assert understanding_payload([literal("love")]) == understanding_payload([]) == {}
+    assert understanding_payload([], other_weights=True)["sentence"]["en"].startswith(
+        "The checkpoint's weights have changed"
+    )
 
 
 def test_of_several_prompts_each_is_told_behind_its_words() -> None:
-    heart, dog = Near("2764", "red heart", "红心", 0.9), Near("1f415", "dog", "狗", 1.0)
+    heart, dog = NearConcept("2764", "red heart", "红心", 0.9), NearConcept("1f415", "dog", "狗", 1.0)
     both = [
         Understanding("love", "red heart", heart),
         Understanding("dog", "dog", dog),
@@ -139,7 +141,7 @@ def test_of_several_prompts_each_is_told_behind_its_words() -> None:
     ]
     assert sentences(both) == "“love”: I draw: red heart. “狗”: I draw: dog."
     assert sentences(both, "zh") == "“love”：我画的是：红心。“狗”：我画的是：狗。"
-    assert [row["prompt"] for row in told(both)["prompts"]] == ["love", "dog", "狗"]
+    assert [row["prompt"] for row in understanding_payload(both)["prompts"]] == ["love", "dog", "狗"]
     assert sentences(both[1:2]) == sentences([]) == ""
 
 

@@ -86,7 +86,7 @@ def test_win_rates_ranking_and_agreement(study: Path, tiny_checkpoint: Path) -> 
 
 
 def test_a_measure_that_knows_predicts_and_its_opposite_does_not(study: Path) -> None:
-    asked = Answered(read(study, least_checks=0.75).said)
+    asked = Answered(read(study, least_checks=0.75).judgements)
     knows = np.array([1.0 if one.a.endswith("near") else -1.0 for one in asked.given])
     right, wrong, nothing = (asked.predicted(ahead) for ahead in (knows, -knows, 0 * knows))
     assert right.value + wrong.value == pytest.approx(1) and right.value > 0.6

@@ -215,16 +215,16 @@ def test_the_ways_of_a_scene_are_told_apart(emoji: EmojiSet) -> None:
     ]
     right = []
     for one in asked:
-        picture, *ways = (
+        picture, *arrangements = (
             np.asarray(picture, float).ravel()
-            for picture in [one.picture(one.answer, SIDE, draw), *scenes.ways(one, SIDE)]
+            for picture in [one.picture(one.answer, SIDE, draw), *scenes.arrangements(one, SIDE)]
         )
-        assert len(ways) == scenes.LAYOUTS * len(one.ways)
-        rows = np.stack([picture, *ways]) - 255
+        assert len(arrangements) == scenes.LAYOUTS * len(one.arrangements)
+        rows = np.stack([picture, *arrangements]) - 255
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-        right.append(scenes.seen(rows[0], rows[1:], one.ways) == one.answer)
+        right.append(scenes.seen(rows[0], rows[1:], one.arrangements) == one.answer)
     assert np.mean(right) > 0.9
-    single, *_ = scenes.ways(asked[0], SIDE)
+    single, *_ = scenes.arrangements(asked[0], SIDE)
     assert np.array_equal(np.asarray(single), np.asarray(things[0].picture(SIDE)))
 
 
@@ -233,7 +233,9 @@ def test_what_a_scenes_question_is(emoji: EmojiSet) -> None:
     assert list(asked) == [one.id for one in asked.values()] == list(scenes.questions(emoji.train))
     numbers = [one for one in asked.values() if one.answer.isdigit()]
     assert {one.answer for one in numbers} == {"2", "3", "4"}
-    assert all(one.answer in one.ways and len({thing.style for thing in one.things}) == 1 for one in asked.values())
+    assert all(
+        one.answer in one.arrangements and len({thing.style for thing in one.things}) == 1 for one in asked.values()
+    )
     cat = next(one for one in numbers if one.answer == "2")
     assert cat.caption == f"two {cat.things[0].label}s, {cat.things[0].style} style"
     place = next(one for one in asked.values() if one.answer == "left")
@@ -465,12 +467,12 @@ def test_true_compositions_are_judged_alike_and_chance_is_told(real_bench: Embed
 
 def test_strangers_differ_in_the_things_alone(emoji: EmojiSet) -> None:
     asked = next(one for one in scenes.questions(emoji.train).values() if not one.answer.isdigit())
-    same, first, second, both = scenes.strangers(asked, emoji.train)
+    same, first, second, both = scenes.distractors(asked, emoji.train)
     assert same.things == asked.things
     assert first.things[1] is asked.things[1] and second.things[0] is asked.things[0]
     assert not {thing.concept for thing in both.things} & {thing.concept for thing in asked.things}
     assert {one.answer for one in (first, second, both)} == {asked.answer}
-    assert scenes.strangers(asked, asked.things) == (asked,)
+    assert scenes.distractors(asked, asked.things) == (asked,)
 
 
 def test_the_table_of_compositions(

@@ -15,8 +15,8 @@ from drawn_folders import drawn
 
 from evaluation import vqa
 from evaluation.measuring.vqa import read_questions
-from evaluation.metrics.vqa_score import Judged, judged, shares_right, soft
-from evaluation.networks.vqa_endpoint import Endpoint, Unanswered
+from evaluation.metrics.vqa_score import JudgedAnswer, judged, shares_right, soft
+from evaluation.networks.vqa_endpoint import Endpoint, NoAnswer
 from evaluation.pictures.loading import open_file
 
 YES = {"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": [{"token": "Yes", "logprob": -0.105361}]}]}
@@ -107,8 +107,8 @@ def test_timeouts_are_gone_on_with(pictures: Path, endpoint: StandIn, tmp_path: 
     endpoint.say = silent
     report = run(pictures, endpoint, tmp_path)
     assert values(report) == {"vqa_right": 0, "vqa_nonsense": 0, "vqa_unjudged": 1}
-    (told,) = [one for one in report["warnings"] if "gave no answer" in one]
-    assert "about 1 of 6 pictures (000003.png; 000003.png: 504: {}): left out. The same command asks again." in told
+    (listed,) = [one for one in report["warnings"] if "gave no answer" in one]
+    assert "about 1 of 6 pictures (000003.png; 000003.png: 504: {}): left out. The same command asks again." in listed
     whole = (tmp_path / "a.jsonl").read_bytes()
     (tmp_path / "a.jsonl").write_bytes(whole + '{"key": "half a line é'.encode()[:-1])
     endpoint.say = lambda _: (200, completion("Yes"))
@@ -192,7 +192,7 @@ def test_who_asks_may_stand_in_the_url_and_is_told_nowhere(pictures: Path, endpo
 def test_an_endpoint_that_stays_silent_is_asked_three_times(endpoint: StandIn) -> None:
     over = threading.Event()
     endpoint.say = lambda _: (200, over.wait(5))
-    with pytest.raises(Unanswered, match="timed out"):
+    with pytest.raises(NoAnswer, match="timed out"):
         Endpoint(endpoint.url, "seer", timeout=0.1).ask(b"", "Is it?")
     over.set()
     assert len(endpoint.bodies) == 3
@@ -213,8 +213,8 @@ def test_nonsense_is_counted_and_probabilities_may_be_refused(
     report = run(pictures, endpoint, tmp_path)
     assert values(report) == pytest.approx({"vqa_right": 2 / 6, "vqa_nonsense": 4 / 6, "vqa_unjudged": 0})
     assert len(endpoint.bodies) == 8
-    told = " ".join(report["warnings"])
-    assert "4 of 6 answers are none, such as 'As a language model …'" in told and "tells no probabilities" in told
+    listed = " ".join(report["warnings"])
+    assert "4 of 6 answers are none, such as 'As a language model …'" in listed and "tells no probabilities" in listed
 
 
 @pytest.mark.parametrize(
@@ -252,8 +252,8 @@ def test_an_endpoint_that_is_down_is_not_asked_thousands_of_times(
     endpoint.say = lambda body: (200, completion("Yes")) if len(endpoint.bodies) < 3 else (400, {"error": "broken"})
     with pytest.raises(SystemExit):
         run(drawn(tmp_path / "many", 20, count=14), endpoint, tmp_path)
-    told = capsys.readouterr().err
-    assert "gave no answer to 8 questions in a row (the last: 400: broken)" in told and "12 of 14 have none" in told
+    listed = capsys.readouterr().err
+    assert "gave no answer to 8 questions in a row (the last: 400: broken)" in listed and "12 of 14 have none" in listed
     assert len(endpoint.bodies) < 14 and '"refused"' not in (tmp_path / "a.jsonl").read_text()
 
 
@@ -306,9 +306,9 @@ def test_which_way_probabilities_are_off_is_told(pictures: Path, endpoint: Stand
     begun = {"content": [{"token": "Y", "top_logprobs": [{"token": "Y", "logprob": -0.01}]}]}
     other = {"content": [{"token": "Sure", "top_logprobs": [{"token": "Sure", "logprob": -0.01}]}]}
     endpoint.say = lambda body: (200, completion("Yes", begun if "a cat face" in str(body) else other))
-    told = " ".join(run(pictures, endpoint, tmp_path)["warnings"])
-    assert "1 of 6 right answers count by tokens that only begin them" in told
-    assert "For 5 of 6 right answers, neither the word nor a beginning of it is among the likeliest tokens" in told
+    listed = " ".join(run(pictures, endpoint, tmp_path)["warnings"])
+    assert "1 of 6 right answers count by tokens that only begin them" in listed
+    assert "For 5 of 6 right answers, neither the word nor a beginning of it is among the likeliest tokens" in listed
 
 
 def test_probabilities_may_be_refused_as_what_cannot_be_processed(endpoint: StandIn) -> None:
@@ -359,8 +359,8 @@ def test_what_an_answer_is_worth() -> None:
     assert {text: judged(text, "yes", None).right for text in said} == said
     assert judged("There are three.", "3", None).right and judged("a red ball", "the Red Ball", None).right
     assert judged("I see very many things in this picture", "two", None).right is None
-    assert shares_right([[Judged(True), Judged(None)], [Judged(False)]]).tolist() == [0.5, 0]
-    assert soft([[Judged(True, 0.5)], [Judged(True)]]) is None
+    assert shares_right([[JudgedAnswer(True), JudgedAnswer(None)], [JudgedAnswer(False)]]).tolist() == [0.5, 0]
+    assert soft([[JudgedAnswer(True, 0.5)], [JudgedAnswer(True)]]) is None
     with pytest.raises(ValueError, match="'The' is no answer"):
         judged("x", "The", None)
 
@@ -370,12 +370,12 @@ def test_how_likely_the_right_answer_was() -> None:
     alternatives = {"2": 0.3, " two": 0.2, "Two": 0.1, " 2": 0.05, "twelve": 0.2, "20": 0.1, " ": 0.04}
     assert judged("2", "two", alternatives).likely == pytest.approx(0.65)
     absent = judged("2", "five", alternatives)  # at most the least that was told, and what was not told at all
-    assert (absent.likely, absent.told) == (pytest.approx(0.01), False)
+    assert (absent.likely, absent.listed) == (pytest.approx(0.01), False)
     assert judged("2", "five", {"2": 0.9, "3": 0.004}).likely == pytest.approx(0.004)
     split = judged("striped", "striped", {"str": 0.9, " Str": 0.07, "striped": 0.01, "stripes": 0.005, "a": 0.001})
-    assert (split.likely, split.told, split.begun) == (pytest.approx(0.98), True, True)
+    assert (split.likely, split.listed, split.begun) == (pytest.approx(0.98), True, True)
     whole = judged("two", "two", {"two": 0.7, "tw": 0.1, "one": 0.1})
     assert (whole.likely, whole.begun) == (pytest.approx(0.8), False)
-    assert not judged("one", "twelve", {"one": 0.9, "a": 0.05, ".": 0.01}).told  # "1" begins "12", "one" does not
+    assert not judged("one", "twelve", {"one": 0.9, "a": 0.05, ".": 0.01}).listed  # "1" begins "12", "one" does not
     assert judged("red", "a red ball", {"red": 0.9}).likely is None  # of one token nobody knows that of three
-    assert soft([[Judged(True, 0.9), Judged(False, 0.0)]])[1].tolist() == [0.0]
+    assert soft([[JudgedAnswer(True, 0.9), JudgedAnswer(False, 0.0)]])[1].tolist() == [0.0]

@@ -17,10 +17,10 @@ from dalle2.families import load
 from dalle2.families.kandinsky import movq
 from dalle2.families.kandinsky.load import save
 from dalle2.model import UnclipModel, generators
-from dalle2.pixels import Kept
-from dalle2.serving.api.asked import Generation
+from dalle2.pixels import KnownPixels
 from dalle2.serving.api.orders import generation
 from dalle2.serving.api.problems import Problem
+from dalle2.serving.api.schemas import Generation
 from dalle2.serving.service import Service
 from dalle2.settings import Settings, Step
 from dalle2.stage_settings import SCHEDULERS, DecoderSettings, PriorSettings
@@ -165,12 +165,12 @@ def test_inpainting_is_diffusers_own(painter: UnclipModel, negative: str | None)
     mask = Image.new("L", PICTURE.size)
     mask.paste(255, (8, 6, 20, 24))
     repaint = torch.from_numpy(np.array(mask)).float()[None, None] / 255
-    kept = Kept(images.to_tensor([PICTURE]), repaint)
+    known = KnownPixels(images.to_tensor([PICTURE]), repaint)
     for count in (1, 2):
         for guidance in (1.0, 4.0):
             settings, noise = chosen(guidance, negative), generators(SEEDS[:count])
             embeddings = painter.embed_prompt(PROMPTS[:count], noise, settings)
-            ours = pixels(painter, embeddings, noise, None, settings, kept=kept)
+            ours = pixels(painter, embeddings, noise, None, settings, known=known)
             pictures, masks = [PICTURE] * count, [mask] * count
             theirs = their_text_to_image(
                 painter, PROMPTS[:count], SEEDS[:count], settings, image=pictures, mask_image=masks

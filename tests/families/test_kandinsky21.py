@@ -14,7 +14,7 @@ from dalle2 import images
 from dalle2.families import load
 from dalle2.families.kandinsky.load import save
 from dalle2.model import UnclipModel, generators
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 from dalle2.settings import Settings
 
 DDIM = {"decoder": {"scheduler": "ddim"}}
@@ -98,11 +98,11 @@ def test_a_variation_is_diffusers_own(kandinsky: UnclipModel) -> None:
 def test_inpainting_is_diffusers_own(painter: UnclipModel) -> None:
     mask = Image.new("L", PICTURE.size)
     mask.paste(255, (8, 6, 20, 24))
-    kept = Kept(images.to_tensor([PICTURE]), torch.from_numpy(np.array(mask)).float()[None, None] / 255)
+    known = KnownPixels(images.to_tensor([PICTURE]), torch.from_numpy(np.array(mask)).float()[None, None] / 255)
     for count, guidance, negative in ((1, 4.0, None), (2, 4.0, None), (1, 1.0, None), (2, 4.0, "a dog"), (1, 4.0, "")):
         settings, noise = chosen(guidance, negative).changed(DDIM), generators(SEEDS[:count])
         embeddings = painter.embed_prompt(PROMPTS[:count], noise, settings)
-        ours = pixels(painter, embeddings, noise, PROMPTS[:count], settings, kept=kept)
+        ours = pixels(painter, embeddings, noise, PROMPTS[:count], settings, known=known)
         more = {"image": [PICTURE] * count, "mask_image": [mask] * count}
         assert np.abs(ours - theirs(painter, PROMPTS[:count], SEEDS[:count], settings, **more)).max() <= TOLERANCE
 

@@ -22,7 +22,7 @@ from transformers.models.bert.tokenization_bert_legacy import BasicTokenizer
 from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.families import load
-from dalle2.families.offload import GuestRoom, offload
+from dalle2.families.offload import OffloadDevice, offload
 from dalle2.model import UnclipModel
 from dalle2.networks.old_tokenizer import as_in_2022
 from dalle2.networks.text_encoder import PromptTokenizer
@@ -246,7 +246,7 @@ def test_networks_take_turns_on_a_small_gpu(karlo_text: Path, quick: Settings, m
     names = {part: name for name, part in model.parts.present().items() if isinstance(part, torch.nn.Module)}
     offload(model.parts.present(), torch.device("cpu"))
     moved: list[str] = []
-    monkeypatch.setattr(GuestRoom, "_receive", recording(GuestRoom._receive, names, moved))
+    monkeypatch.setattr(OffloadDevice, "_receive", recording(OffloadDevice._receive, names, moved))
     drawn = [one.text_to_image(["a cat"], seeds=[3], settings=quick)[0] for one in (model, plain)]
     assert np.array_equal(*map(levels, drawn))
     turns = ["text_encoder", "prior", "text_encoder", "text_proj", "decoder", "super_res_first", "super_res_last"]
@@ -254,7 +254,7 @@ def test_networks_take_turns_on_a_small_gpu(karlo_text: Path, quick: Settings, m
 
 
 def recording(receive: Callable, names: dict[torch.nn.Module, str], moved: list[str]) -> Callable:
-    def record(room: GuestRoom, network: torch.nn.Module) -> None:
+    def record(room: OffloadDevice, network: torch.nn.Module) -> None:
         moved.append(names[network])
         receive(room, network)
         assert room.guest is network

@@ -21,7 +21,7 @@ from dalle2.families import EMBEDDED, load
 from dalle2.families.karlo import layout
 from dalle2.families.karlo.learning import add_word, check_name
 from dalle2.families.karlo.load import save
-from dalle2.families.lora import Lora, Taught, write
+from dalle2.families.lora import Lora, LoraMetadata, write
 from dalle2.model import UnclipModel
 from dalle2.serving.service import Service
 from dalle2.training import resuming
@@ -112,7 +112,7 @@ def test_merged_it_computes_what_peft_computes() -> None:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)
     changes = {f"decoder.{name}": one for name, one in adapters.changes(with_layers).items()}
-    said = Taught("new", "style", "karlo", "", "", {"decoder": 1.0})
+    said = LoraMetadata("new", "style", "karlo", "", "", {"decoder": 1.0})
     half = Lora(Path("new"), 0.5, said).changes(changes)["decoder"]
     with torch.no_grad():
         for layer, delta in half.items():
@@ -328,7 +328,7 @@ def test_what_is_no_lora_is_told(tiny_checkpoint: Path, lora: Path, tmp_path: Pa
 def test_an_engine_draws_what_was_taught_with_the_graphs_that_are_there(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     file, layer = tmp_path / "new.safetensors", "decoder.mid_block.resnets.0.conv1"
-    said = Taught("newest", "style", "karlo", "emoji", load(engine="torch").checkpoint_hash, {"decoder": 1.0})
+    said = LoraMetadata("newest", "style", "karlo", "emoji", load(engine="torch").checkpoint_hash, {"decoder": 1.0})
     torch.manual_seed(0)
     down, up = torch.randn(2, 128, 3, 3) / 20, torch.randn(128, 2, 1, 1) / 20
     write(file, said, {"word": torch.randn(192), f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up})

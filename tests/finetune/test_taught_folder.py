@@ -41,10 +41,10 @@ def test_what_is_left_out_is_said(folder: Path) -> None:
     (folder / "stray.txt").write_text("nothing of that name")
     (folder / "metadata.jsonl").write_text(json.dumps({"file_name": "gone.png", "text": "a cat"}))
     read = Folder.read(folder)
-    said = " ".join(read.said)
+    notes = " ".join(read.notes)
     assert len(read.pictures) == 19
     for part in ("00.png (This is not a picture", "stray.txt is beside no picture", "gone.png", "19 pictures are few"):
-        assert part in said
+        assert part in notes
 
 
 def test_a_folder_without_enough_is_refused_in_a_sentence(folder: Path, tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_a_folder_without_enough_is_refused_in_a_sentence(folder: Path, tmp_path
         ("00.txt", "a\0b", "NUL"),
     ],
 )
-def test_a_damaged_caption_names_its_place(folder: Path, name: str, content: str | bytes, said: str) -> None:
+def test_a_damaged_caption_names_its_place(folder: Path, name: str, content: str | bytes, notes: str) -> None:
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=notes):
         Folder.read(folder)
 
 

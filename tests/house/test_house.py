@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("dalle2", "demo", "evaluation", "benchmarks")
+ROOMS = ("dalle2", "dalle2_runner", "demo", "evaluation", "benchmarks")
 LONGEST_FILE, LONGEST_FUNCTION, USUAL_FUNCTION = 350, 50, 25
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 

@@ -126,7 +126,7 @@ def test_what_a_client_may_not_read_is_found(capsys: pytest.CaptureFixture[str])
     assert Attack("one", kinds).errors() == {"400 server_error n": 2}
     attacks = [Attack("one", [Answer("200", 1.0), Answer("500", 3.0, "It broke.")], (100, 800)), Attack("none", [])]
     assert (attacks[0].seconds(0.5), attacks[0].seconds(0.95)) == (3.0, 3.0) and math.isnan(attacks[1].seconds(0.5))
-    assert command.told(attacks, 4.0)
+    assert command.print_attacks(attacks, 4.0)
     said = capsys.readouterr().out
     assert "It broke." in said and "grew from 100 to 800 MB" in said and "2 faults." in said
 

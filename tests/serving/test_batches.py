@@ -18,7 +18,7 @@ from dalle2.serving.batches import COMPANY_SECONDS, Batches, Call, Visit
 from dalle2.serving.pace import Job, Pace, Turn
 from dalle2.serving.queue import Queue
 from dalle2.serving.refusal import Cancelled, Refusal
-from dalle2.serving.service import News, Service
+from dalle2.serving.service import LatestDrawing, Service
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.text_to_image import TextToImage
@@ -89,7 +89,7 @@ class Machine:
         return self._pool.submit(run)
 
 
-class AllNews(News):
+class AllNews(LatestDrawing):
     """Keeps all that each stream was told."""
 
     streams: ClassVar[list[list]] = []

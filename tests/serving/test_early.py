@@ -12,7 +12,7 @@ from visitor import ROOT
 
 from dalle2 import images, light, portable
 from dalle2.families import EMBEDDED, load
-from dalle2.families.early import EarlyModel
+from dalle2.families.lazy import LazyModel
 from dalle2.model import UnclipModel
 from dalle2.serving import warming
 from dalle2.serving.service import Service
@@ -37,7 +37,7 @@ def launch(*_, **__):
     from dalle2 import images
     from dalle2.serving.service import Service
     from dalle2.tasks.text_to_image import TextToImage
-    service = Service.open(early=True)
+    service = Service.open(lazy=True)
     *_, last = service.draw(service.understood(TextToImage([words[0]])), 7, 2)
     images.save(last.pictures[1], words[1])
     print(*sorted(HEAVY & set(sys.modules)))
@@ -55,8 +55,8 @@ def model() -> UnclipModel:
 
 
 @pytest.fixture
-def early(model: UnclipModel) -> EarlyModel:
-    return EarlyModel(EMBEDDED.name, lambda: model)
+def early(model: UnclipModel) -> LazyModel:
+    return LazyModel(EMBEDDED.name, lambda: model)
 
 
 def levels(picture: object) -> np.ndarray:
@@ -76,21 +76,21 @@ def test_page_and_first_pictures_come_without_torch_and_are_torch_s(model: Uncli
     assert {key for key in ours | theirs if ours.get(key) != theirs.get(key)} == {"versions"}
 
 
-def test_what_it_says_of_itself_is_what_the_loaded_one_says(early: EarlyModel, model: UnclipModel) -> None:
+def test_what_it_says_of_itself_is_what_the_loaded_one_says(early: LazyModel, model: UnclipModel) -> None:
     names = (
         "capabilities priors settings checkpoint tokenizer styles examples subject phrases picture_size picture_sizes"
     )
     names += " upsampling inpaints noise_levels checkpoint_hash understands stages engine"
     for name in names.split():
         assert getattr(early, name) == getattr(model, name), name
-    assert early.device.type == model.device.type and f"torch.{early.dtype}" == str(model.dtype) and early.early
+    assert early.device.type == model.device.type and f"torch.{early.dtype}" == str(model.dtype) and early.unloaded
 
 
-def test_the_loaded_one_draws_whatever_else_is_asked_for(early: EarlyModel, model: UnclipModel) -> None:
+def test_the_loaded_one_draws_whatever_else_is_asked_for(early: LazyModel, model: UnclipModel) -> None:
     service = Service(early)
     (picture,) = model.text_to_image(["a dog"], seeds=[1], literal=True)
     *_, drawn = service.draw(Variations(picture), 3)
-    assert not early.early and np.array_equal(
+    assert not early.unloaded and np.array_equal(
         levels(drawn.pictures[0]), levels(model.variations(picture, seeds=[3])[0])
     )
     *_, again = service.draw(TextToImage(["a dog"]), 1)
@@ -98,9 +98,9 @@ def test_the_loaded_one_draws_whatever_else_is_asked_for(early: EarlyModel, mode
     assert np.abs(levels(again.pictures[0]) - levels(picture)).max() <= 1
 
 
-def test_settings_that_only_torch_takes_are_left_to_it(early: EarlyModel) -> None:
+def test_settings_that_only_torch_takes_are_left_to_it(early: LazyModel) -> None:
     *_, drawn = Service(early).draw(TextToImage(["a dog"]), 1, settings={"decoder": {"scheduler": "dpm++"}})
-    assert not early.early and "torch" in images.read_record(drawn.pictures[0])["versions"]
+    assert not early.unloaded and "torch" in images.read_record(drawn.pictures[0])["versions"]
 
 
 def until(condition: Callable[[], bool]) -> bool:
@@ -117,29 +117,29 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_torch_is_read_after_the_first_pictures_and_not_while_one_is_drawn(early: EarlyModel) -> None:
+def test_torch_is_read_after_the_first_pictures_and_not_while_one_is_drawn(early: LazyModel) -> None:
     service = Service(early)
     with warming.warming(service):
         drawing = service.draw(TextToImage(["a dog"]), 1)
         next(drawing)
         time.sleep(0.2)
-        assert early.early or not service.queue.tickets
+        assert early.unloaded or not service.queue.tickets
         *_, last = drawing
         assert set(images.read_record(last.pictures[0])["versions"]) == set(light.PACKAGES)
-        assert until(lambda: not early.early)
+        assert until(lambda: not early.unloaded)
 
 
 @pytest.mark.usefixtures("hasty")
-def test_nobody_reads_it_once_the_server_ends(early: EarlyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_reads_it_once_the_server_ends(early: LazyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     with warming.warming(Service(early)):
         assert until(lambda: early._drawer is not None)
     monkeypatch.setattr(warming, "UNVISITED_SECONDS", 0.0)
     time.sleep(0.2)
-    assert early.early
+    assert early.unloaded
 
 
 @pytest.mark.usefixtures("hasty")
-def test_the_server_ends_after_what_is_being_opened(early: EarlyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_ends_after_what_is_being_opened(early: LazyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(early, "draws_early", lambda *_: (time.sleep(0.3), opened.append("all of it")))
     with warming.warming(Service(early)):
@@ -148,19 +148,19 @@ def test_the_server_ends_after_what_is_being_opened(early: EarlyModel, monkeypat
 
 
 @pytest.mark.usefixtures("hasty")
-def test_it_is_read_though_nobody_came(early: EarlyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_read_though_nobody_came(early: LazyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warming, "UNVISITED_SECONDS", 0.1)
     with warming.warming(Service(early)):
-        assert until(lambda: not early.early)
+        assert until(lambda: not early.unloaded)
 
 
 @pytest.mark.usefixtures("hasty")
 def test_where_its_graphs_cannot_be_read_torch_draws_which_is_told(
-    early: EarlyModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    early: LazyModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(portable, "graph_of", lambda *_: (_ for _ in ()).throw(ValueError("half of it is missing")))
     service = Service(early)
     with warming.warming(service):
         assert until(lambda: "half of it is missing" in caplog.text)
         *_, last = service.draw(TextToImage(["a dog"]), 1)
-    assert "torch" in images.read_record(last.pictures[0])["versions"] and not early.early
+    assert "torch" in images.read_record(last.pictures[0])["versions"] and not early.unloaded

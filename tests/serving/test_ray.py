@@ -45,11 +45,11 @@ from ray.serve.exceptions import BackPressureError  # noqa: E402
 
 from dalle2.serving.ray import app as applications  # noqa: E402
 from dalle2.serving.ray.front import Front  # noqa: E402
-from dalle2.serving.ray.known import FACTS, Known  # noqa: E402
+from dalle2.serving.ray.messages import Finished, Order, Started, StepDone  # noqa: E402
 from dalle2.serving.ray.options import Options  # noqa: E402
 from dalle2.serving.ray.painter import RayPainter  # noqa: E402
+from dalle2.serving.ray.remote_model import FACTS, RemoteModel  # noqa: E402
 from dalle2.serving.ray.replica import MOST  # noqa: E402
-from dalle2.serving.ray.told import Begun, Ended, Order, Stepped  # noqa: E402
 from dalle2.verbs import Verbs  # noqa: E402
 from demo import on_ray  # noqa: E402
 
@@ -195,9 +195,9 @@ def test_what_comes_together_is_drawn_in_batches(cluster: Cluster, model: Unclip
 
     together = []
     for seed, told in enumerate(asyncio.run(every())):
-        together += [one.together for one in told if isinstance(one, Begun)]
-        assert any(one.previews for one in told if isinstance(one, Stepped))
-        assert isinstance(told[-1], Ended) and images.read_record(told[-1].result[0])["seed"] == seed
+        together += [one.together for one in told if isinstance(one, Started)]
+        assert any(one.previews for one in told if isinstance(one, StepDone))
+        assert isinstance(told[-1], Finished) and images.read_record(told[-1].result[0])["seed"] == seed
     # Twelve orders for two replicas.
     assert max(together) >= 4 and len(together) >= 2 * len(orders)
 
@@ -319,7 +319,7 @@ class Described(Handle):
 
     def remote(self) -> asyncio.Future:
         future = asyncio.get_running_loop().create_future()
-        future.set_result((Known(self.model), Card("Its card.", "CC BY 4.0")))
+        future.set_result((RemoteModel(self.model), Card("Its card.", "CC BY 4.0")))
         return future
 
 
@@ -338,8 +338,13 @@ def test_a_front_has_a_thread_for_each_who_waits_and_tells_what_replicas_draw(
 def test_lost_work_is_done_again_by_another_replica(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dalle2.serving.ray.painter.PAUSES", (0.0,) * 4)
     cancelled = ray.exceptions.TaskCancelledError()  # by Ray, since nobody gave it up
-    lost = [[Begun(1), LOST], BackPressureError(3, 3), [Begun(1), Stepped("decoder", 1, 2)], [Begun(1), cancelled]]
-    painter = RayPainter({"sample": Handle(*lost, [Begun(1), Ended(["picture"])])}, 1)
+    lost = [
+        [Started(1), LOST],
+        BackPressureError(3, 3),
+        [Started(1), StepDone("decoder", 1, 2)],
+        [Started(1), cancelled],
+    ]
+    painter = RayPainter({"sample": Handle(*lost, [Started(1), Finished(["picture"])])}, 1)
     visit, heard = Visit(Turn(job_of("", (), 1), Pace())), []
     assert painter.draw(visit, TextToImage(["a cat"]), "sample", [1], model.settings, heard.append) == ["picture"]
     assert [(step.stage, step.index) for step in heard] == [("decoder", 1)]
@@ -347,7 +352,7 @@ def test_lost_work_is_done_again_by_another_replica(model: UnclipModel, monkeypa
 
 def test_what_cannot_be_drawn_ends_with_a_sentence(model: UnclipModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dalle2.serving.ray.painter.PAUSES", (0.0,))
-    ends = [BackPressureError(3, 3), [Begun(1), Ended(refusal=NoMemory("Ask for fewer."))], LOST, LOST]
+    ends = [BackPressureError(3, 3), [Started(1), Finished(refusal=NoMemory("Ask for fewer."))], LOST, LOST]
     service = Service(model, painter=RayPainter({model.checkpoint: Handle(*ends)}, 1))
     for kind, sentence in ((Busy, "please try again"), (NoMemory, "Ask for fewer"), (Fault, "Something went wrong")):
         with pytest.raises(kind, match=sentence):
@@ -380,7 +385,7 @@ def test_what_the_commands_and_the_model_have_is_known_here_too() -> None:
     beside = {"help", "host", "checkpoint", "keep"}  # Ray listens, and each checkpoint is a deployment of its own
     assert {action.dest for action in parser._actions} - beside <= set(Options.model_fields)
     assert set(FACTS) | {"phrases", "host"} == set(Verbs.__annotations__)
-    known = cloudpickle.loads(cloudpickle.dumps(Known(load())))  # the embedded one, by whatever engine draws it
+    known = cloudpickle.loads(cloudpickle.dumps(RemoteModel(load())))  # the embedded one, by whatever engine draws it
     assert known.settings and known.understand("a crown").known and known.checkpoint_hash == load().checkpoint_hash
     with pytest.raises(RuntimeError, match="on other machines"):
         known.embed_prompt(["a crown"], [1])

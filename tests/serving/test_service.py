@@ -611,7 +611,7 @@ def test_it_draws_where_gradio_is_not_installed(tiny_checkpoint: Path, tmp_path:
 def test_a_stream_tells_the_newest_after_a_rest_and_the_end_at_once() -> None:
     told, begun = Drawing((7,), (("decoder", 0, 4),)), time.monotonic()
     one, two, end = (dataclasses.replace(told, stages=(("decoder", done, 4),)) for done in (1, 2, 4))
-    news = rooms.News()
+    news = rooms.LatestDrawing()
     assert news.newest(told, rest=0.0, tick=0.05) is told and time.monotonic() >= begun + 0.05
     news.put(one)
     news.put(two)

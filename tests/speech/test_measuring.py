@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import speech
-from dalle2.speech.heard import Heard, NotHeard
+from dalle2.speech.transcript import NotHeard, Transcript
 
 DEVELOPMENT = speech.SENTENCES.with_name("speech-development.tsv")
 
@@ -61,10 +61,10 @@ def test_a_run_goes_on_where_it_stopped_and_tells_shares(
     heard = iter(["a pizza", None, "the weather is nice"])
 
     class Deaf:
-        def recognise(self, samples: np.ndarray) -> Heard:
+        def recognise(self, samples: np.ndarray) -> Transcript:
             if (words := next(heard)) is None:
                 raise NotHeard("No words were heard.")
-            return Heard(words, "a test")
+            return Transcript(words, "a test")
 
     (tmp_path / "list.tsv").write_text("# a comment\ninside\ta pizza\tpizza\ninside\ta cat face\tcat face\n")
     monkeypatch.setattr(speech, "Sphinx", lambda *_: Deaf())

@@ -30,8 +30,8 @@ from dalle2.__main__ import main
 from dalle2.cli import parsers, quick
 from dalle2.speech import phrases, reading
 from dalle2.speech.clap import PROMPT, Clap, known_sounds, loudest
-from dalle2.speech.heard import Heard, NotHeard
 from dalle2.speech.recording import MOST_SECONDS, RATE, read_recording, read_sound
+from dalle2.speech.transcript import NotHeard, Transcript
 from dalle2.speech.whisper import Whisper
 from dalle2.understanding.interpreter import Interpreter
 
@@ -124,7 +124,7 @@ def test_pictures_of_a_recording_carry_what_was_heard_and_draw_again(
 ) -> None:
     from dalle2.cli import hearing
 
-    monkeypatch.setattr(hearing, "hear", lambda *_: Heard("a red hart", "pocketsphinx"))
+    monkeypatch.setattr(hearing, "hear", lambda *_: Transcript("a red hart", "pocketsphinx"))
     monkeypatch.setattr(hearing, "asked", lambda _: "a red heart")
     assert main(["--audio", str(PIZZA), "--draft", "--seed", "3", "-o", str(tmp_path / "a.png")]) == 0
     record = images.read_record(tmp_path / "a.png")

@@ -56,7 +56,7 @@ UNET_NAMES = (
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConvertedNetwork:
     """A network, how it is sampled from (the config of diffusers' DDPMScheduler), and what should be said about it."""
 
     network: Any
@@ -87,7 +87,7 @@ def version_of(said: object, weights: Weights, chosen: str | None) -> tuple[Vers
     return (FORMER if former else NEWEST), "judging by its networks, for it does not say"
 
 
-def convert_prior(weights: Weights, config: Mapping[str, Any], version: Version) -> Converted:
+def convert_prior(weights: Weights, config: Mapping[str, Any], version: Version) -> ConvertedNetwork:
     """Convert the "prior" table of a config, and the weights of a DiffusionPrior."""
     net = dict(config["net"])
     _refuse(net, {"self_cond": False}, "The prior")
@@ -128,10 +128,10 @@ def convert_prior(weights: Weights, config: Mapping[str, Any], version: Version)
     scheduler = _scheduler(config.get("beta_schedule", "cosine"), config.get("timesteps", 1000), betas, kind)
     # Of predictions of the embedding itself nothing is clamped.
     clamp = {"clip_sample": kind != "sample", "clip_sample_range": 1.0}
-    return Converted(network, scheduler | clamp, tuple(notes))
+    return ConvertedNetwork(network, scheduler | clamp, tuple(notes))
 
 
-def convert_unet(weights: Weights, config: Mapping[str, Any], index: int, version: Version) -> Converted:
+def convert_unet(weights: Weights, config: Mapping[str, Any], index: int, version: Version) -> ConvertedNetwork:
     """Convert of the "decoder" table of a config, and the weights of a Decoder, the U-Net of this index, from 0."""
     what = f"U-Net {index + 1} of the decoder"
     count, said = len(config["unets"]), dict(config["unets"][index])
@@ -157,7 +157,9 @@ def convert_unet(weights: Weights, config: Mapping[str, Any], index: int, versio
     settings["max_text_len"] = own["null_text_embed"].shape[1]
     named = {_placed(name): value for name, value in own.items()}
     network = _filled(CascadeUnet(**settings), named, UNET_NAMES, what)
-    return Converted(network, _unet_scheduler(config, index, learned, weights.get(f"noise_schedulers.{index}.betas")))
+    return ConvertedNetwork(
+        network, _unet_scheduler(config, index, learned, weights.get(f"noise_schedulers.{index}.betas"))
+    )
 
 
 def _unet_settings(

@@ -15,7 +15,13 @@ import torch
 from diffusers import DDPMScheduler
 
 from dalle2.families.checkpoint_folder import CheckpointFolder
-from dalle2.families.dalle2_pytorch.conversion import Converted, convert_prior, convert_unet, unet_sizes, version_of
+from dalle2.families.dalle2_pytorch.conversion import (
+    ConvertedNetwork,
+    convert_prior,
+    convert_unet,
+    unet_sizes,
+    version_of,
+)
 from dalle2.families.dalle2_pytorch.layout import CLIP, Parts, check
 from dalle2.families.places import locate
 from dalle2.families.weights import NotWeightsAlone, read_pickle
@@ -100,7 +106,7 @@ def assemble(sources: Sequence[Source], clip: str | None, saved_by: str | None =
     return parts, said
 
 
-def _left_out(sources: Sequence[Source], priors: Sequence[Converted], place: str) -> list[str]:
+def _left_out(sources: Sequence[Source], priors: Sequence[ConvertedNetwork], place: str) -> list[str]:
     said = [f"CLIP is that of {place}."]
     if not priors:
         said.append("There is no prior: it draws variations, and nothing from a prompt.")

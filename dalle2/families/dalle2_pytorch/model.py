@@ -24,7 +24,7 @@ from dalle2.families.family_model import Checkpoint, FamilyModel
 from dalle2.families.priors import nearest, walk
 from dalle2.finiteness import check_finite
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 from dalle2.refusal import Refusal
 from dalle2.requests import part_of
 from dalle2.settings import OnStep, Settings
@@ -133,15 +133,15 @@ class Dalle2PytorchModel(FamilyModel[Parts]):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
         noise: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
     ) -> torch.Tensor:
         chosen, generator = self.adopt(settings), generators(seeds)
         stage = self._decoder(embeddings, prompts, chosen)
         start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
-        held = self._keep(kept, stage.shape[-1])
+        held = self._keep(known, stage.shape[-1])
         pixels = stage.draw(chosen.decoder, generator, self.device, on_step, start, held)
         sides = [unet.config.image_size for unet in self.parts.unets[1:]]
-        return self._enlarge(pixels, sides, generator, chosen, on_step, kept, prompts).cpu()
+        return self._enlarge(pixels, sides, generator, chosen, on_step, known, prompts).cpu()
 
     @torch.no_grad()
     def upsample(
@@ -218,7 +218,7 @@ class Dalle2PytorchModel(FamilyModel[Parts]):
         generator: list[torch.Generator],
         settings: Settings,
         on_step: OnStep | None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
         prompts: Sequence[str] | None = None,
     ) -> torch.Tensor:
         """Run the U-Nets that enlarge, one after another, to these sides; they are not guided."""
@@ -228,12 +228,12 @@ class Dalle2PytorchModel(FamilyModel[Parts]):
             seen = small_conditions(unet, pixels, side, generator, self.device)
             seen |= self._text(unet.config.cond_on_text_encodings, len(pixels), prompts)
             stage = unet_stage(unet, scheduler, seen, side, "upsampler")
-            told, held = part_of(on_step, index, len(sides)), self._keep(kept, side)
+            told, held = part_of(on_step, index, len(sides)), self._keep(known, side)
             pixels = stage.draw(settings.upsampler, generator, self.device, told, keep=held)
         return pixels
 
-    def _keep(self, kept: Kept | None, side: int):
-        return None if kept is None else partial(keep, kept=kept, size=side, device=self.device)
+    def _keep(self, known: KnownPixels | None, side: int):
+        return None if known is None else partial(keep, known=known, size=side, device=self.device)
 
     @property
     def _reading(self) -> list[str]:

@@ -12,7 +12,7 @@ from dalle2.families.dalle2_pytorch.unet import CascadeUnet
 from dalle2.families.diffusion import DiffusionStage
 from dalle2.finiteness import check_finite
 from dalle2.networks.text_encoder import EncodedText
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 from dalle2.settings import OnStep
 from dalle2.stage_settings import PriorSettings
 
@@ -103,11 +103,11 @@ def small_conditions(
     return {"small": seen.to(unet.dtype), "noise_level": levels}
 
 
-def keep(denoise: sampling.Denoise, kept: Kept, size: int, device: torch.device) -> sampling.Denoise:
+def keep(denoise: sampling.Denoise, known: KnownPixels, size: int, device: torch.device) -> sampling.Denoise:
     """Predict the kept pixels at a stage's size.
 
     A small pixel is kept only where nothing of what it stands for is repainted.
     """
-    repaint = torch.nn.functional.adaptive_max_pool2d(kept.repaint, size).to(device)
-    pixels = torch.nn.functional.interpolate(kept.pixels, size=(size, size), mode="area").to(device)
+    repaint = torch.nn.functional.adaptive_max_pool2d(known.repaint, size).to(device)
+    pixels = torch.nn.functional.interpolate(known.pixels, size=(size, size), mode="area").to(device)
     return sampling.keep(denoise, pixels, repaint)

@@ -21,7 +21,7 @@ from dalle2.families.kandinsky.text import MultilingualReader
 from dalle2.families.previews import linear_preview
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings
 from dalle2.verbs import Seed, generators
@@ -134,15 +134,15 @@ class KandinskyModel(FamilyModel[Parts]):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
         noise: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
     ) -> torch.Tensor:
         chosen, generator = self.adopt(settings), generators(seeds)
         check_rows(embeddings, prompts, len(seeds), self._dim)
         start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
         canvas = hold = None
-        if kept is not None:
+        if known is not None:
             self.require("inpaint")
-            canvas = Canvas.of(movq.encode(self.parts.movq, kept.pixels), kept.repaint.to(self.device))
+            canvas = Canvas.of(movq.encode(self.parts.movq, known.pixels), known.repaint.to(self.device))
             hold = canvas.hold if self._reader is None else None  # as in diffusers, where 2.1 only sees what is kept
         texts = prompts or [""] * len(seeds)
         stage = self._decoder(embeddings, texts, generator, chosen, on_step, canvas)

@@ -22,7 +22,7 @@ from dalle2.families.karlo.stages import decoder_stage, keep, upsampler_stage
 from dalle2.families.lora import learnt_hash
 from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.pixels import AttentionMaps, Kept
+from dalle2.pixels import AttentionMaps, KnownPixels
 from dalle2.settings import OnStep, Settings
 from dalle2.understanding.interpreter import Interpreter
 from dalle2.verbs import Seed, generators
@@ -144,17 +144,17 @@ class KarloModel(FamilyModel[layout.Parts]):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
         noise: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
     ) -> torch.Tensor:
         chosen, parts = self.adopt(settings), self.parts
         check_rows(embeddings, prompts, len(seeds), self.parts.text_proj.config.clip_embeddings_dim)
         generator = generators(seeds)
         start = None if noise is None else noise.expand(len(seeds), -1, -1, -1).to(self.device)
         decoder = self._decoder(embeddings, prompts or [""] * len(seeds), chosen)
-        keep = self._keep(kept, decoder)
+        keep = self._keep(known, decoder)
         small = decoder.draw(chosen.decoder, generator, self.device, on_step, start, keep)
         upsampler = upsampler_stage(parts, small.clamp(-1, 1), self.picture_size)
-        keep = self._keep(kept, upsampler)
+        keep = self._keep(known, upsampler)
         assert chosen.upsampler is not None, "all of this family have one"
         return upsampler.draw(chosen.upsampler, generator, self.device, on_step, keep=keep).cpu()
 
@@ -211,5 +211,5 @@ class KarloModel(FamilyModel[layout.Parts]):
         text = self.prompts.read(prompts, settings.decoder.guided, settings.negative_prompt)
         return decoder_stage(self.parts, embeddings.to(self.device, self.dtype), text)
 
-    def _keep(self, kept: Kept | None, stage: DiffusionStage) -> Callable[[Denoise], Denoise] | None:
-        return None if kept is None else partial(keep, kept=kept, size=stage.shape[-1], device=self.device)
+    def _keep(self, known: KnownPixels | None, stage: DiffusionStage) -> Callable[[Denoise], Denoise] | None:
+        return None if known is None else partial(keep, known=known, size=stage.shape[-1], device=self.device)

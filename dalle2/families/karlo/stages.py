@@ -8,7 +8,7 @@ from dalle2.families.karlo.layout import Parts
 from dalle2.finiteness import check_finite
 from dalle2.networks import decoder, upsampler
 from dalle2.networks.text_encoder import EncodedText
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 
 
 def decoder_stage(parts: Parts, embeddings: torch.Tensor, text: EncodedText) -> DiffusionStage:
@@ -46,11 +46,11 @@ def upsampler_stage(parts: Parts, small: torch.Tensor, size: int) -> DiffusionSt
     return DiffusionStage("upsampler", network, conditions, schedule, shape, images.to_pictures, ends_at_zero=True)
 
 
-def keep(denoise: sampling.Denoise, kept: Kept, size: int, device: torch.device) -> sampling.Denoise:
+def keep(denoise: sampling.Denoise, known: KnownPixels, size: int, device: torch.device) -> sampling.Denoise:
     """Predict the kept pixels at a stage's size.
 
     A small pixel is kept only where nothing of what it stands for is repainted.
     """
-    repaint = torch.nn.functional.adaptive_max_pool2d(kept.repaint, size).to(device)
-    pixels = torch.nn.functional.interpolate(kept.pixels, size=(size, size), mode="area").to(device)
+    repaint = torch.nn.functional.adaptive_max_pool2d(known.repaint, size).to(device)
+    pixels = torch.nn.functional.interpolate(known.pixels, size=(size, size), mode="area").to(device)
     return sampling.keep(denoise, pixels, repaint)

@@ -20,7 +20,7 @@ from dalle2.families.stable_unclip import latents as autoencoder
 from dalle2.families.stable_unclip.layout import Parts
 from dalle2.families.stable_unclip.stages import TextReader, decoder_stage, keep, noised
 from dalle2.networks.text_encoder import PromptEncoder
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings
 from dalle2.verbs import Seed, generators
 
@@ -120,13 +120,13 @@ class StableUnclipModel(FamilyModel[Parts]):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
         noise: torch.Tensor | None = None,
-        kept: Kept | None = None,
+        known: KnownPixels | None = None,
     ) -> torch.Tensor:
         chosen = self.adopt(settings)
         check_rows(embeddings, prompts, len(seeds), self.parts.dim)
         generator, hold = generators(seeds), None
-        if kept is not None:
-            hold = partial(keep, latents=autoencoder.encode(self.parts.vae, kept.pixels), kept=kept)
+        if known is not None:
+            hold = partial(keep, latents=autoencoder.encode(self.parts.vae, known.pixels), known=known)
         start = blur = None
         if noise is not None:
             start = noise.expand(len(seeds), -1, -1, -1).to(self.device)

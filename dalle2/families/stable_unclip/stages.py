@@ -11,7 +11,7 @@ from dalle2.families.diffusion import DiffusionStage, Preview
 from dalle2.families.stable_unclip.layout import Parts
 from dalle2.finiteness import check_finite
 from dalle2.networks.text_encoder import PromptTokenizer
-from dalle2.pixels import Kept
+from dalle2.pixels import KnownPixels
 
 
 class TextReader:
@@ -68,7 +68,7 @@ def decoder_stage(
     return DiffusionStage("decoder", network, conditions, schedule, shape, lambda latents: preview()(latents))
 
 
-def keep(denoise: sampling.Denoise, latents: torch.Tensor, kept: Kept) -> sampling.Denoise:
+def keep(denoise: sampling.Denoise, latents: torch.Tensor, known: KnownPixels) -> sampling.Denoise:
     """Predict the kept latents (1, 4, h, w), where nothing of what they stand for is repainted."""
-    repaint = torch.nn.functional.adaptive_max_pool2d(kept.repaint, latents.shape[-2:])
+    repaint = torch.nn.functional.adaptive_max_pool2d(known.repaint, latents.shape[-2:])
     return sampling.keep(denoise, latents, repaint.to(latents.device))

@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 from dalle2 import formats
-from dalle2.serving.api.asked import Asked
 from dalle2.serving.api.orders import Order
+from dalle2.serving.api.schemas import ImageRequest
 from dalle2.serving.uploads import read_record
 from dalle2.understanding.answer import Understanding, literal
 from dalle2.understanding.sentences import sentences
@@ -37,14 +37,14 @@ class Encoded:
     record: dict[str, Any]
 
 
-def encode(picture: Image.Image, asked: Asked, finished: bool = True) -> Encoded:
+def encode(picture: Image.Image, body: ImageRequest, finished: bool = True) -> Encoded:
     """Make the file; a preview has no record."""
-    kind, background = asked.output_format or "png", "opaque"
+    kind, background = body.output_format or "png", "opaque"
     record: dict[str, Any] = dict(read_record(picture)) if finished else {}
-    if asked.background == "transparent" and finished and kind != "jpeg":
+    if body.background == "transparent" and finished and kind != "jpeg":
         with contextlib.suppress(ValueError):  # it has no even background, which the answer says
             picture, background = formats.transparent(picture), "transparent"
-    compression = asked.output_compression
+    compression = body.output_compression
     content = formats.encode(picture, kind, DEFAULT_COMPRESSION if compression is None else compression)
     return Encoded(content, f"image/{kind}", f"{picture.width}x{picture.height}", background, record)
 
@@ -57,18 +57,18 @@ def item(made: Encoded, order: Order, url: str | None) -> dict[str, Any]:
     return {**where, **revised, "seed": made.record.get("seed"), "record": made.record}
 
 
-def answer(data: Sequence[dict[str, Any]], made: Sequence[Encoded], asked: Asked, order: Order) -> dict[str, Any]:
+def answer(data: Sequence[dict[str, Any]], made: Sequence[Encoded], body: ImageRequest, order: Order) -> dict[str, Any]:
     """Return all pictures, and what is true of all of them."""
-    return {"created": int(time.time()), "data": list(data), **_shared(made[0], asked, order)}
+    return {"created": int(time.time()), "data": list(data), **_shared(made[0], body, order)}
 
 
-def event(kind: str, made: Encoded, asked: Asked, order: Order, more: dict[str, Any]) -> dict[str, Any]:
+def event(kind: str, made: Encoded, body: ImageRequest, order: Order, more: dict[str, Any]) -> dict[str, Any]:
     """Return one event of a stream."""
-    shared = _shared(made, asked, order)
+    shared = _shared(made, body, order)
     return {"type": kind, "b64_json": _base64(made), "created_at": int(time.time()), **shared, **more}
 
 
-def _shared(made: Encoded, asked: Asked, order: Order) -> dict[str, Any]:
+def _shared(made: Encoded, body: ImageRequest, order: Order) -> dict[str, Any]:
     """Return what is true of all pictures of a request."""
     settings = {"settings": made.record["settings"]} if "settings" in made.record else {}
     understandings = order.request.understandings or [literal(prompt) for prompt in order.request.words]
@@ -76,7 +76,7 @@ def _shared(made: Encoded, asked: Asked, order: Order) -> dict[str, Any]:
     return {
         "model": order.checkpoint,
         "size": made.size,  # as it is, whatever was asked for
-        "quality": asked.quality or "auto",
+        "quality": body.quality or "auto",
         "background": made.background,
         "output_format": made.kind.partition("/")[2],
         **settings,

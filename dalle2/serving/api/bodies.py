@@ -2,14 +2,14 @@
 
 from starlette.datastructures import UploadFile
 
-from dalle2.serving.api.asked import Files
 from dalle2.serving.api.problems import Problem
+from dalle2.serving.api.schemas import Files
 from dalle2.serving.limits import MAX_UPLOAD_BYTES
 
 
-async def pictures(asked: Files) -> list[bytes]:
+async def pictures(body: Files) -> list[bytes]:
     """Return the bytes of all pictures, in the order in which they were sent."""
-    return [await read(upload, "image") for upload in asked.uploads]
+    return [await read(upload, "image") for upload in body.uploads]
 
 
 async def read(upload: UploadFile, param: str) -> bytes:

@@ -32,8 +32,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checkpoint", action="append", default=[], help=source)
     add_loras(parser)  # of the first checkpoint
-    kept = "how many of the checkpoints are in memory at a time, the others being loaded when needed; default: all"
-    parser.add_argument("--keep", type=int, metavar="N", help=kept)
+    help_text = "how many of the checkpoints are in memory at a time, the others being loaded when needed; default: all"
+    parser.add_argument("--keep", type=int, metavar="N", help=help_text)
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="precision of the networks; default float32")
     computes = "what computes the networks on a CPU; auto: ONNX Runtime where it is installed and has the graphs"
     parser.add_argument("--engine", choices=ENGINES, default="auto", help=computes)
@@ -260,7 +260,7 @@ def _checkers(options: argparse.Namespace) -> "dict[str, Rate]":
     return found if place is None else {**found, public_name(place): safety_checker(place)}
 
 
-def told(keys: "Keys | SharedKeys | None", address: str) -> str:
+def how_to_reach(keys: "Keys | SharedKeys | None", address: str) -> str:
     """Return how the API is reached, for the one who starts it."""
     if keys is not None and not keys.keys:
         return "closed beyond this machine; --api-keys FILE opens it to those with a key, --open-api to all."

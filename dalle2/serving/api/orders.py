@@ -12,19 +12,19 @@ from PIL import Image, ImageOps
 
 from dalle2 import images
 from dalle2.requests import Request
-from dalle2.serving.api.asked import (
+from dalle2.serving.api.problems import Problem, about
+from dalle2.serving.api.schemas import (
     OPENAI_MODELS,
     QUALITIES,
-    Asked,
     Captioning,
     Edit,
     Generation,
+    ImageRequest,
     Interpolation,
     Mixture,
     Rewording,
     Variation,
 )
-from dalle2.serving.api.problems import Problem, about
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.forms import check_enlarging
 from dalle2.serving.limits import MAX_API_PICTURES, MAX_CONTENTS, Choice, words
@@ -82,14 +82,14 @@ def checkpoint_of(service: Service, model: str | None) -> str:
     raise Problem(404, sentence, param="model", code="model_not_found")
 
 
-def generation(service: Service, asked: Generation) -> Order:
+def generation(service: Service, body: Generation) -> Order:
     """Return text to image."""
     with about("prompt"):
-        request = TextToImage([words(asked.prompt)])
-    return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
+        request = TextToImage([words(body.prompt)])
+    return _order(service, body, request, checkpoint_of(service, body.model), body.n or 1)
 
 
-def edit(service: Service, asked: Edit, pictures: Bytes, mask: bytes | None) -> Order:
+def edit(service: Service, body: Edit, pictures: Bytes, mask: bytes | None) -> Order:
     """Return inpainting: the mask, or without one the picture, is transparent where it is painted anew."""
     with about("image"):
         picture = open_picture(only(pictures))
@@ -97,77 +97,77 @@ def edit(service: Service, asked: Edit, pictures: Bytes, mask: bytes | None) -> 
         marked = open_mask(mask, picture) if mask else _hole(pictures[0])
         request = Inpaint(picture, marked)
     with about("prompt"):
-        request = dataclasses.replace(request, prompt=words(asked.prompt, needed=False) or None)
-    return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
+        request = dataclasses.replace(request, prompt=words(body.prompt, needed=False) or None)
+    return _order(service, body, request, checkpoint_of(service, body.model), body.n or 1)
 
 
-def variation(service: Service, asked: Variation, pictures: Bytes) -> Order:
+def variation(service: Service, body: Variation, pictures: Bytes) -> Order:
     """Return variations of a picture."""
     with about("image"):
         picture = open_picture(only(pictures))
     with about("prompt"):
-        request = Variations(picture, words(asked.prompt, needed=False) or None, asked.eta)
-    return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
+        request = Variations(picture, words(body.prompt, needed=False) or None, body.eta)
+    return _order(service, body, request, checkpoint_of(service, body.model), body.n or 1)
 
 
-def interpolation(service: Service, asked: Interpolation, pictures: Bytes) -> Order:
+def interpolation(service: Service, body: Interpolation, pictures: Bytes) -> Order:
     """Return the frames on the way through pictures and prompts."""
-    ends = _contents(pictures, asked.said)
+    ends = _contents(pictures, body.all_prompts)
     with about("n" if len(ends) > 1 else "image"):
-        request = Interpolate(ends, asked.n or DEFAULT_FRAMES, asked.noise or "fixed", bool(asked.loop))
-    return _order(service, asked, request, checkpoint_of(service, asked.model))
+        request = Interpolate(ends, body.n or DEFAULT_FRAMES, body.noise or "fixed", bool(body.loop))
+    return _order(service, body, request, checkpoint_of(service, body.model))
 
 
-def mixture(service: Service, asked: Mixture, pictures: Bytes) -> Order:
+def mixture(service: Service, body: Mixture, pictures: Bytes) -> Order:
     """Return pictures and prompts in one, by weight."""
-    parts = _contents(pictures, asked.said)
-    weights = [*(asked.weight or ()), *(asked.weights or ())] or [1.0] * len(parts)
+    parts = _contents(pictures, body.all_prompts)
+    weights = [*(body.weight or ()), *(body.weights or ())] or [1.0] * len(parts)
     if len(weights) != len(parts):
         sentence = f"Weights given: {len(weights)}, pictures and prompts: {len(parts)}. Give one for each, or none."
         raise Problem(400, sentence, param="weight")
     with about("weight" if parts else "image"):
         request = Mix(list(zip(parts, weights, strict=True)))
-    return _order(service, asked, request, checkpoint_of(service, asked.model), asked.n or 1)
+    return _order(service, body, request, checkpoint_of(service, body.model), body.n or 1)
 
 
-def rewording(service: Service, asked: Rewording, pictures: Bytes) -> Order:
+def rewording(service: Service, body: Rewording, pictures: Bytes) -> Order:
     """Move a picture from what it is to what it should become, farther from picture to picture: a text diff."""
     with about("image"):
         picture = open_picture(only(pictures))
-    checkpoint = checkpoint_of(service, asked.model)
-    way = asked.way or ("prior" if "diffusion" in service.model(checkpoint).priors else "slerp")
-    strongest = STRENGTHS[way][-1] if asked.strength is None else asked.strength
-    many = asked.n or DEFAULT_STRENGTHS
+    checkpoint = checkpoint_of(service, body.model)
+    way = body.way or ("prior" if "diffusion" in service.model(checkpoint).priors else "slerp")
+    strongest = STRENGTHS[way][-1] if body.strength is None else body.strength
+    many = body.n or DEFAULT_STRENGTHS
     strengths = [strongest * index / (many - 1) for index in range(many)] if many > 1 else [strongest]
     with about("prompt"):
-        new, old = words(asked.prompt), words(asked.old_prompt, needed=False) or None
+        new, old = words(body.prompt), words(body.old_prompt, needed=False) or None
         request = TextDiff(picture, new, old, strengths, way)
-    return _order(service, asked, request, checkpoint)
+    return _order(service, body, request, checkpoint)
 
 
-def captioning(service: Service, asked: Captioning, pictures: Bytes) -> tuple[Caption, str]:
+def captioning(service: Service, body: Captioning, pictures: Bytes) -> tuple[Caption, str]:
     """Return what finds a picture's captions, and by which checkpoint."""
     with about("image"):
         picture = open_picture(only(pictures))
-    checkpoint = checkpoint_of(service, asked.model)
+    checkpoint = checkpoint_of(service, body.model)
     with about("model"):
         service.model(checkpoint).require(Caption.name)
-    return Caption([picture], asked.n or DEFAULT_CAPTIONS), checkpoint
+    return Caption([picture], body.n or DEFAULT_CAPTIONS), checkpoint
 
 
-def _order(service: Service, asked: Asked, request: Request, checkpoint: str, count: int = 1) -> Order:
+def _order(service: Service, body: ImageRequest, request: Request, checkpoint: str, count: int = 1) -> Order:
     """Return the request with its prompts understood, unless they are to be taken literally."""
-    model, side = service.model(checkpoint), asked.side
+    model, side = service.model(checkpoint), body.side
     with about("model"):
         model.require(request.name)
     with about("negative_prompt"):
-        check_negative_prompt(asked.negative_prompt)
+        check_negative_prompt(body.negative_prompt)
     with about("settings"):
-        choice = _choice(service, asked, request, checkpoint)
+        choice = _choice(service, body, request, checkpoint)
         settings = service.settings(choice, checkpoint, request)
     with about("negative_prompt"):
         settings.check_negative(request.stages)
-    if asked.enlarge and side is None:
+    if body.enlarge and side is None:
         raise Problem(400, "To be enlarged a picture needs a size: give one, as 512x512.", param="size")
     if side is not None and (side <= model.picture_size or side in model.picture_sizes):
         side = None  # as large as that already, or drawn so by the decoder itself
@@ -177,20 +177,20 @@ def _order(service: Service, asked: Asked, request: Request, checkpoint: str, co
                 model.check_drawn(side)
             check_enlarging(model, Image.new("RGB", (model.picture_size, model.picture_size)), side)
     with about("prompt"):  # at last, since it is not done where too many wait already
-        request = service.understood(request, checkpoint, bool(asked.literal))
-    return Order(request, checkpoint, count, asked.seed, choice, side)
+        request = service.understood(request, checkpoint, bool(body.literal))
+    return Order(request, checkpoint, count, body.seed, choice, side)
 
 
-def _choice(service: Service, asked: Asked, request: Request, checkpoint: str) -> Choice:
-    choice = asked.settings or QUALITIES[asked.quality or "auto"]
-    sized = asked.square in service.model(checkpoint).picture_sizes
-    if asked.negative_prompt is None and not sized:
+def _choice(service: Service, body: ImageRequest, request: Request, checkpoint: str) -> Choice:
+    choice = body.settings or QUALITIES[body.quality or "auto"]
+    sized = body.square in service.model(checkpoint).picture_sizes
+    if body.negative_prompt is None and not sized:
         return choice
     table: dict[str, Any] = service.settings(choice, checkpoint, request).to_dict()
-    if asked.negative_prompt is not None:
-        table["negative_prompt"] = asked.negative_prompt
+    if body.negative_prompt is not None:
+        table["negative_prompt"] = body.negative_prompt
     if sized:
-        table["decoder"]["picture_size"] = asked.square
+        table["decoder"]["picture_size"] = body.square
     return table
 
 

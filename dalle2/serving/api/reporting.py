@@ -7,11 +7,11 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 
 from dalle2.serving.api import bodies
-from dalle2.serving.api.asked import Reporting
 from dalle2.serving.api.links import Links
 from dalle2.serving.api.orders import only
 from dalle2.serving.api.problems import Problem, about
 from dalle2.serving.api.replies import ERRORS, Counts, Reported
+from dalle2.serving.api.schemas import Reporting
 from dalle2.serving.api.streams import checked
 from dalle2.serving.reports import Report
 from dalle2.serving.service import Service
@@ -36,11 +36,11 @@ class Reports:
         self.router.add_api_route("/counts", self.counts, methods=["GET"], response_model=Counts)
 
     async def report(
-        self, asked: Annotated[Reporting, Form(media_type="multipart/form-data")], request: Request
+        self, body: Annotated[Reporting, Form(media_type="multipart/form-data")], request: Request
     ) -> dict[str, Any]:
         """Report a picture that should not be shown, by its file or its address: the operator is told."""
-        sent = await bodies.pictures(asked)
-        return await checked(self._kept, asked, sent or [await self._at(asked.url)], request.state.caller)
+        sent = await bodies.pictures(body)
+        return await checked(self._kept, body, sent or [await self._at(body.url)], request.state.caller)
 
     async def counts(self, request: Request) -> dict[str, Any]:
         """Tell the operator who waits, what was refused, and what was reported: with the key of one, or on loopback."""
@@ -50,11 +50,11 @@ class Reports:
             )
         return await checked(self._counted)
 
-    def _kept(self, asked: Reporting, pictures: list[bytes], caller: "Caller | SharedCaller") -> dict[str, Any]:
+    def _kept(self, body: Reporting, pictures: list[bytes], caller: "Caller | SharedCaller") -> dict[str, Any]:
         with about("image"):
             picture = open_own(only(pictures))
         with about("note"):
-            report = Report.of(picture, asked.reason, asked.note or "", bool(asked.with_record))
+            report = Report.of(picture, body.reason, body.note or "", bool(body.with_record))
         times = self.service.reports.add(report, caller.name, bounded=not caller.operator)
         return {"object": "report", "picture": report.picture, "reason": report.reason, "times": times}
 

@@ -16,16 +16,6 @@ from starlette.responses import JSONResponse, Response
 from dalle2.serving.api import answers, orders
 from dalle2.serving.api.address import address
 from dalle2.serving.api.answers import Encoded, encode
-from dalle2.serving.api.asked import (
-    Asked,
-    Captioning,
-    Edit,
-    Generation,
-    Interpolation,
-    Mixture,
-    Rewording,
-    Variation,
-)
 from dalle2.serving.api.bodies import pictures, read
 from dalle2.serving.api.document import FORM, document
 from dalle2.serving.api.gate import Gate
@@ -37,7 +27,17 @@ from dalle2.serving.api.previews import Previews
 from dalle2.serving.api.problems import Problem, problem_of
 from dalle2.serving.api.replies import DRAWN, ERRORS, FILE, Captions, Model, Models
 from dalle2.serving.api.reporting import Reports
-from dalle2.serving.api.streams import EventStream, Heartbeat, checked, drawings, in_thread, told, while_there
+from dalle2.serving.api.schemas import (
+    Captioning,
+    Edit,
+    Generation,
+    ImageRequest,
+    Interpolation,
+    Mixture,
+    Rewording,
+    Variation,
+)
+from dalle2.serving.api.streams import EventStream, Heartbeat, checked, drawings, encode_event, in_thread, while_there
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.service import Service
 
@@ -139,40 +139,40 @@ class Endpoints:
             raise Problem(404, "There is no picture at this address any more: each lies there for an hour.")
         return Response(found.content, media_type=found.kind, headers={"Cache-Control": "private, max-age=3600"})
 
-    async def generations(self, asked: Generation, request: Request) -> Response:
+    async def generations(self, body: Generation, request: Request) -> Response:
         """Draw pictures of a prompt, which is understood first: `understanding` says what it was taken for."""
-        self._note(asked.prompt)
-        return await self._answer(request, asked, "image_generation", orders.generation)
+        self._note(body.prompt)
+        return await self._answer(request, body, "image_generation", orders.generation)
 
-    async def edits(self, asked: Annotated[Edit, MULTIPART], request: Request) -> Response:
+    async def edits(self, body: Annotated[Edit, MULTIPART], request: Request) -> Response:
         """Repaint a picture where its mask, or else the picture itself, is transparent."""
-        self._note(asked.prompt)
-        mask = await read(asked.mask, "mask") if asked.mask else None
-        return await self._answer(request, asked, "image_edit", orders.edit, await pictures(asked), mask)
+        self._note(body.prompt)
+        mask = await read(body.mask, "mask") if body.mask else None
+        return await self._answer(request, body, "image_edit", orders.edit, await pictures(body), mask)
 
-    async def variations(self, asked: Annotated[Variation, MULTIPART], request: Request) -> Response:
+    async def variations(self, body: Annotated[Variation, MULTIPART], request: Request) -> Response:
         """Draw pictures with the content of another one."""
-        self._note(asked.prompt)
-        return await self._answer(request, asked, "image_variation", orders.variation, await pictures(asked))
+        self._note(body.prompt)
+        return await self._answer(request, body, "image_variation", orders.variation, await pictures(body))
 
-    async def interpolations(self, asked: Annotated[Interpolation, MULTIPART], request: Request) -> Response:
+    async def interpolations(self, body: Annotated[Interpolation, MULTIPART], request: Request) -> Response:
         """Draw the way from picture to picture, or prompt, in `n` frames."""
-        self._note(*asked.said)
-        return await self._answer(request, asked, "image_interpolation", orders.interpolation, await pictures(asked))
+        self._note(*body.all_prompts)
+        return await self._answer(request, body, "image_interpolation", orders.interpolation, await pictures(body))
 
-    async def mixes(self, asked: Annotated[Mixture, MULTIPART], request: Request) -> Response:
+    async def mixes(self, body: Annotated[Mixture, MULTIPART], request: Request) -> Response:
         """Draw several pictures and prompts in one, by weight."""
-        self._note(*asked.said)
-        return await self._answer(request, asked, "image_mix", orders.mixture, await pictures(asked))
+        self._note(*body.all_prompts)
+        return await self._answer(request, body, "image_mix", orders.mixture, await pictures(body))
 
-    async def text_diffs(self, asked: Annotated[Rewording, MULTIPART], request: Request) -> Response:
+    async def text_diffs(self, body: Annotated[Rewording, MULTIPART], request: Request) -> Response:
         """Move a picture by words, from what it is to what it should become."""
-        self._note(asked.prompt, asked.old_prompt)
-        return await self._answer(request, asked, "image_text_diff", orders.rewording, await pictures(asked))
+        self._note(body.prompt, body.old_prompt)
+        return await self._answer(request, body, "image_text_diff", orders.rewording, await pictures(body))
 
-    async def captions(self, asked: Annotated[Captioning, MULTIPART], request: Request) -> Response:
+    async def captions(self, body: Annotated[Captioning, MULTIPART], request: Request) -> Response:
         """Tell a picture in words: the captions that the checkpoint finds nearest to it."""
-        order, checkpoint = await checked(orders.captioning, self.service, asked, await pictures(asked))
+        order, checkpoint = await checked(orders.captioning, self.service, body, await pictures(body))
         async with request.state.caller.drawing(1, self.service.queue.seconds_to_end):
             found = await while_there(request.receive, _last(drawings(self.service.caption(order, checkpoint))))
         if found is None:
@@ -180,19 +180,19 @@ class Endpoints:
         data = [{"caption": caption, "score": score} for caption, score in found.captions]
         return JSONResponse({"created": int(time.time()), "model": checkpoint, "data": data})
 
-    async def _answer(self, request: Request, asked: Asked, kind: str, make: Make, *pictures: Any) -> Response:
+    async def _answer(self, request: Request, body: ImageRequest, kind: str, make: Make, *pictures: Any) -> Response:
         """Draw the order, and answer with all pictures at once or, where that was asked for, as a stream."""
-        order = await checked(make, self.service, asked, *pictures)
+        order = await checked(make, self.service, body, *pictures)
         parts = self._drawn(request, order)
-        if asked.stream:
+        if body.stream:
             first = await anext(parts)  # what is refused at once is not a stream
-            return EventStream(self._events(parts, first, asked, order, kind))
+            return EventStream(self._events(parts, first, body, order, kind))
         found = await while_there(request.receive, _last(parts))
         if found is None:
             return Response()
-        made = await in_thread(_encoded, found, asked)
-        data = [answers.item(one, order, None if asked.base64 else await self._url(request, one)) for one in made]
-        return JSONResponse(answers.answer(data, made, asked, order))
+        made = await in_thread(_encoded, found, body)
+        data = [answers.item(one, order, None if body.base64 else await self._url(request, one)) for one in made]
+        return JSONResponse(answers.answer(data, made, body, order))
 
     async def _drawn(self, request: Request, order: Order) -> AsyncGenerator[Drawing]:
         """Yield the order's drawings, which count as the caller's until they are done or given up."""
@@ -209,24 +209,24 @@ class Endpoints:
             yield from order.draw(self.service)
 
     async def _events(
-        self, parts: AsyncGenerator[Drawing], first: Drawing, asked: Asked, order: Order, kind: str
+        self, parts: AsyncGenerator[Drawing], first: Drawing, body: ImageRequest, order: Order, kind: str
     ) -> AsyncGenerator[str]:
         """Yield server-sent events: previews, as many as were asked for, then each picture; or the error."""
-        heart, previews, drawing = Heartbeat(), Previews(asked.partial_images or 0), first
+        heart, previews, drawing = Heartbeat(), Previews(body.partial_images or 0), first
         try:
             async with aclosing(parts):
                 yield heart.beat(drawing)
                 async for drawing in parts:
                     for index, place, picture in previews.due(drawing):
-                        made = await in_thread(encode, picture, asked, False)
+                        made = await in_thread(encode, picture, body, False)
                         more = {"partial_image_index": index, "picture_index": place}
-                        yield told(answers.event(f"{kind}.partial_image", made, asked, order, more))
+                        yield encode_event(answers.event(f"{kind}.partial_image", made, body, order, more))
                     yield heart.beat(drawing)
-            for place, one in enumerate(await in_thread(_encoded, drawing, asked)):
+            for place, one in enumerate(await in_thread(_encoded, drawing, body)):
                 more = answers.item(one, order, None) | {"picture_index": place, "usage": answers.USAGE}
-                yield told(answers.event(f"{kind}.completed", one, asked, order, more))
+                yield encode_event(answers.event(f"{kind}.completed", one, body, order, more))
         except Exception as error:
-            yield told(problem_of(error).body(), "error")
+            yield encode_event(problem_of(error).body(), "error")
 
     async def _url(self, request: Request, made: Encoded) -> str:
         return f"{address(request.scope)}/v1/images/files/{await self.links.put(made.content, made.kind)}"
@@ -244,8 +244,8 @@ class Endpoints:
             log.info("prompts: %s", [prompt for prompt in prompts if prompt])
 
 
-def _encoded(drawing: Drawing, asked: Asked) -> list[Encoded]:
-    return [encode(picture, asked) for picture in drawing.pictures]
+def _encoded(drawing: Drawing, body: ImageRequest) -> list[Encoded]:
+    return [encode(picture, body) for picture in drawing.pictures]
 
 
 async def _last(parts: AsyncGenerator[Drawing]) -> Drawing:

@@ -59,7 +59,7 @@ async def while_there(receive: Callable[[], Awaitable[Any]], work: Awaitable[T])
     return result
 
 
-def told(event: dict[str, Any], name: str | None = None) -> str:
+def encode_event(event: dict[str, Any], name: str | None = None) -> str:
     """One server-sent event, which ends with its blank line: without it clients drop the last one."""
     return f"event: {name or event.get('type')}\ndata: {json.dumps(event)}\n\n"
 

@@ -11,18 +11,18 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from dalle2.requests import Request
 from dalle2.serving.batches import Visit
+from dalle2.serving.ray.messages import Finished, Order, Started, StepDone
 from dalle2.serving.ray.replica import MOST
-from dalle2.serving.ray.told import Begun, Ended, Order, Stepped
-from dalle2.serving.refusal import Cancelled, Full
+from dalle2.serving.refusal import Cancelled, QueueFull
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.caption import Caption
 
 
-class Broken(Exception):
+class ReplicaLost(Exception):
     """A replica stopped telling of an order before its end, as one that is ended by force."""
 
 
-LOST = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, ReplicaUnavailableError, Broken)
+LOST = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, ReplicaUnavailableError, ReplicaLost)
 FULL = (BackPressureError, DeploymentUnavailableError)
 # Before each further attempt: a replica that is lost is replaced within seconds, and others may be there meanwhile.
 PAUSES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -67,7 +67,7 @@ class RayPainter:
                 log.warning("A replica of %s was lost, and its work begins anew: %s", checkpoint, type(error).__name__)
             except FULL:
                 if not visit.turn.begun:
-                    raise Full from None
+                    raise QueueFull from None
             if visit.closed.wait(pause):
                 raise Cancelled
         return self._once(visit, checkpoint, order, on_step)
@@ -78,23 +78,23 @@ class RayPainter:
             if visit.closed.is_set():  # before there was a stream to be cancelled
                 stream.cancel()
                 raise Cancelled
-            return _heard(stream, visit, on_step)
+            return _result_of(stream, visit, on_step)
         except TaskCancelledError as error:
-            raise (Cancelled if visit.closed.is_set() else Broken) from error
+            raise (Cancelled if visit.closed.is_set() else ReplicaLost) from error
         finally:
             self._streams.pop(visit, None)
 
 
-def _heard(stream: Iterator[Any], visit: Visit, on_step: OnStep) -> Sequence[Any]:
+def _result_of(stream: Iterator[Any], visit: Visit, on_step: OnStep) -> Sequence[Any]:
     """Return the result, having passed on what was told before."""
-    for told in stream:
-        match told:
-            case Begun(together):
+    for message in stream:
+        match message:
+            case Started(together):
                 visit.turn.begin(together)
-            case Stepped(stage, index, total, previews):
+            case StepDone(stage, index, total, previews):
                 on_step(Step(stage, index, total, lambda previews=previews: list(previews)))
-            case Ended(result, refusal):
+            case Finished(result, refusal):
                 if refusal is not None:
                     raise refusal
                 return result
-    raise Broken
+    raise ReplicaLost

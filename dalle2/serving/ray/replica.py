@@ -14,8 +14,8 @@ from dalle2.serving.batches import Visit
 from dalle2.serving.catalogue import Card, Catalogue
 from dalle2.serving.pace import Pace, Turn, job_of
 from dalle2.serving.painter import LocalPainter, Painter
-from dalle2.serving.ray.known import Known
-from dalle2.serving.ray.told import Begun, Ended, Order, Stepped, Told
+from dalle2.serving.ray.messages import Finished, Message, Order, Started, StepDone
+from dalle2.serving.ray.remote_model import RemoteModel
 from dalle2.serving.refusal import Cancelled, refusal_of
 from dalle2.serving.service import PREVIEW_SECONDS
 from dalle2.settings import Step
@@ -37,18 +37,18 @@ class Replica:
         self._model = self._catalogue.model()
         self._painter = LocalPainter({self._model.checkpoint: self._model})
 
-    async def describe(self) -> tuple[Known, Card]:
+    async def describe(self) -> tuple[RemoteModel, Card]:
         """Return all that a front needs of the checkpoint."""
         name = self._model.checkpoint
-        return Known(self._model), Card(self._catalogue.card(name), self._catalogue.licence(name))
+        return RemoteModel(self._model), Card(self._catalogue.card(name), self._catalogue.licence(name))
 
-    async def draw(self, order: Order) -> AsyncGenerator[Told]:
-        """Draw the order, telling of it, with `Ended` at last; cancelling this call ends it within a step."""
+    async def draw(self, order: Order) -> AsyncGenerator[Message]:
+        """Draw the order, telling of it, with `Finished` at last; cancelling this call ends it within a step."""
         work = Work(self._painter, self._model.checkpoint, order)
         try:
             await self._begin(work)
-            async for told in work.told():
-                yield told
+            async for message in work.messages():
+                yield message
         finally:
             work.give_up()
 
@@ -63,10 +63,10 @@ class Work:
 
     def __init__(self, painter: Painter, checkpoint: str, order: Order) -> None:
         self._painter, self._checkpoint, self._order = painter, checkpoint, order
-        turn = _TellingTurn(job_of("", (), len(order.seeds)), Pace(), tell=self._tell)
+        turn = _TellingTurn(job_of("", (), len(order.seeds)), Pace(), tell=self._send)
         # What it may have waited here before it began is not waited again.
         self._visit = Visit(turn, patience=batches.COMPANY_SECONDS - COMPANY_SECONDS)
-        self._told: asyncio.Queue[Told] = asyncio.Queue()
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._preview_due = 0.0
 
@@ -78,21 +78,21 @@ class Work:
         """End it, unless it has ended."""
         self._painter.give_up(self._visit)
 
-    async def told(self) -> AsyncGenerator[Told]:
+    async def messages(self) -> AsyncGenerator[Message]:
         """Yield what is told, to the end."""
         while True:
-            told = await self._told.get()
-            yield told
-            if isinstance(told, Ended):
+            message = await self._messages.get()
+            yield message
+            if isinstance(message, Finished):
                 return
 
     def _work(self) -> None:
         try:
-            self._tell(Ended(self._result()))
+            self._send(Finished(self._result()))
         except Cancelled:
             pass
         except Exception as error:
-            self._tell(Ended(refusal=refusal_of(error)))
+            self._send(Finished(refusal=refusal_of(error)))
 
     def _result(self) -> Sequence[Any]:
         request, settings = self._order.request, self._order.settings
@@ -107,17 +107,17 @@ class Work:
         previews = () if early else step.pictures()
         if previews:
             self._preview_due = time.monotonic() + PREVIEW_SECONDS
-        self._tell(Stepped(step.stage, step.index, step.total, previews))
+        self._send(StepDone(step.stage, step.index, step.total, previews))
 
-    def _tell(self, told: Told) -> None:
-        self._loop.call_soon_threadsafe(self._told.put_nowait, told)
+    def _send(self, message: Message) -> None:
+        self._loop.call_soon_threadsafe(self._messages.put_nowait, message)
 
 
 @dataclass
 class _TellingTurn(Turn):
     """A turn that tells when it begins: its time is measured by the front, which knows others'."""
 
-    tell: Callable[[Told], None] = lambda _: None
+    tell: Callable[[Message], None] = lambda _: None
 
     def begin(self, together: int = 0) -> None:
-        self.tell(Begun(together))
+        self.tell(Started(together))

@@ -1,4 +1,4 @@
-"""`Heard`: what was made of a recording, as one frozen value that command line, page and records share."""
+"""`Transcript`: what was made of a recording, as one frozen value that command line, page and records share."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +13,7 @@ class NotHeard(Refusal):
 
 
 @dataclass(frozen=True)
-class Heard:
+class Transcript:
     """The words of a recording.
 
     Attributes:
@@ -27,6 +27,6 @@ class Heard:
 class Recogniser(Protocol):
     """What makes words of a recording."""
 
-    def recognise(self, samples: np.ndarray) -> Heard:
+    def recognise(self, samples: np.ndarray) -> Transcript:
         """Return the words in (samples,) int16 at `recording.RATE`, one channel; NotHeard where there are none."""
         ...

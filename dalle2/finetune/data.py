@@ -31,7 +31,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class FinetuningBatch:
     """Rows of a step, of which the first `new` are of new pictures.
 
     Attributes:
@@ -47,7 +47,7 @@ class Lesson:
     small: torch.Tensor
 
 
-class Lessons:
+class FinetuningData:
     """All new pictures in all views, and the checkpoint's own.
 
     Args:
@@ -72,7 +72,7 @@ class Lessons:
     @classmethod
     def of_pictures(
         cls, pictures: Sequence[Picture], model: UnclipModel, own: OwnPictures, word: "Word", new_share: float
-    ) -> "Lessons":
+    ) -> "FinetuningData":
         """Look at the pictures as the checkpoint does, each in its views."""
         views, drawn = [], []
         for number, picture in enumerate(pictures):
@@ -83,7 +83,7 @@ class Lessons:
         seen = torch.cat([model.embed_image(drawn[place : place + 32]) for place in range(0, len(drawn), 32)])
         return cls(views, seen, shrink(images.to_tensor(drawn), own.small.shape[-1]), own, word, new_share)
 
-    def batch(self, randomness: Randomness, per_concept: int = 1) -> Lesson:
+    def batch(self, randomness: Randomness, per_concept: int = 1) -> FinetuningBatch:
         """Return the lesson of a step, which its randomness alone decides."""
         new = max(1, round(self.new_share * randomness.batch_size))
         draws = [randomness.text(slot) for slot in range(randomness.batch_size)]
@@ -92,7 +92,7 @@ class Lessons:
         prompts = [self.word.prompt(self.views[place], draw) for place, draw in zip(chosen, draws, strict=False)]
         numbers = [self.views[place].number for place in chosen] + [len(self.of) + place for place in own]
         seen = self.seen[chosen]
-        return Lesson(
+        return FinetuningBatch(
             new,
             prompts + [self.own.prompts[place] for place in own],
             torch.tensor(numbers),

@@ -93,7 +93,7 @@ WEIGHTS = "Of pictures, then prompts; else 1 each. A negative one takes a conten
 HOW_MANY = "How many pictures, of seeds that count up; 1 without it."
 
 
-class Asked(BaseModel):
+class ImageRequest(BaseModel):
     """What all requests that draw have."""
 
     model: Annotated[Optional[str], Field(description=A_MODEL, examples=["dall-e-2"])] = None
@@ -162,7 +162,7 @@ class Asked(BaseModel):
         return min(map(int, found.groups())) if found else None
 
 
-class Generation(Asked):
+class Generation(ImageRequest):
     """POST /images/generations."""
 
     prompt: Annotated[str, Field(description=A_PROMPT, examples=["a cat face, noto style"])]
@@ -181,11 +181,11 @@ class Files(BaseModel):
         return [*(self.image or ()), *(self.images or ())]
 
 
-class Pictured(Files, Asked):
+class PictureForm(Files, ImageRequest):
     """A form with pictures that something is drawn from."""
 
 
-class Edit(Pictured):
+class Edit(PictureForm):
     """POST /images/edits."""
 
     prompt: Annotated[Optional[str], Field(description="What to paint there; else in the picture's own spirit.")] = None
@@ -196,7 +196,7 @@ class Edit(Pictured):
     n: Annotated[Optional[Count], Field(description=HOW_MANY)] = None
 
 
-class Variation(Pictured):
+class Variation(PictureForm):
     """POST /images/variations."""
 
     prompt: Annotated[Optional[str], Field(description="Words beside the picture.")] = None
@@ -207,14 +207,14 @@ class Variation(Pictured):
     n: Annotated[Optional[Count], Field(description=HOW_MANY)] = None
 
 
-class Contents(Pictured):
+class Contents(PictureForm):
     """Pictures and prompts, of which the pictures count before the prompts."""
 
     prompt: Annotated[Optional[list[str]], Field(description=A_PROMPT)] = None
     prompts: Annotated[Optional[list[str]], Field(alias="prompt[]", description=A_PROMPT)] = None
 
     @property
-    def said(self) -> list[str]:
+    def all_prompts(self) -> list[str]:
         """All prompts, in the order in which they were sent."""
         return [*(self.prompt or ()), *(self.prompts or ())]
 
@@ -238,7 +238,7 @@ class Mixture(Contents):
     n: Annotated[Optional[Count], Field(description=HOW_MANY)] = None
 
 
-class Rewording(Pictured):
+class Rewording(PictureForm):
     """POST /images/text-diffs."""
 
     prompt: Annotated[str, Field(description="What the picture should become.")]

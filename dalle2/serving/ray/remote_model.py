@@ -11,7 +11,7 @@ FACTS = (
 )
 
 
-class Known(UnclipModel):
+class RemoteModel(UnclipModel):
     """A checkpoint without its networks, which can be sent to another machine: it understands prompts, and draws none.
 
     It has no phrases either, which only captions need, and these are found where the networks are; nor their host.

@@ -22,14 +22,14 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Begun:
+class Started:
     """The first network runs, for so many pictures at once: of this order, and of others."""
 
     together: int
 
 
 @dataclass(frozen=True)
-class Stepped:
+class StepDone:
     """A step is done, as in `dalle2.settings.Step`; `previews` is empty where it is too early for new ones."""
 
     stage: str
@@ -39,11 +39,11 @@ class Stepped:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Finished:
     """All of it is done, or refused."""
 
     result: Sequence[Any] = ()
     refusal: Refusal | None = None
 
 
-Told = Begun | Stepped | Ended
+Message = Started | StepDone | Finished

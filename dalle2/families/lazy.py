@@ -33,22 +33,22 @@ log = logging.getLogger(__name__)
 CONFIGS = ("super_res_last/config.json", "decoder/config.json")
 
 
-def _of_the_loaded(verb: str) -> Any:
+def _loaded_verb(verb: str) -> Any:
     return lambda model, *arguments, **keywords: getattr(model.loaded, verb)(*arguments, **keywords)
 
 
-class EarlyModel(UnclipModel):
-    """What `load` returns, some time; `early` says whether it has not been loaded yet."""
+class LazyModel(UnclipModel):
+    """What `load` returns, some time; `unloaded` says whether it has not been loaded yet."""
 
     def __init__(self, checkpoint: str, load: Callable[[], UnclipModel]) -> None:
         self.checkpoint, self.folder = checkpoint, light.place(checkpoint)
         read = {file: json.loads((self.folder / file).read_text(encoding="utf-8")) for file in (NAME, *CONFIGS)}
-        said = Description.from_dict(read[NAME], abilities.KARLO_SETTINGS)
+        description = Description.from_dict(read[NAME], abilities.KARLO_SETTINGS)
         self.settings, self.styles, self.examples, self.subject = (
-            said.settings,
-            said.styles,
-            said.examples,
-            said.subject,
+            description.settings,
+            description.styles,
+            description.examples,
+            description.subject,
         )
         parts = [part.name for part in self.folder.iterdir()]
         self.phrases = Phrases.read(self.folder)
@@ -63,7 +63,7 @@ class EarlyModel(UnclipModel):
         self._unreadable = False
 
     @property
-    def early(self) -> bool:
+    def unloaded(self) -> bool:
         """Whether the networks are not loaded yet."""
         return self._loaded is None
 
@@ -100,26 +100,26 @@ class EarlyModel(UnclipModel):
     def interpreter(self) -> Interpreter | None:
         return Interpreter.of(self.folder, self.styles, self.checkpoint_hash)
 
-    embed_prompt = _of_the_loaded("embed_prompt")
-    embed_image = _of_the_loaded("embed_image")
-    embed_text = _of_the_loaded("embed_text")
-    decode_pixels = _of_the_loaded("decode_pixels")
-    edit_embedding = _of_the_loaded("edit_embedding")
-    invert = _of_the_loaded("invert")
-    upsample = _of_the_loaded("upsample")
-    attend = _of_the_loaded("attend")
+    embed_prompt = _loaded_verb("embed_prompt")
+    embed_image = _loaded_verb("embed_image")
+    embed_text = _loaded_verb("embed_text")
+    decode_pixels = _loaded_verb("decode_pixels")
+    edit_embedding = _loaded_verb("edit_embedding")
+    invert = _loaded_verb("invert")
+    upsample = _loaded_verb("upsample")
+    attend = _loaded_verb("attend")
 
     def open(self) -> None:
         """Read what draws pictures of prompts without torch; ValueError or OSError where that cannot be."""
         with self._opening:
-            if self._drawer is None and self.early:
+            if self._drawer is None and self.unloaded:
                 from dalle2.portable import open_checkpoint
 
                 self._drawer = open_checkpoint(self.folder)
 
-    def draws_early(self, settings: Settings) -> bool:
+    def draws_unloaded(self, settings: Settings) -> bool:
         """Whether pictures of prompts are drawn without torch now; a warning tells of what cannot be read."""
-        if self._unreadable or not self.early or not light.draws(settings):
+        if self._unreadable or not self.unloaded or not light.draws(settings):
             return False
         try:
             self.open()
@@ -128,12 +128,12 @@ class EarlyModel(UnclipModel):
             self._unreadable = True
         return not self._unreadable
 
-    def draw_early(
+    def draw_unloaded(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: Settings | None, on_step: OnStep | None
     ) -> list[Image.Image]:
-        """Draw pictures of prompts without torch, where `draws_early` these settings."""
+        """Draw pictures of prompts without torch, where `draws_unloaded` these settings."""
         drawer = self._drawer
         if drawer is None:  # the networks have come meanwhile
             return self.loaded.draw_prompts(prompts, seeds, settings, on_step)
-        told = (lambda *step: on_step(Step(*step))) if on_step else (lambda *_: None)
-        return light.pictures(drawer.draw(prompts, seeds, self.adopt(settings).to_dict(), told))
+        report = (lambda *step: on_step(Step(*step))) if on_step else (lambda *_: None)
+        return light.pictures(drawer.draw(prompts, seeds, self.adopt(settings).to_dict(), report))
