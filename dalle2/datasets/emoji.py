@@ -315,10 +315,7 @@ Who drew what, and the licences: LICENCES.md.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 when the data set is there, 1 after one sentence about why it is not."""
-    about = (
-        "Build the picture set: colour emoji in seven drawing styles, with names and keywords in some thirty languages."
-    )
-    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.emoji", description=about)
+    parser = argparse.ArgumentParser(prog="python -m dalle2.datasets.emoji", description="Build the picture set.")
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     parser.add_argument("--size", type=int, default=256, help="pixels (default: %(default)s)")
     parser.add_argument("--more", action="store_true", help="three more styles, which draw fewer concepts")

@@ -141,7 +141,7 @@ def test_nobody_reads_it_once_the_server_ends(early: LazyModel, monkeypatch: pyt
 @pytest.mark.usefixtures("hasty")
 def test_the_server_ends_after_what_is_being_opened(early: LazyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(early, "draws_early", lambda *_: (time.sleep(0.3), opened.append("all of it")))
+    monkeypatch.setattr(early, "draws_unloaded", lambda *_: (time.sleep(0.3), opened.append("all of it")))
     with warming.warming(Service(early)):
         pass
     assert opened == ["all of it"]  # else the process would be aborted in the midst of it
