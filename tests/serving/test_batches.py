@@ -89,7 +89,7 @@ class Machine:
         return self._pool.submit(run)
 
 
-class AllNews(LatestDrawing):
+class AllDrawings(LatestDrawing):
     """Keeps all that each stream was told."""
 
     streams: ClassVar[list[list]] = []
@@ -331,8 +331,8 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
     # A stream shows the newest alone, so that a quick machine may show no preview: look at all that it was told.
     monkeypatch.setattr("dalle2.serving.service.PREVIEW_SECONDS", 0.0)
     monkeypatch.setattr("dalle2.serving.service.EVENTS_A_SECOND", float("inf"))
-    monkeypatch.setattr("dalle2.serving.service.News", AllNews)
-    monkeypatch.setattr(AllNews, "streams", [])
+    monkeypatch.setattr("dalle2.serving.service.LatestDrawing", AllDrawings)
+    monkeypatch.setattr(AllDrawings, "streams", [])
     noted = Noted(model)
     service, held = Service(noted), threading.Event()
 
@@ -358,7 +358,7 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
         assert drawings[-1].finished and all(len(drawing.pictures) in (0, count) for drawing in drawings)
         assert {images.read_record(picture)["prompt"] for picture in drawings[-1].pictures} == {prompt}
     counts = {"a cat": 1, "a dog": 2, "a face": 1}
-    streams = [stream for stream in AllNews.streams if len(stream) > 1]  # without the one that held the others up
+    streams = [stream for stream in AllDrawings.streams if len(stream) > 1]  # without the one that held the others up
     assert len(streams) == 3
     for told in streams:
         prompt = images.read_record(told[-1].pictures[0])["prompt"]
