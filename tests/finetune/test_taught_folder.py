@@ -57,7 +57,7 @@ def test_a_folder_without_enough_is_refused_in_a_sentence(folder: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    "name, content, said",
+    "name, content, sentence",
     [
         ("metadata.jsonl", "{", "line 1 is not JSON"),
         ("metadata.jsonl", '{"text": "a cat"}', "line 1 names no picture"),
@@ -68,9 +68,9 @@ def test_a_folder_without_enough_is_refused_in_a_sentence(folder: Path, tmp_path
         ("00.txt", "a\0b", "NUL"),
     ],
 )
-def test_a_damaged_caption_names_its_place(folder: Path, name: str, content: str | bytes, notes: str) -> None:
+def test_a_damaged_caption_names_its_place(folder: Path, name: str, content: str | bytes, sentence: str) -> None:
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ValueError, match=notes):
+    with pytest.raises(ValueError, match=sentence):
         Folder.read(folder)
 
 
