@@ -75,4 +75,4 @@ def test_kubernetes_takes_the_pods_and_they_have_the_version_that_is_pinned() ->
         container["resource"] = {}
         with pytest.raises(kubernetes_validate.ValidationError):
             kubernetes_validate.validate(pod, KUBERNETES, strict=True)
-    assert f"ray[serve]=={cluster['rayVersion']}" in (ROOT / "requirements-ray.txt").read_text()
+    assert f"ray[data,serve]=={cluster['rayVersion']}" in (ROOT / "requirements-ray.txt").read_text()
