@@ -64,14 +64,14 @@ def _lacking(folder: CheckpointFolder, parts: set[str]) -> str | None:
 
 def _around(folder: CheckpointFolder) -> str | None:
     """Return which of its folders are checkpoints, as what was unpacked or downloaded lies in one more."""
-    found = {
-        path: hub_name(path) or str(path)
+    found = [
+        str(path)
         for path in folder.parts().values()
         if any((path / name).is_file() for name in INDEX) or (hub_name(path) and (path / "snapshots").is_dir())
-    }
+    ]
     if not found:
         return None
-    listed = ", ".join(list(found.values())[:MANY]) + (", …" if len(found) > MANY else "")
+    listed = ", ".join(found[:MANY]) + (", …" if len(found) > MANY else "")
     return f"{folder.name} is no checkpoint itself, but holds {'one' if len(found) == 1 else 'some'}: name {listed}."
 
 

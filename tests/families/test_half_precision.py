@@ -51,7 +51,7 @@ def test_a_family_draws_in_half_precision_about_the_same(family: str, karlo_text
     quick = half.settings.changed({stage: {"num_inference_steps": 2} for stage in half.stages})
     for first, second in zip(pictures(half, quick), pictures(whole, quick), strict=True):
         levels = np.abs(np.asarray(first, dtype=int) - np.asarray(second, dtype=int))
-        assert first.size == second.size and levels.mean() < 16
+        assert first.size == second.size and levels.mean() < 24
 
 
 def pictures(model: UnclipModel, quick: Settings) -> list[Image.Image]:

@@ -383,7 +383,7 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (a_link_leads_nowhere, r"decoder/diffusion_pytorch_model\.bin is a link to a file that is not there: download"),
     (one_folder_too_high, r"is no checkpoint itself, but holds one: name \S*/karlo\.$"),
-    (the_cache_itself, r"is no checkpoint itself, but holds one: name someone/tiny\.$"),
+    (the_cache_itself, r"is no checkpoint itself, but holds one: name \S*/models--someone--tiny\.$"),
     (a_cache_without_a_main_copy, rf"no main copy in snapshots: name one there, of {COMMIT}, {OTHER}\.$"),
     (one_part, r"decoder is one network, a UNet2DConditionModel, and no whole checkpoint: name the folder in which"),
     (a_text_encoder, r"text_encoder is one network, .*and no whole checkpoint"),
