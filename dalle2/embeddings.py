@@ -48,7 +48,7 @@ def _upright(rows: torch.Tensor) -> torch.Tensor:
 def path(ends: torch.Tensor, positions: Sequence[float]) -> torch.Tensor:
     """Return points (len(positions), dim) on the way through the rows of `ends` (2 or more, dim).
 
-    A position is 0 at the first end and 1 at the last; each leg from one end to the next takes as much of it.
+    A position is 0 at the first end and 1 at the last, ValueError beyond; each leg takes as much of the way.
     """
     legs = len(ends) - 1
     points = []
@@ -90,7 +90,10 @@ def text_diff(new: torch.Tensor, old: torch.Tensor, length: torch.Tensor) -> tor
 
 
 def principal_axes(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows (n, dim) -> their mean (dim,) and orthonormal axes (min(n - 1, dim), dim), widest spread first."""
+    """Rows (n, dim) -> their mean (dim,) and orthonormal axes (min(n - 1, dim), dim), widest spread first.
+
+    ValueError for fewer than two rows.
+    """
     if len(rows) < 2:
         raise Refusal("Principal axes need at least two embeddings.")
     mean = rows.double().mean(0)

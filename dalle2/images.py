@@ -85,7 +85,10 @@ def open_mask(source: str | Path | bytes | BinaryIO) -> Image.Image:
 
 
 def to_mask(mask: Image.Image) -> Image.Image:
-    """Turn a mask of any mode without transparency into mode L: white is repainted, black is kept, grey blends."""
+    """Turn a mask of any mode into mode L: white is repainted, black is kept, grey blends.
+
+    ValueError where it is transparent.
+    """
     if mask.has_transparency_data and any(to_rgba(mask).getchannel("A").histogram()[:255]):
         raise Refusal("The mask is transparent in places: give one that is white where the picture is repainted.")
     return to_rgb(mask).convert("L")
@@ -223,7 +226,8 @@ def surround(
 ) -> tuple[Image.Image, Image.Image]:
     """Return a white square of `side` pixels with the picture's middle square on it, and the mask of what is around.
 
-    The picture covers `share` of the side, and stands at `anchor`, from (0, 0), left and top, to (1, 1).
+    The picture covers `share` of the side, and stands at `anchor`, from (0, 0), left and top, to (1, 1); ValueError
+    for a share or an anchor out of range.
     """
     if not 0 < share < 1:
         raise Refusal(f"The picture must cover a share of the new one above 0 and below 1, not {share!r}.")

@@ -51,7 +51,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Draw a picture for each prompt and its seed: `TextToImage`."""
+        """Draw a picture for each prompt and its seed, ValueError for other numbers of them: `TextToImage`."""
         self.require("text_to_image")
         if isinstance(prompts, str) or len(prompts) != len(seeds):
             raise Refusal("text_to_image takes a list of prompts and as many seeds, one for each picture.")
@@ -164,7 +164,7 @@ class UnclipModel(Verbs):
         settings: Settings | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Enlarge small pictures to what the checkpoint draws, one seed for each: `Enhance`."""
+        """Enlarge small pictures to what the checkpoint draws, one seed for each, else ValueError: `Enhance`."""
         if len(pictures) != len(seeds):
             raise Refusal("enhance takes as many seeds as pictures, one for each.")
         pairs = zip(pictures, seeds, strict=True)

@@ -33,7 +33,7 @@ class PNDM:
     def step(
         self, clean: torch.Tensor, t: torch.Tensor, x: torch.Tensor, prev_timestep: torch.Tensor | None
     ) -> SimpleNamespace:
-        """Step from `t` to `prev_timestep`, or to the end where that is None; in the order of the timesteps."""
+        """Step rows (n, ...) from `t` to `prev_timestep`, or to the end where that is None; in the timesteps' order."""
         self._steps += 1
         here = self.alphas_cumprod[t]
         velocity = (here.sqrt() * x - clean) / (1 - here).sqrt()

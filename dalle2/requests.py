@@ -158,7 +158,7 @@ def checked(content: str | Image.Image) -> str | Image.Image:
 
 
 def only(seeds: Sequence[int]) -> int:
-    """Return the seed of a series."""
+    """Return the seed of a series; ValueError unless there is just one."""
     if len(seeds) != 1:
         raise Refusal(f"All pictures of a series come from one seed: give one, not {len(seeds)}.")
     return seeds[0]

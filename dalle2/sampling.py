@@ -44,7 +44,7 @@ def build_scheduler(
 
     `config` is the checkpoint's own scheduler config. Where it names no spacing of timesteps, the ancestral schedulers
     use Karlo's, from the noisiest to 0, and the solvers the trailing one, which wastes no evaluation on t = 0, unless
-    told to.
+    told to. ValueError for more steps than the checkpoint was trained with, or an unknown scheduler.
     """
     train_steps = config["num_train_timesteps"]
     if steps > train_steps:
@@ -87,7 +87,7 @@ def noise_schedule(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clean_predictions(network: Denoise, scheduler: Scheduler, config: Mapping[str, Any]) -> Denoise:
-    """Translate what a network predicts, one of PREDICTIONS, to clean ones, clamped as configured."""
+    """Translate what a network predicts, one of PREDICTIONS (else ValueError), to clean ones, clamped as configured."""
     kind = config["prediction_type"]
     if kind not in PREDICTIONS:
         raise Refusal(f"The checkpoint predicts {kind!r}; only {', '.join(PREDICTIONS)} are known.")

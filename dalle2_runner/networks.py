@@ -54,20 +54,20 @@ class Text:
 
 
 def linear(weights: Weights, name: str, x: Array) -> Array:
-    """Return a linear layer's output, with its bias where it has one."""
+    """Return a linear layer's output (..., out) for (..., in), with its bias where it has one."""
     bias = weights.get(f"{name}.bias")
     return x @ weights[f"{name}.weight"].T + (0 if bias is None else bias)
 
 
 def layer_norm(weights: Weights, name: str, x: Array, eps: float = 1e-5) -> Array:
-    """Return rows of mean 0 and variance 1, scaled and moved."""
+    """Return rows (..., dim) of mean 0 and variance 1, scaled and moved."""
     centred = x - x.mean(-1, keepdims=True)
     normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(eps))
     return normed * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
 
 def softmax(x: Array) -> Array:
-    """Return shares along the last dimension."""
+    """Return shares along the last dimension (..., n), float32, which add up to 1."""
     grown = np.exp(x - x.max(-1, keepdims=True))
     return (grown / grown.sum(-1, keepdims=True)).astype(np.float32)
 

@@ -153,7 +153,7 @@ def phrasing(language: str) -> Phrasing:
 
 
 def style_phrases(style: str, language: str = "en") -> tuple[str, ...]:
-    """Return what a style is called in a language; English where it has no words of its own for it."""
+    """Return what a style is called in a language, else in English; ValueError for an unknown style."""
     if style not in STYLE_PHRASES:
         raise ValueError(f"unknown style {style!r}; the styles are: {', '.join(STYLE_PHRASES)}.")
     return CHINESE_STYLE_PHRASES.get(language, STYLE_PHRASES)[style]

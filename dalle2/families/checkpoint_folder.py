@@ -84,7 +84,7 @@ class CheckpointFolder:
         return values
 
     def read_part(self, part: str, kind: Any) -> Any:
-        """Return a scheduler, tokenizer or feature extractor, by the class's own `from_pretrained`."""
+        """Return a scheduler, tokenizer or feature extractor, by `from_pretrained`; ValueError if it cannot be read."""
         if not self.has(part):
             raise ValueError(f"{self.path} is not a whole checkpoint: it lacks the folder {part}.")
         try:

@@ -10,7 +10,7 @@ from dalle2.networks.text_encoder import EncodedText
 
 
 def conditions(text: EncodedText) -> dict[str, torch.Tensor]:
-    """Return what the prior is conditioned on, as keywords of `predict`."""
+    """Return what the prior is conditioned on, as keywords of `predict`: (n, dim), (n, length, dim), (n, length)."""
     return {"proj_embedding": text.embeddings, "encoder_hidden_states": text.tokens, "attention_mask": text.mask}
 
 
@@ -28,6 +28,6 @@ def normalise(prior: PriorTransformer, embeddings: torch.Tensor) -> torch.Tensor
 
 
 def denormalise(prior: PriorTransformer, normed: torch.Tensor) -> torch.Tensor:
-    """Undo `normalise`."""
+    """Undo `normalise`, (n, dim)."""
     mean, deviation = (values.to(normed.device).float() for values in (prior.clip_mean, prior.clip_std))
     return normed * deviation + mean

@@ -82,7 +82,7 @@ class Clap:
 
 
 def loudest(samples: np.ndarray, length: int) -> np.ndarray:
-    """Return the loudest stretch of so many samples: the extractor itself would cut out another one each time."""
+    """Return the loudest stretch of `length` samples (n,): the extractor would cut out another one each time."""
     if len(samples) <= length:
         return samples
     energy = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])

@@ -77,7 +77,7 @@ class Dimensions(Request):
 
 
 def imagined(model: Verbs, settings: Settings | None, on_step: OnStep | None, count: int = IMAGINED) -> torch.Tensor:
-    """Return what the prior draws for the empty prompt: the spread of all pictures that it knows."""
+    """Return what the prior draws for the empty prompt (n, dim): the spread of all pictures that it knows."""
     import torch
 
     model.require("text_to_image")

@@ -82,7 +82,7 @@ class AutoregressivePriorStage(TrainingStage):
 
 @torch.no_grad()
 def fit_codebook(codebook: Codebook, embeddings: torch.Tensor) -> None:
-    """Return axes and buckets for embeddings like these (n, dim), n at least the number of buckets.
+    """Fit axes and buckets to embeddings (n, dim); ValueError for fewer than there are buckets.
 
     Buckets are equally full, and stand for the mean of what falls into them: ten thousand pictures cannot fill the
     paper's 1,024 buckets of equal width.

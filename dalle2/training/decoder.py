@@ -124,7 +124,7 @@ class DecoderStage(TrainingStage):
 
     @torch.no_grad()
     def samples(self, batch: Batch) -> torch.Tensor:
-        """Return a row of real pictures above a row drawn from their own embeddings and captions."""
+        """Return one picture (3, h, w): real ones above those drawn from their own embeddings and captions."""
         device, count = self.std.device, min(8, len(batch.captions))
         real = batch.pictures[:count].to(device)
         embeddings, texts = self.towers.embed_pictures(real), self.towers.read(batch.captions[:count])
@@ -150,7 +150,7 @@ class DecoderStage(TrainingStage):
 
 
 def shrink(pictures: torch.Tensor, size: int) -> torch.Tensor:
-    """Shrink pictures to `size` pixels a side by area averaging: the one operator that makes low resolution here."""
+    """Shrink pictures (n, 3, s, s) to `size` a side by area averaging: what alone makes low resolution here."""
     return pictures if pictures.shape[-1] == size else F.interpolate(pictures, (size, size), mode="area")
 
 

@@ -108,7 +108,7 @@ def _log_likelihood_of_bytes(x: torch.Tensor, mean: torch.Tensor, log_std: torch
 
 
 def edges(predicted: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Return mean absolute error of the pictures and, half as heavy, of their neighbouring differences."""
+    """Return mean absolute error of pictures (n, c, h, w) and, half as heavy, of their neighbouring differences."""
     loss = F.l1_loss(predicted, clean)
     for axis in (-1, -2):
         loss = loss + 0.5 * F.l1_loss(predicted.diff(dim=axis), clean.diff(dim=axis))

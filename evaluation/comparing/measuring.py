@@ -209,7 +209,7 @@ def open_specs(specs: Mapping[str, str], options: Options) -> list[Contestant]:
 
 
 def ruler_of(options: Options) -> tuple[Ruler, list[str]]:
-    """Return what to measure with, and what must be said of it. Nothing is drawn before it is known to be there."""
+    """Return what to measure with, and what must be said of it; ValueError, before any drawing, if it is absent."""
     warnings: list[str] = []
     device = command.chosen_device(options.device)
     clip = Clip(options.clip, device)

@@ -71,7 +71,7 @@ def measures(cost: Cost | None, pictures: int, batch_size: int) -> list[Measure]
 
 
 def read_cost(folder: Path) -> Cost | None:
-    """Return the cost of drawing the folder; None where nobody measured it from beginning to end."""
+    """Return what drawing the folder cost, None where it was not measured throughout; ValueError for a damaged file."""
     file = folder / COST
     try:
         return Cost.model_validate_json(file.read_bytes()) if file.is_file() else None

@@ -45,46 +45,46 @@ class EmbeddedSet:
         return [self.emoji.by_id[row.id] for row in self.drawn[what].manifest.rows]
 
     def features(self, what: str) -> np.ndarray:
-        """Return the features of the drawn pictures."""
+        """Return the features (n, d) of the drawn pictures, float32."""
         if what not in self._kept:
             files = self.drawn[what].files
             self._kept[what] = extract(files, self.network, None, 64, self.workers, self.progress)
         return self._kept[what]
 
     def real_features(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Return the features of the pairs' real pictures."""
+        """Return the features (n, d) of the pairs' real pictures, float32."""
         return self._real[self.places(pairs)]
 
     def pictures(self, what: str) -> np.ndarray:
-        """Return the embeddings of the drawn pictures, L2-normalised."""
+        """Return the embeddings (n, d) of the drawn pictures, L2-normalised."""
         return _unit(self.features(what))
 
     def real(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Return the embeddings of the pairs' real pictures, L2-normalised."""
+        """Return the embeddings (n, d) of the pairs' real pictures, L2-normalised."""
         return _unit(self.real_features(pairs))
 
     def places(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Return the pairs' positions in the set."""
+        """Return the pairs' positions (n,) in the set."""
         return np.array([self._place[pair.id] for pair in pairs])
 
     def styles(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Return the numbers of the pairs' styles."""
+        """Return the numbers (n,) of the pairs' styles."""
         return np.array([self.emoji.styles.index(pair.style) for pair in pairs])
 
     def concepts(self, pairs: Sequence[Pair]) -> np.ndarray:
-        """Return the numbers of the pairs' concepts."""
+        """Return the numbers (n,) of the pairs' concepts."""
         number = {label: index for index, label in enumerate(self.emoji.labels)}
         return np.array([number[pair.label] for pair in pairs])
 
     def kinds(self, what: str) -> np.ndarray:
-        """Return of each drawn picture whether its pair was trained on, or at least its concept."""
+        """Return for each drawn picture (n,) whether its pair was trained on, or at least its concept."""
         seen, known = {pair.id for pair in self.trained}, {pair.concept for pair in self.trained}
         return np.array(
             [SEEN if p.id in seen else PAIR if p.concept in known else CONCEPT for p in self.pairs(what)], dtype=object
         )
 
     def recognised(self, what: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return of each drawn picture, and of its pair's real one, whether the pair's caption is found among 100."""
+        """Return for each drawn picture (n,) and its pair's real one (n,) if the pair's caption is found among 100."""
         pairs = self.pairs(what)
         places = self.places(pairs)
         sides = (self.pictures(what), self.real(pairs))

@@ -102,7 +102,7 @@ def of_values(
     unit: Unit = "%",
     how: str = "",
 ) -> Score:
-    """Return the mean of a value a picture, higher being better; `real` are of the same captions in the same order.
+    """Return the mean of a value a picture (n,), higher being better; `real` (n,) are of the same captions, in order.
 
     ValueError for no values.
     """
@@ -115,7 +115,7 @@ def of_values(
 
 
 def ratio(key: str, label: str, drawn: np.ndarray, other: np.ndarray, seed: int = 0) -> Measure | None:
-    """Return mean(drawn) / mean(other) of the same captions in the same order; None where the other mean is zero."""
+    """Return mean(drawn) / mean(other), (n,) each, of the same captions in order; None where the other mean is 0."""
     if np.mean(other) == 0:
         return None
     interval = ratio_interval(drawn, other, seed) if len(drawn) > 1 else None

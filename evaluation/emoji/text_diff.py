@@ -45,7 +45,7 @@ class Judge:
     seed: int
 
     def restyled(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
-        """Return whether each picture is seen in the wanted style, by both ways of telling."""
+        """Return whether each picture (n, dim) is seen in the wanted style, (n,), by both ways of telling."""
         return {
             "captions of its label in each style": retrieval.style_by_caption(pictures, self.styled) == self.wanted,
             "mean of real training pictures": retrieval.style_by_mean(pictures, self.training, self.training_styles)
@@ -53,7 +53,7 @@ class Judge:
         }
 
     def kept(self, pictures: np.ndarray) -> np.ndarray:
-        """Return whether each picture's concept is found among 100."""
+        """Return whether the concept of each picture (n, dim) is found among 100, (n,)."""
         return retrieval.found_caption(pictures, self.names, self.own, self.seed)
 
 

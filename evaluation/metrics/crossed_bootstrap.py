@@ -35,7 +35,7 @@ def weighted_mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def percentiles(found: np.ndarray) -> tuple[float, float] | None:
-    """Return the 95% interval of values that samples gave; None where too many gave none."""
+    """Return the 95% interval of the values (RESAMPLES,) that samples gave, NaN for none; None where too many are."""
     found = found[np.isfinite(found)]
     if len(found) < RESAMPLES // 2:
         return None

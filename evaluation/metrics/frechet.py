@@ -69,7 +69,7 @@ class Moments:
 
     @property
     def trace(self) -> torch.Tensor:
-        """Return the trace of the covariance."""
+        """Return the trace of the covariance, a scalar, float64."""
         if self.rows is not None:
             return (self.rows - self.mean).square().sum() / self._freedom
         return self.covariance.trace()
@@ -112,7 +112,8 @@ class Extrapolation:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Return the squared Fréchet distance of two Gaussians (Dowson and Landau 1982): FID, in Inception's features.
 
-    Symmetric. Of two large sets `b` is the one whose factor is taken: let it be the one that stays the same.
+    Symmetric, and never below 0; ValueError for features of different lengths. Of two large sets `b` is the one whose
+    factor is taken: let it be the one that stays the same.
     """
     if len(a.mean) != len(b.mean):
         raise ValueError(f"Features of {len(a.mean)} and of {len(b.mean)} numbers have no distance.")
@@ -129,7 +130,7 @@ def groups_of(n: int, groups: int, seed: int = 0) -> np.ndarray:
 
 
 def leave_groups_out(features: np.ndarray, groups: int, seed: int = 0) -> Iterator[Moments]:
-    """Yield the moments without each of `groups` random, equal parts of the rows: what a jackknife is made of."""
+    """Yield the moments without each of `groups` random, equal parts of the rows (n, d): a jackknife's."""
     parts = np.array_split(np.random.default_rng(seed).permutation(len(features)), groups)
     if len(features) <= features.shape[1]:
         yield from (Moments.of(np.delete(features, part, axis=0)) for part in parts)
@@ -175,7 +176,7 @@ def _products(rows: torch.Tensor) -> torch.Tensor:
 
 
 def doubles(array: np.ndarray) -> torch.Tensor:
-    """Return the numbers as a float64 tensor; ValueError unless they are finite."""
+    """Return the numbers as a float64 tensor of the same shape; ValueError unless they are finite."""
     values = torch.from_numpy(np.asarray(array, dtype=np.float64))
     if not values.isfinite().all():
         raise ValueError("Some features are not finite numbers: the network's weights or a picture are damaged.")

@@ -40,7 +40,7 @@ def frechet_ratio(pictures: np.ndarray, held_out: np.ndarray, reference: Moments
 
 
 def halves(features: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return two random halves of the rows: one to hold out, one as the reference."""
+    """Return two random halves of the rows (n, d): one to hold out, one as the reference."""
     order = np.random.default_rng(seed).permutation(len(features))
     first, second = np.split(order, [len(order) // 2])
     return features[np.sort(first)], features[np.sort(second)]

@@ -105,7 +105,7 @@ class Answers:
     def predicted(self, ahead: np.ndarray) -> Share | None:
         """Return how often the one with the higher score won, of answers that are no ties.
 
-        `ahead` has of each answer the score of a less that of b; equal ones are right half the time.
+        `ahead` (n,) has for each answer the score of a less that of b; equal ones are right half the time.
         """
         of = [index for index, one in enumerate(self.given) if one.winner != "tie"]
         if not of:
@@ -114,7 +114,7 @@ class Answers:
         return self.share(0.5 + np.sign(ahead[of]) * won, of)
 
     def share(self, values: np.ndarray, of: Sequence[int]) -> Share:
-        """Return the mean of values that belong to these answers."""
+        """Return the mean of values (n,) that belong to these n answers, with its 95% interval."""
         found = percentiles(weighted_mean(values)(self._weights[:, list(of)]))
         return Share(float(values.mean()), found, len(values))
 

@@ -34,7 +34,7 @@ class KernelDistance:
 def kid(
     pictures: np.ndarray, reference: np.ndarray, *, subset_size: int | None = None, seed: int = 0
 ) -> KernelDistance:
-    """Estimate the kernel inception distance over all pairs, (n, d) and (m, d): unbiased, slightly negative at times.
+    """Estimate the kernel inception distance of (n, d) and (m, d): unbiased; ValueError for fewer than two rows.
 
     The published mean over random subsets estimates the same number, with more noise; with a `subset_size` it comes out
     of the same pass, as `kid_of_subsets` gives it.
@@ -61,7 +61,7 @@ def kid(
 def kid_of_subsets(
     pictures: np.ndarray, reference: np.ndarray, subsets: int = SUBSETS, size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return mean and standard deviation over random subsets of `size` pictures a side, as published tables have it.
+    """Return mean and standard deviation over subsets of `size` rows of (n, d) and (m, d), as published tables do.
 
     Only these pictures are looked at: the time does not depend on how many there are.
     """

@@ -13,6 +13,7 @@ AMONG = 100  # captions, the right one among them
 def ranks(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, among: int, seed: int) -> np.ndarray:
     """Return how many of `among` - 1 other captions, drawn for each picture, fit it as well as its own, or better.
 
+    Pictures are (n, d), texts (m, d) and `own` (n,) the number of each picture's text; the ranks (n,) count from 0.
     An equal one counts as better, so that a CLIP which sees no difference has no success.
     """
     rng = np.random.default_rng(seed)
@@ -55,5 +56,5 @@ def concept(pictures: np.ndarray, table: np.ndarray, styles: np.ndarray) -> np.n
 
 
 def better(answers: Mapping[str, np.ndarray]) -> str:
-    """Return the way of answering that is right more often; the first of equals."""
+    """Return the name of the answers, (n,) true or false each, that are right more often; the first of equals."""
     return max(answers, key=lambda way: answers[way].mean())

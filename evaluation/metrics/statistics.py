@@ -40,7 +40,7 @@ class Statistics:
 
     @cached_property
     def radii(self) -> np.ndarray:
-        """Return `prdc.radii`; they are kept, because every contestant is held against the same reference."""
+        """Return `prdc.radii` (n,); they are kept, because every contestant is held against the same reference."""
         assert self.features is not None, "moments alone have no neighbours"
         return prdc.radii(self.features)
 

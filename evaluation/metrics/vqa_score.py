@@ -81,12 +81,12 @@ def _plain(text: str) -> list[str]:
 
 
 def shares_right(pictures: Sequence[Sequence[JudgedAnswer]]) -> np.ndarray:
-    """Return of each picture the share of its questions that were answered right; nonsense is wrong."""
+    """Return for each picture (n,) the share of its questions that were answered right; nonsense is wrong."""
     return np.array([np.mean([one.right is True for one in answers]) for answers in pictures], dtype=float)
 
 
 def soft(pictures: Sequence[Sequence[JudgedAnswer]]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return of each picture both means of the right answers' probabilities; None where one is not known."""
+    """Return for each picture, (n,) each, both means of right answers' probabilities; None where one is not known."""
     if any(one.likely is None for answers in pictures for one in answers):
         return None
     likely = [np.array([one.likely for one in answers], dtype=float) for answers in pictures]

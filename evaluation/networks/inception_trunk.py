@@ -182,7 +182,7 @@ class BlockE(nn.Module):
 
 
 def averaged(convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
-    """Return a 1 x 1 convolution of the average over 3 x 3 pixels, averaged last.
+    """Return a 1 x 1 convolution of the average over 3 x 3 pixels, (n, c, h, w), averaged last.
 
     Both are linear and a mean keeps the bias, so the order is free; the convolution leaves fewer channels to average.
     """

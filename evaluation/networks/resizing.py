@@ -15,7 +15,7 @@ SIDE = 299
 
 
 def clean(picture: Image.Image) -> torch.Tensor:
-    """Resize by Pillow's bicubic filter on floats, clipped, not rounded (arXiv 2104.11222; clean-fid)."""
+    """Resize to (3, 299, 299) by Pillow's bicubic filter on floats, clipped, not rounded (arXiv 2104.11222)."""
     return by_band(picture, (SIDE, SIDE), Image.Resampling.BICUBIC).clip(0, 255)
 
 
@@ -32,7 +32,7 @@ def legacy_tf(picture: Image.Image) -> torch.Tensor:
 
 
 def legacy_torch(picture: Image.Image) -> torch.Tensor:
-    """Resize by torch's bilinear interpolation without antialiasing (pytorch-fid)."""
+    """Resize to (3, 299, 299) by torch's bilinear interpolation without antialiasing (pytorch-fid)."""
     pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
     return torch.nn.functional.interpolate(pixels, (SIDE, SIDE), mode="bilinear", align_corners=False)[0]
 

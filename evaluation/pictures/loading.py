@@ -43,7 +43,7 @@ def batches(
     batch_size: int = 32,
     workers: int | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Yield prepared pictures, stacked, in the order of `paths`, which may be the files' bytes, or inside of archives.
+    """Yield prepared pictures, stacked (b, ...), in the order of `paths`, which may be bytes, or inside of archives.
 
     `workers` processes open them, as many as cores up to 8 by default; this one does, once OpenVINO runs in it.
     ValueError names one that cannot be opened.

@@ -32,7 +32,7 @@ class PromptSet:
         return digest.hexdigest()
 
     def repeated(self, times: int) -> "PromptSet":
-        """Return every prompt `times` times in a row, as for the diversity of the pictures of one prompt."""
+        """Return every prompt `times` times in a row, as for the diversity of its pictures; ValueError below 1."""
         if times < 1:
             raise ValueError(f"Each prompt is drawn at least once, not {times} times.")
         if times == 1:

@@ -121,7 +121,7 @@ def provenance(**facts: object) -> dict[str, object]:
 
 
 def write(report: Report, path: str | Path) -> Path:
-    """Write the report in the format of the suffix; the file appears whole or not at all."""
+    """Write the report in the format of the suffix, else ValueError; the file appears whole or not at all."""
     path = Path(path)
     formats = {
         ".json": report.to_json,

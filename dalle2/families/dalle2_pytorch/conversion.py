@@ -88,7 +88,7 @@ def version_of(said: object, weights: Weights, chosen: str | None) -> tuple[Vers
 
 
 def convert_prior(weights: Weights, config: Mapping[str, Any], version: Version) -> ConvertedNetwork:
-    """Convert the "prior" table of a config, and the weights of a DiffusionPrior."""
+    """Convert the "prior" table of a config, and a DiffusionPrior's weights; ValueError for what is not known."""
     net = dict(config["net"])
     _refuse(net, {"self_cond": False}, "The prior")
     own = {name.removeprefix("net."): value for name, value in weights.items() if name.startswith("net.")}

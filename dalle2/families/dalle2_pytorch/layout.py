@@ -81,7 +81,7 @@ def read(folder: CheckpointFolder) -> Parts:
 
 
 def check(parts: Parts, where: str) -> None:
-    """Check that the parts are made for one another: tell here what would fail far away, or silently."""
+    """Raise ValueError unless the parts are made for one another, for what would fail far away, or silently."""
     text, first = parts.text_encoder.config, parts.unets[0].config
     if max(parts.tokenizer.eos_token_id, len(parts.tokenizer) - 1) >= text.vocab_size:
         raise ValueError(f"{where}: the tokenizer has {len(parts.tokenizer)} tokens, but CLIP knows {text.vocab_size}.")

@@ -33,7 +33,7 @@ def decode(movq: VQModel, latents: torch.Tensor) -> torch.Tensor:
 
 
 def decode_in_tiles(movq: VQModel, latents: torch.Tensor, tile: int = TILE, overlap: int = OVERLAP) -> torch.Tensor:
-    """As `decode`, but from square tiles of latents, which fade into one another where they overlap."""
+    """Decode latents (n, 4, h, w) as `decode`, but from square tiles, which fade into one another."""
     height, width = latents.shape[-2:]
     factor = 2 ** (len(movq.config.block_out_channels) - 1)
     total = torch.zeros(len(latents), 3, height * factor, width * factor, device=latents.device)

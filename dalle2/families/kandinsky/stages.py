@@ -37,7 +37,7 @@ class Canvas(NamedTuple):
         return cls(torch.zeros(1, *shape, device=device), torch.zeros(1, 1, *shape[1:], device=device))
 
     def hold(self, start: torch.Tensor) -> After:
-        """Put the kept latents back after each step, in the noise from which the picture starts."""
+        """Put the kept latents back after each step, in the noise (n, 4, h, w) from which the picture starts."""
 
         def after(x: torch.Tensor, signal: torch.Tensor | None) -> torch.Tensor:
             known = self.latents
