@@ -277,7 +277,7 @@ def _difference(a: Measure, b: Measure | None, seed: int) -> Difference | None:
         return None
     paired = a.values is not None and b.values is not None
     if a.left_out is None or b.left_out is None:
-        return paired_bootstrap(a.values, b.values, seed) if paired else None
+        return paired_bootstrap(a.values, b.values, seed, blocks=a.blocks) if paired else None
     without = np.subtract(a.left_out, b.left_out)
     if paired:
         return paired_shares(a.values, b.values, without)

@@ -29,9 +29,12 @@ class Difference:
     losses: int = 0
 
 
-def mean_interval(values: Values, seed: int = 0) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean; ValueError below two finite values."""
-    means = np.concatenate(list(_resampled_means(_checked(values), seed)))
+def mean_interval(values: Values, seed: int = 0, blocks: np.ndarray | None = None) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean; ValueError below two finite values.
+
+    `blocks` (n,) numbers from 0 what values hang together, as those of one prompt: blocks are drawn, not values.
+    """
+    means = np.concatenate(list(_resampled_means(_checked(values), seed, blocks)))
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
 
@@ -61,8 +64,10 @@ def paired_medians(a: Values, b: Values, seed: int = 0) -> Difference | None:
     return Difference(float(np.median(pairs)), (float(low), float(high)), p, len(pairs), wins, losses)
 
 
-def paired_bootstrap(a: Values, b: Values, seed: int = 0) -> Difference:
+def paired_bootstrap(a: Values, b: Values, seed: int = 0, *, blocks: np.ndarray | None = None) -> Difference:
     """Return a - b of values that belong together by position; ValueError for unequal lengths or fewer than two pairs.
+
+    `blocks` are as in `mean_interval`: their pairs are drawn, and exchanged, together.
 
     The interval is the bootstrap's. The p-value is the share of random exchanges of a and b within the pairs that
     give a mean as far from zero, never below 1 / (RESAMPLES + 1): unlike the bootstrap's own it holds for few pairs.
@@ -74,9 +79,9 @@ def paired_bootstrap(a: Values, b: Values, seed: int = 0) -> Difference:
     mean = float(pairs.mean())
     if not wins and not losses:
         return Difference(0.0, (0.0, 0.0), 1.0, len(pairs))
-    means = np.concatenate(list(_resampled_means(pairs, seed)))
+    means = np.concatenate(list(_resampled_means(pairs, seed, blocks)))
     low, high = np.quantile(means, (0.025, 0.975))
-    exchanged = np.concatenate(list(_exchanged_means(pairs, seed)))
+    exchanged = np.concatenate(list(_exchanged_means(pairs, seed, blocks)))
     # Rounding in the mean must not decide whether an exchange that gives the same counts.
     far = np.abs(exchanged) >= abs(mean) * (1 - 1e-9)
     p = (1 + int(far.sum())) / (RESAMPLES + 1)
@@ -152,10 +157,15 @@ def holm(p_values: Values) -> list[float]:
     return corrected
 
 
-def _resampled_means(values: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """Yield the means of RESAMPLES samples with replacement."""
-    for drawn in _draws(len(values), len(values), seed):
-        yield values[drawn].mean(axis=1)
+def _resampled_means(values: np.ndarray, seed: int, blocks: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Yield the means of RESAMPLES samples with replacement. Of a single block its values are drawn."""
+    if blocks is None or not blocks.any():
+        for drawn in _draws(len(values), len(values), seed):
+            yield values[drawn].mean(axis=1)
+        return
+    sums, counts = np.bincount(blocks, values), np.bincount(blocks)
+    for drawn in _draws(len(sums), len(sums), seed):
+        yield sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
 
 
 def _resampled_medians(values: np.ndarray, seed: int) -> np.ndarray:
@@ -163,10 +173,11 @@ def _resampled_medians(values: np.ndarray, seed: int) -> np.ndarray:
     return np.concatenate([np.median(values[drawn], axis=1) for drawn in _draws(len(values), len(values), seed)])
 
 
-def _exchanged_means(pairs: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """Yield the means of RESAMPLES versions of the differences, each with random signs."""
-    for drawn in _draws(2, len(pairs), seed):
-        yield (2 * drawn - 1) @ pairs / len(pairs)
+def _exchanged_means(pairs: np.ndarray, seed: int, blocks: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Yield the means of RESAMPLES versions of the differences, each with random signs, one a block."""
+    sums = pairs if blocks is None or not blocks.any() else np.bincount(blocks, pairs)
+    for drawn in _draws(2, len(sums), seed):
+        yield (2 * drawn - 1) @ sums / len(pairs)
 
 
 def _draws(below: int, n: int, seed: int) -> Iterator[np.ndarray]:

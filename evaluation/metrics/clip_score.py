@@ -11,7 +11,7 @@ from evaluation.metrics.retrieval import AMONG, ranks
 from evaluation.networks.clip import Clip, conditioned
 from evaluation.networks.embedded import JUDGES
 from evaluation.networks.features import extract
-from evaluation.prompts.pairing import Pair
+from evaluation.prompts.pairing import Pair, blocks_of
 from evaluation.reporting.measure import Better, Measure
 
 RANKS = (1, 5, 10)
@@ -35,6 +35,7 @@ class Scores:
     among: int
     ceiling: np.ndarray | None
     spread: np.ndarray
+    blocks: np.ndarray | None  # which pairs hang together: see `pairing.blocks_of`
     cut: int  # captions longer than the CLIP reads
 
 
@@ -73,27 +74,31 @@ def score(
         among=among,
         ceiling=ceiling,
         spread=_spread(pictures, own),
+        blocks=blocks_of(pairs),
         cut=clip.count_cut(captions),
     )
 
 
 def measures_of(scores: Scores, seed: int = 0, preference: str | None = None) -> list[Measure]:
     """Return the scores as a report has them; `preference` names the CLIP where it is one of `PREFERENCES`."""
-    n = len(scores.cosine)
+    n, blocks = len(scores.cosine), scores.blocks
     key, name = (SCORE, "CLIP score") if preference is None else (preference, PREFERENCES[preference])
     found = [
-        _mean(COSINE, "CLIP cosine", scores.cosine, "higher", seed),
-        _mean(key, f"{name} (100 × cosine)", 100 * scores.cosine, "higher", seed),
+        _mean(COSINE, "CLIP cosine", scores.cosine, "higher", seed, blocks=blocks),
+        _mean(key, f"{name} (100 × cosine)", 100 * scores.cosine, "higher", seed, blocks=blocks),
     ]
     if scores.ceiling is not None:
-        found.append(_mean(CEILING, "CLIP cosine, ceiling: the real pictures", scores.ceiling, "", seed))
+        name = "CLIP cosine, ceiling: the real pictures"
+        found.append(_mean(CEILING, name, scores.ceiling, "", seed, blocks=blocks))
     if len(scores.floor):
-        found.append(_mean(FLOOR, "CLIP cosine, floor: captions of other pictures", scores.floor, "", seed))
+        name = "CLIP cosine, floor: captions of other pictures"
+        found.append(_mean(FLOOR, name, scores.floor, "", seed, blocks=blocks))
     for k in RANKS:
         if k < scores.among:
             key, label = ("r_precision", "R-precision") if k == 1 else (f"recall_at_{k}", f"R@{k}")
             details = {"captions": scores.among, "by_chance": round(k / scores.among, 4)}
-            found.append(_mean(key, label, (scores.rank < k).astype(float), "higher", seed, details))
+            hit = (scores.rank < k).astype(float)
+            found.append(_mean(key, label, hit, "higher", seed, details, blocks))
     if len(scores.spread):
         details = {"pictures": n, "prompts": len(scores.spread)}
         diversity = _mean(
@@ -126,6 +131,11 @@ def warnings_of(scores: Scores, clip: Clip, checkpoint: str | None) -> list[str]
             f"{scores.cut:,} captions are longer than the {clip.context} tokens that {clip.source} reads and were cut, "
             "the end token kept."
         )
+    if scores.blocks is not None and scores.blocks.any():
+        warnings.append(
+            f"Pairs that share a picture, a caption or a reference are not independent, so the intervals draw from the "
+            f"{scores.blocks.max() + 1:,} sets of such pairs, not from the {len(scores.blocks):,} pairs."
+        )
     if scores.among < AMONG:
         warnings.append(
             f"There are only {scores.among} distinct captions: the ranks are among these, not among {AMONG}."
@@ -153,6 +163,15 @@ def _spread(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
     return np.array(spread)
 
 
-def _mean(key: str, label: str, values: np.ndarray, better: Better, seed: int, details: dict | None = None) -> Measure:
-    interval = mean_interval(values, seed) if len(values) > 1 else None
-    return Measure(key, label, float(values.mean()), len(values), better, interval, details or {}, values=values)
+def _mean(
+    key: str,
+    label: str,
+    values: np.ndarray,
+    better: Better,
+    seed: int,
+    details: dict | None = None,
+    blocks: np.ndarray | None = None,
+) -> Measure:
+    interval = mean_interval(values, seed, blocks) if len(values) > 1 else None
+    own = {"values": values, "blocks": blocks}
+    return Measure(key, label, float(values.mean()), len(values), better, interval, details or {}, **own)

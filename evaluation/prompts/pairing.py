@@ -13,6 +13,7 @@ from operator import eq
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import scipy.sparse.csgraph
 
 from evaluation.pictures.image_folder import SUFFIXES, look_into, measured_pictures
 from evaluation.pictures.manifest import Row, is_whole, read_manifest
@@ -36,6 +37,25 @@ class Pairs:
 
     pairs: tuple[Pair, ...]
     notes: tuple[str, ...] = ()
+
+
+def blocks_of(pairs: Sequence[Pair]) -> np.ndarray | None:
+    """Return which pairs share a picture, a caption or a reference, also by way of others: (n,) numbers from 0.
+
+    None where none do. What is said of such pairs hangs together: five captions of a photograph are not five
+    photographs.
+    """
+    places: dict[Path | str, int] = {}
+    own, shared = [], []
+    for index, one in enumerate(pairs):
+        for thing in (one.picture, one.caption, one.reference):
+            if thing is not None:
+                own.append(index)
+                shared.append(len(pairs) + places.setdefault(thing, len(places)))
+    size = len(pairs) + len(places)
+    graph = scipy.sparse.coo_array((np.ones(len(own)), (own, shared)), shape=(size, size))
+    count, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
+    return None if count == len(pairs) else labels[: len(pairs)]
 
 
 def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sampling: Sampling) -> Pairs:

@@ -24,6 +24,7 @@ class Measure:
         interval: 95%, if known.
         details: plain values that belong to this number alone, as its resize mode.
         values: one a picture (or reference picture), whose mean is the number, where it is such a mean.
+        blocks: which of the values hang together, numbered from 0; None where none do.
         left_out: what the number would be without each group of pictures, where it is no mean over these.
 
     Raises:
@@ -39,6 +40,7 @@ class Measure:
     interval: tuple[float, float] | None = None
     details: Mapping[str, object] = field(default_factory=dict)
     values: np.ndarray | None = field(default=None, kw_only=True, compare=False, repr=False)
+    blocks: np.ndarray | None = field(default=None, kw_only=True, compare=False, repr=False)
     left_out: np.ndarray | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     def __post_init__(self) -> None:

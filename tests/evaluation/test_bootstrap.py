@@ -39,6 +39,17 @@ def test_pairing_finds_what_the_unpaired_test_does_not() -> None:
     assert (back.mean, back.wins, back.losses, back.p) == (-found.mean, found.losses, found.wins, found.p)
 
 
+def test_five_values_of_one_picture_are_not_five_pictures() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0.1, 1, 60), rng.normal(0, 1, 60)
+    blocks = np.repeat(np.arange(60), 5)
+    assert mean_interval(np.repeat(a, 5), blocks=blocks) == pytest.approx(mean_interval(a))
+    once, five = paired_bootstrap(a, b), paired_bootstrap(np.repeat(a, 5), np.repeat(b, 5), blocks=blocks)
+    assert (five.interval, five.p) == (pytest.approx(once.interval), once.p)
+    assert paired_bootstrap(np.repeat(a, 5), np.repeat(b, 5)).p < once.p / 2  # as if all were independent
+    assert mean_interval(a, blocks=np.zeros(60, int)) == mean_interval(a)  # pictures of one prompt
+
+
 def test_the_p_value_is_that_of_the_paired_t_test() -> None:
     rng = np.random.default_rng(2)
     a, b = rng.normal(0.12, 1, 300), rng.normal(0, 1, 300)

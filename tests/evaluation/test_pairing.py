@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from evaluation.pictures.manifest import Manifest, Row, write_manifest
-from evaluation.prompts.pairing import read_pairs
+from evaluation.prompts.pairing import Pair, blocks_of, read_pairs
 
 COUNT = 12
 
@@ -219,3 +219,11 @@ def test_a_picture_that_is_its_own_reference_has_no_ceiling(tmp_path: Path) -> N
     assert [(pair.picture, pair.reference) for pair in pairs] == [(other / n, images / n) for n in ("1.png", "2.png")]
     (tmp_path / "way").symlink_to(images)
     assert [p.reference for p in read_pairs(tmp_path / "way", str(file), None, 0, "captions").pairs] == [None, None]
+
+
+def test_what_shares_a_picture_a_caption_or_a_reference_hangs_together() -> None:
+    a, b, c = Path("a.png"), Path("b.png"), Path("c.png")
+    pairs = [Pair(a, "one"), Pair(b, "two"), Pair(a, "three"), Pair(c, "four", Path("real.png")), Pair(b, "four")]
+    found = blocks_of([*pairs, Pair(Path("d.png"), "five")])
+    assert found is not None and found.tolist() == [0, 1, 0, 1, 1, 2]
+    assert blocks_of(pairs[:2]) is None
