@@ -8,7 +8,7 @@ window.addEventListener("take", async ({ detail }) => {
   const mine = ++turn; // what is closed, or followed by another, is not gone on with
   let pictures;
   try {
-    pictures = await Promise.all(detail.pictures.map(picture => window.keeping.handed(picture, upload)));
+    pictures = await Promise.all(detail.pictures.map(picture => window.keeping.handed(picture)));
   } catch (error) {
     if (mine === turn) props.value = { progress: { state: "refused", text: window.refusalOf(error), stages: [] }, file: null };
     return;

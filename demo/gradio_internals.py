@@ -44,26 +44,8 @@ UPLOAD_ROUTE = re.compile(r"(?:/gradio_api)?/upload/?")
 TOOLS_ROUTE = re.compile(r"(?:/gradio_api)?/mcp\b")
 # The tags of Gradio's own preview card in its page.
 PREVIEW_TAGS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
-# How a listener's JavaScript changes a component's properties instead of its value, and hands a file over.
-# What the door says of an upload is in the error that `upload` throws; of a call that did not come in, Gradio tells no
-# listener.
-SCRIPT = """() => {
-  window.wire = {
-    update: changes => ({...changes, __type__: "update"}),
-    file: file => ({...file, meta: {_type: "gradio.FileData"}}),
-    said: error => /^HTTP (?:408|413|429): ([^<]{1,500})$/.exec(error?.message)?.[1] ?? "",
-    refused: "",
-  };
-  const ask = window.fetch;
-  window.fetch = async (...asked) => {
-    if (!String(asked[0]?.url ?? asked[0]).includes("/queue/join")) return ask(...asked);
-    window.wire.refused = "";
-    const answer = await ask(...asked);
-    const told = [408, 413, 429].includes(answer.status) ? await answer.clone().json().catch(() => null) : null;
-    window.wire.refused = told?.detail ?? "";
-    return answer;
-  };
-}"""
+# How the page's scripts change components, send files, and hear what is refused.
+SCRIPT = Path(__file__).with_name("wire.js").read_text(encoding="utf-8").strip()
 
 
 class Page(gr.Blocks):

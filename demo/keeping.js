@@ -63,10 +63,10 @@
     tell();
   }
 
-  // Pictures are handed over by their files on the server, or, out of the history, as blobs that go there again by `upload`.
-  async function handed({ blob, name, ...picture }, upload) {
+  // Pictures are handed over by their files on the server, or, out of the history, as blobs that go there again.
+  async function handed({ blob, name, ...picture }) {
     if (!blob) return picture;
-    const file = await upload(new File([blob], name || "picture.png", { type: "image/png" }));
+    const file = await window.wire.upload(new File([blob], name || "picture.png", { type: "image/png" }));
     return { ...picture, image: window.wire.file({ ...file, orig_name: name }) };
   }
 

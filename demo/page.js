@@ -96,7 +96,12 @@
 
   // What is said of a file that the server did not take.
   const UNSENT = zh ? "文件没能送到服务器：请再试一次。" : "The file did not reach the server: please try again.";
-  window.refusalOf = error => window.wire.said(error) || UNSENT;
+  window.refusalOf = error => error.told || UNSENT;
+  window.wire.teller = () => {
+    const task = shown(".task");
+    return task && (sentence => window.refuse(task.querySelector(".status"), sentence === null ? "" : sentence || UNSENT));
+  };
+  window.wire.busy = zh ? "排队的人已经很多：请过一分钟再试。" : "Many visitors are waiting already: please try again in a minute.";
 
   // While something is drawn the server is asked whether it lives: Gradio leaves the line as it was when it does not.
   const LOOK = 2000; // milliseconds

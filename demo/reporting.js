@@ -32,7 +32,7 @@ form.addEventListener("submit", async event => {
   const given = new FormData(form), about = picture;
   tell(about, "working", zh ? "正在提交…" : "Sending…");
   try {
-    const { image, caption, record } = await window.keeping.handed(about, upload);
+    const { image, caption, record } = await window.keeping.handed(about);
     sent.set(image.path, about);
     window.wire.refused = "";
     window.reported = {
@@ -43,7 +43,7 @@ form.addEventListener("submit", async event => {
     // Of a request that never arrives Gradio tells no listener.
     if (about === picture) late = setTimeout(() => tell(about, "refused", window.wire.refused || NOT_SENT), props.patience * 1000);
   } catch (error) {
-    tell(about, "refused", window.wire.said(error) || NOT_SENT);
+    tell(about, "refused", error.told || NOT_SENT);
   }
 });
 

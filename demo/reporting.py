@@ -18,7 +18,7 @@ from demo.interface import described
 from demo.language import Both, refused
 from demo.pictures import Pictures
 from demo.status import Status, status
-from demo.tab_builder import TabBuilder
+from demo.tab_builder import HERE, TabBuilder
 
 TEMPLATE = Path(__file__).with_name("reporting.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("reporting.js").read_text(encoding="utf-8")
@@ -34,6 +34,9 @@ SAID = {
 PATIENCE_SECONDS = 20  # until a report that nobody answers counts as lost
 THANKS = Both("Thank you. The operator of this server will find your report.", "谢谢。本服务器的运营者会看到您的举报。")
 ORDER = "() => ['pictures', 'reason', 'note', 'with_record'].map(name => window.reported[name])"
+# The server may take no call at all.
+NOT_TAKEN = """now => now?.state !== "working" || !window.wire.refused ? now
+  : {...now, state: "refused", text: window.wire.refused, picture: window.reported.pictures[0].image.path}"""
 
 
 class ReportForm(gr.HTML):
@@ -70,7 +73,8 @@ def build(builder: TabBuilder) -> None:
     form = ReportForm()
     set_prop(form, "stay", builder.stay._asdict())
     how = {"api_name": "report", "show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
-    form.report(described(_reporting(builder)), [picture, reason, note, with_record], form, js=ORDER, **how)
+    sent = form.report(described(_reporting(builder)), [picture, reason, note, with_record], form, js=ORDER, **how)
+    sent.failure(None, form, form, js=NOT_TAKEN, **HERE)
 
 
 def _reporting(builder: TabBuilder) -> Callable[..., AsyncIterator[dict[str, Any]]]:

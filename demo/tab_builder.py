@@ -38,9 +38,10 @@ DEFAULT_PICTURES = 4
 # Answered by the page alone, without the server.
 HERE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 BEGIN = json.dumps(status("working", "…"))
-# After cancelling, and after an error that Gradio itself explains, no answer has ended the progress.
-END = f"""now => !['waiting', 'working'].includes(now.state) ? now : window.wire.refused
-  ? {{state: "refused", text: window.wire.refused, stages: []}} : {json.dumps(status("stopped", STOPPED))}"""
+# After cancelling, an error that Gradio explains itself, or a call that was not taken, no answer has ended the progress.
+END = f"""now => now.state === 'refused' ? now
+  : window.wire.refused ? {{state: "refused", text: window.wire.refused, stages: []}}
+  : ['waiting', 'working'].includes(now.state) ? {json.dumps(status("stopped", STOPPED))} : now"""
 # What was picked takes the place of the words that it is offered for.
 PICK = "(...now) => now.map(text => (text ?? '').trim() === window.pickedFor ? window.picked : text)"
 

@@ -57,7 +57,7 @@ async function again({ frames, sources, given }) {
   let files;
   try {
     files = await Promise.all(sources.map(async blob => blob &&
-      window.wire.file(await upload(new File([blob], "source.png", { type: blob.type })))));
+      window.wire.file(await window.wire.upload(new File([blob], "source.png", { type: blob.type })))));
   } catch (error) {
     props.told = window.refusalOf(error);
     return;
