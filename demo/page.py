@@ -33,7 +33,7 @@ TITLE = """${(() => {
   return `<h1>Open DALL·E 2</h1><p>${what}${how}</p>`;
 })()}"""
 
-SCRIPTS = ("page.js", "picking.js", "sharing.js", "keeping.js")
+SCRIPTS = ("page.js", "menus.js", "picking.js", "sharing.js", "keeping.js")
 
 # Above the service's queue, which refuses with a sentence, this one only bounds memory.
 WAITING_EVENTS = 200

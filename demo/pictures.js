@@ -40,37 +40,12 @@ function play(on) {
   }, FRAME);
 }
 
-// The menu of other tabs lies over everything, below its button or, where there is no room, above it.
-function open_menu(button) {
-  const menu = button.nextElementSibling;
-  menu.showPopover();
-  const at = button.getBoundingClientRect(), { width, height } = menu.getBoundingClientRect();
-  const below = at.bottom + 4 + height <= innerHeight;
-  menu.style.left = `${Math.max(8, Math.min(at.left, innerWidth - width - 8))}px`;
-  menu.style.top = `${Math.max(8, below ? at.bottom + 4 : at.top - 4 - height)}px`;
-  menu.querySelector("button").focus();
-}
-
-element.addEventListener("toggle", event => {
-  if (!event.target.matches(".menu")) return;
-  event.target.previousElementSibling.setAttribute("aria-expanded", event.newState === "open");
-}, true);
-
 element.addEventListener("keydown", event => {
-  const menu = event.target.closest(".menu");
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!menu && step && event.target.closest("dialog") && pictures()[large + step]) enlarge(large + step);
-  if (!menu) return;
-  const entries = [...menu.querySelectorAll("button")], now = entries.indexOf(event.target);
-  const to = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: -1 }[event.key];
-  if (event.key === "Tab") menu.hidePopover(); // its button has the focus again, and passes it on
-  if (to === undefined) return;
-  event.preventDefault();
-  entries.at(to % entries.length).focus();
+  if (step && event.target.closest("dialog") && !event.target.closest(".menu") && pictures()[large + step]) enlarge(large + step);
 });
 
 function send(way, index) {
-  element.querySelector(".menu:popover-open")?.hidePopover();
   element.querySelector("dialog").close();
   window.parcel = { way, ...pictures()[index], ...made() };
   trigger("send");
@@ -93,8 +68,6 @@ element.addEventListener("click", event => {
       window.parcel = { way: "sample", record: wall[language][index].record };
       return trigger("send");
     }
-    case "menu":
-      return open_menu(button);
     case "play":
       return play(!props.playing);
     case "link":
@@ -102,7 +75,6 @@ element.addEventListener("click", event => {
     case "report":
       return window.dispatchEvent(new CustomEvent("report", { detail: pictures()[index] }));
     case "take": {
-      element.querySelector(".menu:popover-open")?.hidePopover();
       const taken = index < 0 ? pictures() : [pictures()[index]];
       return window.dispatchEvent(new CustomEvent("take", { detail: { pictures: taken, form: button.dataset.form } }));
     }

@@ -249,6 +249,11 @@ def refuse_uploads(page: Page, sentence: str) -> None:
     page.route("**/upload*", lambda route: route.fulfill(status=429, content_type=plain, body=sentence))
 
 
+def lose_uploads(page: Page) -> None:
+    """Let no upload reach the server."""
+    page.route("**/upload*", lambda route: route.abort())
+
+
 def choose(page: Page, label: str, value: int) -> None:
     """Fill the number beside a slider of Gradio."""
     page.get_by_label(f"number input for {label}", exact=True).filter(visible=True).fill(str(value))

@@ -1,6 +1,7 @@
 // keeping.js keeps what is drawn; here it is shown, sought, starred, taken away, sent on and forgotten.
 let kept = [], addresses = [], showing = 0;
 const find = id => kept.find(entry => entry.id === Number(id));
+const middle = frames => frames[Math.floor(frames.length / 2)]; // the one of a film that is shown
 
 async function read() {
   try { kept = await window.keeping.all(); } catch { kept = []; }
@@ -12,15 +13,14 @@ function show() {
   addresses = [];
   const words = props.sought.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = kept.map(({ id, starred, small, frames, subject }) => {
-    const { caption, record, name } = frames[Math.floor(frames.length / 2)];
+    const { caption, record, name } = middle(frames);
     // "Variation 2" alone would not say of what.
     const title = record.prompt || [subject, record.new].filter(Boolean).join(" → ") || caption;
     return { id, starred, small, record, name, title, about: caption?.startsWith(title) ? "" : caption, count: frames.length };
   }).filter(({ starred, title, about, record }) => (starred || !props.only_starred)
     && words.every(word => `${title} ${about} ${record.task} ${record.seed}`.toLowerCase().includes(word)));
   for (const entry of shown) {
-    const { frames } = find(entry.id);
-    entry.url = URL.createObjectURL(frames[Math.floor(frames.length / 2)].blob);
+    entry.url = URL.createObjectURL(middle(find(entry.id).frames).blob);
     addresses.push(entry.url);
   }
   props.total = kept.length;
@@ -50,19 +50,19 @@ function enlarge({ frames }) {
   element.querySelector("dialog").showModal();
 }
 
-// The pictures that it was made from go to the server again, which may have deleted them.
-async function again({ frames, sources, given }) {
-  const { record, caption } = frames[0];
+// A picture, or those that it was made from, go to the server again, which may have deleted them.
+async function send(parcel, picture, sources) {
   props.told = "";
   let files;
   try {
-    files = await Promise.all(sources.map(async blob => blob &&
+    files = await Promise.all([picture, ...sources].map(async blob => blob &&
       window.wire.file(await window.wire.upload(new File([blob], "source.png", { type: blob.type })))));
   } catch (error) {
     props.told = window.refusalOf(error);
     return;
   }
-  window.parcel = { way: `reuse-${record.task}`, record, caption, sources: files, given };
+  const [image, ...others] = files;
+  window.parcel = { ...parcel, image, sources: others };
   trigger("send");
 }
 
@@ -96,9 +96,17 @@ element.addEventListener("click", async event => {
       return confirm(question) && window.keeping.clear();
     }
     case "report":  // the frame that is shown
-      return window.dispatchEvent(new CustomEvent("report", { detail: entry.frames[Math.floor(entry.frames.length / 2)] }));
-    case "send":
-      return again(entry);
+      return window.dispatchEvent(new CustomEvent("report", { detail: middle(entry.frames) }));
+    case "send": {
+      const { record, caption } = entry.frames[0];
+      return send({ way: `reuse-${record.task}`, record, caption, given: entry.given }, null, entry.sources);
+    }
+    case "use": {
+      const { record, caption, blob } = middle(entry.frames);
+      return send({ way: button.dataset.way, record, caption, given: {} }, blob, []);
+    }
+    case "take":
+      return window.dispatchEvent(new CustomEvent("take", { detail: { pictures: entry.frames, form: button.dataset.form } }));
   }
 });
 
@@ -106,13 +114,6 @@ element.addEventListener("input", event => {
   if (!event.target.matches("[type=search]")) return;
   props.sought = event.target.value;
   show();
-});
-
-element.addEventListener("change", event => {
-  const { value, dataset } = event.target;
-  if (!event.target.matches("select") || !value) return;
-  event.target.value = "";
-  window.dispatchEvent(new CustomEvent("take", { detail: { pictures: find(dataset.id).frames, form: value } }));
 });
 
 window.addEventListener("kept", read);

@@ -212,6 +212,20 @@ def test_scripts_change_properties_only_while_this_is_the_wire_format() -> None:
     assert any("__type__===`update`" in script for script in scripts)
 
 
+def test_a_refusal_is_told_once_only_while_a_call_s_toast_needs_text_and_listeners_are_known(
+    page: internals.Page,
+) -> None:
+    """Else Gradio shows a toast beside the page's sentence, or a refused call is told nowhere."""
+    with page:
+        page.load(None, None, None, js="() => {}").failure(None, None, None, js="() => {}")
+    config = page.get_config_file()
+    (listener,) = (one for one in config["dependencies"] if one["trigger_only_on_failure"])
+    assert listener["trigger_after"] in {one["id"] for one in config["dependencies"]} and config["api_prefix"]
+    scripts = [file.read_text(encoding="utf-8", errors="replace") for file in (ASSETS / "assets").glob("*.js")]
+    assert any(re.search(r"=\w+\?\.message\?\.replace\(", script) for script in scripts)
+    assert any(re.search(r"message:\w+\?\w+:\w+\.detail\|\|\w+\.error", script) for script in scripts)
+
+
 def test_labels_are_translated_only_while_the_browser_knows_this_mark() -> None:
     """Else a Chinese visitor reads English labels, or everybody reads __i18n__{...}."""
     assert internals.translatable("Draw").to_dict() == {"__type__": "translation_metadata", "key": "Draw"}

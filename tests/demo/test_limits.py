@@ -132,6 +132,7 @@ def test_every_progress_line_tells_that_no_more_calls_are_answered(
             button(page, "draw").click()
             line = page.locator(".task .status.refused >> visible=true")
             expect(line).to_have_text("At most 1 calls a minute are answered: wait a little.")
+        expect(page.get_by_test_id("toast-body")).to_have_count(0)  # also of what nobody has a line for, as rankings
         monkeypatch.undo()
         open_tab(page, "Create")
         page.locator("#prompt textarea").fill("a cat")

@@ -183,8 +183,9 @@ def test_a_full_queue_is_told_and_leaves_the_page_usable(page: Page) -> None:
     page.route("**/queue/join*", lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}))
     page.get_by_label("Prompt", exact=True).fill("a cat face")
     button(page, "draw").click()
-    expect(page.get_by_test_id("toast-body")).to_contain_text("busy")
-    expect(page.locator(".task .status p >> visible=true")).to_have_text("Stopped.")
+    line = page.locator(".task .status.refused > p >> visible=true")
+    expect(line).to_have_text("Many visitors are waiting already: please try again in a minute.")
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
     expect(button(page, "draw")).to_be_visible()
 
 

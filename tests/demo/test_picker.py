@@ -95,6 +95,7 @@ def test_a_checkpoint_is_picked_and_the_page_becomes_its_own(
             httpx.post(f"{address}/gradio_api/queue/join", json={}, timeout=SECONDS)
             page.get_by_role("button", name="Load torn", exact=True).click()
             expect(page.locator("#loading .status.refused")).to_contain_text("At most 1 calls a minute are answered")
+            expect(page.get_by_test_id("toast-body")).to_have_count(0)
         page.locator("#picker").get_by_role("button", name="Close", exact=True).click()
         draw(page)
         # After a reload it is still the chosen one.

@@ -135,6 +135,7 @@ def test_a_report_that_is_refused_on_its_way_says_what_the_server_said(browser: 
         page.route("**/queue/join*", lambda route: route.fulfill(status=429, json=told))
         dialog.get_by_role("button", name="Send").click()
         expect(dialog.get_by_role("status")).to_have_text(told["detail"])
+        expect(page.get_by_test_id("toast-body")).to_have_count(0)
 
 
 @needs_chromium

@@ -283,6 +283,26 @@ def test_the_history_keeps_what_a_variation_came_from(page: Page, photo: Path) -
 
 
 @needs_chromium
+def test_a_picture_of_the_history_goes_on_to_another_tab_by_keyboard(page: Page) -> None:
+    drawn(page, "a private cat")
+    kept(page, 2)
+    page.reload()
+    open_tab(page, "History")
+    page.locator(".history figure").first.get_by_role("button", name="Use in…").focus()
+    page.keyboard.press("Enter")
+    first = page.get_by_role("menuitem").filter(visible=True).first
+    expect(first).to_be_focused()
+    for key in ("ArrowDown", "Home", "Escape"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("tab", name="History", exact=True)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    page.get_by_role("menuitem", name="Mix: second picture").filter(visible=True).press("Enter")
+    expect(page.get_by_role("tab", name="Mix", exact=True)).to_have_attribute("aria-selected", "true")
+    shown(page, 1)
+    expect(page.locator(".own-picture >> visible=true").first.locator("img")).to_have_count(0)
+
+
+@needs_chromium
 def test_an_older_history_is_taken_over(page: Page) -> None:
     dot = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/%3E"
     record = {"task": "text_to_image", "prompt": "an old cat", "seed": 7, "settings": {}}

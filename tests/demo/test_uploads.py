@@ -14,6 +14,7 @@ from visitor import (
     choose_steps,
     draw,
     launched,
+    lose_uploads,
     needs_chromium,
     open_tab,
     refuse_uploads,
@@ -34,6 +35,7 @@ CARRY = """([name, type]) => {
   dragged.items.add(new File(["words"], name, {type}));
   return dragged;
 }"""
+UNSENT = "The file did not reach the server: please try again."
 TORN = "damaged and cannot be read to its end"
 
 
@@ -75,6 +77,17 @@ def test_what_is_no_picture_is_refused_where_it_is_chosen(page: Page, wrong: dic
         chosen.set_input_files(path)
         expect(refused).to_contain_text(sentence)
         expect(page.locator(".own-picture img >> visible=true")).to_have_count(0)
+        chosen.set_input_files(small)
+        shown(page)
+        expect(refused).to_have_count(0)
+        page.get_by_role("button", name="Remove Image").filter(visible=True).click()
+    sentence = "At most 480 files a minute are taken: wait a little."
+    for fails, told in ((lambda: refuse_uploads(page, sentence), sentence), (lambda: lose_uploads(page), UNSENT)):
+        fails()
+        chosen.set_input_files(small)
+        expect(refused).to_have_text(told)
+        expect(page.locator(".own-picture img >> visible=true")).to_have_count(0)
+        page.unroute("**/upload*")
         chosen.set_input_files(small)
         shown(page)
         expect(refused).to_have_count(0)
@@ -209,6 +222,7 @@ def test_a_mark_that_is_refused_is_told_and_nothing_is_repainted_by_an_earlier_o
     with page.expect_response("**/upload*"):  # it is tried once more
         button(page, "draw").click()
     expect(line).to_have_text(sentence)
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
     assert not asked
     page.unroute("**/upload*")
     with page.expect_response("**/upload*") as second:
