@@ -267,6 +267,8 @@ def test_behind_a_proxy_the_page_lives_under_a_prefix(
         assert picture.evaluate("async picture => (await picture.decode(), picture.naturalWidth)") == 32
         send(page, "Vary")
         assert shown(page)
+        sent = "wire.upload(new File(['a'], 'a.txt')).then(file => fetch(file.url)).then(answer => answer.text())"
+        assert page.evaluate(sent) == "a"
         open_tab(page, "About")
         expect(page.locator(".about")).to_contain_text(f'Client("{address}")')
 
