@@ -38,7 +38,7 @@ DEFAULT_PICTURES = 4
 # Answered by the page alone, without the server.
 HERE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 BEGIN = json.dumps(status("working", "…"))
-# After cancelling, an error that Gradio explains itself, or a call that was not taken, no answer has ended the progress.
+# After cancelling, an error that Gradio explains itself, or a call that was not taken no answer has ended the progress.
 END = f"""now => window.wire.refused ? {{state: "refused", text: window.wire.refused, stages: []}}
   : ['waiting', 'working'].includes(now.state) ? {json.dumps(status("stopped", STOPPED))} : now"""
 # What was picked takes the place of the words that it is offered for.
