@@ -30,7 +30,7 @@ def build(builder: TabBuilder) -> None:
     say, first = builder.say, builder.service.checkpoints[0]
     with builder.tab("inpaint", "Retouch", "修改", "inpaint"), builder.task():
         with builder.asking():
-            picture = OwnPicture(say("Picture: then mark what should change", "图片：然后标出要改变的部分"))
+            picture = OwnPicture(say("Picture: mark what changes", "图片：标出要改的部分"))
             builder.photograph_hint(
                 "This checkpoint knows {} only: what it paints into a photograph looks drawn.",
                 "这个模型只认识{}：它画进照片里的部分看起来像图画。",
