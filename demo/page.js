@@ -54,6 +54,15 @@
   const changes = { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "aria-selected"] };
   new MutationObserver(follow).observe(document.body, changes);
 
+  // A window that changes its size, as a phone that is turned, begins the row of tabs anew: the open one comes into view again.
+  const ROW = 250, ASIDE = 56; // milliseconds until the row is there; pixels that stay free at its ends, where it fades
+  addEventListener("resize", () => setTimeout(() => {
+    const tab = shown("#tabs [role=tab][aria-selected=true]"), row = tab?.closest("[role=tablist]");
+    if (!row) return;
+    const at = tab.getBoundingClientRect(), box = row.getBoundingClientRect();
+    if (at.left < box.left || at.right > box.right - ASIDE) row.scrollLeft += at.left - box.left - ASIDE;
+  }, ROW));
+
   // What is no picture or recording, or too large, is refused where it is chosen or dropped: Gradio would show a toast for each.
   const zh = navigator.language.startsWith("zh");
   const megabytes = window.mostBytes / 1e6;
