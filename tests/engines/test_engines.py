@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import tiny_graphs
 import torch
@@ -256,6 +257,16 @@ def test_new_weights_need_no_new_graph(small: tuple[Small, Path]) -> None:
     after = predicted(network)[0]
     assert len(list(cache.iterdir())) == 1 and not torch.equal(before, after)
     assert torch.allclose(after, network(torch.ones(5, 4), 2)[0], atol=1e-6)
+
+
+def test_no_memory_is_kept_for_each_number_of_rows(small: tuple[Small, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime keeps a plan and a run's memory for every one that it meets, unless it is told not to."""
+    opened: list[onnxruntime.SessionOptions] = []
+    session = onnxruntime.InferenceSession
+    keep = lambda graph, options, **how: (opened.append(options), session(graph, options, **how))[1]  # noqa: E731
+    monkeypatch.setattr(onnxruntime, "InferenceSession", keep)
+    predicted(small[0])
+    assert [options.enable_mem_pattern for options in opened] == [False]
 
 
 def test_a_disk_that_takes_nothing_is_told_of_and_the_engine_draws_all_the_same(
