@@ -51,6 +51,9 @@ def content(text: str) -> str | Path:
 def part(text: str) -> tuple[str | Path, float]:
     """Read "cat.png=0.7" as the picture and its weight, which is 1 where none is named."""
     if not (match := WEIGHTED.fullmatch(text)):
+        named, equals, _ = text.rpartition("=")
+        if equals and PICTURE.fullmatch(named):
+            raise ValueError(f"The weight in {text!r} is not a number.")
         return content(text), 1.0
     try:
         weight = float(match["weight"])

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -134,7 +135,14 @@ class Progress:
 
 def _slug(words: str) -> str:
     """Return the words as a part of a file's name, in letters of any script; 40 stay below 255 bytes."""
-    return re.sub(r"\W+", "-", words.lower()).strip("-")[:40].rstrip("-")
+    kept = "".join(letter if _is_of_a_word(letter) else " " for letter in words.lower())
+    return "-".join(kept.split())[:40].rstrip("-")
+
+
+def _is_of_a_word(letter: str) -> bool:
+    """Whether it is a letter, a digit, or a vowel sign or tone mark, as of Thai and Hindi."""
+    mark = "\u0300" <= letter < "\u2000" and unicodedata.category(letter).startswith("M")
+    return letter.isalnum() or letter == "_" or mark
 
 
 def _misnamed(file: Path, form: str | None, ending: str) -> str:

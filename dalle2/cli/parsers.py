@@ -8,6 +8,7 @@ import difflib
 import random
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from dalle2 import provenance
@@ -89,6 +90,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     SystemExit after --help.
     """
     task = task_of(arguments)
+    _check_names(arguments)
     options = parser(task and arguments[0]).parse_intermixed_args(arguments[1:] if task else arguments)
     options.task = task
     _check_not_empty(options)
@@ -98,6 +100,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         if not command.draws:
             return options
     _check_seeds(options)
+    if options.size is not None and options.size < 1:
+        raise ValueError(f"--size must be 1 or more pixels, not {options.size}.")
     check_stage_values(options)
     check_negative_prompt(options.negative_prompt)
     if command is None:
@@ -166,6 +170,13 @@ def _add_out(parser: Parser) -> None:
     forms = "default: by the file's name, otherwise png; transparent: a PNG without its plain background"
     parser.add_argument("--format", choices=FORMS, help=forms)
     provenance.add_options(parser)
+
+
+def _check_names(arguments: Sequence[str]) -> None:
+    """ValueError for a picture that is there, and whose name would be taken for an option."""
+    for word in arguments:
+        if word.startswith("-") and kinds.PICTURE.fullmatch(word) and Path(word).is_file():
+            raise ValueError(f"The name {word} begins as an option does: write ./{word}.")
 
 
 def _check_not_empty(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from dalle2.datasets.phrases import on_background, styled
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.answer import NearConcept, Note, Understanding, literal
 from dalle2.understanding.left_out import left_out, names, unsaid
-from dalle2.understanding.lookup import Lookup, is_unspaced
+from dalle2.understanding.lookup import SKIN_TONES, Lookup, is_unspaced
 from dalle2.understanding.meaning import Meaning, describes
 from dalle2.understanding.recognition import Recognition
 from dalle2.understanding.suggestions import Suggestion, Suggestions
@@ -117,6 +117,8 @@ class Interpreter:
         """By the emoji characters in it; None where there are none."""
         found, rest, unknown = self._lookup.emoji(wording.subject)
         if found:
+            if SKIN_TONES & set(wording.subject):
+                wording = dataclasses.replace(wording, notes=(*wording.notes, Note("skin")))
             left = [*(self._near(number).label for number in found[1:]), " ".join(rest.split())]
             return self._drawn(prompt, wording, found[0], 1.0, found[1:], left=left)
         if unknown and not re.search(r"\w", rest):

@@ -12,10 +12,10 @@ from dalle2.understanding.wording import CHINESE_COLOUR, bare
 
 EVERYDAY = Path(__file__).with_name("everyday.tsv")
 LONGEST_EMOJI = 12  # code points
-LONGEST_WORD = 16  # characters, in writing without blanks
+LONGEST_WORD = 32  # characters, in writing without blanks
 SLIP = 0.84  # the least likeness of a mistyped word
 LEAST_LETTERS = 5  # of a word that is worth mending
-AT_THE_END = 3  # times as much as elsewhere
+AT_THE_NOUN = 3  # times as much as elsewhere
 UNSPACED = {"zh", "zh-hant", "ja", "ko", "th"}
 CHOSEN_COLOUR = 10  # times as much for a thing of the colour that is named
 COVERED = 0.5  # the least share of the characters that a known word must cover, in writing without blanks
@@ -23,6 +23,8 @@ SKIN_TONES = {chr(point) for point in range(0x1F3FB, 0x1F400)}
 INVISIBLE = {"\ufe0e", "\ufe0f"}  # what chooses between text and picture
 JOINER = "\u200d"
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f\uac00-\ud7af]")
+_THAI = re.compile(r"[\u0e00-\u0e7f]")
+_INDIC = re.compile(r"[\u0900-\u09ff]")
 _KATAKANA = {point: point + 0x60 for point in range(0x3041, 0x3097)}  # in which most Japanese words stand
 _FILLER = re.compile(r"[\s的之個个色]")
 _CHINESE_COLOURS = re.compile("[红紅黄黃绿綠蓝藍紫黑白橙棕粉灰]")
@@ -150,13 +152,17 @@ class Lookup:
         return sorted({word for text in texts for word in text.split() if len(word) >= LEAST_LETTERS})
 
     def _of_words(self, words: list[str]) -> list[int]:
-        """By the longest run of words that is a label, or a tag; an inflected word counts as what it is nearest to."""
+        """By the longest run of words that is a label, or a tag; an inflected word counts as what it is nearest to.
+
+        Of runs as long as each other the one counts that is said of the fewest concepts: a thing, rather than its
+        colour. In Hindi and Bengali it is the last, as what is said of a noun stands before it.
+        """
         for known in (self._spaced.labels, self._spaced.tags):
             for length in range(len(words), 0, -1):
-                for start in range(len(words) - length + 1):
-                    run = " ".join(words[start : start + length])
-                    if len(run) > 2 and run in known:
-                        return self._plain_first(known[run])
+                runs = (" ".join(words[start : start + length]) for start in range(len(words) - length + 1))
+                # Two letters are an article or the like, but in scripts without capitals many a word.
+                if found := [known[run] for run in runs if run in known and (len(run) > 2 or not run.islower())]:
+                    return self._plain_first(found[-1] if _INDIC.search(words[0]) else min(found, key=len))
         for word in words:
             if len(word) >= LEAST_LETTERS and not word.isascii():
                 for near in difflib.get_close_matches(word, self._spaced.labels, 1, SLIP):
@@ -164,7 +170,11 @@ class Lookup:
         return []
 
     def _of_characters(self, text: str) -> list[int]:
-        """By the known words in it: labels count twice as much as tags, and more at the end, where the noun stands."""
+        """By the known words in it: labels count twice as much as tags, and more where the noun stands.
+
+        That is the end, in Thai the beginning.
+        """
+        first = bool(_THAI.search(text))
         points: dict[int, float] = {}
         covered = [False] * len(text)
         for start in range(len(text)):
@@ -173,7 +183,7 @@ class Lookup:
                 tags = tags if end - start > 1 else ()  # a sign alone is part of many words
                 if not (labels or tags):
                     continue
-                weight = (end - start) ** 1.5 * (AT_THE_END if end == len(text) else 1)
+                weight = (end - start) ** 1.5 * (AT_THE_NOUN if (start == 0 if first else end == len(text)) else 1)
                 for number in {*labels, *tags}:
                     points[number] = points.get(number, 0) + weight * (2 if number in labels else 1)
                 covered[start:end] = [True] * (end - start)
@@ -191,9 +201,10 @@ class Lookup:
         for number, entry in enumerate(self._entries):
             for language, (label, *tags) in entry.words.items():
                 if wanted(language):
-                    words.labels.setdefault(bare(label), []).append(number)
-                    for tag in tags:
-                        words.tags.setdefault(bare(tag), []).append(number)
+                    for form in _spellings(label, language):
+                        words.labels.setdefault(form, []).append(number)
+                    for form in {form for tag in tags for form in _spellings(tag, language)}:
+                        words.tags.setdefault(form, []).append(number)
         return words
 
     def _plain_first(self, numbers: Iterable[int]) -> list[int]:
@@ -211,6 +222,12 @@ class _Words(NamedTuple):
 def is_unspaced(text: str) -> bool:
     """Whether there is writing in it that sets no blanks between words, or Korean."""
     return bool(_UNSPACED.search(text))
+
+
+def _spellings(text: str, language: str) -> set[str]:
+    """Return the text as `bare` has it, and also without blanks where these do not part words."""
+    found = bare(text)
+    return {found, found.replace(" ", "")} if language in UNSPACED else {found}
 
 
 def _joined(code: str) -> int:

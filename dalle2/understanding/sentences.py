@@ -13,6 +13,7 @@ NOTES: dict[str, tuple[str, str]] = {
     "number": ("I cannot count: one instead of {}.", "我不会数数：“{}”只画一个。"),
     "place": ("I cannot place things side by side: one thing at a time.", "我不会安排位置：一次只画一样东西。"),
     "colour": ("I cannot promise the colour {}.", "我不能保证颜色是“{}”。"),
+    "skin": ("I cannot choose a skin tone.", "我不会选肤色。"),
     "left": ("Left out: {}.", "没有画：{}。"),
     "untrained": ("I was never shown this one.", "这个我从来没见过。"),
     "poor": ("{}: this checkpoint rarely draws it well.", "“{}”：这个模型很少画得好。"),

@@ -1,6 +1,7 @@
 """How a prompt is put together: what it is about, in which style, on which background, and what cannot be had."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +13,10 @@ from dalle2.understanding.answer import Note
 
 ARTICLES = ("a", "an", "the", "some", "my", "your", "one", "this", "that")
 COLOURS = (*BACKGROUNDS, "gray", "violet", "golden", "silver", "turquoise", "beige", "cyan", "magenta", "crimson")
-_PUNCTUATION = re.compile(r"[^\w\s#*&]+|_")
+# Vowel signs and tone marks, as of Thai, Hindi and Bengali: a part of their words, although no \w.
+_MARKS = "".join(chr(point) for point in range(0x300, 0x2000) if unicodedata.category(chr(point)).startswith("M"))
+_PUNCTUATION = re.compile(rf"[^\w\s#*&{_MARKS}]+|_")
+_SILENT = str.maketrans("", "", "'’\u00ad\u200b\u200c\u200d")  # apostrophes, and what is not seen inside of a word
 _ARTICLE = re.compile(rf"^(?:{'|'.join(ARTICLES)})\s+", re.I)
 COLOUR = re.compile(rf"\b(?:light |dark |bright )?(?:{'|'.join(sorted(COLOURS, key=len, reverse=True))})\b", re.I)
 # With the character for "colour" or what joins it to a noun, or before a noun of one or two characters.
@@ -164,10 +168,10 @@ def take_apart(prompt: str, styles: Iterable[str]) -> Wording:
 
 def bare(text: str) -> str:
     """In small letters, without punctuation, articles and doubled blanks: as words are looked up."""
-    text = text.casefold()
+    text = unicodedata.normalize("NFC", text.casefold())
     if text.isalpha():  # most words are: this is looked up some 300,000 times
         return text
-    text = _PUNCTUATION.sub(" ", text.replace("’", "").replace("'", ""))
+    text = _PUNCTUATION.sub(" ", text.translate(_SILENT))
     return _without_article(" ".join(text.split()))
 
 

@@ -194,6 +194,8 @@ def test_names_of_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
         (["a cat", "--draft", "--steps", "3"], "--draft and --steps both say how many steps are taken"),
         (["a cat", "--quality", "best", "--draft"], "--draft and --quality both say how many steps are taken"),
         (["--from", "x.png", "--quality", "best"], "leave out --quality"),
+        (["a cat", "--size", "0"], "--size must be 1 or more pixels, not 0."),
+        (["mix", "cat.png=half"], "The weight in 'cat.png=half' is not a number."),
         (["a cat", "--steps", "0"], "--steps must be a whole number from 1 to 1000, not 0."),
         (["a cat", "--guidance", "4,101"], "--guidance must be a number from 0 to 100, not 101.0."),
         (["caption"], "The task caption needs PICTURE; to draw the word itself, write a longer prompt"),
@@ -359,6 +361,24 @@ def test_a_prompt_of_emoji_alone_names_its_file_by_what_it_means(tmp_path: Path)
     assert main(["❤️", "--seed", "1", "--draft", "-o", str(tmp_path)]) == 0
     assert main(["--from", str(tmp_path / "red-heart-1.png"), "-o", str(tmp_path)]) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["red-heart-1-2.png", "red-heart-1.png"]
+
+
+def test_vowel_signs_and_tone_marks_stay_in_the_name_of_a_file(tmp_path: Path) -> None:
+    destination = Destination(str(tmp_path))
+    assert destination.names("บ้าน / बड़ी बिल्ली", [1]) == [tmp_path / "บ้าน-बड़ी-बिल्ली-1.png"]
+
+
+def test_a_name_that_begins_as_an_option_does_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-cat.png").write_bytes(b"mine")
+    assert "write ./-cat.png." in refused(["variations", "-cat.png"], capsys)
+
+
+def test_an_opaque_picture_is_not_its_own_mask(tmp_path: Path, capsys: Capture) -> None:
+    Image.new("RGB", (8, 8), "white").save(tmp_path / "cat.png")
+    assert "cat.png is transparent nowhere" in refused(["inpaint", str(tmp_path / "cat.png")], capsys)
 
 
 def test_enlarging_is_in_the_bar_from_its_beginning(

@@ -66,6 +66,13 @@ def interpreter(vocabulary: Vocabulary, encoder: SentenceEncoder) -> Interpreter
         ("ein glücklicher Hund", "dog"),
         ("собака, noto style", "dog, noto style"),
         ("ねこ", "cat"),
+        ("ช้าง", "elephant"),  # with a tone mark
+        ("หัวใจสีแดง", "red heart"),  # the thing stands before its colour
+        ("लाल घर", "houses"),  # and here behind it, in two letters
+        ("बड़ी बिल्ली", "cat"),
+        ("লাল বাড়ি", "houses"),
+        ("красный дом", "house"),
+        ("수영장", "person swimming"),
         ("❤️", "red heart"),
         ("❤", "red heart"),
         ("👍🏽", "thumbs up"),
@@ -94,6 +101,7 @@ def test_the_prior_is_asked_what_the_checkpoint_knows(interpreter: Interpreter, 
         ("a dog wearing a hat", {"left"}),
         ("a cat and a dog", {"left"}),
         ("🐶🐱", {"left"}),
+        ("👍🏿", {"skin"}),
         ("a crab", {"untrained"}),
         ("a white house", {"colour"}),
         ("a happy dog", {"left"}),
