@@ -16,6 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=about)
     serving.add(parser)
     serving.add_picker(parser)
+    serving.add_recogniser(parser)
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     words = "ask people about the pairs of a study instead, without any checkpoint: see python -m evaluation.study"
     parser.add_argument("--study", type=Path, metavar="FOLDER", help=words)
@@ -29,6 +30,7 @@ def main() -> None:
             return server.serve(options.study, options.host, options.port, proxies=serving.proxies(options))
         shared = serving.shared(options)
         keys = serving.keys(options, options.host or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), shared)
+        recogniser = serving.recogniser(options)
         # The networks' libraries take seconds to import, which --help and refusals need not wait for.
         from dalle2.serving.api.routes import api
         from dalle2.serving.service import Service
@@ -47,7 +49,7 @@ def main() -> None:
         sys.exit(f"app.py: {error}")
     log.begin()
     routes = api(service, keys, options.open_api, options.log_prompts, shared=shared)
-    blocks, looks = page.build(service, routes, picking == "on")
+    blocks, looks = page.build(service, routes, picking == "on", recogniser)
     where = {"server_name": options.host, "server_port": options.port, "proxies": serving.proxies(options)}
     blocks.launch(**where, prevent_thread_lock=True, quiet=True, **looks)
     print(f"Open {blocks.local_url} in your browser; Ctrl-C ends the page.", flush=True)

@@ -2,12 +2,13 @@
 
     python -m benchmarks.speech --out speech.jsonl
     python -m benchmarks.speech --list benchmarks/speech-development.tsv --voices 2 --out development.jsonl
+    python -m benchmarks.speech --recogniser openai/whisper-base.en --out whisper.jsonl
 
 Every sentence of speech.tsv is spoken by espeak-ng in five voices, in rounds, clean and with white noise at 10 dB. A
 row is right when the concept that would be drawn for what was heard is the one that the list names, or when nothing
 would be drawn of a sentence for which it names none. "As typed" is the same of the written sentence, which nobody can
-hear better. Rows that are in the file already are not measured again. Nothing was chosen by this list: the development
-list is for that.
+hear better. Rows that are in the file already, of the same recogniser and the same code, are not measured again.
+Nothing was chosen by this list: the development list is for that.
 """
 
 import argparse
@@ -18,16 +19,21 @@ import subprocess
 import time
 import wave
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import dalle2.speech
+import dalle2.understanding
+from dalle2 import hashes
 from dalle2.speech.reading import check_reader
 from dalle2.speech.recording import read_recording
-from dalle2.speech.sphinx import Sphinx
-from dalle2.speech.transcript import NotHeard
+from dalle2.speech.sphinx import NAME, Sphinx
+from dalle2.speech.transcript import NotHeard, Recogniser
 from dalle2.understanding.interpreter import Interpreter
+from dalle2.understanding.vocabulary import VECTORS, WORDS
 
 SENTENCES = Path(__file__).with_name("speech.tsv")
 CHECKPOINT = Path(__file__).parents[1] / "dalle2/checkpoints/emoji"
@@ -45,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     said = "in how many of the voices each sentence is spoken, which take turns; default all: %(default)s"
     parser.add_argument("--voices", type=int, default=len(VOICES), choices=range(1, len(VOICES) + 1), help=said)
     parser.add_argument("--noise", choices=("none", "10dB", "both"), default="both", help="default: %(default)s")
+    parser.add_argument("--recogniser", metavar="FOLDER_OR_ID", help="a speech model; default: pocketsphinx")
     parser.add_argument("--out", type=Path, default=Path("speech.jsonl"), help="a line a row; default %(default)s")
     options = parser.parse_args(arguments)
     check_reader()
@@ -52,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if interpreter is None:
         raise SystemExit("The embedded checkpoint has no vocabulary.")
     begun = time.perf_counter()
-    sphinx = Sphinx(interpreter.vocabulary, _styles())
+    recogniser = _opened(options.recogniser, interpreter)
+    by = _by(options.recogniser)
     print(f"The recogniser was ready after {time.perf_counter() - begun:.1f} s.")
     noisy = {"none": (False,), "10dB": (True,), "both": (False, True)}[options.noise]
     rows, turns = _rows(options.list)[:: max(options.every, 1)], range(options.voices)
@@ -63,15 +71,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number, row in enumerate(rows)
         for loud in noisy
     ]
-    done = {(row["sentence"], row["voice"], row["noisy"]) for row in _read(options.out)}
+    done = {_key(row) for row in _read(options.out)}
     with options.out.open("a", encoding="utf-8") as file:
         for row in wanted:
-            if row[1:2] + row[3:] not in done:
-                found = _measured(*row, sphinx, interpreter)
+            if (*row, by) not in done:
+                found = _measured(*row, recogniser, interpreter) | {"by": by}
                 file.write(json.dumps(found, ensure_ascii=False) + "\n")
                 file.flush()
-    said = {row[1:2] + row[3:] for row in wanted}
-    _print([row for row in _read(options.out) if (row["sentence"], row["voice"], row["noisy"]) in said])
+    said = {(*row, by) for row in wanted}
+    _print([row for row in _read(options.out) if _key(row) in said])
+
+
+def _opened(source: str | None, interpreter: Interpreter) -> Recogniser:
+    if source is None:
+        return Sphinx(interpreter.vocabulary, _styles())
+    from dalle2.speech.whisper import Whisper
+
+    return Whisper(source)
+
+
+def _by(source: str | None) -> str:
+    """Return what a row's result depends on: the recogniser's name, and a hash of what hears and understands.
+
+    Settings of the recogniser, its words and the phrases that it expects are all source and tables of these packages.
+    """
+    folders = [Path(package.__path__[0]) for package in (dalle2.speech, dalle2.understanding)]
+    files = [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in (".py", ".tsv")]
+    files += [CHECKPOINT / WORDS, CHECKPOINT / VECTORS, Path(__file__)]
+    name = source or f"{NAME} {version(NAME)}"
+    return f"{name} {hashes.of_files({file.name: hashes.of_file(file) for file in files})[:16]}"
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what tells one measurement from another; rows of former runs do not say by what they were heard."""
+    return tuple(row.get(name, "") for name in ("kind", "sentence", "wanted", "voice", "noisy", "by"))
 
 
 def _rows(file: Path) -> list[tuple[str, str, str]]:
@@ -99,13 +132,13 @@ def _styles() -> tuple[str, ...]:
 
 
 def _measured(
-    kind: str, sentence: str, wanted: str, voice: str, noisy: bool, sphinx: Sphinx, interpreter: Interpreter
+    kind: str, sentence: str, wanted: str, voice: str, noisy: bool, recogniser: Recogniser, interpreter: Interpreter
 ) -> dict[str, Any]:
     spoken = _spoken(sentence, voice)
     samples = read_recording(_with_noise(spoken, sum(map(ord, sentence + voice))) if noisy else spoken)
     begun = time.process_time()
     try:
-        heard = sphinx.recognise(samples).words
+        heard = recogniser.recognise(samples).words
     except NotHeard:
         heard = ""
     seconds = time.process_time() - begun

@@ -60,19 +60,19 @@ class Heard(gr.HTML):
     example_payload = Status.example_payload
 
 
-def available(service: Service) -> bool:
-    """Whether a checkpoint has words to listen for, and pocketsphinx is there to listen."""
-    return service.understands() and importlib.util.find_spec("pocketsphinx") is not None
+def available(service: Service, recogniser: Recogniser | None = None) -> bool:
+    """Whether there is a recogniser or, for words that a checkpoint knows, pocketsphinx to listen."""
+    return recogniser is not None or (service.understands() and importlib.util.find_spec("pocketsphinx") is not None)
 
 
 def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
     """Lay out the microphone, with the endpoint `/hear`."""
-    if not available(builder.service):
+    if not available(builder.service, builder.recogniser):
         return
     with gr.Accordion(builder.say("Speak", "说出来"), open=False, elem_id="speak") as speak:
-        gr.HTML(
-            "", html_template=SPEAK, js_on_load=None, elem_id="speaking", apply_default_css=False, most=MOST_SECONDS
-        )
+        how = {"js_on_load": None, "elem_id": "speaking", "apply_default_css": False}
+        # What a speech model of somebody's own hears, its owner knows.
+        gr.HTML("", html_template=SPEAK, **how, most=MOST_SECONDS, english=builder.recogniser is None)
         voice = OwnVoice(
             label=builder.say("Recording", "录音"),
             sources=["microphone", "upload"],
@@ -100,7 +100,8 @@ def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
 
 def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str, Any]]]]:
     first = builder.service.checkpoints[0]
-    recogniser = lru_cache(RECOGNISERS)(lambda checkpoint: _recogniser(builder.service, checkpoint))
+    own = builder.recogniser
+    recogniser = lru_cache(RECOGNISERS)(lambda checkpoint: own or _recogniser(builder.service, checkpoint))
 
     def words(recording: str | None, checkpoint: str) -> str:
         """Return what a recording says, and delete it; Refusal says why not."""
@@ -117,10 +118,10 @@ def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str,
     def hear(
         recording: str, prompt: str = "", checkpoint: str = first, request: gr.Request = None
     ) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Write down a spoken prompt of at most a minute, in English, for `/text_to_image`.
+        """Write down a spoken prompt of at most a minute, in English or what the server's speech model hears.
 
-        `recording` is a sound file of nearly any format, and is deleted here once it is read. Only what the checkpoint
-        knows is expected, and much is misheard. Answers with the words, and a sentence with them.
+        `recording` is a sound file of nearly any format, and is deleted here once it is read. Much is misheard. Answers
+        with the words, for `/text_to_image`, and a sentence with them.
         """
         try:
             said = words(recording, checkpoint)

@@ -11,6 +11,7 @@ from starlette.routing import Mount, Route
 
 from dalle2.serving.limits import MAX_UPLOAD_BYTES
 from dalle2.serving.service import Service
+from dalle2.speech.transcript import Recogniser
 from demo import downloads, gradio_internals, picker, reporting, samples, theme
 from demo.door import TITLE as NAME
 from demo.door import Door
@@ -44,14 +45,16 @@ DELETE_SECONDS = (1800, 7200)  # every half an hour, the files older than two ho
 ROBOTS = Route("/robots.txt", lambda _: PlainTextResponse("User-agent: *\nAllow: /$\nDisallow: /\n"))
 
 
-def build(service: Service, api: Any = None, everyone: bool = False) -> tuple[gr.Blocks, dict[str, Any]]:
+def build(
+    service: Service, api: Any = None, everyone: bool = False, recogniser: Recogniser | None = None
+) -> tuple[gr.Blocks, dict[str, Any]]:
     """Return the whole page, and the arguments to launch it with, which Gradio wants only then.
 
     `api`, an ASGI application, is served beside it at /v1. Published checkpoints that the service offers are picked by
-    who sits at this machine, or by `everyone`.
+    who sits at this machine, or by `everyone`. `recogniser` hears spoken prompts, instead of pocketsphinx.
     """
     with Page(title=NAME, unwritable=_unwritable, analytics_enabled=False, delete_cache=DELETE_SECONDS) as page:
-        builder = TabBuilder(service, page, everyone)
+        builder = TabBuilder(service, page, everyone, recogniser)
         with gr.Row(elem_id="head"):
             title = gr.HTML(
                 "",

@@ -16,6 +16,7 @@ from dalle2.serving.limits import MAX_PICTURES
 from dalle2.serving.refusal import Busy, Refusal
 from dalle2.serving.service import Service
 from dalle2.serving.uploads import open_picture
+from dalle2.speech.transcript import Recogniser
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.understanding.answer import Understanding
 from demo.answers import Answer, Order, answers, drawn
@@ -86,9 +87,12 @@ class Controls:
 class TabBuilder:
     """One page's service, words and results; a tab's `build(builder)` lays itself out with it."""
 
-    def __init__(self, service: Service, page: Page, everyone: bool = False) -> None:
+    def __init__(
+        self, service: Service, page: Page, everyone: bool = False, recogniser: Recogniser | None = None
+    ) -> None:
         self.service = service
         self.page = page
+        self.recogniser = recogniser  # of spoken prompts, for all checkpoints; None for pocketsphinx
         self.say = Words()
         self.tabs: gr.Tabs
         self.checkpoint: gr.Dropdown

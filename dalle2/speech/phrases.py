@@ -1,17 +1,17 @@
-"""What people may say to a checkpoint, as weighted phrases of its vocabulary: what a language model is made of."""
+"""What people say to a checkpoint: its things, its looks, and the ways in which they ask."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dalle2.datasets.caption_words import BACKGROUNDS, STYLE_PHRASES, style_phrases
+from dalle2.datasets.caption_words import STYLE_PHRASES, style_phrases
 from dalle2.understanding.lookup import EVERYDAY
 from dalle2.understanding.vocabulary import Vocabulary
-from dalle2.understanding.wording import COLOURS
 
-Phrases = Counter[tuple[str, ...]]
+Words = tuple[str, ...]
 # How often each is said, in proportion. Tags and descriptions make so many words likely that all are heard worse.
-OF_LABEL, OF_PERSON, OF_EVERYDAY, OF_LOOK = 6, 1, 12, 150
+OF_LABEL, OF_PERSON, OF_EVERYDAY = 1.0, 0.12, 1.6
+LONG = 3  # words, from which on a label is said the less often the longer it is
+OTHER_NAME = 0.3  # of a style, as often as its own
 PEOPLE = {"man", "woman", "person", "men", "women", "people", "boy", "girl"}  # hundreds of labels begin so
 # How a request begins, with its article or without, and what stands about it.
 BEGINNINGS = (
@@ -42,7 +42,7 @@ QUALITIES = (
     *("big", "small", "little", "tiny", "happy", "sad", "angry", "cute", "funny", "beautiful", "nice", "old", "young"),
     *("simple", "lovely", "huge", "smiling", "sleepy", "shiny", "fresh", "very", "really", "pretty", "round", "tall"),
 )
-ENDINGS = ("", "", "", "", "", "", "please", "emoji", "icon", "for me", "thank you", "for me please", "sticker")
+ENDINGS = {"please": 0.03, "for me": 0.02, "thank you": 0.01, "you know": 0.01}  # and how likely behind a thing
 FILLERS = ("um", "uh", "er", "hmm", "mm", "uhm")
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 ORDINALS = {"1st": "first", "2nd": "second", "3rd": "third"}
@@ -57,55 +57,21 @@ def spoken(text: str) -> tuple[str, ...]:
     return tuple("thirty" if word == "30" else word for word in words)
 
 
-def phrases(vocabulary: Vocabulary, styles: Sequence[str]) -> Phrases:
-    """Return what may be asked of a checkpoint with this vocabulary and these styles, and how often."""
-    found: Phrases = Counter()
-    things = [(thing, weight) for thing, weight in _things(vocabulary) if thing]
-    for number, (thing, weight) in enumerate(things):
-        # Each thing in a share of all frames, so that each frame and each thing are heard together with others.
-        for step in range(4):
-            beginning = BEGINNINGS[(7 * number + 11 * step) % len(BEGINNINGS)]
-            ending = ENDINGS[(5 * number + 3 * step) % len(ENDINGS)]
-            found[(*beginning.split(), *thing, *ending.split())] += weight
-        found[("a", *thing)] += 2 * weight
-        found[thing] += weight
-        quality = QUALITIES[number % len(QUALITIES)]
-        found[("a", quality, *thing)] += weight
-        for look in _looks_of(number, styles):
-            found[(*thing, *look)] += weight
-    for look in _all_looks(styles):
-        found[look] += OF_LOOK
-    for begin in BEGINNINGS:
-        for word in (*QUALITIES, *(colour for colour in COLOURS)):
-            found[(*begin.split(), *spoken(word))] += 1
-    return found
-
-
-def _things(vocabulary: Vocabulary) -> Iterator[tuple[tuple[str, ...], int]]:
+def things(vocabulary: Vocabulary) -> Iterator[tuple[Words, float]]:
+    """Yield what can be asked for by the words that are said for it, some more than once, and how often each is."""
     for entry in vocabulary.entries:
-        words = spoken(entry.label)
-        yield words, OF_PERSON if len(words) > 1 and PEOPLE.intersection(words) else OF_LABEL
+        if words := spoken(entry.label):
+            often = OF_PERSON if len(words) > 1 and PEOPLE.intersection(words) else OF_LABEL
+            yield words, often / (1 + max(0, len(words) - LONG) / 2)
     rows = EVERYDAY.read_text(encoding="utf-8").splitlines()
     everyday = [row.partition("\t")[0] for row in rows if row[0] != "#"]
     yield from ((spoken(word), OF_EVERYDAY) for word in everyday if word.isascii())
 
 
-def _looks_of(number: int, styles: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield some of the looks for each thing, so that all of them come with some things."""
-    looks = list(_all_looks(styles))
-    for step in range(3):
-        yield looks[(13 * number + 29 * step) % len(looks)]
-
-
-def _all_looks(styles: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    # What a checkpoint was taught later is called by its own name.
-    own = [style_phrases(style, "en") if style in STYLE_PHRASES else (style,) for style in styles]
-    names = [name for names in own for name in names]
-    for name in names:
-        said = spoken(name)
-        yield from ((*said, "style"), ("in", "the", "style", "of", *said), ("in", *said, "style"), ("like", *said))
-        yield from (("in", "the", *said, "style"), said)
-    for colour in BACKGROUNDS:
-        said, article = spoken(colour), "an" if colour[0] in "aeiou" else "a"
-        yield from (("on", article, *said, "background"), (*said, "background"), ("with", article, *said, "background"))
-        yield ("against", article, *said, "background")
+def names(styles: Sequence[str]) -> Iterator[tuple[Words, float]]:
+    """Yield what styles are called, and how often, beside another."""
+    for style in styles:
+        # What a checkpoint was taught later is called by its own name.
+        first, *others = style_phrases(style, "en") if style in STYLE_PHRASES else (style,)
+        yield spoken(first), 1.0
+        yield from ((spoken(other), OTHER_NAME) for other in others)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor
 
+from dalle2.refusal import Refusal
 from dalle2.speech.recording import RATE
 from dalle2.speech.transcript import NotHeard, Transcript
 
@@ -23,12 +24,13 @@ class Whisper:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             said = f"{source} is not a speech model, on this machine or on the Hugging Face hub: {reason}"
             raise ValueError(said) from error
+        self._model.generation_config.max_length = None  # beside max_new_tokens it would only be warned of, each time
 
     @torch.no_grad()
     def recognise(self, samples: np.ndarray) -> Transcript:
         """Return the words in (samples,) int16 at 16 kHz, one channel; NotHeard where there are none."""
         if len(samples) > LONGEST * RATE:
-            raise ValueError(f"{self.source} hears at most {LONGEST} seconds at once: record less.")
+            raise Refusal(f"The speech model hears at most {LONGEST} seconds at once: keep only what counts.")
         waves = samples.astype(np.float32) / 2**15
         inputs = self._processor(waves, sampling_rate=RATE, return_tensors="pt", return_attention_mask=True)
         written = self._model.generate(**inputs, max_new_tokens=LENGTH, do_sample=False)

@@ -16,7 +16,9 @@ from visitor import ARGUMENTS, CHROMIUM, SECONDS, launched, needs_chromium, visi
 from dalle2.families import load
 from dalle2.serving.service import Service
 from dalle2.speech.recording import RATE, read_recording
+from dalle2.speech.transcript import Transcript
 from demo import microphone
+from demo.page import build
 
 PIZZA = Path(__file__).parents[1] / "speech/recordings/pizza.flac"
 needs_pocketsphinx = pytest.mark.skipif(
@@ -171,3 +173,18 @@ def test_without_pocketsphinx_there_is_no_microphone(service: Service, monkeypat
     assert not microphone.available(service)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     assert microphone.available(service)
+
+
+class OneThing:
+    """A speech model of the server's owner, which hears one thing."""
+
+    def recognise(self, samples: np.ndarray) -> Transcript:
+        return Transcript("a red heart", "a test")
+
+
+def test_a_speech_model_of_one_s_own_hears_for_checkpoints_without_words_too(tiny_checkpoint: Path) -> None:
+    service = Service.open(str(tiny_checkpoint))
+    assert not microphone.available(service) and microphone.available(service, OneThing())
+    page, _ = build(service, recogniser=OneThing())
+    (hear,) = (function.fn for function in page.fns.values() if function.api_name == "hear")
+    assert [words for words, _ in hear(str(PIZZA), "a cat")] == ["a red heart"]

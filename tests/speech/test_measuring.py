@@ -84,3 +84,34 @@ def test_a_run_goes_on_where_it_stopped_and_tells_shares(
     assert "| inside | none | 2 | 60.0% | 50.0%" in capsys.readouterr().out
     speech.main(given)  # nothing is heard again
     assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 2
+
+
+def test_what_another_recogniser_heard_is_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def measured(kind: str, sentence: str, wanted: str, voice: str, noisy: bool, *_: object) -> dict[str, object]:
+        asked.append(sentence)
+        row = {"kind": kind, "sentence": sentence, "wanted": wanted, "voice": voice, "noisy": noisy}
+        return row | {"words": 2, "errors": 0, "right": True, "typed": True, "seconds": 0.1}
+
+    (tmp_path / "list.tsv").write_text("inside\ta pizza\tpizza\n")
+    monkeypatch.setattr(speech, "check_reader", lambda: "")
+    monkeypatch.setattr(speech, "_opened", lambda *_: None)
+    monkeypatch.setattr(speech, "_measured", measured)
+    given = ["--list", str(tmp_path / "list.tsv"), "--out", str(tmp_path / "o.jsonl"), "--voices", "1"]
+    for settings in ("one", "one", "another"):
+        monkeypatch.setattr(speech, "_by", lambda _, settings=settings: settings)
+        speech.main([*given, "--noise", "none"])
+    assert len(asked) == 2 and capsys.readouterr().out.count("| all | none | 1 |") == 3
+
+
+def test_a_measurement_depends_on_the_recogniser_and_on_the_words_it_expects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "version", lambda _: "5.1.1")
+    ours = speech._by(None)
+    assert ours.startswith("pocketsphinx 5.1.1 ") and speech._by("models/whisper") != ours == speech._by(None)
+    monkeypatch.setattr(speech.hashes, "of_file", lambda file: "changed" if file.name == "phrases.py" else "same")
+    changed = speech._by(None)
+    monkeypatch.setattr(speech.hashes, "of_file", lambda file: "same")
+    assert changed != speech._by(None)

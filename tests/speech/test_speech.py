@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import wave
+from argparse import Namespace
 from pathlib import Path
 
 import av
@@ -28,12 +29,17 @@ from transformers import (
 from dalle2 import images
 from dalle2.__main__ import main
 from dalle2.cli import parsers, quick
+from dalle2.refusal import Refusal
+from dalle2.serving.api import options as serving
 from dalle2.speech import phrases, reading
 from dalle2.speech.clap import PROMPT, Clap, known_sounds, loudest
+from dalle2.speech.language_model import LanguageModel
+from dalle2.speech.phrases import BEGINNINGS, FILLERS
 from dalle2.speech.recording import MOST_SECONDS, RATE, read_recording, read_sound
 from dalle2.speech.transcript import NotHeard, Transcript
 from dalle2.speech.whisper import Whisper
 from dalle2.understanding.interpreter import Interpreter
+from dalle2.understanding.vocabulary import Entry, Vocabulary
 
 PIZZA = Path(__file__).with_name("recordings") / "pizza.flac"
 Capture = pytest.CaptureFixture[str]
@@ -93,6 +99,42 @@ def test_a_film_without_sound_is_refused(tmp_path: Path) -> None:
         read_recording(tmp_path / "film.mp4")
 
 
+class Plain:
+    """English in which all words are alike."""
+
+    def share(self, word: str) -> float:
+        return 0.01
+
+    def frequent(self, count: int) -> list[str]:
+        return ["with", "over"][:count]
+
+    def after(self, word: str, others: list[str]) -> np.ndarray:
+        return np.full(len(others), 0.1)
+
+
+def test_of_a_bigram_model_all_that_may_follow_is_1_together() -> None:
+    entries = tuple(Entry(str(number), True, {"en": (label,)}) for number, label in enumerate(("palm tree", "owl")))
+    nothing = np.zeros((2, 1), np.float32)
+    vocabulary = Vocabulary(entries, nothing, nothing, nothing, np.zeros(0, int), nothing)
+    said = {word for text in BEGINNINGS for word in text.split()} | set(FILLERS)
+    said |= set(re.findall(r"\w+", "noto with over palm tree owl red style in the of like on a an against background"))
+    said |= set(re.findall(r"\w+", "emoji icon sticker you know please for me thank"))
+    model = LanguageModel(vocabulary, ("noto",), {word: ["AH"] for word in said}, Plain())
+    sections = model.text().split("\n\n")
+    single = {one.split()[1]: (float(one.split()[0]), float(one.split()[2])) for one in sections[1].splitlines()[1:]}
+    pairs = {tuple(one.split()[1:]): float(one.split()[0]) for one in sections[2].splitlines()[1:]}
+    assert "palm_tree" in single and "in_the_style_of" in single
+
+    def share(before: str, word: str) -> float:
+        listed = pairs.get((before, word))
+        return 10 ** (single[word][0] + single[before][1] if listed is None else listed)
+
+    for before in ("a", "an", "draw", "palm_tree", "in_the_style_of", "with"):
+        assert sum(share(before, word) for word in single) == pytest.approx(1, abs=0.02)
+    assert share("an", "owl") > share("an", "palm_tree") and share("a", "palm_tree") > share("a", "owl")
+    assert share("in_the_style_of", "noto") > 0.9
+
+
 def test_numbers_and_ordinals_are_said_as_words() -> None:
     assert phrases.spoken("11:30 on the 1st, o’clock") == ("eleven", "thirty", "on", "the", "first", "o'clock")
 
@@ -101,7 +143,6 @@ def test_numbers_and_ordinals_are_said_as_words() -> None:
 def sphinx():
     pytest.importorskip("pocketsphinx", reason="hearing speech needs pocketsphinx: pip install pocketsphinx")
     from dalle2.speech.sphinx import Sphinx
-    from dalle2.understanding.vocabulary import Vocabulary
 
     vocabulary = Vocabulary.read(Path(images.__file__).with_name("checkpoints") / "emoji")
     return Sphinx(vocabulary, ("noto", "twemoji", "openmoji"))
@@ -217,9 +258,26 @@ def test_a_whisper_model_hears_by_its_folder(whisper: Path) -> None:
     assert heard.words and heard.recogniser == str(whisper)
 
 
+def test_a_server_s_speech_model_is_named_by_option_or_environment(
+    whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DALLE2_RECOGNISER", raising=False)
+    assert serving.recogniser(Namespace(recogniser=None)) is None
+    assert serving.recogniser(Namespace(recogniser=str(whisper))).source == str(whisper)
+    monkeypatch.setenv("DALLE2_RECOGNISER", str(whisper))
+    assert serving.recogniser(Namespace(recogniser=None)).source == str(whisper)
+    with pytest.raises(ValueError, match="is not a speech model"):
+        serving.recogniser(Namespace(recogniser=str(tmp_path / "none")))
+
+
 def test_what_is_no_speech_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a speech model"):
         Whisper(str(tmp_path))
+
+
+def test_what_is_too_long_for_a_speech_model_is_refused_in_a_sentence(whisper: Path) -> None:
+    with pytest.raises(Refusal, match="at most 30 seconds at once"):
+        Whisper(str(whisper)).recognise(np.zeros(31 * RATE, np.int16))
 
 
 @pytest.fixture(scope="module")

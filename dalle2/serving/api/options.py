@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dalle2.serving.api.shared import Shared, SharedKeys
     from dalle2.serving.safety import Rate, WordList
     from dalle2.serving.service import Service
+    from dalle2.speech.transcript import Recogniser
 
 
 CHECKS = ("auto", "on", "off")
@@ -85,6 +86,15 @@ def add_picker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picker", choices=CHECKS, default="auto", help=picked)
 
 
+def add_recogniser(parser: argparse.ArgumentParser) -> None:
+    """Add what hears the prompts that visitors of the page speak."""
+    named = (
+        "folder or hub id of a speech model that hears spoken prompts, such as openai/whisper-small; default: that of "
+        "DALLE2_RECOGNISER, or else pocketsphinx"
+    )
+    parser.add_argument("--recogniser", metavar="FOLDER_OR_ID", help=named)
+
+
 def proxies(options: argparse.Namespace) -> list[str]:
     """Return the proxies that are believed when they say for whom they ask; ValueError for what is no address."""
     named = (SPACE_PROXIES if "SPACE_ID" in os.environ else "") if options.proxy is None else options.proxy
@@ -103,6 +113,16 @@ def sources(options: argparse.Namespace) -> list[str]:
     """Return the checkpoints that were named, by option or environment; none for the embedded one."""
     named = os.environ.get("DALLE2_CHECKPOINT", "").split(",")
     return options.checkpoint or [name.strip() for name in named if name.strip()]
+
+
+def recogniser(options: argparse.Namespace) -> "Recogniser | None":
+    """Open the speech model that was named, by option or environment; None for none, ValueError where it is none."""
+    named = options.recogniser or os.environ.get("DALLE2_RECOGNISER", "").strip()
+    if not named:
+        return None
+    from dalle2.speech.whisper import Whisper
+
+    return Whisper(named)
 
 
 def picking(options: argparse.Namespace) -> str:
