@@ -73,9 +73,10 @@ def build(builder: TabBuilder) -> None:
             builder.hint("{}", "{}", "hint")
             controls = builder.controls(sheet=True)
             builder.understood("text_to_image", controls, [prompt])
-            if builder.service.understands():
+            if builder.service.understands() or builder.recogniser is not None:
                 with gr.Row(elem_classes="helps"):
-                    _surprise(builder, prompt)
+                    if builder.service.understands():
+                        _surprise(builder, prompt)
                     microphone.build(builder, prompt)
         pictures = builder.pictures(wall=True)
         with builder.options():
