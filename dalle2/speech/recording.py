@@ -18,7 +18,7 @@ SOUND_RATE = 48_000  # which CLAP takes
 MOST_SECONDS = 60  # a prompt takes three
 MOST_BYTES = 32 * 2**20  # a minute of 32-bit stereo at 48 kHz takes 22 MiB
 SILENCE = 10 ** (-50 / 20)  # of full scale: the loudest 20 ms of a quiet room lie below
-HISS = 20  # of 32,768; chosen by the development list
+HISS = 40  # of 32,768; chosen by the development list
 RATES = (4_000, 384_000)
 # Containers that hold their own sound. Others, such as playlists, would let a file name further files and addresses.
 FORMATS = "wav,w64,aiff,au,caf,flac,ogg,mp3,aac,amr,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,wv,opus"
