@@ -52,10 +52,10 @@ def check_spoken(name: str) -> None:
 
 def request(options: argparse.Namespace) -> "Caption":
     """Return the request that the options describe, with its files opened."""
-    from dalle2.images import open_picture
+    from dalle2.cli.pictures import open_named
     from dalle2.tasks.caption import Caption
 
-    return Caption([open_picture(kinds.picture(name)) for name in options.contents], options.num)
+    return Caption([open_named(kinds.picture(name)) for name in options.contents], options.num)
 
 
 COMMAND = Command("caption", "captions of each PICTURE, the best first", add, check, request, draws=False)

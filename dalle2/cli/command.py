@@ -96,6 +96,6 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
 
 def open_content(content: str | Path) -> "str | Image.Image":
     """Return a prompt as it is, and a file as its picture."""
-    from dalle2.images import open_picture
+    from dalle2.cli.pictures import open_named
 
-    return content if isinstance(content, str) else open_picture(content)
+    return content if isinstance(content, str) else open_named(content)

@@ -30,6 +30,7 @@ def check(options: argparse.Namespace) -> None:
 
 def request(options: argparse.Namespace) -> "Dimensions":
     """Return the request that the options describe, with its files opened."""
+    from dalle2.cli.pictures import open_named
     from dalle2.images import open_picture
     from dalle2.tasks.dimensions import IMAGINED, Dimensions
 
@@ -41,7 +42,7 @@ def request(options: argparse.Namespace) -> "Dimensions":
         folder = Path(options.pictures).expanduser()
         files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name[0] != "."]
         others = [open_picture(file) for file in files]
-    return Dimensions(open_picture(options.contents[0]), options.axes, others)
+    return Dimensions(open_named(options.contents[0]), options.axes, others)
 
 
 COMMAND = Command(

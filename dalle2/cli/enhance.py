@@ -16,12 +16,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def request(options: argparse.Namespace) -> "Enhance":
     """Return the request that the options describe, with its files opened."""
-    from dalle2.images import open_picture, open_with_record
+    from dalle2.cli.pictures import open_named
     from dalle2.tasks.enhance import Enhance
 
     # Made larger than the checkpoint draws, a picture that was drawn here keeps its record.
-    read = open_with_record if options.size else open_picture
-    return Enhance(read(options.contents[0]), options.size)
+    return Enhance(open_named(options.contents[0], with_record=bool(options.size)), options.size)
 
 
 COMMAND = Command("enhance", "a small PICTURE, enlarged by the upsampler alone", add, check_picture, request)

@@ -27,14 +27,15 @@ def check(options: argparse.Namespace) -> None:
 
 def request(options: argparse.Namespace) -> "Inpaint":
     """Return the request that the options describe, with its files opened."""
-    from dalle2.images import open_mask, open_picture, open_rgba
+    from dalle2.cli.pictures import open_named
+    from dalle2.images import open_mask, open_rgba
     from dalle2.tasks.inpaint import Inpaint
 
     (picture,) = options.contents
     if options.mask is None and open_rgba(picture).getchannel("A").getextrema()[0] == 255:
         raise ValueError(f"{picture} is transparent nowhere: say with --mask what is repainted.")
     mask = open_mask(options.mask or picture)
-    return Inpaint(open_picture(picture), mask, prompt=options.prompt)
+    return Inpaint(open_named(picture), mask, prompt=options.prompt)
 
 
 COMMAND = Command("inpaint", "PICTURE, repainted where the mask is white", add, check, request)

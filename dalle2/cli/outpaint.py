@@ -24,10 +24,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def request(options: argparse.Namespace) -> "Outpaint":
     """Return the request that the options describe, with its files opened."""
-    from dalle2.images import open_picture
+    from dalle2.cli.pictures import open_named
     from dalle2.tasks.outpaint import Outpaint
 
-    picture, anchor = open_picture(options.contents[0]), tuple(options.anchor)
+    picture, anchor = open_named(options.contents[0]), tuple(options.anchor)
     return Outpaint(picture, options.share, anchor, not options.hard_edge, prompt=options.prompt)
 
 

@@ -18,10 +18,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def request(options: argparse.Namespace) -> "Reconstruct":
     """Return the request that the options describe, with its files opened."""
-    from dalle2.images import open_picture
+    from dalle2.cli.pictures import open_named
     from dalle2.tasks.reconstruct import Reconstruct
 
-    return Reconstruct([open_picture(options.contents[0])], options.refinements)
+    return Reconstruct([open_named(options.contents[0])], options.refinements)
 
 
 COMMAND = Command("reconstruct", "PICTURE through its embedding and its noise, and back", add, check_picture, request)

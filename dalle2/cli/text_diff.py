@@ -34,10 +34,10 @@ def check(options: argparse.Namespace) -> None:
 
 def request(options: argparse.Namespace) -> "TextDiff":
     """Return the request that the options describe, with its files opened."""
-    from dalle2.images import open_picture
+    from dalle2.cli.pictures import open_named
     from dalle2.tasks.text_diff import TextDiff
 
-    return TextDiff(open_picture(options.contents[0]), options.to, options.old, options.strengths, options.way)
+    return TextDiff(open_named(options.contents[0]), options.to, options.old, options.strengths, options.way)
 
 
 COMMAND = Command(

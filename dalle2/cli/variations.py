@@ -19,10 +19,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def request(options: argparse.Namespace) -> "Variations":
     """Return the request that the options describe, with its files opened."""
-    from dalle2.images import open_picture
+    from dalle2.cli.pictures import open_named
     from dalle2.tasks.variations import Variations
 
-    return Variations(open_picture(options.contents[0]), options.prompt, options.eta)
+    return Variations(open_named(options.contents[0]), options.prompt, options.eta)
 
 
 COMMAND = Command(

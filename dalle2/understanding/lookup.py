@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -194,7 +194,8 @@ class Lookup:
         for number in points:
             said = set(_CHINESE_COLOURS.findall(self._entries[number].chinese))
             points[number] *= 0.5 if said - colours else CHOSEN_COLOUR if said else 1
-        return sorted(points, key=lambda number: (-points[number], _joined(self._entries[number].code), number))
+        order = {number: place for place, number in enumerate(self._plain_first(points))}
+        return sorted(points, key=lambda number: (-points[number], order[number]))
 
     def _words(self, wanted: Callable[[str], bool]) -> "_Words":
         words = _Words({}, {})
@@ -207,9 +208,20 @@ class Lookup:
                         words.tags.setdefault(form, []).append(number)
         return words
 
-    def _plain_first(self, numbers: Iterable[int]) -> list[int]:
-        """Each once; a plain concept before a joined one, such as a man or a woman of it."""
-        return sorted(set(numbers), key=lambda number: (_joined(self._entries[number].code), number))
+    def _plain_first(self, numbers: Collection[int]) -> list[int]:
+        """Each once; a plain concept before a joined one, such as a man or woman of it, and "house" before "houses"."""
+        special = self._special(numbers)
+        return sorted(set(numbers), key=lambda number: (_joined(self._entries[number].code), number in special, number))
+
+    def _special(self, numbers: Collection[int]) -> set[int]:
+        """Return those that say more than another of them: "houses" and "derelict house" beside "house"."""
+        labels = {number: self._entries[number].label for number in numbers}
+        plain = {label for label in labels.values() if " " not in label}
+        forms = {
+            number: {form for word in label.split() for form in (word, word.removesuffix("s"))} - {label}
+            for number, label in labels.items()
+        }
+        return {number for number, of_label in forms.items() if of_label & plain}
 
 
 class _Words(NamedTuple):

@@ -28,7 +28,7 @@ def refused(arguments: list[str], capsys: Capture) -> str:
     out, err = capsys.readouterr()
     *beginning, line = err.splitlines()
     assert out == "" and line.startswith("dalle2: ")
-    assert len(beginning) <= 1 and all(text.startswith(("Opening ", "Reading ")) for text in beginning)
+    assert len(beginning) <= 1 and all(text.startswith(("Opening ", "Reading ", "Of ")) for text in beginning)
     return line
 
 
@@ -379,6 +379,20 @@ def test_a_name_that_begins_as_an_option_does_is_told(
 def test_an_opaque_picture_is_not_its_own_mask(tmp_path: Path, capsys: Capture) -> None:
     Image.new("RGB", (8, 8), "white").save(tmp_path / "cat.png")
     assert "cat.png is transparent nowhere" in refused(["inpaint", str(tmp_path / "cat.png")], capsys)
+
+
+def test_what_of_a_picture_is_not_used_is_told(tmp_path: Path, capsys: Capture) -> None:
+    wide, moving, square = (tmp_path / name for name in ("wide.png", "moving.gif", "square.png"))
+    Image.new("RGB", (30, 20)).save(wide)
+    frames = [Image.new("L", (8, 8), level) for level in (0, 255)]
+    frames[0].save(moving, save_all=True, append_images=frames[1:])
+    frames[0].save(square)
+    options = parsers.parse(["mix", f"{wide}=0.5", str(moving), str(square), "-o", str(tmp_path)])
+    assert len(parsers.TASKS["mix"].request(options).parts) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        f"Of {wide} (30 × 20 pixels) only the middle square is used.",
+        f"Of the 2 frames of {moving} only the first is used.",
+    ]
 
 
 def test_enlarging_is_in_the_bar_from_its_beginning(

@@ -68,9 +68,10 @@ def interpreter(vocabulary: Vocabulary, encoder: SentenceEncoder) -> Interpreter
         ("ねこ", "cat"),
         ("ช้าง", "elephant"),  # with a tone mark
         ("หัวใจสีแดง", "red heart"),  # the thing stands before its colour
-        ("लाल घर", "houses"),  # and here behind it, in two letters
+        ("लाल घर", "house"),  # and here behind it, in two letters
         ("बड़ी बिल्ली", "cat"),
-        ("লাল বাড়ি", "houses"),
+        ("লাল বাড়ি", "house"),
+        ("บ้าน", "house"),
         ("красный дом", "house"),
         ("수영장", "person swimming"),
         ("❤️", "red heart"),
