@@ -227,6 +227,7 @@ def test_a_file_that_is_no_picture_gets_a_sentence(page: Page, tmp_path: Path) -
 @needs_chromium
 def test_the_history_stays_in_this_browser(page: Page, browser: Browser, address: str) -> None:
     drawn(page, "a private cat")
+    kept(page, 2)
     page.reload()
     open_tab(page, "History")
     entries = page.locator(".history figure")

@@ -113,7 +113,7 @@ def test_a_folder_without_permission_is_told_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("fid", ["--reference", "NOPE"], "There is no folder NOPE"),
+        ("fid", ["--reference", "NOPE"], "neither a folder nor a file NOPE"),
         ("fid", ["--reference", "NOPE.npz"], "NOPE.npz"),
         ("fid", ["--save-stats", "stats.npy"], "let 'stats.npy' end so"),
         ("fid", ["--save-stats", f"{__file__}/stats.npz"], "is a file, so there can be nothing in it"),
