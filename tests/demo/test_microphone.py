@@ -16,6 +16,7 @@ from visitor import ARGUMENTS, CHROMIUM, SECONDS, launched, needs_chromium, visi
 from dalle2.families import load
 from dalle2.serving.service import Service
 from dalle2.speech.recording import RATE, read_recording
+from dalle2.speech.sphinx import Sphinx
 from dalle2.speech.transcript import Transcript
 from demo import microphone
 from demo.page import build
@@ -73,8 +74,13 @@ def visit(browser: Browser, address: str, *arguments: str, **context: Any) -> tu
 @needs_chromium
 @needs_pocketsphinx
 def test_what_is_said_stands_in_the_prompt_to_be_corrected(
-    browser: Browser, address: str, folder: Path, tmp_path: Path
+    browser: Browser, address: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    arrived: list[np.ndarray] = []
+    # A busy machine's browser leaves gaps in what its microphone is given: what is made of them is no matter here.
+    monkeypatch.setattr(
+        Sphinx, "recognise", lambda _, samples: arrived.append(samples) or Transcript("a pizza", "pocketsphinx")
+    )
     said = spoken(read_recording(PIZZA), tmp_path / "pizza.wav")
     flags = (
         *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
@@ -89,9 +95,10 @@ def test_what_is_said_stands_in_the_prompt_to_be_corrected(
         page.locator("#microphone").get_by_role("button", name="Record", exact=True).click()
         page.wait_for_timeout(4_000)
         page.locator("#microphone").get_by_role("button", name="Stop", exact=True).first.click()
-        expect(page.locator(".heard.done")).to_contain_text("Heard: “")
-        assert "pizza" in prompt.input_value()
-        assert prompt.input_value() in page.locator(".heard p").inner_text()
+        expect(page.locator(".heard.done")).to_contain_text("Heard: “a pizza”")
+        expect(prompt).to_have_value("a pizza")
+        (samples,) = arrived
+        assert len(samples) > RATE and np.abs(samples.astype(int)).max() > 1_000
         expect(prompt).to_be_focused()
         expect(page.locator(".pictures figure")).to_have_count(0)  # nothing is drawn before it was looked at
         page.get_by_role("button", name="Put back: “a cat”").click()
