@@ -27,12 +27,18 @@ class Pace:
         self.clock = clock
         # (kind, stage) -> pictures at once -> seconds a step
         self._known: dict[tuple[str, str], dict[int, float]] = {}
+        self._cold: set[tuple[str, str, int]] = set()  # what is known from a first time alone
 
     def learn(self, job: Job, stage: str, seconds: float) -> None:
-        """Learn how long a step of this stage of this job has taken, on average."""
-        known = self._known.setdefault((job.kind, stage), {})
-        old = known.get(job.pictures, seconds)
+        """Learn how long a step of this stage of this job has taken, on average.
+
+        A first time holds what only first uses cost, and is forgotten at the second.
+        """
+        known, key = self._known.setdefault((job.kind, stage), {}), (job.kind, stage, job.pictures)
+        first = job.pictures not in known
+        old = seconds if first or key in self._cold else known[job.pictures]
         known[job.pictures] = (1 - SMOOTHING) * old + SMOOTHING * seconds
+        (self._cold.add if first else self._cold.discard)(key)
 
     def seconds(self, job: Job, done: Mapping[str, int]) -> float | None:
         """Return the seconds that a job still takes after so many steps of each stage; None without experience."""

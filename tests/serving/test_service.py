@@ -228,6 +228,15 @@ def test_who_is_turned_away_costs_no_understanding(model: UnclipModel, monkeypat
     watched.allowed.release(100)
 
 
+def test_a_first_time_is_forgotten_at_the_second() -> None:
+    pace, job = Pace(), Job("any", (("decoder", 2),), 1)
+    told = []
+    for seconds in (5.0, 1.0, 2.0):
+        pace.learn(job, "decoder", seconds)
+        told.append(pace.seconds(job, {}))
+    assert told == [10.0, 2.0, 3.0]  # the first alone, the second alone, then both halves
+
+
 def test_the_time_left_comes_from_experience(model: UnclipModel) -> None:
     service = Service(model)
     *_, told = text_to_image(service, "a cat", 7, 1)
