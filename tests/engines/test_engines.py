@@ -260,13 +260,13 @@ def test_new_weights_need_no_new_graph(small: tuple[Small, Path]) -> None:
 
 
 def test_no_memory_is_kept_for_each_number_of_rows(small: tuple[Small, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime keeps a plan and a run's memory for every one that it meets, unless it is told not to."""
+    """ONNX Runtime keeps a plan and a run's memory for every one that it meets, and the most of all in an arena."""
     opened: list[onnxruntime.SessionOptions] = []
     session = onnxruntime.InferenceSession
     keep = lambda graph, options, **how: (opened.append(options), session(graph, options, **how))[1]  # noqa: E731
     monkeypatch.setattr(onnxruntime, "InferenceSession", keep)
     predicted(small[0])
-    assert [options.enable_mem_pattern for options in opened] == [False]
+    assert [(options.enable_mem_pattern, options.enable_cpu_mem_arena) for options in opened] == [(False, False)]
 
 
 def test_a_disk_that_takes_nothing_is_told_of_and_the_engine_draws_all_the_same(
