@@ -6,6 +6,8 @@ resizing; ours with each of the three. Batch size and threads are the same for a
 pictures, but for torch-fidelity, which takes two a core, at most four. The weights are random but well scaled, in the
 published form, so nothing is downloaded.
 
+`--deviation FOLDER` tells beside how far FID in bfloat16 is from that in float32, on pictures of one's own.
+
 Peers come by `python -m benchmarks.peers` into a folder of their own, and one that is absent is left out. They ask
 for torchvision: where it is not installed, a stand-in has the few names that they touch, and torch-fidelity's copies
 of torchvision's blocks make the Inception that pytorch-fid builds on.
@@ -33,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks import peers
+from benchmarks import fid_precision, peers
 from benchmarks.fid_peers import (
     PICTURES,
     REFERENCE,
@@ -64,6 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, default=32, help="of every contestant (default 32)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="that open pictures; default: the cores")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contestant; default: the cores")
+    words = (
+        "also, of --pictures a side of each of these: how far FID in bf16 is from that in float32 (a folder or hub:…)"
+    )
+    parser.add_argument("--deviation", nargs="+", default=[], metavar="SOURCE", help=words)
     options = parser.parse_args(arguments)
     if options.pictures < 2:
         parser.error(f"--pictures must be 2 or more, not {options.pictures}.")
@@ -88,7 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             results[contestant] = found
             seconds, distance, _ = found
             print(f"{seconds:.1f} s, {options.pictures / seconds:.2f} pictures/s, distance {distance:.6f}", flush=True)
-    _report(results, options)
+        _report(results, options)
+        if options.deviation:
+            weights = place / WEIGHTS
+            fid_precision.report(options.deviation, options.pictures, weights, options.batch_size, options.workers)
 
 
 def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:

@@ -27,7 +27,8 @@ class Options(command.CommandOptions):
         reference: real pictures, an .npz of their statistics, or a name that such were saved by; None to save
             statistics only.
         reference_form: the program that wrote the reference's .npz, where the file does not say.
-        by: a column, or "folder": distances are told of each of its groups as well.
+        by: "folder", a column, or of a sample of WebDataset an ending or a key of its .json: distances are told of each
+            of its groups as well.
         save_stats: where the pictures' statistics and features are kept.
         stats_form: a program that can read what is kept; None for our own form, which has the features too.
         stats_name: by which later runs can name the statistics as their reference.
@@ -84,7 +85,10 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--reference", type=Path, metavar="SOURCE", help=words)
     words = "the program that wrote the reference's .npz, where the file does not say"
     parser.add_argument("--reference-form", choices=FORMS, help=words)
-    words = "distances by group too: folder, for sub-folders, or a column of the table or metadata file"
+    words = (
+        "distances by group too: folder, for sub-folders, a column of the table or metadata file, or of WebDataset's "
+    )
+    words += "samples an ending, as cls, or a key of their .json"
     parser.add_argument("--by", metavar="COLUMN", help=words)
     words = "keep the pictures' statistics and features; older ones of that name are replaced"
     parser.add_argument("--save-stats", type=outputs.statistics_file, metavar="FILE.npz", help=words)

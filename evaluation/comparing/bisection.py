@@ -17,6 +17,7 @@ from evaluation.comparing.measuring import (
     facts_of,
     measure,
     open_specs,
+    require_comparable,
     ruler_of,
     scenes_of,
     with_their_own,
@@ -94,6 +95,7 @@ def bisect(options: Options) -> Bisection:
     listed = ", ".join(f"{snapshot.name} ({snapshot.step})" for snapshot in snapshots)
     print("\n".join([f"The snapshots and their steps, in order: {listed}.", *notes]), file=sys.stderr)
     ruler, warnings = ruler_of(options)
+    require_comparable(options, ruler)
     warnings = [*warnings, *notes]
     (first,) = open_specs({snapshots[0].name: snapshots[0].spec}, options)
     if options.reference is None:

@@ -1,7 +1,7 @@
 """Conditions under which a comparison fails, as a project tests its changes: "fid worse than 2 % at p < 0.01"."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from evaluation.comparing.comparison import LEVEL, Comparison, Contest
@@ -53,6 +53,19 @@ class Condition:
             for one in contests
             if _worse(one) > allowed and one.p_holm < self.p
         ]
+
+
+def require_known(conditions: Iterable[Condition], keys: Collection[str], distances: Collection[str]) -> None:
+    """Raise ValueError for a condition in none of these measures; `distances` are those that real pictures are for.
+
+    Before anything is drawn: a word that is no measure's would be told after hours.
+    """
+    for condition in conditions:
+        if condition.key not in (*keys, *distances):
+            listed = ", ".join((*keys, *distances))
+            raise ValueError(
+                f"--fail-if {condition.text!r}: nothing is compared in {condition.key!r}, but in {listed}."
+            )
 
 
 def failures(conditions: Iterable[Condition], comparison: Comparison) -> list[str]:

@@ -15,6 +15,7 @@ from dalle2 import hashes
 from dalle2.images import open_picture
 from evaluation.cli import command
 from evaluation.cli.compare import Options
+from evaluation.comparing import conditions
 from evaluation.comparing.comparison import (
     Comparison,
     Likeness,
@@ -25,6 +26,7 @@ from evaluation.comparing.comparison import (
     pareto,
     speed_notes,
 )
+from evaluation.comparing.conditions import Condition
 from evaluation.comparing.contestants import Contestant, open_contestants
 from evaluation.comparing.votes import VoteCount, read_votes
 from evaluation.drawing import cost
@@ -39,7 +41,9 @@ from evaluation.pictures.contents import contents_sha256
 from evaluation.pictures.image_folder import measured_pictures
 from evaluation.pictures.loading import canonical
 from evaluation.pictures.manifest import MANIFEST, Manifest
+from evaluation.pictures.survey import survey
 from evaluation.prompts.pairing import Pair
+from evaluation.prompts.prompt_sets import read_prompts
 from evaluation.reporting import report, trackers
 
 SCENES = 24
@@ -72,6 +76,7 @@ def compare(options: Options) -> Comparison:
     if options.log_with:
         trackers.require(options.log_with)
     ruler, warnings = ruler_of(options)
+    require_comparable(options, ruler)
     contestants = open_specs(dict(zip(names, options.contestants, strict=True)), options)
     check_pairing(contestants)
     manifest = contestants[0].manifest
@@ -101,6 +106,21 @@ def compare(options: Options) -> Comparison:
         distance=ruler.network.naming.frechet[1] if points else "",
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def require_comparable(options: Options, ruler: Ruler) -> None:
+    """Raise ValueError for a condition that nothing will be compared in, before anything is drawn."""
+    asked, of_distances = [Condition.read(text) for text in options.fail_if], distances.compared(ruler.network)
+    conditions.require_known(asked, [*clip_score.compared(), cost.SECONDS[0]], of_distances)
+    needing = [one for one in asked if one.key in of_distances]
+    if not needing or ruler.reference is not None or options.prompts is None:
+        return
+    chosen = read_prompts(options.prompts, options.num, options.sampling_seed, options.sampling)
+    if len({prompt.reference for prompt in chosen.prompts if prompt.reference is not None}) < 2:
+        raise ValueError(
+            f"--fail-if {needing[0].text!r}: a distance needs real pictures, and {options.prompts} comes without: name "
+            "some with --reference."
+        )
 
 
 def check_pairing(contestants: Sequence[Contestant]) -> None:
@@ -232,7 +252,9 @@ def ruler_of(options: Options) -> tuple[Ruler, list[str]]:
     real = measured_pictures(options.reference)
     if len(real.pictures) < 2:
         raise ValueError(f"{options.reference} holds one picture: a distance needs two or more.")
-    return _against(ruler, real.pictures), warnings + real.notes
+    return _against(ruler, real.pictures), warnings + real.notes + survey(
+        real.folder.name, real.pictures, options.size
+    ).notes
 
 
 def with_their_own(ruler: Ruler, manifest: Manifest) -> tuple[Ruler, list[str]]:
@@ -242,7 +264,7 @@ def with_their_own(ruler: Ruler, manifest: Manifest) -> tuple[Ruler, list[str]]:
     paths = list(dict.fromkeys(filter(None, (row.reference_path for row in manifest.rows))))
     if len(paths) < 2:
         return ruler, ["There are no real pictures to measure against: name some with --reference for distances."]
-    return _against(ruler, paths), []
+    return _against(ruler, paths), survey("the real pictures", paths, ruler.size).notes
 
 
 def _against(ruler: Ruler, real: Sequence[Path]) -> Ruler:

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from rich.console import Console
 
-from evaluation.metrics.bootstrap import mean_interval, ratio_interval
+from evaluation.metrics.bootstrap import ratio_interval
+from evaluation.metrics.means import mean_of
 from evaluation.reporting import report, terminal
 from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import ARROWS, flat, markdown_table
@@ -109,8 +110,8 @@ def of_values(
     if not len(drawn):
         raise ValueError(f"{label}: there are no pictures to measure.")
     if real is None:
-        return Score(_mean(key, label, drawn, seed), unit=unit, how=how)
-    sides = (_mean(key, label, side, seed) for side in (drawn, real))
+        return Score(mean_of(key, label, drawn, seed=seed), unit=unit, how=how)
+    sides = (mean_of(key, label, side, seed=seed) for side in (drawn, real))
     return Score(*sides, ratio(key, label, drawn, real, seed), unit, how)
 
 
@@ -143,9 +144,3 @@ def _number(value: float, unit: Unit) -> str:
 def _one_line(fact: object) -> str:
     """Return a value, or a table in a row: a model card has no room for a line a setting."""
     return ", ".join(f"{name} {value}" for name, value in flat(fact)) if isinstance(fact, Mapping) else str(fact)
-
-
-def _mean(key: str, label: str, values: np.ndarray, seed: int) -> Measure:
-    values = np.asarray(values, dtype=np.float64)
-    interval = mean_interval(values, seed) if len(values) > 1 else None
-    return Measure(key, label, float(values.mean()), len(values), "higher", interval, values=values)

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from evaluation.cli.fid import HALF, Options
-from evaluation.measuring import fid_facts, fid_plan, processes
+from evaluation.measuring import fid_facts, fid_plan, fid_precision, processes
 from evaluation.measuring.fid_plan import FeatureSpec, Plan, stats_file
 from evaluation.metrics import distances, foreign_statistics, named_statistics
-from evaluation.metrics.frechet import Moments, frechet_distance
+from evaluation.metrics.frechet import Moments
 from evaluation.metrics.frechet_ratio import frechet_ratio, halves
 from evaluation.metrics.overlap import same_pictures
 from evaluation.metrics.statistics import Statistics
@@ -26,8 +26,6 @@ from evaluation.prompts.protocol import protocol_named
 from evaluation.reporting import report
 from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
-
-DEVIATION_PICTURES = 128  # whose features are computed in float32 too, where all are in another precision
 
 
 @dataclass(frozen=True)
@@ -162,29 +160,14 @@ def _measure(plan: Plan, spec: FeatureSpec, writer: StatisticsWriter) -> PassRes
     measures = distances.measure(pictures, reference, network, options.seed, options.groups)
     warnings = distances.warnings_of(pictures, reference, network, measures)
     if network.precision != "float32":
-        facts["deviation"], sentence = _deviation(plan, spec, network, pictures)
-        warnings.append(sentence)
+        found = fid_precision.deviation(plan, spec, network, pictures, reference)
+        facts["deviation"] = found.facts
+        warnings.append(found.sentence)
+        measures = [found.beside(one) if one.key == network.naming.frechet[0] else one for one in measures]
     if plan.groups is not None:
         measures += _by_group(plan, pictures, reference, network, warnings)
     ratio = None if options.fdr is None else _ratio(plan, network, pictures, reference)
     return PassResult((*measures, *([ratio] if ratio else [])), tuple(warnings), facts, ratio)
-
-
-def _deviation(plan: Plan, spec: FeatureSpec, network: Network, pictures: Statistics) -> tuple[dict[str, float], str]:
-    """Return how far features are from those in float32, of a few pictures, and the sentence that says so."""
-    assert pictures.features is not None, "they were just extracted"
-    few = plan.pictures[:DEVIATION_PICTURES]
-    exact = open_network(spec.network, spec.resize, plan.options.inception_weights, device=plan.device)
-    right = extract(few, exact, plan.size, plan.options.batch_size, plan.options.workers, progress=False)
-    rounded = pictures.features[: len(few)]
-    spread = float(np.sqrt(np.asarray(right, dtype=np.float64).var(0).mean()))
-    noise = float(np.sqrt(np.square(rounded - right, dtype=np.float64).mean())) / spread
-    apart = frechet_distance(Moments.of(rounded), Moments.of(right))
-    found = {"pictures": len(few), "features": noise, "frechet_distance": apart}
-    return found, (
-        f"In {network.precision} the features of the first {len(few)} pictures differ from those in float32 by "
-        f"{100 * noise:.2g} % of their spread (root mean square); the distance between both is {apart:.2g}."
-    )
 
 
 def _by_group(
@@ -195,17 +178,24 @@ def _by_group(
     theirs = None if plan.real is None else plan.real.groups
     if theirs is None:
         warnings.append(f"The reference has no groups by {plan.options.by}: each group is measured against all of it.")
-    found, few = [], []
+    found, few, counts = [], [], []
     for group in sorted(set(plan.groups)):
         own = _of_group(pictures, plan.groups, group)
         other = reference if theirs is None else _of_group(reference, theirs, group)
         if min(own.moments.n, other.moments.n) < distances.LEAST:
             few.append(group)
             continue
+        counts.append(min(own.moments.n, other.moments.n))
         for one in distances.measure(own, other, network, plan.options.seed, plan.options.groups):
             if one.key in (network.naming.frechet[0], network.naming.kernel[0]) or one.key.endswith("mind"):
                 label = f"{one.label}, {plan.options.by} {group}"
                 found.append(replace(one, key=f"{one.key}@{group}", label=label, left_out=None))
+    if counts and min(counts) < distances.FEW:
+        warnings.append(
+            f"The groups have {min(counts):,} to {max(counts):,} pictures (or references, where these are fewer): the "
+            "fewer, the more a Fréchet distance comes out too high, so that groups compare by it only at equal counts, "
+            "and by the kernel distance (KID) at any."
+        )
     if few:
         warnings.append(f"Groups of fewer than {distances.LEAST} pictures are not measured: {', '.join(few)}.")
     return found
@@ -294,6 +284,7 @@ def _report(plan: Plan, passes: Sequence[PassResult]) -> Report:
         "images": str(options.images),
         "reference": str(options.reference),
         "canonical_size": plan.size or "as they are",
+        "sizes": {side: one.size for side, one in plan.surveys.items()},
         "seed": options.seed,
         "batch_size": options.batch_size,
         "jackknife_groups": options.groups,

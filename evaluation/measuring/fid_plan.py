@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from evaluation.metrics.foreign_statistics import FORMS, form_of
 from evaluation.networks import NETWORKS, resizes_of
 from evaluation.networks.feature_parts import Share
 from evaluation.pictures.sources import Picture, Source, open_source
+from evaluation.pictures.survey import Survey, survey
 from evaluation.prompts.protocol import protocol_named
 
 
@@ -59,7 +61,19 @@ class Plan:
     @property
     def left_out(self) -> list[str]:
         """Return what is not measured, as sentences."""
-        return [note for source in (self.images, self.real, self.others) if source is not None for note in source.notes]
+        notes = [note for side in (self.images, self.real, self.others) if side is not None for note in side.notes]
+        for one in self.surveys.values():
+            notes += one.notes
+        return list(dict.fromkeys(notes))
+
+    @cached_property
+    def surveys(self) -> dict[str, Survey]:
+        """Return what the files say of each side's pictures: "pictures", "references", "other real pictures"."""
+        sides = {"pictures": (self.images.name, self.pictures)}
+        for side, source in (("references", self.real), ("other real pictures", self.others)):
+            if source is not None:
+                sides[side] = (source.name, source.pictures)
+        return {side: survey(name, pictures, self.size) for side, (name, pictures) in sides.items()}
 
 
 def make_plan(options: Options) -> Plan:
@@ -217,8 +231,9 @@ def _groups(options: Options, images: Source, real: Source | None, chosen: Seque
         return None
     if images.groups is None:
         raise ValueError(
-            f"--by {options.by}: {options.images} has no such groups. Give folder, for sub-folders, or a column of its "
-            "table or metadata file."
+            f"--by {options.by}: {options.images} has no such groups. Give folder, for sub-folders, a column of its "
+            "table or metadata file, or of files beside its pictures, as WebDataset has them, an ending or a key of "
+            "the .json."
         )
     groups = tuple(images.groups[index] for index in chosen)
     if real is not None and real.groups is not None:

@@ -4,6 +4,7 @@ import math
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,12 +14,14 @@ from tqdm import tqdm
 
 from evaluation.cli import command
 from evaluation.cli.ssim_psnr import MODES, Options
-from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.lpips import Lpips
+from evaluation.metrics.means import mean_of, notes_on
 from evaluation.metrics.similarity import CAP, LEAST, SIGMA, WINDOW, Border, Likeness, compare
 from evaluation.pictures.image_folder import FolderContents, measured_pictures
 from evaluation.pictures.loading import canonical, open_file
 from evaluation.pictures.manifest import read_manifest
+from evaluation.pictures.survey import survey
+from evaluation.prompts.blocks import linked
 from evaluation.reporting import report
 from evaluation.reporting.measure import Better, Measure
 from evaluation.reporting.report import Report
@@ -29,6 +32,7 @@ SIDES = {PICTURE: "", MEAN_COLOUR: "anchor, mean colour", UNRELATED: "anchor, un
 
 T = TypeVar("T")
 Pair = tuple[Image.Image, Image.Image]  # what is measured, what it should be
+Scored = tuple[Likeness, float | None]  # and the LPIPS distance, where there are weights
 
 
 def measure_pairs(options: Options) -> Report:
@@ -45,7 +49,8 @@ def measure_pairs(options: Options) -> Report:
     if mode == "pairs":
         sides = measured_pictures(str(options.images)), measured_pictures(options.reference)
         both = _sample(pair_by_name(*sides), options)
-        real_files = [real for _, real in both]
+        real_files, files = [real for _, real in both], both
+        known = _captions(*(side.folder for side in sides))
         warnings += sides[0].notes + sides[1].notes + _same_prompts(*(side.folder for side in sides), facts)
         pairs = (
             (canonical(open_file(left), options.size), canonical(open_file(right), options.size))
@@ -54,6 +59,7 @@ def measure_pairs(options: Options) -> Report:
     else:
         real = measured_pictures(options.reference)
         real_files = _sample(real.pictures, options)
+        files, known = [(file,) for file in real_files], _captions(real.folder)
         warnings += real.notes
         from evaluation.drawing.redrawing import redraw  # only these modes load a model
 
@@ -63,8 +69,16 @@ def measure_pairs(options: Options) -> Report:
     pairs = _noted(pairs, real_files, sizes)
     if lpips is None:
         warnings.append("LPIPS is left out: name torchvision's AlexNet or VGG16 weights with --lpips-weights FILE.")
-    measures = measure(pairs, len(real_files), lpips, options.seed, options.border)
-    warnings += _too_small(real_files, sizes)
+    shown = [[known[file] for file in one if file in known] for one in files]
+    blocks = linked([(*one, *captions) for one, captions in zip(files, shown, strict=True)])
+    subjects = linked([(one[-1], *captions) for one, captions in zip(files, shown, strict=True)])
+    how = {"blocks": blocks, "subjects": subjects}
+    measures = measure(pairs, len(real_files), lpips, options.seed, options.border, **how)
+    warnings += [*notes_on(blocks), *_too_small(real_files, sizes)]
+    if subjects is not None and not subjects.any():
+        warnings.append("All pairs are of one picture or prompt: there is no unrelated picture to hold against them.")
+    for place, side in zip(filter(None, (options.images, options.reference)), zip(*files, strict=True), strict=True):
+        warnings += survey(place.name, side, options.size).notes
     facts |= {"pictures": len(real_files), "size": _size(sizes), "seed": options.seed}
     title = f"{Path(options.images or options.reference).name}: {MODES[mode]}"
     return Report(title, tuple(measures), report.provenance(device=device, **facts), tuple(warnings))
@@ -94,71 +108,89 @@ def _by_name(found: FolderContents) -> dict[str, Path]:
 
 
 def measure(
-    pairs: Iterator[Pair], total: int, lpips: Lpips | None = None, seed: int = 0, border: Border = "inside"
+    pairs: Iterator[Pair],
+    total: int,
+    lpips: Lpips | None = None,
+    seed: int = 0,
+    border: Border = "inside",
+    *,
+    blocks: np.ndarray | None = None,
+    subjects: np.ndarray | None = None,
 ) -> list[Measure]:
-    """Return all measures over the pairs, each with its anchors; ValueError for fewer than two pairs."""
+    """Return all measures over the pairs, each with its anchors; ValueError for fewer than two pairs.
+
+    Args:
+        blocks: (total,) which pairs hang together, as in `mean_of`; None where none do.
+        subjects: (total,) what the real pictures show: those of one number are not unrelated to each other, and where
+            there is but one there is no such anchor. None where each shows something else.
+    """
     if total < 2:
         raise ValueError(f"A comparison needs at least two pairs, not {total}.")
-    found: dict[str, list[Likeness]] = {key: [] for key in SIDES}
-    far: dict[str, list[float]] = {name: [] for name in found}
-    # Each picture is held against the one before it, the first against the last.
-    first: Image.Image | None = None
-    before: Image.Image | None = None
-    for picture, real in tqdm(pairs, total=total, unit="pair", disable=not sys.stderr.isatty()):
-        others = {PICTURE: picture, MEAN_COLOUR: _flat(real)}
-        if before is not None:
-            others[UNRELATED] = before.resize(real.size, Image.Resampling.BICUBIC)
-        _add(found, far, others, real, lpips, border)
-        first, before = first or real, real
-    assert first is not None and before is not None, "there are two pairs or more"
-    _add(found, far, {UNRELATED: before.resize(first.size, Image.Resampling.BICUBIC)}, first, lpips, border)
-    measures = []
-    for side, likenesses in found.items():
-        measures += _measures(side, likenesses, far[side], lpips, seed, border)
-    return measures
+    of = np.arange(total) if subjects is None else subjects
+    strangers = len(np.unique(of)) > 1
+    found: dict[str, list[Scored]] = {key: [] for key in SIDES}
 
+    def add(side: str, picture: Image.Image, real: Image.Image) -> None:
+        found[side].append((compare(picture, real, border), None if lpips is None else lpips(picture, real)))
 
-def _add(
-    found: dict[str, list[Likeness]],
-    far: dict[str, list[float]],
-    pictures: dict[str, Image.Image],
-    real: Image.Image,
-    lpips: Lpips | None,
-    border: Border,
-) -> None:
-    for name, picture in pictures.items():
-        found[name].append(compare(picture, real, border))
-        if lpips is not None:
-            far[name].append(lpips(picture, real))
+    # Each picture is held against the last one before it that shows something else, those at the beginning against the
+    # last such one of all.
+    waiting: list[Image.Image] = []
+    before = stranger = None
+    for place, (picture, real) in enumerate(tqdm(pairs, total=total, unit="pair", disable=not sys.stderr.isatty())):
+        add(PICTURE, picture, real)
+        add(MEAN_COLOUR, _flat(real), real)
+        stranger = before if place and of[place] != of[place - 1] else stranger
+        if stranger is not None:
+            add(UNRELATED, stranger.resize(real.size, Image.Resampling.BICUBIC), real)
+        elif strangers:
+            waiting.append(real)
+        before = real
+    last, later = before if of[-1] != of[0] else stranger, found[UNRELATED]
+    found[UNRELATED] = []
+    for real in waiting:
+        assert last is not None, "there is a picture of something else"
+        add(UNRELATED, last.resize(real.size, Image.Resampling.BICUBIC), real)
+    found[UNRELATED] += later  # in the order of the pairs
+    return [
+        one for side, scored in found.items() if scored for one in _measures(side, scored, seed, border, blocks, lpips)
+    ]
 
 
 def _measures(
-    side: str, likenesses: list[Likeness], far: list[float], lpips: Lpips | None, seed: int, border: Border
+    side: str, scored: Sequence[Scored], seed: int, border: Border, blocks: np.ndarray | None, lpips: Lpips | None
 ) -> Iterator[Measure]:
-    anchor = side != PICTURE
-    better = "" if anchor else "higher"
+    anchor, likenesses = side != PICTURE, [one for one, _ in scored]
+    better: Better = "" if anchor else "higher"
+    mean = partial(mean_of, seed=seed, blocks=blocks)
     rule = "border left out" if border == "inside" else "border reflected"
     window = {} if anchor else {"window": f"Gaussian {WINDOW}, sigma {SIGMA}, {rule}"}
     name = ("ssim", "SSIM") if border == "inside" else ("ssim_reflected", "SSIM (border reflected)")
-    yield _mean(*name, side, [one.ssim for one in likenesses], better, window, seed)
-    if large := [one.ms_ssim for one in likenesses if one.ms_ssim is not None]:
-        yield _mean("ms_ssim", "MS-SSIM", side, large, better, {}, seed)
+    yield mean(*_name(*name, side), [one.ssim for one in likenesses], better, details=window)
+    large = {index: one.ms_ssim for index, one in enumerate(likenesses) if one.ms_ssim is not None}
+    if large:
+        own = None if blocks is None else blocks[list(large)]
+        yield mean_of(*_name("ms_ssim", "MS-SSIM", side), list(large.values()), better, seed=seed, blocks=own)
     same = sum(one.identical for one in likenesses)
     details = {} if anchor else {"mean": "over pictures"}
     if same:
         details["identical"] = f"{same}, each as {CAP:g} dB"
-    yield _mean("psnr", "PSNR in dB", side, [one.psnr for one in likenesses], better, details, seed)
+    yield mean(*_name("psnr", "PSNR in dB", side), [one.psnr for one in likenesses], better, details=details)
     if lpips is not None:
         facts = {} if anchor else {"network": lpips.name, "sha256": lpips.sha256[:12]}
-        yield _mean("lpips", "LPIPS", side, far, "" if anchor else "lower", facts, seed)
+        far = [distance for _, distance in scored if distance is not None]
+        yield mean(*_name("lpips", "LPIPS", side), far, "" if anchor else "lower", details=facts)
 
 
-def _mean(key: str, label: str, side: str, values: list[float], better: Better, details: dict, seed: int) -> Measure:
-    if side != PICTURE:
-        key, label = f"{key}_{side}", f"{label} ({SIDES[side]})"
-    interval = mean_interval(values, seed) if len(values) > 1 else None
-    numbers = np.array(values)
-    return Measure(key, label, float(np.mean(numbers)), len(values), better, interval, details, values=numbers)
+def _name(key: str, label: str, side: str) -> tuple[str, str]:
+    """Return the key and the label of a measure of the pictures, or of an anchor."""
+    return (key, label) if side == PICTURE else (f"{key}_{side}", f"{label} ({SIDES[side]})")
+
+
+def _captions(*folders: Path) -> dict[Path, str]:
+    """Return the captions that drawn folders state of their pictures."""
+    manifests = {folder: read_manifest(folder) for folder in folders}
+    return {folder / row.file: row.caption for folder, one in manifests.items() if one for row in one.rows}
 
 
 def _flat(picture: Image.Image) -> Image.Image:

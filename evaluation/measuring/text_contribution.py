@@ -1,5 +1,6 @@
 """What each reader of the text brings to a picture's fit to its caption: the work of `evaluation.text_contribution`."""
 
+import dataclasses
 import sys
 from collections.abc import Mapping
 
@@ -9,8 +10,10 @@ from evaluation.cli import command
 from evaluation.cli.text_contribution import Options
 from evaluation.drawing.text_contribution import FULL, SHUFFLED, WAYS, draw
 from evaluation.metrics import clip_score
-from evaluation.metrics.bootstrap import Difference, holm, mean_interval, paired_bootstrap
+from evaluation.metrics.bootstrap import Difference, holm, paired_bootstrap
+from evaluation.metrics.means import mean_of
 from evaluation.networks.clip import Clip
+from evaluation.prompts.blocks import linked
 from evaluation.prompts.pairing import Pair
 from evaluation.prompts.prompt_sets import read_chosen
 from evaluation.reporting import report
@@ -50,24 +53,24 @@ def measure(options: Options) -> Report:
         "seed": options.seed,
         "tests": "paired by prompt and seed: bootstrap intervals, p-values by exchange within pairs, Holm's correction",
     }
+    blocks = linked([(one.caption, *([one.reference] if one.reference else [])) for one in prompts.prompts])
+    found = dataclasses.replace(found, blocks=blocks)
     warnings = [*prompts.notes, *clip_score.warnings_of(found, clip, options.checkpoint)]
     title = f"What {options.checkpoint} takes from the text, judged by {clip.source}"
-    measures = measures_of(scores, options.seed)
+    measures = measures_of(scores, options.seed, blocks)
     return Report(title, tuple(measures), report.provenance(device=device, **facts), tuple(dict.fromkeys(warnings)))
 
 
-def measures_of(scores: Mapping[str, np.ndarray], seed: int = 0) -> list[Measure]:
-    """Return the mean CLIP score of each way, and what it lacks of the full text's, in pairs.
+def measures_of(scores: Mapping[str, np.ndarray], seed: int = 0, blocks: np.ndarray | None = None) -> list[Measure]:
+    """Return the mean CLIP score of each way, and what it lacks of the full text's, in pairs; `blocks` as `mean_of`.
 
     The share tells a difference in units of all that the text brings: 0 is the full text, 1 another prompt's.
     """
     found = []
     for way, values in scores.items():
-        label = f"CLIP score, {WAYS[way]}"
-        interval = mean_interval(values, seed)
-        found.append(Measure(f"clip_score@{way}", label, float(values.mean()), len(values), "higher", interval))
+        found.append(mean_of(f"clip_score@{way}", f"CLIP score, {WAYS[way]}", values, seed=seed, blocks=blocks))
     others = [way for way in scores if way != FULL]
-    differences = [paired_bootstrap(scores[FULL], scores[way], seed) for way in others]
+    differences = [paired_bootstrap(scores[FULL], scores[way], seed, blocks=blocks) for way in others]
     corrected = holm([one.p for one in differences])
     whole = differences[others.index(SHUFFLED)]
     for way, one, p in zip(others, differences, corrected, strict=True):

@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from dalle2 import hashes
 from evaluation.cli.vqa import KEY_VARIABLE, Options
 from evaluation.measuring.vqa_answers import VERSION, Answers, Question
 from evaluation.measuring.vqa_asking import ask
-from evaluation.metrics.bootstrap import mean_interval
+from evaluation.metrics.means import mean_of, notes_on
 from evaluation.metrics.vqa_score import JudgedAnswer, judged, shares_right, soft, words
 from evaluation.networks.vqa_endpoint import Endpoint, NoAnswer, QuestionRefused, key_of
 from evaluation.pictures.manifest import read_manifest
+from evaluation.prompts.blocks import blocks_of
 from evaluation.prompts.pairing import Pair, read_pairs
 from evaluation.prompts.tables import read_table
 from evaluation.reporting import report
-from evaluation.reporting.measure import Better, Measure
+from evaluation.reporting.measure import Measure
 from evaluation.reporting.report import Report
 
 NAMED = 5  # pictures that are named of those that could not be judged
@@ -48,8 +50,9 @@ class PromptQuestions:
 
 @dataclass(frozen=True)
 class JudgedPicture:
-    """A picture that was judged: its questions, what their answers are worth, and its prompt's atoms."""
+    """A picture that was judged, its caption beside it: questions, what answers are worth, and its prompt's atoms."""
 
+    pair: Pair
     questions: Sequence[Question]
     judged: Sequence[JudgedAnswer]
     atoms: int
@@ -70,8 +73,8 @@ def judge_folder(options: Options) -> Report:
     failed = ask(questions, answers, endpoint, options.parallel, options.seed)
     left_out = list(_left_out(of_pictures, answers, failed))
     pictures = [
-        JudgedPicture(questions, [_judged(one, answers) for one in questions], one.atoms)
-        for questions, one in zip(of_pictures, about, strict=True)
+        JudgedPicture(pair, questions, [_judged(one, answers) for one in questions], one.atoms)
+        for pair, questions, one in zip(found.pairs, of_pictures, about, strict=True)
         if all(answers.get(question) is not None for question in questions)
     ]
     if not pictures:
@@ -83,14 +86,15 @@ def judge_folder(options: Options) -> Report:
     manifest = read_manifest(options.images.expanduser())
     if manifest is not None:
         facts["generation"] = manifest.model_dump(mode="json")
-    measures = [*_measures(pictures, lists is not None, options.seed)]
+    blocks = blocks_of([one.pair for one in pictures])
+    measures = [*_measures(pictures, blocks, lists is not None, options.seed)]
     label = "pictures that could not be judged"
     measures.append(Measure("vqa_unjudged", label, float(len(about) - len(pictures)), len(about), ""))
     return Report(
         f"What {options.vqa_model} sees in {options.images.name}",
         tuple(measures),
         report.provenance(**facts),
-        (*found.notes, *left_out, *_warnings(pictures, answers, lists is not None)),
+        (*found.notes, *left_out, *notes_on(blocks), *_warnings(pictures, answers, lists is not None)),
     )
 
 
@@ -154,45 +158,46 @@ def _judged(question: Question, answers: Answers) -> JudgedAnswer:
     return judged(reply.text, question.expected, reply.likely)
 
 
-def _measures(pictures: Sequence[JudgedPicture], lists: bool, seed: int) -> Iterator[Measure]:
-    judgements = [one.judged for one in pictures]
+def _measures(
+    pictures: Sequence[JudgedPicture], blocks: np.ndarray | None, lists: bool, seed: int
+) -> Iterator[Measure]:
+    """Yield the means over pictures, of which `blocks` (n,) tells those that hang together."""
+    judgements, mean = [one.judged for one in pictures], partial(mean_of, seed=seed, blocks=blocks)
     shares = shares_right(judgements)
     label = "questions answered right, mean over pictures" if lists else "pictures that show their caption"
-    yield _mean("vqa_right", label, shares, seed)
+    yield mean("vqa_right", label, shares)
     if any(len(answers) > 1 for answers in judgements):
-        yield _mean("vqa_all_right", "pictures with every question right", (shares == 1).astype(float), seed)
+        yield mean("vqa_all_right", "pictures with every question right", shares == 1)
     means = soft(judgements)
     if means is not None and lists:
-        yield _mean("soft_tifa_am", "Soft-TIFA, arithmetic mean", means[0], seed)
-        yield _mean("soft_tifa_gm", "Soft-TIFA, geometric mean", means[1], seed)
-        yield from _in_parts(pictures, means[1], seed)
+        yield mean("soft_tifa_am", "Soft-TIFA, arithmetic mean", means[0])
+        yield mean("soft_tifa_gm", "Soft-TIFA, geometric mean", means[1])
+        yield from _in_parts(pictures, means[1], blocks, seed)
     elif means is not None:
-        yield _mean("vqascore", 'VQAScore, the probability of "yes"', means[0], seed)
+        yield mean("vqascore", 'VQAScore, the probability of "yes"', means[0])
     nonsense = [one.right is None for answers in judgements for one in answers]
     yield Measure("vqa_nonsense", "answers that are none", float(np.mean(nonsense)), len(nonsense), "")
 
 
-def _in_parts(pictures: Sequence[JudgedPicture], geometric: np.ndarray, seed: int) -> Iterator[Measure]:
+def _in_parts(
+    pictures: Sequence[JudgedPicture], geometric: np.ndarray, blocks: np.ndarray | None, seed: int
+) -> Iterator[Measure]:
     """Yield the arithmetic mean by skill, and the geometric one by atoms, as GenEval 2's own analysis has them."""
     by_skill: dict[str, list[float]] = defaultdict(list)
-    by_atoms: dict[int, list[float]] = defaultdict(list)
-    for picture, mean in zip(pictures, geometric, strict=True):
-        by_atoms[picture.atoms].append(mean)
+    for picture in pictures:
         for question, one in zip(picture.questions, picture.judged, strict=True):
             by_skill[question.skill].append(one.likely or 0.0)
     for skill, likely in sorted(by_skill.items()):
         if skill:
             label = f"Soft-TIFA, arithmetic mean over the questions of {skill}"
             yield Measure(f"soft_tifa_am@{skill}", label, float(np.mean(likely)), len(likely), "higher")
-    for atoms, means in sorted(by_atoms.items()):
-        if atoms:
-            label = f"Soft-TIFA, geometric mean over the prompts of {atoms} atoms"
-            yield replace(_mean(f"soft_tifa_gm@{atoms}", label, np.array(means), seed), values=None)
-
-
-def _mean(key: str, label: str, values: np.ndarray, seed: int, better: Better = "higher") -> Measure:
-    interval = mean_interval(values, seed) if len(values) > 1 else None
-    return Measure(key, label, float(values.mean()), len(values), better, interval, values=values)
+    of_atoms = np.array([picture.atoms for picture in pictures])
+    for atoms in np.unique(of_atoms[of_atoms > 0]):
+        chosen = of_atoms == atoms
+        label = f"Soft-TIFA, geometric mean over the prompts of {atoms} atoms"
+        own = None if blocks is None else blocks[chosen]
+        found = mean_of(f"soft_tifa_gm@{atoms}", label, geometric[chosen], seed=seed, blocks=own)
+        yield replace(found, values=None)
 
 
 def _left_out(

@@ -32,7 +32,7 @@ class Difference:
 def mean_interval(values: Values, seed: int = 0, blocks: np.ndarray | None = None) -> tuple[float, float]:
     """Return the percentile bootstrap interval of the mean; ValueError below two finite values.
 
-    `blocks` (n,) numbers from 0 what values hang together, as those of one prompt: blocks are drawn, not values.
+    `blocks` (n,) numbers what values hang together, as those of one prompt: blocks are drawn, not values.
     """
     means = np.concatenate(list(_resampled_means(_checked(values), seed, blocks)))
     low, high = np.quantile(means, (0.025, 0.975))
@@ -159,11 +159,12 @@ def holm(p_values: Values) -> list[float]:
 
 def _resampled_means(values: np.ndarray, seed: int, blocks: np.ndarray | None = None) -> Iterator[np.ndarray]:
     """Yield the means of RESAMPLES samples with replacement. Of a single block its values are drawn."""
-    if blocks is None or not blocks.any():
+    numbers = _numbered(blocks)
+    if numbers is None:
         for drawn in _draws(len(values), len(values), seed):
             yield values[drawn].mean(axis=1)
         return
-    sums, counts = np.bincount(blocks, values), np.bincount(blocks)
+    sums, counts = np.bincount(numbers, values), np.bincount(numbers)
     for drawn in _draws(len(sums), len(sums), seed):
         yield sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
 
@@ -175,9 +176,18 @@ def _resampled_medians(values: np.ndarray, seed: int) -> np.ndarray:
 
 def _exchanged_means(pairs: np.ndarray, seed: int, blocks: np.ndarray | None = None) -> Iterator[np.ndarray]:
     """Yield the means of RESAMPLES versions of the differences, each with random signs, one a block."""
-    sums = pairs if blocks is None or not blocks.any() else np.bincount(blocks, pairs)
+    numbers = _numbered(blocks)
+    sums = pairs if numbers is None else np.bincount(numbers, pairs)
     for drawn in _draws(2, len(sums), seed):
         yield (2 * drawn - 1) @ sums / len(pairs)
+
+
+def _numbered(blocks: np.ndarray | None) -> np.ndarray | None:
+    """Return the blocks numbered from 0 without gaps, as those of a part of the values may have; None for one alone."""
+    if blocks is None:
+        return None
+    found = np.unique(blocks, return_inverse=True)[1]
+    return found if found.any() else None
 
 
 def _draws(below: int, n: int, seed: int) -> Iterator[np.ndarray]:

@@ -3,16 +3,18 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from evaluation.metrics.bootstrap import mean_interval
-from evaluation.metrics.retrieval import AMONG, ranks
+from evaluation.metrics.means import mean_of, notes_on
+from evaluation.metrics.retrieval import AMONG, others_of, ranks
 from evaluation.networks.clip import Clip, conditioned
 from evaluation.networks.embedded import JUDGES
 from evaluation.networks.features import extract
-from evaluation.prompts.pairing import Pair, blocks_of
-from evaluation.reporting.measure import Better, Measure
+from evaluation.prompts.blocks import blocks_of
+from evaluation.prompts.pairing import Pair
+from evaluation.reporting.measure import Measure
 
 RANKS = (1, 5, 10)
 # Keys of the measures.
@@ -25,8 +27,9 @@ COSINE, SCORE, CEILING, FLOOR = "clip_cosine", "clip_score", "clip_cosine_ceilin
 class Scores:
     """What a CLIP says of n pictures, one value each in their order; `spread` has one value a repeated prompt.
 
-    `cosine` is of picture and caption, `floor` of picture and another caption, `ceiling` of reference and caption
-    (None unless every picture has one); `rank` counts the other captions, of `among` in all, that fit as well.
+    `cosine` is of picture and caption, `floor` of picture and a caption of another one, `ceiling` of reference and
+    caption (None unless every picture has one); `rank` counts the captions of others, of `among` in all with its own,
+    that fit as well. `floor` is empty where there are no captions of others.
     """
 
     cosine: np.ndarray
@@ -35,7 +38,7 @@ class Scores:
     among: int
     ceiling: np.ndarray | None
     spread: np.ndarray
-    blocks: np.ndarray | None  # which pairs hang together: see `pairing.blocks_of`
+    blocks: np.ndarray | None  # which pairs hang together: see `prompts.blocks`
     cut: int  # captions longer than the CLIP reads
 
 
@@ -64,17 +67,17 @@ def score(
         real = extract(once, clip, None, batch_size, workers, progress)
         place = {path: index for index, path in enumerate(once)}
         ceiling = (real[[place[path] for path in references]] * texts[own]).sum(1, dtype=np.float64)
-    among = min(AMONG, len(distinct))
+    blocks = blocks_of(pairs)
+    things = _things(own, blocks)
+    among = min(AMONG, others_of(things) + 1)
     return Scores(
         cosine=(pictures * texts[own]).sum(1, dtype=np.float64),
-        floor=(pictures * texts[_others(own, len(distinct), seed)]).sum(1, dtype=np.float64)
-        if len(distinct) > 1
-        else np.array([]),
-        rank=ranks(pictures, texts, own, among, seed),
+        floor=(pictures * texts[_others(things, seed)[own]]).sum(1, dtype=np.float64) if among > 1 else np.array([]),
+        rank=ranks(pictures, texts, own, among, seed, things),
         among=among,
         ceiling=ceiling,
         spread=_spread(pictures, own),
-        blocks=blocks_of(pairs),
+        blocks=blocks,
         cut=clip.count_cut(captions),
     )
 
@@ -83,27 +86,27 @@ def measures_of(scores: Scores, seed: int = 0, preference: str | None = None) ->
     """Return the scores as a report has them; `preference` names the CLIP where it is one of `PREFERENCES`."""
     n, blocks = len(scores.cosine), scores.blocks
     key, name = (SCORE, "CLIP score") if preference is None else (preference, PREFERENCES[preference])
+    mean = partial(mean_of, seed=seed, blocks=blocks)
     found = [
-        _mean(COSINE, "CLIP cosine", scores.cosine, "higher", seed, blocks=blocks),
-        _mean(key, f"{name} (100 × cosine)", 100 * scores.cosine, "higher", seed, blocks=blocks),
+        mean(COSINE, "CLIP cosine", scores.cosine),
+        mean(key, f"{name} (100 × cosine)", 100 * scores.cosine),
     ]
     if scores.ceiling is not None:
         name = "CLIP cosine, ceiling: the real pictures"
-        found.append(_mean(CEILING, name, scores.ceiling, "", seed, blocks=blocks))
+        found.append(mean(CEILING, name, scores.ceiling, ""))
     if len(scores.floor):
         name = "CLIP cosine, floor: captions of other pictures"
-        found.append(_mean(FLOOR, name, scores.floor, "", seed, blocks=blocks))
+        found.append(mean(FLOOR, name, scores.floor, ""))
     for k in RANKS:
         if k < scores.among:
-            key, label = ("r_precision", "R-precision") if k == 1 else (f"recall_at_{k}", f"R@{k}")
+            key, label = _recall(k)
             details = {"captions": scores.among, "by_chance": round(k / scores.among, 4)}
             hit = (scores.rank < k).astype(float)
-            found.append(_mean(key, label, hit, "higher", seed, details, blocks))
+            found.append(mean(key, label, hit, details=details))
     if len(scores.spread):
         details = {"pictures": n, "prompts": len(scores.spread)}
-        diversity = _mean(
-            "diversity", "diversity (mean 1 − cosine within a prompt)", scores.spread, "higher", seed, details
-        )
+        label = "diversity (mean 1 − cosine within a prompt)"
+        diversity = mean_of("diversity", label, scores.spread, seed=seed, details=details)
         found.append(dataclasses.replace(diversity, values=None))  # of prompts, not of pictures
     return found
 
@@ -131,11 +134,7 @@ def warnings_of(scores: Scores, clip: Clip, checkpoint: str | None) -> list[str]
             f"{scores.cut:,} captions are longer than the {clip.context} tokens that {clip.source} reads and were cut, "
             "the end token kept."
         )
-    if scores.blocks is not None and scores.blocks.any():
-        warnings.append(
-            f"Pairs that share a picture, a caption or a reference are not independent, so the intervals draw from the "
-            f"{scores.blocks.max() + 1:,} sets of such pairs, not from the {len(scores.blocks):,} pairs."
-        )
+    warnings += notes_on(scores.blocks)
     if scores.among < AMONG:
         warnings.append(
             f"There are only {scores.among} distinct captions: the ranks are among these, not among {AMONG}."
@@ -143,12 +142,35 @@ def warnings_of(scores: Scores, clip: Clip, checkpoint: str | None) -> list[str]
     return warnings
 
 
-def _others(own: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """For each picture the index of another caption than its own: the next one in a shuffled circle."""
-    circle = np.random.default_rng(seed).permutation(count)
-    following = np.empty(count, dtype=int)
-    following[circle] = np.roll(circle, -1)
-    return following[own]
+def compared() -> list[str]:
+    """Return the keys of the measures in which two contestants are compared; ranks need that many captions, and one."""
+    return [SCORE, *(_recall(k)[0] for k in RANKS)]
+
+
+def _recall(k: int) -> tuple[str, str]:
+    """Return the key and the label of how often the right caption is among the first k."""
+    return ("r_precision", "R-precision") if k == 1 else (f"recall_at_{k}", f"R@{k}")
+
+
+def _things(own: np.ndarray, blocks: np.ndarray | None) -> np.ndarray:
+    """Return which thing each of m captions is about: (m,), the same for captions whose pairs hang together.
+
+    Other captions of a photograph fit it too: they are no captions of another picture.
+    """
+    things = np.arange(own.max() + 1)
+    if blocks is not None:
+        things[own] = blocks
+    return things
+
+
+def _others(things: np.ndarray, seed: int) -> np.ndarray:
+    """For each caption (m,) the index of one of another thing: the next such one in a shuffled circle."""
+    circle = np.random.default_rng(seed).permutation(len(things))
+    following = np.empty(len(things), dtype=int)
+    for place, one in enumerate(circle):
+        after = (circle[(place + step) % len(circle)] for step in range(1, len(circle)))
+        following[one] = next(other for other in after if things[other] != things[one])
+    return following
 
 
 def _spread(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -161,17 +183,3 @@ def _spread(pictures: np.ndarray, own: np.ndarray) -> np.ndarray:
             # The squared length of the sum holds every pair twice, and each picture with itself.
             spread.append(1 - (total @ total - np.square(pictures[group]).sum()) / (n * (n - 1)))
     return np.array(spread)
-
-
-def _mean(
-    key: str,
-    label: str,
-    values: np.ndarray,
-    better: Better,
-    seed: int,
-    details: dict | None = None,
-    blocks: np.ndarray | None = None,
-) -> Measure:
-    interval = mean_interval(values, seed, blocks) if len(values) > 1 else None
-    own = {"values": values, "blocks": blocks}
-    return Measure(key, label, float(values.mean()), len(values), better, interval, details or {}, **own)

@@ -9,13 +9,12 @@ from typing import cast
 import numpy as np
 import scipy
 
-from evaluation.metrics import kernel_distance, prdc
+from evaluation.metrics import kernel_distance, overlap, prdc
 from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.frechet import POINTS, Moments, extrapolated, frechet_distance, groups_of, leave_groups_out
 from evaluation.metrics.frechet_ratio import Ratio
 from evaluation.metrics.inception_score import SPLITS, inception_score
 from evaluation.metrics.mind import PROJECTIONS, mind
-from evaluation.metrics.overlap import same_pictures
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.network import Classifier, Network
 from evaluation.reporting.measure import Measure
@@ -58,6 +57,12 @@ def measure(
     return found
 
 
+def compared(network: Network) -> list[str]:
+    """Return the keys of the measures in which two contestants are compared, where there are pictures enough."""
+    names = ("mind", "precision", "recall", "density", "coverage")
+    return [network.naming.frechet[0], network.naming.kernel[0], *(_name(one, "", network)[0] for one in names)]
+
+
 def ratio_measure(ratio: Ratio, network: Network) -> Measure:
     """Return a Fréchet distance over that of other real pictures, as a report has it."""
     details = {"network": f"{network.name}@{network.sha256[:8]}", "resize": network.resize}
@@ -79,8 +84,10 @@ def warnings_of(
     """Return what a reader of these numbers must know."""
     n, m = pictures.moments.n, reference.count
     warnings = list(network.caveats)
-    if same_pictures(pictures, reference):
+    if overlap.same_pictures(pictures, reference):
         warnings.append("The pictures and the reference are the same: no distance between them means anything.")
+    else:
+        warnings += overlap.notes_on(pictures, reference)
     least = n if m is None else min(n, m)
     if least < FEW:
         few = f"{n:,} pictures{'' if m is None else f' against {m:,} references'} are few"

@@ -47,6 +47,29 @@ def require_different(parts: dict[str, Statistics]) -> list[str]:
     return warnings
 
 
+def notes_on(pictures: Statistics, reference: Statistics) -> list[str]:
+    """Return how many pictures are among the references too, and how many of either side are there several times."""
+    if pictures.features is None:
+        return []
+    own, notes = _marks(pictures.features), []
+    sides = [("pictures", own)]
+    if reference.features is not None:
+        theirs = _marks(reference.features)
+        sides.append(("references", theirs))
+        if shared := int(np.isin(own, theirs).sum()):
+            notes.append(
+                f"{shared:,} of the {len(own):,} pictures have the very features of references, as copies of them do: "
+                "the distances are too small by what these bring."
+            )
+    for what, marks in sides:
+        if repeated := len(marks) - len(np.unique(marks)):
+            notes.append(
+                f"{repeated:,} of the {len(marks):,} {what} have the very features of others of them, as copies do: "
+                "each counts."
+            )
+    return notes
+
+
 def _marks(features: np.ndarray) -> np.ndarray:
     """Return a number (n,) for each row, the same for rows that are the same to the last bit, whatever their order."""
     weights = np.random.default_rng(0).integers(0, 2**62, features.shape[1], dtype=np.uint64) * 2 + 1

@@ -10,21 +10,34 @@ import numpy as np
 AMONG = 100  # captions, the right one among them
 
 
-def ranks(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, among: int, seed: int) -> np.ndarray:
+def ranks(
+    pictures: np.ndarray,
+    texts: np.ndarray,
+    own: np.ndarray,
+    among: int,
+    seed: int,
+    things: np.ndarray | None = None,
+) -> np.ndarray:
     """Return how many of `among` - 1 other captions, drawn for each picture, fit it as well as its own, or better.
 
     Pictures are (n, d), texts (m, d) and `own` (n,) the number of each picture's text; the ranks (n,) count from 0.
-    An equal one counts as better, so that a CLIP which sees no difference has no success.
+    An equal one counts as better, so that a CLIP which sees no difference has no success. `things` (m,) number what
+    texts are about, where several are about one: others are of another thing, and there are `others_of` at least.
     """
     rng = np.random.default_rng(seed)
     ranks = np.empty(len(own), dtype=int)
+    things = np.arange(len(texts)) if things is None else things
     for index, right in enumerate(own):
-        # Of all captions but the right one: those from it on are moved up by one.
-        others = rng.choice(len(texts) - 1, among - 1, replace=False)
-        others += others >= right
+        candidates = np.flatnonzero(things != things[right])
+        others = candidates[rng.choice(len(candidates), among - 1, replace=False)]
         cosines = texts[others] @ pictures[index]
         ranks[index] = (cosines >= texts[right] @ pictures[index]).sum()
     return ranks
+
+
+def others_of(things: np.ndarray) -> int:
+    """Return how many texts are of other things, for any of them at least; `things` (m,) as of `ranks`."""
+    return int(len(things) - np.bincount(things).max())
 
 
 def found_caption(pictures: np.ndarray, texts: np.ndarray, own: np.ndarray, seed: int = 0) -> np.ndarray:

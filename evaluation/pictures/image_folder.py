@@ -44,8 +44,8 @@ class FolderContents:
         """Return what is left out, as a sentence; none where nothing is."""
         if not self.left_out:
             return []
-        kinds = [f"{why}: {len(names):,} (as {_shown(names[0])})" for why, names in self.left_out.items()]
-        return [f"Not measured of {_shown(self.folder.name or self.folder)}: {'; '.join(kinds)}."]
+        kinds = [f"{why}: {len(names):,} (as {shown(names[0])})" for why, names in self.left_out.items()]
+        return [f"Not measured of {shown(self.folder.name or self.folder)}: {'; '.join(kinds)}."]
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
@@ -150,7 +150,7 @@ def why_left_out(name: PurePath) -> str:
         return "hidden files" if {part.lower() for part in name.suffixes} & set(SUFFIXES) else ""
     if suffix in (*SUFFIXES, *COMPANIONS):
         return ""
-    return f"files ending in {_shown(suffix)}" if suffix else "files without an ending"
+    return f"files ending in {shown(suffix)}" if suffix else "files without an ending"
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -162,6 +162,6 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _shown(name: str | Path) -> str:
+def shown(name: str | Path) -> str:
     """Return a name that every terminal and report can write: bytes that are no UTF-8 become question marks."""
     return os.fsencode(name).decode("utf-8", "replace")

@@ -29,8 +29,11 @@ class Readable(Protocol):
         """Return what differs from that of any other picture, and when this one may have changed."""
         ...
 
-    def read_bytes(self) -> bytes:
-        """Return a file that Pillow opens; ValueError or OSError for one that is damaged."""
+    def read_bytes(self, most: int | None = None) -> bytes:
+        """Return a file that Pillow opens, or `most` bytes of its beginning.
+
+        ValueError or OSError for one that is damaged.
+        """
         ...
 
 
@@ -48,9 +51,10 @@ class ZipMember:
     def identity(self) -> str:
         return f"{file_identity(self.archive)} {self.name}"
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, most: int | None = None) -> bytes:
         try:
-            return _zip(self.archive, os.getpid()).read(self.name)
+            with _zip(self.archive, os.getpid()).open(self.name) as file:
+                return file.read(-1 if most is None else most)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
             raise ValueError(f"the archive is damaged there ({error})") from error
 
@@ -71,8 +75,8 @@ class TarMember:
     def identity(self) -> str:
         return f"{file_identity(self.archive)} {self.offset} {self.size}"
 
-    def read_bytes(self) -> bytes:
-        return _span(self.archive, self.offset, self.size)
+    def read_bytes(self, most: int | None = None) -> bytes:
+        return _span(self.archive, self.offset, self.size if most is None else min(most, self.size))
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,12 @@ class ParquetCell:
     def identity(self) -> str:
         return f"{file_identity(self.table)} {self.column} {self.name}"
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, most: int | None = None) -> bytes:
         value = _group(self.table, self.column, self.group)[self.row].as_py()
         found = value.get("bytes") if isinstance(value, dict) else value
         if not found:
             raise ValueError(f"the column {self.column} holds no picture there")
-        return found
+        return found[:most]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +126,14 @@ class DatasetRow:
     def identity(self) -> str:
         return f"{self.rows._fingerprint} {self.column} {self.index}"  # which `datasets` makes of source and changes
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, most: int | None = None) -> bytes:
         value = self.rows[self.index][self.column]
         if value and isinstance(value, bytes):
-            return value
+            return value[:most]
         if value and value.get("bytes"):
-            return value["bytes"]
+            return value["bytes"][:most]
         if value and value.get("path"):
-            return Path(value["path"]).read_bytes()
+            return Path(value["path"]).read_bytes()[:most]
         raise ValueError(f"the column {self.column} holds no picture there")
 
 
@@ -154,10 +158,10 @@ class ArrayRow:
     def identity(self) -> str:
         return f"{file_identity(self.archive)} {self.index}"
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, most: int | None = None) -> bytes:
         size = self.height * self.width * 3
         levels = _span(self.archive, self.offset + self.index * size, size)
-        return b"P6 %d %d 255\n" % (self.width, self.height) + levels
+        return (b"P6 %d %d 255\n" % (self.width, self.height) + levels)[:most]
 
 
 def file_identity(file: Path) -> str:

@@ -12,11 +12,11 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from evaluation.pictures.groups import grouped_by_metadata
+from evaluation.pictures.groups import FOLDER, first_folders, grouped, sample_of
 from evaluation.pictures.image_folder import (
     SUFFIXES,
     FolderContents,
@@ -42,8 +42,8 @@ COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 SPLIT = re.compile(r"(?<![a-z])(train|test|validation|valid|val|dev)(?![a-z])", re.IGNORECASE)
 KINDS = "a folder, a .zip, .tar or .parquet, a folder of such shards, hub:ID[:SPLIT], or an .npz with arr_0"
 IMAGE_COLUMNS = ("image", "img", "picture", "png", "jpg", "jpeg", "webp")
-FOLDER = "folder"
 REPLACED = "files that a later one of the same name replaces"
+OTHER_COLUMNS = "other columns that hold files"
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Source:
 def open_source(place: str | Path, by: str | None = None) -> Source:
     """List the pictures of a place, `KINDS`; ValueError says what is wrong with it.
 
-    `by` asks for groups: "folder" for the first folder of each picture's path inside of the place, else a column: of a
-    table, of a set of the hub, or of a folder's metadata file. Where none are known, `groups` is None.
+    `by` asks for groups: "folder" for the first folder of each picture's path inside of the place, else a column of a
+    table or of a set of the hub, or what `groups.grouped` finds. Where none are known, `groups` is None.
     """
     text = str(place)
     if text.startswith("hub:"):
@@ -118,33 +118,45 @@ def _require_uncompressed(path: Path) -> None:
 
 def _shards(name: str, shards: Sequence[Path], by: str | None) -> Source:
     pictures: list[Picture] = []
-    groups: list[str] | None = []
+    of_shards: dict[Path, list[str] | None] = {}
     left_out: dict[str, list[str]] = defaultdict(list)
     for shard in shards:
-        found, of = _READERS[shard.suffix.lower()](shard, by, left_out)
+        found, of_shards[shard] = _READERS[shard.suffix.lower()](shard, by, left_out)
         pictures += found
-        groups = None if groups is None or of is None else groups + of
-    notes = FolderContents(Path(name), (), {why: sorted(names) for why, names in sorted(left_out.items())}).notes
+    sorted_out = {why: sorted(names) for why, names in sorted(left_out.items()) if names}
+    notes = FolderContents(Path(name), (), sorted_out).notes
     if not pictures:
         raise ValueError(f"{name} holds no pictures.{''.join(f' {note}' for note in notes)}")
     notes += _several_a_sample(pictures)
-    return Source(name, None, tuple(pictures), tuple(notes), None if groups is None else tuple(groups))
+    return Source(name, None, tuple(pictures), tuple(notes), _groups_of_shards(of_shards, pictures, by))
+
+
+def _groups_of_shards(
+    of_shards: Mapping[Path, list[str] | None], pictures: Sequence[Picture], by: str | None
+) -> tuple[str, ...] | None:
+    """Return the groups of all shards; folders are those in which all of them differ. ValueError where some have none.
+
+    None where no shard has any.
+    """
+    known = [groups for groups in of_shards.values() if groups]
+    if by is None:
+        return None
+    if by == FOLDER and not known:
+        folders = first_folders([one.name for one in pictures])
+        return None if folders is None else tuple(folders)
+    if silent := [shard for shard, groups in of_shards.items() if groups is None and known]:
+        raise ValueError(f"{silent[0]} says nothing of {by}, and other shards do.")
+    return tuple(chain.from_iterable(known)) if known else None
 
 
 def _several_a_sample(pictures: Sequence[Picture]) -> list[str]:
     """Say where a sample of WebDataset, the files of one name up to its first dot, has several pictures."""
     members = (one for one in pictures if isinstance(one, TarMember))
-    samples = ((one.archive, *_sample_of(one.name)) for one in members)
+    samples = ((one.archive, *sample_of(one.name)) for one in members)
     endings = {ending for a, b in pairwise(samples) if a[:2] == b[:2] for ending in (a[2], b[2])}
     if not 2 <= len(endings) <= 8:  # more are no endings, but names with dots
         return []
     return [f"Some samples have several pictures ({', '.join(sorted(endings))}): each is measured."]
-
-
-def _sample_of(name: str) -> tuple[str, str]:
-    folder, slash, file = name.rpartition("/")
-    key, _, ending = file.partition(".")
-    return f"{folder}{slash}{key}", ending
 
 
 Entry = TypeVar("Entry")
@@ -163,7 +175,8 @@ def _of_zip(archive: Path, by: str | None, left_out: dict[str, list[str]]) -> Li
     links = [name for name, entry in entries.items() if stat.S_ISLNK(entry.external_attr >> 16)]
     _leave_out(links, "links", left_out)
     names = _measured(entries.keys() - set(links), left_out)
-    return [ZipMember(archive, name) for name in names], _first_folders(names, by)
+    members = {name: ZipMember(archive, name) for name in entries}
+    return [members[name] for name in names], _grouped(archive, names, by, members)
 
 
 def _of_tar(archive: Path, by: str | None, left_out: dict[str, list[str]]) -> Listed:
@@ -179,8 +192,8 @@ def _of_tar(archive: Path, by: str | None, left_out: dict[str, list[str]]) -> Li
     if short := [name for name, entry in entries.items() if entry.offset_data + entry.size > end]:
         raise ValueError(f"{archive} is cut short: {short[0]} is not whole. Fetch it again.")
     names = _measured(list(entries), left_out)
-    found = [TarMember(archive, name, entries[name].offset_data, entries[name].size) for name in names]
-    return found, _first_folders(names, by)
+    whole = {name: TarMember(archive, name, entry.offset_data, entry.size) for name, entry in entries.items()}
+    return [whole[name] for name in names], _grouped(archive, names, by, whole)
 
 
 def _target(entry: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
@@ -205,9 +218,9 @@ def _of_parquet(table: Path, by: str | None, left_out: dict[str, list[str]]) -> 
     try:
         file = pyarrow.parquet.ParquetFile(table)
         schema, metadata = file.schema_arrow, file.metadata
-        column = _image_column(
-            table, [field.name for field in schema if _holds_bytes(field.type)], [field.name for field in schema]
-        )
+        holding = [field.name for field in schema if _holds_bytes(field.type)]
+        column = _image_column(table, holding, [field.name for field in schema])
+        left_out[OTHER_COLUMNS] += [name for name in holding if name not in (column, *left_out[OTHER_COLUMNS])]
         groups = None
         if by is not None and by in schema.names:
             groups = [str(value) for value in file.read(columns=[by])[by].to_pylist()]
@@ -253,7 +266,10 @@ def _hub(source: str, by: str | None) -> Source:
     found = tuple(DatasetRow(raw, column, index) for index in range(len(raw)))
     if not found:
         raise ValueError(f"The set {place} is empty.")
-    return Source(place.rstrip("/").rpartition("/")[2], None, found, (), groups)
+    name = place.rstrip("/").rpartition("/")[2]
+    others = [one for one in pictures if one != column]
+    notes = FolderContents(Path(name), (), {OTHER_COLUMNS: others} if others else {}).notes
+    return Source(name, None, found, tuple(notes), groups)
 
 
 def _is_of_bytes(kind: Any) -> bool:
@@ -306,17 +322,24 @@ def _measured(names: Iterable[str], left_out: dict[str, list[str]]) -> list[str]
     return sorted(found)
 
 
-def _first_folders(names: Sequence[str], by: str | None) -> list[str] | None:
-    parts = [PurePosixPath(name).parts for name in names]
-    if by != FOLDER or any(len(one) < 2 for one in parts):
+def _grouped(archive: Path, names: Sequence[str], by: str | None, members: Mapping[str, Readable]) -> list[str] | None:
+    """Return the groups that an archive's files tell of its pictures; folders are compared over all shards."""
+    if by in (None, FOLDER):
         return None
-    depth = next((i for i in range(min(map(len, parts)) - 1) if len({one[i] for one in parts}) > 1), 0)
-    return [one[depth] for one in parts]
+    if not names:
+        return []
+    known = {posixpath.normpath(name): one for name, one in members.items()}
+    return grouped(archive, names, by, lambda name: known[name].read_bytes() if name in known else None)
 
 
 def _groups_of(found: FolderContents, by: str | None) -> tuple[str, ...] | None:
     if by is None:
         return None
     names = [path.relative_to(found.folder).as_posix() for path in found.pictures]
-    groups = _first_folders(names, by) if by == FOLDER else grouped_by_metadata(found.folder, names, by)
+
+    def read(name: str) -> bytes | None:
+        file = found.folder / name
+        return file.read_bytes() if file.is_file() else None
+
+    groups = first_folders(names) if by == FOLDER else grouped(found.folder, names, by, read)
     return None if groups is None else tuple(groups)

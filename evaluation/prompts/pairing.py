@@ -13,10 +13,10 @@ from operator import eq
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import scipy.sparse.csgraph
 
 from evaluation.pictures.image_folder import SUFFIXES, look_into, measured_pictures
 from evaluation.pictures.manifest import Row, is_whole, read_manifest
+from evaluation.pictures.survey import survey
 from evaluation.prompts import Sampling
 from evaluation.prompts.prompt_sets import read_prompts
 from evaluation.prompts.sources import Prompt
@@ -39,25 +39,6 @@ class Pairs:
     notes: tuple[str, ...] = ()
 
 
-def blocks_of(pairs: Sequence[Pair]) -> np.ndarray | None:
-    """Return which pairs share a picture, a caption or a reference, also by way of others: (n,) numbers from 0.
-
-    None where none do. What is said of such pairs hangs together: five captions of a photograph are not five
-    photographs.
-    """
-    places: dict[Path | str, int] = {}
-    own, shared = [], []
-    for index, one in enumerate(pairs):
-        for thing in (one.picture, one.caption, one.reference):
-            if thing is not None:
-                own.append(index)
-                shared.append(len(pairs) + places.setdefault(thing, len(places)))
-    size = len(pairs) + len(places)
-    graph = scipy.sparse.coo_array((np.ones(len(own)), (own, shared)), shape=(size, size))
-    count, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
-    return None if count == len(pairs) else labels[: len(pairs)]
-
-
 def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sampling: Sampling) -> Pairs:
     """Read pictures and captions by the folder's manifest, else by a prompt set; `num` of them, chosen by the seed.
 
@@ -72,7 +53,8 @@ def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sa
         rows = _sample(list(manifest.rows), num, seed)
         if manifest.left_behind:
             notes.append(manifest.left_behind)
-        return Pairs(tuple(Pair(images / row.file, row.caption, row.reference_path) for row in rows), tuple(notes))
+        pairs = [Pair(images / row.file, row.caption, row.reference_path) for row in rows]
+        return Pairs(tuple(pairs), (*notes, *_first_of_several(pairs, images)))
     chosen = read_prompts(prompts, num, seed, sampling)
     found = look_into(images)
     files = pair(chosen.prompts, found.pictures, images)
@@ -85,7 +67,13 @@ def read_pairs(images: Path, prompts: str | None, num: int | None, seed: int, sa
         for file in own:
             itself = prompt.reference is not None and _place(file) == _place(prompt.reference)
             pairs.append(Pair(file, prompt.caption, None if itself else prompt.reference))
-    return Pairs(tuple(pairs), tuple(notes))
+    return Pairs(tuple(pairs), (*notes, *_first_of_several(pairs, images)))
+
+
+def _first_of_several(pairs: Sequence[Pair], images: Path) -> list[str]:
+    references = [one.reference for one in pairs if one.reference is not None]
+    notes = survey(images.name, [one.picture for one in pairs]).notes
+    return notes + survey("the real pictures", references).notes
 
 
 def pair(prompts: Sequence[Prompt], pictures: Sequence[Path], images: Path) -> list[list[Path]]:

@@ -48,6 +48,7 @@ def test_five_values_of_one_picture_are_not_five_pictures() -> None:
     assert (five.interval, five.p) == (pytest.approx(once.interval), once.p)
     assert paired_bootstrap(np.repeat(a, 5), np.repeat(b, 5)).p < once.p / 2  # as if all were independent
     assert mean_interval(a, blocks=np.zeros(60, int)) == mean_interval(a)  # pictures of one prompt
+    assert mean_interval(np.repeat(a, 5), blocks=3 * blocks + 7) == pytest.approx(mean_interval(a))  # a part of blocks
 
 
 def test_the_p_value_is_that_of_the_paired_t_test() -> None:

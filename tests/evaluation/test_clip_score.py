@@ -126,6 +126,25 @@ def test_ceiling_floor_and_ranks(clip: Clip, folder: Path) -> None:
     np.testing.assert_allclose(scores.spread, pairwise, atol=1e-6)
 
 
+def test_other_captions_of_a_picture_are_no_captions_of_others(clip: Clip, folder: Path) -> None:
+    """Five captions of a photograph all fit it: ranks and floor are among those of other photographs."""
+    pictures = [pair.picture for pair in pairs_of(folder)][::2]
+    captions = ["a cat", "a cat face", "a face", "a dog", "a dog face", "cat", "face", "dog"]
+    pairs = [Pair(pictures[index // 2], caption) for index, caption in enumerate(captions)]
+    scores = clip_score.score(pairs, clip, workers=0, progress=False)
+    assert scores.among == 7  # eight captions but the other one of the picture itself
+    seen = clip.embed_pictures([images.open_picture(picture) for picture in pictures])
+    cosines = seen[np.arange(8) // 2] @ clip.embed_captions(captions).T
+    strangers = np.arange(8)[:, None] // 2 != np.arange(8) // 2
+    as_well = (cosines >= np.diag(cosines)[:, None]) & strangers
+    np.testing.assert_array_equal(scores.rank, as_well.sum(1))
+    for row, of_others, value in zip(cosines, strangers, scores.floor, strict=True):
+        assert np.isclose(row[of_others], value, atol=1e-6).any()
+    alone = clip_score.score([Pair(pictures[0], caption) for caption in captions], clip, workers=0, progress=False)
+    keys = {one.key for one in clip_score.measures_of(alone)}
+    assert alone.among == 1 and not keys & {"r_precision", "clip_cosine_floor"}
+
+
 def test_a_blind_clip_has_no_success() -> None:
     same = np.ones((5, 4), np.float32) / 2
     ranks = retrieval.ranks(same, same, np.arange(5), among=5, seed=0)

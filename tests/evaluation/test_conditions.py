@@ -1,15 +1,19 @@
 """--fail-if: a comparison that fails where a contestant is worse than the first, and the forest plot beside it."""
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from evaluation import bisect, compare
 from evaluation.comparing.comparison import Contest
 from evaluation.comparing.conditions import Condition, failures
 from evaluation.comparing.forest import forest
 from evaluation.metrics.bootstrap import Difference
+from evaluation.metrics.distances import compared
+from evaluation.networks.network import open_network
 from evaluation.reporting.measure import Measure
 
 FID = Contest("fid", "FID <b>", "old", "new", "lower", Difference(-0.5, (-0.8, -0.2), 0.001, 50), 0.004)
@@ -62,6 +66,26 @@ def test_what_is_no_condition_is_refused() -> None:
             Condition.read(text)
     with pytest.raises(ValueError, match="nothing is compared in 'kid', but in fid, clip_score"):
         failures([Condition.read("kid worse")], comparison(FID, SCORE))
+
+
+def test_a_condition_in_which_nothing_will_be_compared_is_refused_before_any_drawing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["emoji", "emoji --draft", "--prompts", "emoji", "--num", "4", "--network", "judge", "--device", "cpu"]
+    distance = compared(open_network("judge"))[0]
+    for text, said in (
+        (
+            "fid worse than 2 %",
+            f"nothing is compared in 'fid', but in clip_score, r_precision, recall_at_5, recall_at_10, "
+            f"seconds_a_picture, {distance}",
+        ),
+        (f"{distance} worse", "a distance needs real pictures, and emoji comes without: name some with --reference"),
+    ):
+        for main in (compare.main, bisect.main):
+            with pytest.raises(SystemExit) as stopped:
+                main([*given, "--out", str(tmp_path / "out"), "--fail-if", text])
+            assert stopped.value.code == 2 and said in capsys.readouterr().err
+    assert not (tmp_path / "out" / "pictures").exists()
 
 
 def test_the_plot_has_what_is_better_to_the_right() -> None:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from evaluation.pictures.manifest import Manifest, Row, write_manifest
-from evaluation.prompts.pairing import Pair, blocks_of, read_pairs
+from evaluation.prompts.blocks import blocks_of
+from evaluation.prompts.pairing import Pair, read_pairs
 
 COUNT = 12
 
@@ -221,9 +222,12 @@ def test_a_picture_that_is_its_own_reference_has_no_ceiling(tmp_path: Path) -> N
     assert [p.reference for p in read_pairs(tmp_path / "way", str(file), None, 0, "captions").pairs] == [None, None]
 
 
-def test_what_shares_a_picture_a_caption_or_a_reference_hangs_together() -> None:
-    a, b, c = Path("a.png"), Path("b.png"), Path("c.png")
-    pairs = [Pair(a, "one"), Pair(b, "two"), Pair(a, "three"), Pair(c, "four", Path("real.png")), Pair(b, "four")]
-    found = blocks_of([*pairs, Pair(Path("d.png"), "five")])
-    assert found is not None and found.tolist() == [0, 1, 0, 1, 1, 2]
+def test_what_shares_a_picture_a_caption_or_a_reference_hangs_together(tmp_path: Path) -> None:
+    a, b, c, d, real, copy = (tmp_path / f"{name}.png" for name in ("a", "b", "c", "d", "real", "copy"))
+    for number, file in enumerate((a, b, c, d, real)):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(file)
+    copy.write_bytes(a.read_bytes())
+    pairs = [Pair(a, "one"), Pair(b, "two"), Pair(a, "three"), Pair(c, "four", real), Pair(b, "four")]
+    found = blocks_of([*pairs, Pair(d, "five"), Pair(copy, "six")])
+    assert found is not None and found.tolist() == [0, 1, 0, 1, 1, 2, 0]
     assert blocks_of(pairs[:2]) is None

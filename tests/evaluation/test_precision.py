@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks import fid_precision
 from benchmarks.fid import random_weights
 from evaluation import compute_fid, fid
 from evaluation.networks.inception import Inception
@@ -41,8 +42,34 @@ def test_distances_have_names_of_their_own_and_say_how_far_they_are(
     # Noise alone, by random weights.
     assert found["deviation"]["pictures"] == 6 and 0 < found["deviation"]["features"] < 0.5
     assert any(note.startswith("In bf16 the features of the first 6 pictures differ") for note in rounded.warnings)
+    darker = tmp_path / "darker"
+    darker.mkdir()
+    for file in pictures.iterdir():
+        Image.open(file).point(lambda level: level // 2).save(darker / file.name)
+    against, exact = (compute_fid(pictures, darker, precision=one, **how) for one in ("bf16", "float32"))
+    (found,) = against.provenance["passes"].values()
+    assert found["deviation"]["distance"] == pytest.approx(against.measures[0].value)
+    assert found["deviation"]["distance_in_float32"] == pytest.approx(exact.measures[0].value, rel=1e-4)
+    off = 100 * (against.measures[0].value / exact.measures[0].value - 1)
+    assert against.measures[0].details["off float32"] == f"{off:+.2g} % (of 6 pictures)"
+    assert any(
+        f"is {against.measures[0].value:.5g}, in float32 {exact.measures[0].value:.5g}." in note
+        for note in against.warnings
+    )
     with pytest.raises(ValueError, match="taken with precision bf16, the pictures with float32: take both alike"):
         compute_fid(pictures, kept, **how)
+
+
+def test_the_benchmark_tells_how_far_one_half_is_from_the_other_in_both(
+    weights: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fid_precision.report([str(pictures)], 5000, weights, 2, 0)
+    printed = " ".join(capsys.readouterr().out.split())
+    count, exact, rounded, noise = fid_precision.deviation(str(pictures), 5000, weights, 2, 0)
+    assert count == 3 and 0 < abs(rounded / exact - 1) < 0.2 and 0 < noise < 0.5
+    assert f"{exact:.6f} │ {rounded:.6f} │ {rounded / exact - 1:+.1e}" in printed
+    with pytest.raises(SystemExit, match="two halves need four or more"):
+        fid_precision.deviation(str(pictures), 1, weights, 2, 0)
 
 
 def test_features_are_near_those_in_float32(weights: Path) -> None:

@@ -30,7 +30,8 @@ def prompts(tmp_path: Path) -> Path:
 
 def test_the_numbers_by_hand(model: UnclipModel, quick: Settings, prompts: Path) -> None:
     chosen = read_prompts(str(prompts))
-    found = measure(Priors(model, quick, ("diffusion",)), chosen, seed=5, batch_size=2)
+    found, notes = measure(Priors(model, quick, ("diffusion",)), chosen, seed=5, batch_size=2)
+    assert notes == []
     values = {one.label: one.value for one in found}
     captions = [prompt.caption for prompt in chosen.prompts]
     true = model.embed_image([images.open_picture(prompt.reference) for prompt in chosen.prompts])
@@ -49,6 +50,28 @@ def test_the_numbers_by_hand(model: UnclipModel, quick: Settings, prompts: Path)
         means = (rows.mean(0) - true.mean(0)).square().sum().item()
         assert values[f"Fréchet distance to the true embeddings ({kind})"] > means
     assert values["milliseconds a prompt (diffusion)"] > 0
+
+
+def test_captions_of_one_picture_are_no_others_to_each_other(
+    model: UnclipModel, quick: Settings, prompts: Path
+) -> None:
+    rows = [json.loads(line) for line in prompts.read_text().splitlines()]
+    (prompts.parent / "copy.png").write_bytes((prompts.parent / "0.png").read_bytes())
+    rows += [{"id": "3", "caption": "an animal", "reference": "copy.png"}, {**rows[1], "id": "4"}]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    chosen = read_prompts(str(prompts))
+    found, notes = measure(Priors(model, quick, ("diffusion",)), chosen, seed=5, batch_size=5)
+    values = {one.label: one for one in found}
+    captions = [prompt.caption for prompt in chosen.prompts]
+    true = model.embed_image([images.open_picture(prompts.parent / f"{index}.png") for index in range(3)])
+    predicted = torch.cat([model.embed_prompt([caption], [5 + i], quick) for i, caption in enumerate(captions)])
+    own = torch.tensor([0, 1, 2, 0, 1])
+    cosines = torch.nn.functional.cosine_similarity(predicted[:, None], true, dim=-1)
+    right = values["R@1 of its own picture among 3 (diffusion)"]
+    assert right.value == pytest.approx(float((cosines.argmax(1) == own).float().mean())) and right.n == 5
+    another = float(cosines[torch.arange(5), (own + 1) % 3].mean())
+    assert values["cosine to another picture's embedding (diffusion)"].value == pytest.approx(another, abs=1e-4)
+    assert right.blocks.tolist() == [0, 1, 2, 0, 1] and "from the 3 sets of such pairs, not from the 5" in notes[0]
 
 
 def test_prompts_without_pictures_are_refused(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -303,6 +303,10 @@ def test_statistics_of_other_programs(
     assert "taken with resize clean (clean-fid), the pictures with legacy-tf" in mixed
     spatial = refused(*images, *theirs, "--reference-form", "pytorch-fid", "--network", "sfid", capsys=capsys)
     assert "holds nothing for sFID" in spatial
+    with np.load(adm) as file:
+        np.savez(tmp_path / "odd.npz", mu=file["mu"], sigma=np.triu(file["sigma"]))
+    odd = ("--reference", tmp_path / "odd.npz", "--reference-form", "pytorch-fid")
+    assert "odd.npz: sigma is no covariance" in refused(*images, *odd, capsys=capsys)
     judged = refused(*images, *theirs, "--reference-form", "pytorch-fid", "--network", "judge", capsys=capsys)
     assert "of the published Inception" in judged
     unfit = refused(*images, "--save-stats", tmp_path / "x.npz", "--stats-form", "adm", capsys=capsys)

@@ -17,6 +17,7 @@ from torch import nn
 from dalle2 import images
 from dalle2.families import load
 from evaluation import ssim_psnr
+from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.lpips import Lpips
 from evaluation.metrics.similarity import compare
 
@@ -133,6 +134,34 @@ def test_the_anchors(folders: tuple[Path, Path], run: Run) -> None:
     assert found["PSNR in dB (anchor, mean colour)"]["value"] == pytest.approx(np.mean(values))
     unrelated = [compare(reals[index - 1], reals[index]).ssim for index in range(3)]
     assert found["SSIM (anchor, unrelated picture)"]["value"] == pytest.approx(np.mean(unrelated))
+
+
+def test_several_pictures_of_one_reference_are_one_and_no_strangers(tmp_path: Path, run: Run) -> None:
+    """Three drawings of each photograph, beside as many copies of it: the copy is no unrelated picture."""
+    reals, expected = [], []
+    for index in range(4):
+        pixels = np.random.default_rng(index).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        reals.append(Image.fromarray(pixels).resize((32, 32), Image.Resampling.BICUBIC))
+        for number in range(3):
+            noise = np.random.default_rng(10 * index + number).integers(-9 * index, 9 * index + 1, (32, 32, 3))
+            made = Image.fromarray((np.asarray(reals[-1]) + noise).clip(0, 255).astype(np.uint8))
+            images.save(made, tmp_path / "a" / f"{index}-{number}.png")
+            images.save(reals[-1], tmp_path / "b" / f"{index}-{number}.png")
+            expected.append(compare(made, reals[-1]).ssim)
+    found = run("--images", tmp_path / "a", "--reference", tmp_path / "b")
+    own = np.repeat(np.arange(4), 3)
+    assert found["SSIM"]["interval"] == pytest.approx(mean_interval(expected, blocks=own))
+    assert found["SSIM"]["interval"] != pytest.approx(mean_interval(expected))
+    unrelated = np.mean([compare(reals[index - 1], reals[index]).ssim for index in range(4)])
+    assert found["SSIM (anchor, unrelated picture)"]["value"] == pytest.approx(unrelated)
+    warnings = json.loads((tmp_path / "report.json").read_text())["warnings"]
+    assert any("from the 4 sets of such pairs, not from the 12 pairs" in note for note in warnings)
+    for file in (tmp_path / "b").iterdir():
+        images.save(reals[0], file)
+    found = run("--images", tmp_path / "a", "--reference", tmp_path / "b")
+    assert "SSIM (anchor, unrelated picture)" not in found and "SSIM (anchor, mean colour)" in found
+    warnings = json.loads((tmp_path / "report.json").read_text())["warnings"]
+    assert any(note.startswith("All pairs are of one picture or prompt") for note in warnings)
 
 
 @pytest.mark.parametrize("order", [(200, 200, 100, 100), (100, 100, 200, 200), (100, 200, 100, 100)])

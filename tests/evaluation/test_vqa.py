@@ -15,9 +15,11 @@ from drawn_folders import drawn
 
 from evaluation import vqa
 from evaluation.measuring.vqa import read_questions
+from evaluation.metrics.bootstrap import mean_interval
 from evaluation.metrics.vqa_score import JudgedAnswer, judged, shares_right, soft
 from evaluation.networks.vqa_endpoint import Endpoint, NoAnswer
 from evaluation.pictures.loading import open_file
+from evaluation.pictures.manifest import read_manifest, write_manifest
 
 YES = {"content": [{"token": "Yes", "logprob": -0.1, "top_logprobs": [{"token": "Yes", "logprob": -0.105361}]}]}
 
@@ -98,6 +100,30 @@ def test_each_question_is_asked_once_and_the_key_stays_here(
     assert values(run(pictures, endpoint, tmp_path)) == values(report) and len(endpoint.bodies) == 6
     run(pictures, endpoint, tmp_path, "--vqa-model", "another")
     assert len(endpoint.bodies) == 12
+
+
+def test_pictures_of_one_prompt_are_not_independent(endpoint: StandIn, tmp_path: Path) -> None:
+    folder = drawn(tmp_path / "pairs", 20, count=12)
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    rows = [row.model_copy(update={"caption": f"thing {index // 2}"}) for index, row in enumerate(manifest.rows)]
+    write_manifest(manifest.model_copy(update={"rows": tuple(rows)}), folder)
+    right = [True, False, True, True, False, True]
+
+    def say(body: dict[str, Any]) -> tuple[int, Any]:
+        text = body["messages"][0]["content"][1]["text"]
+        return 200, completion("Yes" if right[int(text.split("thing ")[1][0])] else "No")
+
+    endpoint.say = say
+    report = run(folder, endpoint, tmp_path)
+    found = next(one for one in report["measures"] if one["key"] == "vqa_right")
+    assert found["n"] == 12 and found["interval"] == pytest.approx(mean_interval(right))
+    assert any("from the 6 sets of such pairs, not from the 12 pairs" in note for note in report["warnings"])
+    atoms = [{"prompt": f"thing {i}", "vqa_list": [["Is it?", "yes"]], "atom_count": 1 + i % 2} for i in range(6)]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in atoms))
+    endpoint.say = lambda body: (200, completion("Yes", YES))
+    report = run(folder, endpoint, tmp_path, "--questions", tmp_path / "list.jsonl")
+    assert values(report)["soft_tifa_gm@2"] == pytest.approx(0.9, abs=1e-5)
 
 
 def test_timeouts_are_gone_on_with(pictures: Path, endpoint: StandIn, tmp_path: Path) -> None:
