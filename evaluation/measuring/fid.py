@@ -192,9 +192,9 @@ def _by_group(
                 found.append(replace(one, key=f"{one.key}@{group}", label=label, left_out=None))
     if counts and min(counts) < distances.FEW:
         warnings.append(
-            f"The groups have {min(counts):,} to {max(counts):,} pictures (or references, where these are fewer): the "
-            "fewer, the more a Fréchet distance comes out too high, so that groups compare by it only at equal counts, "
-            "and by the kernel distance (KID) at any."
+            f"The groups have {min(counts):,} pictures at least and {max(counts):,} at most (or references, where they "
+            "are fewer): the fewer, the more a Fréchet distance comes out too high, so that groups compare by it only "
+            "at equal counts, and by the kernel distance (KID) at any."
         )
     if few:
         warnings.append(f"Groups of fewer than {distances.LEAST} pictures are not measured: {', '.join(few)}.")

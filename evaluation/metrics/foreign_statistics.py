@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dalle2 import atomic
-from evaluation.metrics.frechet import Moments, doubles
+from evaluation.metrics.frechet import Moments, covariance_of, doubles
 from evaluation.metrics.statistics import Statistics
 from evaluation.networks.inception import PUBLISHED
 from evaluation.networks.network import Network, space_of
 
-SYMMETRIC = 1e-3  # of the largest variance: how far a covariance in float32, or half of that, may be from it
 ADM_LAYERS = {"": ("mu", "sigma"), "mixed_6/conv": ("mu_s", "sigma_s")}
 
 
@@ -80,10 +79,8 @@ def read_foreign(path: Path, form: str, network: Network, size: int | None) -> S
         raise ValueError(f"{path} holds no statistics of {form} ({error}).") from error
     if mean.shape != (network.dim,) or covariance.shape != (network.dim, network.dim):
         raise ValueError(f"{path} is of {mean.shape[0]} features, {network.name} has {network.dim}.")
-    spread = float(covariance.diagonal().abs().max())
-    if float((covariance - covariance.T).abs().max()) > SYMMETRIC * spread or float(covariance.diagonal().min()) < 0:
-        raise ValueError(f"{path}: sigma is no covariance, which is symmetric and has no variance below zero.")
-    return Statistics(space_of(network, size), Moments(2, mean, scatter=covariance), counted=False)
+    scatter = covariance_of(covariance.numpy(), path)
+    return Statistics(space_of(network, size), Moments(2, mean, scatter=scatter), counted=False)
 
 
 def write_foreign(path: Path, form: str, by_layer: dict[str, Statistics]) -> Path:

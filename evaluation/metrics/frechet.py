@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 POINTS = 15  # of the line along which a distance is extrapolated, as published
+SYMMETRIC = 1e-3  # of the largest variance: how far a covariance that was kept in float32 may be from it
 BLOCK = 4096  # rows; fixed, so that sums do not depend on the batches that features came in
 
 
@@ -173,6 +174,17 @@ def _overlap(a: Moments, b: Moments) -> torch.Tensor:
 
 def _products(rows: torch.Tensor) -> torch.Tensor:
     return rows.T @ rows
+
+
+def covariance_of(array: np.ndarray, where: object) -> torch.Tensor:
+    """Return a covariance (d, d) that was kept in a file as float64; ValueError unless it can be one."""
+    found = doubles(array)
+    if found.ndim != 2 or found.shape[0] != found.shape[1]:
+        raise ValueError(f"{where}: sigma is no covariance, but an array of {tuple(found.shape)}.")
+    variances = found.diagonal()
+    if float((found - found.T).abs().max()) > SYMMETRIC * float(variances.abs().max()) or float(variances.min()) < 0:
+        raise ValueError(f"{where}: sigma is no covariance, which is symmetric and has no variance below zero.")
+    return found
 
 
 def doubles(array: np.ndarray) -> torch.Tensor:

@@ -49,11 +49,18 @@ class Lpips:
 
     @torch.inference_mode()
     def __call__(self, a: Image.Image, b: Image.Image) -> float:
+        """Return the distance; ValueError for pictures that are too small for the network."""
         shift, scale = (torch.tensor(values, device=self._device).view(1, 3, 1, 1) for values in (SHIFT, SCALE))
         x = (to_tensor([a, b]).to(self._device) - shift) / scale
         distance = 0.0
         for layers, head in zip(self._slices, self._heads, strict=True):
-            x = layers(x)
+            try:
+                x = layers(x)
+            except RuntimeError as error:  # after four or five times less of a side nothing is left of it
+                raise ValueError(
+                    f"LPIPS by {self.name} needs larger pictures than {a.width}×{a.height}: bring both to a larger "
+                    "--size, or leave out --lpips-weights."
+                ) from error
             unit = x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
             apart = (unit[:1] - unit[1:]).square()
             distance += float(torch.nn.functional.conv2d(apart, head).mean())

@@ -10,7 +10,7 @@ import numpy as np
 
 from dalle2 import atomic
 from evaluation.metrics import prdc
-from evaluation.metrics.frechet import Moments, doubles
+from evaluation.metrics.frechet import Moments, covariance_of, doubles
 from evaluation.networks.network import FeatureSpace
 
 FORMAT = 1
@@ -76,12 +76,17 @@ class Statistics:
             if int(arrays["format"]) != FORMAT:
                 raise ValueError(f"{path} has the format {arrays['format']}, this version reads {FORMAT}.")
             space = FeatureSpace(**json.loads(str(arrays["space"])))
-            n, mean, covariance = int(arrays["n"]), doubles(arrays["mu"]), doubles(arrays["sigma"])
+            n, mean, covariance = int(arrays["n"]), doubles(arrays["mu"]), covariance_of(arrays["sigma"], path)
         except (KeyError, TypeError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
             raise ValueError(
                 f"{path} does not say with which network and resizing it was taken: take the statistics again with "
                 "python -m evaluation.fid --images FOLDER --save-stats FILE.npz."
             ) from error
+        if features is not None and features.shape != (n, len(mean)):
+            raise ValueError(
+                f"{path} is damaged: it is of {n:,} pictures and {len(mean):,} features, and holds those of "
+                f"{features.shape}. Take the statistics again."
+            )
         if features is not None and n <= len(mean):
             return cls(space, Moments.of(features), features)
         return cls(space, Moments(n, mean, scatter=covariance * (n - 1)), features)

@@ -129,7 +129,7 @@ def test_a_report_has_the_distances_of_samples_by_key_and_warns_of_unequal_group
     main([*given, "--by", "style", "--workers", "0", "--groups", "0", "--report", str(tmp_path / "report.json")])
     report = json.loads((tmp_path / "report.json").read_text())
     assert {one["key"]: one["n"] for one in report["measures"]}["clip_fid@noto"] == 5
-    assert any("The groups have 5 to 5 pictures" in note for note in report["warnings"])
+    assert any("The groups have 5 pictures at least and 5 at most" in note for note in report["warnings"])
     capsys.readouterr()
     with pytest.raises(SystemExit):
         main([*given, "--by", "colour"])

@@ -310,6 +310,8 @@ def test_lpips_by_hand(tmp_path: Path) -> None:
                 total += float((head[:, None, None] * (one - other) ** 2).sum(0).mean())
     assert lpips(a, b) == pytest.approx(total, rel=1e-4)
     assert lpips(a, a) == 0
+    with pytest.raises(ValueError, match="needs larger pictures than 20×20: bring both to a larger --size"):
+        lpips(*noisy_pair(20, 20))
     assert lpips.name == "alex"
 
 

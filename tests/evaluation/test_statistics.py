@@ -172,6 +172,19 @@ def test_what_is_no_statistics_is_refused(tmp_path: Path) -> None:
         Statistics.load(tmp_path / "later.npz")
 
 
+def test_a_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    rows = features(20)
+    kept = dict(np.load(Statistics(SPACE, Moments.of(rows), rows).save(tmp_path / "a.npz")))
+    for name, changed, said in (
+        ("features", rows[:5], "it is of 20 pictures and 12 features, and holds those of (5, 12)"),
+        ("sigma", np.triu(kept["sigma"]), "sigma is no covariance, which is symmetric"),
+        ("sigma", kept["sigma"][:5], "sigma is no covariance, but an array of (5, 12)"),
+    ):
+        np.savez(tmp_path / "b.npz", **(kept | {name: changed}))
+        with pytest.raises(ValueError, match=re.escape(said)):
+            Statistics.load(tmp_path / "b.npz")
+
+
 def test_a_failed_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Statistics(SPACE, Moments.of(features(20)))
     before = made.save(tmp_path / "stats.npz").read_bytes()
