@@ -13,6 +13,7 @@ from dalle2.datasets.caption_words import in_style
 from dalle2.datasets.phrases import on_background, styled
 from dalle2.sentence_encoder import SentenceEncoder
 from dalle2.understanding.answer import NearConcept, Note, Understanding, literal
+from dalle2.understanding.foreign import Foreign
 from dalle2.understanding.left_out import left_out, names, unsaid
 from dalle2.understanding.lookup import SKIN_TONES, Lookup, is_unspaced
 from dalle2.understanding.meaning import Meaning, describes
@@ -61,6 +62,7 @@ class Interpreter:
         self._encoder = encoder or SentenceEncoder.installed
         self._styles = tuple(styles)
         self._lookup = Lookup(vocabulary)
+        self._foreign = Foreign(vocabulary, self._lookup)
 
     @classmethod
     def of(
@@ -165,11 +167,21 @@ class Interpreter:
         if self._lookup.is_foreign(wording.whole) and (numbers := self._lookup.labelled(wording.whole)):
             said = dataclasses.replace(wording, subject="", notes=())  # all of it is the label, colour and number too
             return self._drawn(prompt, said, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
-        if self._lookup.is_foreign(wording.subject) and (numbers := self._lookup.foreign(wording.subject)):
-            return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
+        if self._lookup.is_foreign(wording.subject) and (found := self._of_foreign_words(prompt, wording)):
+            return found
         if not _LATIN.search(wording.subject):
             return Understanding(prompt, "", notes=(*wording.notes, Note("unknown", wording.subject or prompt)))
         return None
+
+    def _of_foreign_words(self, prompt: str, wording: Wording) -> Understanding | None:
+        """By words of another language than English; what else they say is told."""
+        numbers = self._lookup.foreign(wording.subject)
+        if not numbers:
+            return None
+        colours, left = self._foreign.unsaid(wording.subject, numbers[0])
+        if colours and not wording.colour:
+            wording = dataclasses.replace(wording, notes=(*wording.notes, Note("colour", ", ".join(colours))))
+        return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED], left)
 
     def _of_meaning(self, prompt: str, wording: Wording) -> Understanding:
         """By what the sentence encoder makes of it, of its parts, and of its words without slips of the pen."""
@@ -205,8 +217,8 @@ class Interpreter:
                 return self._nearest(prompt, wording, row, reading, left)
         if guesses:
             return self._nearest(prompt, wording, scores[0], wording.subject, close=GUESS_CLOSE)
-        if numbers := self._lookup.foreign(wording.subject):
-            return self._drawn(prompt, wording, numbers[0], 1.0, numbers[1 : 1 + OFFERED])
+        if found := self._of_foreign_words(prompt, wording):
+            return found
         best = scores.max(0)
         nearest = [self._near(number, best[number]) for number in _order(best) if best[number] >= WORTH_OFFERING]
         notes = (*wording.notes, Note("unknown", wording.subject))

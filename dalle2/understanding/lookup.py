@@ -25,13 +25,13 @@ JOINER = "\u200d"
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f\uac00-\ud7af]")
 _THAI = re.compile(r"[\u0e00-\u0e7f]")
 _INDIC = re.compile(r"[\u0900-\u09ff]")
-_KATAKANA = {point: point + 0x60 for point in range(0x3041, 0x3097)}  # in which most Japanese words stand
+KATAKANA = {point: point + 0x60 for point in range(0x3041, 0x3097)}  # in which most Japanese words stand
 _FILLER = re.compile(r"[\s的之個个色]")
 _CHINESE_COLOURS = re.compile("[红紅黄黃绿綠蓝藍紫黑白橙棕粉灰]")
 _PICTURES = re.compile("[\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff\u00a9\u00ae\u2122\u20e3]")
 _REGION = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
 # By which a foreign phrase of several words is told from English.
-_FOREIGN = re.compile(
+FOREIGN = re.compile(
     r"^(?:ein|eine|einen|der|die|das|un|une|le|la|les|el|los|las|il|lo|gli|uma?|os?|een|het|de|ett?|en|egy|az|jeden|jedna)\s",
     re.I,
 )
@@ -114,7 +114,7 @@ class Lookup:
 
     def is_foreign(self, text: str) -> bool:
         """Whether the text is in another language than English by its letters, or by its first word."""
-        return not text.isascii() or bool(_FOREIGN.match(text))
+        return not text.isascii() or bool(FOREIGN.match(text))
 
     def labelled(self, text: str) -> list[int]:
         """Return the concepts of which the text is the label in another language than English, Chinese first."""
@@ -128,12 +128,23 @@ class Lookup:
             # The noun stands last, behind what is said of it.
             colourless = CHINESE_COLOUR.sub("", text)
             parts = dict.fromkeys([text, re.split("[的の]", text.rstrip("的の"))[-1], colourless])
-            texts = [form for part in parts for form in (bare(part), bare(part).translate(_KATAKANA))]
+            texts = [form for part in parts for form in (bare(part), bare(part).translate(KATAKANA))]
             return next(filter(None, (self._of_characters(_FILLER.sub("", text)) for text in texts)), [])
-        wanted = bare(_FOREIGN.sub("", text))
+        wanted = bare(FOREIGN.sub("", text))
         if found := self.labelled(wanted):
             return found
         return self._of_words(wanted.split()) if self.is_foreign(text) else []
+
+    def spellings(self, number: int) -> set[str]:
+        """Return the concept's words in the languages that write without blanks, everyday words included."""
+        words = self._entries[number].words
+        found = {
+            form
+            for language in UNSPACED & words.keys()
+            for one in words[language]
+            for form in _spellings(one, language)
+        }
+        return found | {word for word, meant in self._everyday.items() if meant == number and is_unspaced(word)}
 
     def mended(self, text: str, known: Container[str]) -> str:
         """Return the text with mistyped words put right; `known` are further words that are none."""

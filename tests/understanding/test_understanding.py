@@ -170,6 +170,38 @@ def test_everyday_chinese_words_are_understood_with_and_without_a_colour(
         assert "我不能保证颜色是“" in sentence(found, "zh")
 
 
+@pytest.mark.parametrize(
+    "prompt, said",
+    [
+        ("eine blaue Katze", "I draw: cat. I cannot promise the colour blaue."),
+        ("eine Katze auf dem Sofa", "I draw: cat. Left out: auf dem Sofa."),
+        ("ein glücklicher Hund", "I draw: dog. Left out: glücklicher."),
+        ("un gato azul", "I draw: cat. I cannot promise the colour azul."),
+        ("un gato negro con sombrero", "I draw: black cat. Left out: sombrero."),
+        ("un chat bleu", "I draw: cat. I cannot promise the colour bleu."),
+        ("en röd katt", "I draw: cat. I cannot promise the colour röd."),
+        ("egy kék macska", "I draw: cat. I cannot promise the colour kék."),
+        ("синяя кошка", "I draw: cat. I cannot promise the colour синяя."),
+        ("नीली बिल्ली", "I draw: cat. I cannot promise the colour नीली."),
+        ("बड़ी बिल्ली", "I draw: cat. Left out: बड़ी."),
+        ("নীল বিড়াল", "I draw: cat. I cannot promise the colour নীল."),
+        ("파란 고양이", "I draw: cat. I cannot promise the colour 파란."),
+        ("귀여운 강아지", "I draw: dog. Left out: 귀여운."),
+        ("สุนัขสีเขียว", "I draw: dog. I cannot promise the colour สีเขียว."),
+        ("แมวน่ารัก", "I draw: cat. Left out: น่ารัก."),
+        ("紅色的貓", "I draw: cat. I cannot promise the colour 紅色."),
+        ("一只戴帽子的狗", "I draw: dog. Left out: 戴帽子."),
+        # What is drawn, or says nothing, is not said.
+        ("ein roter Apfel", "I draw: red apple."),
+        ("ein rotes Herz", "I draw: red heart."),
+        ("小猫", "I draw: cat face."),
+        ("собака", "I draw: dog."),
+    ],
+)
+def test_what_other_languages_say_and_is_not_drawn_is_told(interpreter: Interpreter, prompt: str, said: str) -> None:
+    assert sentence(interpreter.understand(prompt)) == said
+
+
 def test_a_colour_is_not_promised_and_not_denied_either(interpreter: Interpreter) -> None:
     found = interpreter.understand("a light blue car")
     assert sentence(found) == "I draw: automobile. I cannot promise the colour light blue."
