@@ -140,11 +140,13 @@ class Drawer:
         """Prompts -> text embeddings, tokens' states, and which tokens are text; guided, the negative ones first."""
         texts = [*([negative or ""] * len(prompts) if settings["guidance_scale"] != 1 else []), *prompts]
         start, end, pad, length = self.description["tokens"]
-        rows = [[start, *one.ids[: length - 2], end] for one in self.tokenizer.encode_batch(texts)]
+        different = list(dict.fromkeys(texts))  # pictures of one prompt need it read but once
+        rows = [[start, *one.ids[: length - 2], end] for one in self.tokenizer.encode_batch(different)]
         mask = np.array([[place < len(row) for place in range(length)] for row in rows])
         states = self.text(np.array([row + [pad] * (length - len(row)) for row in rows]))
         embeddings = self.text.embed(states[np.arange(len(rows)), mask.sum(1) - 1])
-        return finite(embeddings, "text encoder"), finite(states, "text encoder"), mask
+        each = [different.index(text) for text in texts]
+        return finite(embeddings, "text encoder")[each], finite(states, "text encoder")[each], mask[each]
 
     def _guided(self, name: str, conditions: Mapping[str, Array], settings: Any, schedule: Schedule) -> Denoise:
         """Return the network under classifier-free guidance; each condition is (2n, ...), or (n, ...) without."""

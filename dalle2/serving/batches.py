@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dalle2.serving.pace import Turn
+from dalle2.serving.pace import Company, Turn, first_of
 from dalle2.serving.refusal import Cancelled
 from dalle2.settings import MAX_PICTURES, OnStep, Step
 
@@ -141,6 +141,7 @@ class Batches:
             finally:
                 with self._changed:
                     for call in calls:
+                        call.visit.turn.pause()
                         call.done = True
                     self._changed.notify_all()
 
@@ -185,11 +186,19 @@ class Batches:
         return len(self._waiting) >= self._visits
 
     def _chosen(self) -> list[Call]:
-        """Return the call of who came first, and those that go with it as far as there is room."""
+        """Return the call of who came first, and those that go with it as far as there is room: see `Company`."""
+        calls, company = self._open(), Company(self.most)
+        if not calls:
+            return []
+        turn = first_of([call.visit.turn for call in calls])
+        first = next(call for call in calls if call.visit.turn is turn)
+        if first.key is None:
+            return [first]
         chosen: list[Call] = []
-        for call in self._open():
-            fits = not chosen or (call.key is not None and call.key == chosen[0].key)
-            if fits and (not chosen or sum(one.rows for one in (*chosen, call)) <= self.most):
+        for call in [first, *(call for call in calls if call is not first)]:
+            if call.key != first.key:
+                company.passes(call.visit.turn)
+            elif company.takes(call.visit.turn, call.rows):
                 chosen.append(call)
         return chosen
 

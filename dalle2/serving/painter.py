@@ -8,6 +8,7 @@ from PIL import Image
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
 from dalle2.serving.batches import Batches, Visit
+from dalle2.serving.pace import CPU_OVERHEAD, OVERHEAD
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import MAX_PICTURES, OnStep, Settings
 from dalle2.tasks.caption import Caption
@@ -17,9 +18,19 @@ CPU_PICTURES = 8
 
 
 class Painter(Protocol):
-    """Draws what visits ask for, each in a thread of its own; `together` pictures may be asked for at a time."""
+    """Draws what visits ask for, each in a thread of its own.
+
+    Attributes:
+        together: how many pictures may be asked for at a time.
+        batch: how many of them are computed at once, at most.
+        batches_at_once: how many such batches run beside each other.
+        overhead: of a batch, in what one more picture adds to it: see `Pace`.
+    """
 
     together: int
+    batch: int
+    batches_at_once: int
+    overhead: float
 
     def draw(
         self,
@@ -49,8 +60,10 @@ class LocalPainter:
         on_cpu = all(model.device.type == "cpu" for model in models.values())
         self.batches = Batches(CPU_PICTURES if on_cpu else MAX_PICTURES)
         self._models = models  # which change while others come and go
+        self.batch, self.batches_at_once = self.batches.most, 1
+        self.overhead = CPU_OVERHEAD if on_cpu else OVERHEAD
         # While one batch is drawn and brought to its visitors, the next one is ready.
-        self.together = 2 * self.batches.most
+        self.together = 2 * self.batch
 
     def draw(
         self,

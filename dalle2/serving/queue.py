@@ -1,11 +1,11 @@
 """Waiting for the turn: a fair queue of bounded length."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from itertools import accumulate
 
-from dalle2.serving.pace import Job, Turn
+from dalle2.serving.pace import Company, Turn, first_of
 
 UNKNOWN_SECONDS = 10.0  # of waiting, where nothing has been drawn yet
 
@@ -13,10 +13,13 @@ UNKNOWN_SECONDS = 10.0  # of waiting, where nothing has been drawn yet
 class Queue:
     """First come, first served: the first has the turn, and with it those who follow as far as there is room."""
 
-    def __init__(self, waiting: int, together: int = 1) -> None:
-        """Begin empty: `waiting` may wait behind the first, and `together` pictures can be drawn at a time."""
+    def __init__(self, waiting: int, together: int = 1, batch: int | None = None, batches: int = 1) -> None:
+        """Begin empty: `waiting` may wait behind the first, and `together` pictures have the turn at a time.
+
+        Of these, `batch` pictures (by default all) are computed at once, and `batches` of such at a time.
+        """
         self._room = waiting + 1
-        self.together = together
+        self.together, self.batch, self.batches = together, batch or together, batches
         self.tickets: list[Ticket] = []
         self._coming = 0
         self.changed = threading.Condition()
@@ -47,7 +50,8 @@ class Queue:
                 return None
             ticket = Ticket(self, turn)
             self.tickets.append(ticket)
-            return ticket
+        turn.promise(ticket.seconds_left())
+        return ticket
 
 
 class Ticket:
@@ -69,15 +73,22 @@ class Ticket:
             return not before or pictures <= self._queue.together
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until one's own pictures are there, all turns before included; None without experience."""
+        """Return the seconds until one's own pictures are there, all turns before included; None without experience.
+
+        What is known to come is gone through batch by batch, as it is going to be drawn.
+        """
         with self._queue.changed:
             turns = [ticket.turn for ticket in (*self._before(), self)]
-        if self.turn.begun:
-            return self.turn.left()
-        running = [turn.left() for turn in turns if turn.begun]
-        coming = [self.turn.pace.seconds(job, {}) for job in self._batches([t.job for t in turns if not t.begun])]
-        known, next_ = ([left for left in lefts if left is not None] for lefts in (running, coming))
-        return max(known, default=0.0) + sum(next_) if (len(known), len(next_)) == (len(running), len(coming)) else None
+        free = [0.0] * self._queue.batches  # in how many seconds there is room for one more batch
+        while True:
+            begins = min(free)
+            batch, left = self._next(turns, begins)
+            if left is None:
+                return None
+            if self.turn in batch:
+                return begins + left
+            free[free.index(begins)] = begins + left
+            turns = [turn for turn in turns if turn not in batch]
 
     def wait(self, seconds: float) -> None:
         """Return when the turn has come, or after so many seconds."""
@@ -95,15 +106,17 @@ class Ticket:
         tickets = self._queue.tickets
         return tickets[: tickets.index(self)] if self in tickets else []
 
-    def _batches(self, jobs: list[Job]) -> list[Job]:
-        """Return the jobs as they are likely to be drawn: those of one kind together, as far as there is room."""
-        batches: list[Job] = []
-        for job in jobs:
-            for place, batch in enumerate(batches):
-                pictures = batch.pictures + job.pictures
-                if (batch.kind, batch.stages) == (job.kind, job.stages) and pictures <= self._queue.together:
-                    batches[place] = replace(batch, pictures=pictures)
-                    break
-            else:
-                batches.append(job)
-        return batches
+    def _next(self, turns: Sequence[Turn], begins: float) -> tuple[list[Turn], float | None]:
+        """Return those who are drawn first, beginning in so many seconds, and the seconds that it takes, if known."""
+        sums = accumulate(turn.job.pictures for turn in turns)
+        admitted = [turn for turn, pictures in zip(turns, sums, strict=True) if pictures <= self._queue.together]
+        first = first_of(admitted or turns[:1], begins)
+        if first.running:
+            return [turn for turn in turns if turn.place == first.place], first.left()
+        batch, company = [], Company(self._queue.batch, begins)
+        for turn in [first, *(turn for turn in admitted if turn is not first)]:
+            if turn.place != first.place:
+                company.passes(turn)
+            elif company.takes(turn, turn.job.pictures):
+                batch.append(turn)
+        return batch, first.left(company.pictures)

@@ -45,10 +45,11 @@ class Service(Catalogue):
     ) -> None:
         super().__init__(*models, cards=cards, folders=folders)
         self.painter = painter or LocalPainter(self._models)
-        self._pace = Pace()
+        self._pace = Pace(overhead=self.painter.overhead)
         self.safety = Safety()
         self.reports = Reports()
-        self.queue = Queue(WAITING_VISITORS if waiting is None else waiting, self.painter.together)
+        places = WAITING_VISITORS if waiting is None else waiting
+        self.queue = Queue(places, self.painter.together, self.painter.batch, self.painter.batches_at_once)
 
     def understood(self, request: Request, checkpoint: str | None = None, literal: bool = False) -> Request:
         """Return what `Catalogue.understood` does; Busy, before any work, where too many wait for it to be drawn.
@@ -190,7 +191,11 @@ class Service(Catalogue):
 
     def _busy(self) -> Busy:
         seconds = self.queue.seconds_to_end()
-        return Busy("Many visitors are waiting already: please try again in a minute.", seconds)
+        if seconds < 100:
+            whole = max(round(seconds), 1)
+            return Busy(f"Many visitors are waiting already: please try again in about {whole} s.", seconds)
+        minutes = round(seconds / 60)
+        return Busy(f"Many visitors are waiting already: please try again in about {minutes} min.", seconds)
 
     def _rest(self) -> float:
         """Seconds between two events of a stream: all streams together tell so much, however many there are."""

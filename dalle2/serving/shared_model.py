@@ -72,8 +72,12 @@ class SharedModel(UnclipModel):
         if not (isinstance(model, LazyModel) and model.draws_unloaded(chosen)):
             return super().draw_prompts(prompts, seeds, settings, on_step)
         self._early = True
-        check = [check_seed(seed) for seed in seeds]
-        return self._alone(lambda on_step: model.draw_unloaded(prompts, check, chosen, on_step), on_step)
+        return self._together(
+            lambda prompts, seeds, on_step: model.draw_unloaded(prompts, seeds, chosen, on_step),
+            (prompts, [check_seed(seed) for seed in seeds]),
+            ("draw_prompts", chosen.prior, chosen.decoder, chosen.upsampler, chosen.negative_prompt),
+            on_step,
+        )
 
     def embed_prompt(
         self,
@@ -180,7 +184,7 @@ class SharedModel(UnclipModel):
 
     def _together(
         self, compute: Any, columns: tuple[Column, ...], key: tuple[Hashable, ...], on_step: OnStep | None = None
-    ) -> torch.Tensor:
+    ) -> Any:
         if len({len(column) for column in columns if column is not None}) > 1:
             return compute(*columns, on_step)  # which says what is wrong with it
         return self._batches.compute(Call(current.get(), columns, compute, (self._model.checkpoint, *key), on_step))

@@ -336,7 +336,7 @@ def test_what_cannot_be_drawn_is_refused_with_its_field(
         ("interpolations", {"image": png()}, {}, "image", "at least two ends"),
         ("interpolations", {}, {"prompt": ["a", "b"], "n": 1}, "n", "at least two frames"),
         ("mixes", {}, {"prompt": ["a", "b"], "weight": [1]}, "weight", "Weights given: 1,"),
-        ("mixes", {}, {"prompt": ["a", "b"], "weight": [1, -1]}, "weight", "must not sum to zero"),
+        ("mixes", {}, {"prompt": ["a", "b"], "weight": [1, -1]}, "weight", "must sum to more than zero"),
         ("mixes", {}, {"prompt": ["a", "b"], "weight": ["inf", 1]}, "weight", "must be numbers"),
         ("mixes", {}, {}, "image", "at least one picture or prompt"),
         ("text-diffs", {"image": png()}, {"prompt": ""}, "prompt", "The field prompt is missing"),

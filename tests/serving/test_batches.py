@@ -367,15 +367,14 @@ def test_visitors_are_drawn_in_one_batch_with_their_own_previews(
 
 
 def test_those_who_fit_in_a_batch_have_the_turn_and_the_time_left_counts_batches() -> None:
-    clock = iter(range(1000)).__next__
-    pace, queue = Pace(lambda: float(clock())), Queue(9, together=4)
+    pace, queue = Pace(lambda: 0.0), Queue(9, together=4)
     job = Job("any", (("decoder", 1),), 1)
-    for pictures, seconds in ((1, 1.0), (4, 2.0), (2, 1.25)):
+    for pictures, seconds in ((1, 1.0), (4, 1.2), (2, 1.1)):
         pace.learn(replace(job, pictures=pictures), "decoder", seconds)
     tickets = [queue.join(Turn(replace(job, pictures=pictures), pace)) for pictures in (1, 1, 2, 2, 1)]
     assert [ticket.admitted() for ticket in tickets] == [True, True, True, False, False]
-    assert [ticket.seconds_left() for ticket in tickets[:3]] == [1.0, 1.25, 2.0]
-    assert tickets[3].seconds_left() == pytest.approx(2.0 + 1.25)  # one full batch, and one of its own two
+    assert [ticket.seconds_left() for ticket in tickets[:3]] == [1.0, 1.1, 1.2]
+    assert tickets[3].seconds_left() == pytest.approx(1.2 + 1.1)  # one full batch, and one of its own two
     tickets[2].leave()
     assert [ticket.admitted() for ticket in tickets[3:]] == [True, False]
     tickets[2].leave()  # once more does no harm

@@ -77,7 +77,8 @@ class Heartbeat:
             return ""
         self._last = now
         steps = ", ".join(f"{name} {done}/{total}" for name, done, total in drawing.stages)
-        return f": {f'{drawing.ahead} ahead' if drawing.ahead else steps or 'drawing'}\n\n"
+        left = "" if drawing.seconds_left is None else f", about {drawing.seconds_left:.0f} s left"
+        return f": {f'{drawing.ahead} ahead' if drawing.ahead else steps or 'drawing'}{left}\n\n"
 
 
 class EventStream(Response):

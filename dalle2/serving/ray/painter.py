@@ -11,6 +11,7 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from dalle2.requests import Request
 from dalle2.serving.batches import Visit
+from dalle2.serving.pace import OVERHEAD
 from dalle2.serving.ray.messages import Finished, Order, Started, StepDone
 from dalle2.serving.ray.replica import MOST
 from dalle2.serving.refusal import Cancelled, QueueFull
@@ -36,8 +37,9 @@ class RayPainter:
     def __init__(self, replicas: Mapping[str, DeploymentHandle], most_replicas: int) -> None:
         self._replicas = {name: handle.options(stream=True) for name, handle in replicas.items()}
         self._streams: dict[Visit, DeploymentResponseGenerator] = {}
+        self.batch, self.batches_at_once, self.overhead = MOST, most_replicas * len(replicas), OVERHEAD
         # Nothing is held back here: how much waits for replicas is what Ray scales their number by.
-        self.together = MOST * most_replicas * len(replicas)
+        self.together = self.batch * self.batches_at_once
 
     def draw(
         self,
