@@ -13,6 +13,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What ends the name of a file rather than that of a folder: pictures, tables, texts, archives, weights.
+FILES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg", ".mp4"),
+    *(".json", ".jsonl", ".csv", ".tsv", ".parquet", ".md", ".txt", ".html", ".pdf", ".zip", ".tar", ".gz"),
+    *(".npz", ".npy", ".safetensors", ".ckpt", ".pt", ".pth", ".onnx", ".toml", ".yaml", ".yml", ".sqlite3"),
+)
+
 
 @contextmanager
 def file(path: Path, overwrite: bool = True) -> Generator[Path]:
@@ -66,6 +73,20 @@ def check_writable(folder: Path, option: str = "--out") -> None:
         raise ValueError(f"{there} is not a folder: name another place with {option}.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"Nothing can be written into {there}: name another folder with {option}.")
+
+
+def check_folder(folder: Path, option: str = "--out") -> None:
+    """As `check_writable`, and ValueError for a folder to make whose name is rather that of a file."""
+    if folder.suffix.lower() in FILES and not folder.is_dir():
+        raise ValueError(f"{folder} is named as a file, and {option} names a folder: leave out {folder.suffix}.")
+    check_writable(folder, option)
+
+
+def check_suffix(path: Path, suffix: str, option: str = "--out") -> None:
+    """ValueError unless the file that is to be written is named as what it is."""
+    if path.suffix.lower() != suffix:
+        named = path.with_suffix(suffix).name if path.name else f"NAME{suffix}"
+        raise ValueError(f"{option} writes {suffix}, not {path.suffix or repr(path.name)}: name it {named!r}.")
 
 
 def partial_path(path: Path) -> Path:

@@ -38,7 +38,7 @@ def convert(options: argparse.Namespace) -> list[str]:
     """Write the folder -> sentences on what was done; ValueError and OSError say what is wrong."""
     if options.out.exists():  # told before long work
         raise ValueError(f"{options.out} exists already: choose another name, or remove it first.")
-    atomic.check_writable(options.out.parent)
+    atomic.check_folder(options.out)
     import torch
     from transformers.utils import logging
 

@@ -67,7 +67,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.out is not None and options.out.exists():
         raise ValueError(f"{options.out} exists already: name another folder.")
     if options.out is not None:
-        atomic.check_writable(options.out.parent)
+        atomic.check_folder(options.out)
     require(ENGINES[options.format])
     if options.format != "onnx" and not find_spec("onnx"):
         raise ValueError(f"Graphs for {options.format} are made by the package onnx, which is not installed: {EXTRA}")

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     reports = Reports(options.file)
     try:
+        if options.out:
+            atomic.check_suffix(options.out, ".csv")
         if options.last < 0:
             raise ValueError(f"--last takes a number of reports from 0 on, not {options.last}.")
         if not reports.begun:

@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path, default=Path("picture.png"), help="default: picture.png")
     options = parser.parse_args(arguments)
     try:
+        if options.out.suffix.lower() != ".png":
+            raise ValueError(f"Pictures are saved as PNG: let {str(options.out)!r} end in .png.")
+        if not options.out.parent.is_dir():
+            raise ValueError(f"There is no folder {options.out.parent}: make it first, or name another with -o.")
         if options.out.exists():
             raise ValueError(f"{options.out} exists already: name another file with -o.")
         drawer = Drawer.open(options.folder, low_memory=options.low_memory)

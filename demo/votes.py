@@ -116,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if not store.is_url(options.file) and not Path(options.file).is_file():
             raise FileNotFoundError(f"{options.file} does not exist: give the page's file of votes (VOTES_FILE).")
+        if options.out:
+            atomic.check_suffix(options.out, ".csv")
         votes = Votes(options.file).read()
         if options.out:
             Votes(options.file).export(options.out)

@@ -54,6 +54,7 @@ def run(options: Options) -> tuple["Recognition", bool]:
 
     ValueError says what is wrong with the options.
     """
+    atomic.check_suffix(options.out, ".jsonl")
     atomic.check_writable(options.out.parent)
     from evaluation.drawing.recognition import measure  # torch, which --help need not wait for
     from evaluation.networks.clip import Clip

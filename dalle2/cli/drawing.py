@@ -35,6 +35,8 @@ from dalle2.tasks.enhance import Enhance, check_side, passes
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.understanding.sentences import NotUnderstood
 
+LONG = 100  # steps, from which on a task tells how many it takes
+
 log = logging.getLogger(__name__)
 
 
@@ -183,6 +185,7 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
     request = _understood(asked, model, options)
     settings = _settings(options, request.own_settings(model), model).check_negative(request.stages)
     _check_size(options, model)
+    _tell_length(options, request, settings)
     with Progress(request.steps(settings)) as progress:
         if options.task != Enhance.name:
             _expect_enlarging(progress, request.series or len(seeds), model, options)
@@ -198,6 +201,14 @@ def _do_task(options: argparse.Namespace) -> Iterator[Path]:
             numbers = seeds if len(pictures) == len(seeds) else range(len(pictures))
         for picture, name in zip(pictures, destination.names(options.task, numbers), strict=True):
             yield _write(picture, name, model, options, progress)
+
+
+def _tell_length(options: argparse.Namespace, request: Request, settings: Settings) -> None:
+    """Say beforehand of what takes long how many steps it takes, and what takes fewer."""
+    steps, draft = (sum(request.steps(chosen).values()) for chosen in (settings, settings.for_draft()))
+    if steps >= LONG and not (options.draft or options.quality or options.steps):
+        fewer = f"--draft takes {draft} for a first look, --quality fast half as many, and --steps just so many a stage"
+        tqdm.write(f"This takes {steps} steps. {fewer}.", file=sys.stderr)
 
 
 def _spoken(options: argparse.Namespace, samples: np.ndarray, model: UnclipModel) -> Any:

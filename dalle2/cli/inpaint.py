@@ -35,6 +35,8 @@ def request(options: argparse.Namespace) -> "Inpaint":
     if options.mask is None and open_rgba(picture).getchannel("A").getextrema()[0] == 255:
         raise ValueError(f"{picture} is transparent nowhere: say with --mask what is repainted.")
     mask = open_mask(options.mask or picture)
+    if not mask.getextrema()[1]:
+        raise ValueError(f"{options.mask} marks nothing: it is black, and what is white is repainted.")
     return Inpaint(open_named(picture), mask, prompt=options.prompt)
 
 

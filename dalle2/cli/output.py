@@ -15,8 +15,8 @@ from dalle2.settings import Step
 
 FILMS = (".gif", ".mp4")
 FORMS = ("png", "transparent", "svg")
-# What ends a picture's name; any other ending, as of "runs/2024.05.01", belongs to a folder.
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".svg", ".pdf", *FILMS)
+# What ends a file's name, whatever kind of file that may be; the ending of "runs/2024.05.01" or "v.2" does not.
+ENDING = re.compile(r"\.(?!v\d)[a-z][a-z0-9]{0,4}", re.IGNORECASE)
 
 
 class Destination:
@@ -33,12 +33,12 @@ class Destination:
         self.path = Path(out).expanduser()
         self.overwrite = overwrite
         suffix = self.path.suffix.lower()
-        self.folder = out.endswith(("/", os.sep)) or self.path.is_dir() or suffix not in PICTURES
+        self.folder = out.endswith(("/", os.sep)) or self.path.is_dir() or not ENDING.fullmatch(suffix)
         self.film = not self.folder and suffix in films
         self.form = form or ("svg" if suffix == ".svg" and not self.folder else "png")
         self.ending = ".svg" if self.form == "svg" else ".png"
         if not self.folder and not self.film and suffix != self.ending:
-            raise ValueError(_misnamed(self.path, form, self.ending))
+            raise ValueError(_misnamed(self.path, form, self.ending, films))
         atomic.check_writable(self.path if self.folder else self.path.parent, "-o")
         if not self.folder:
             _check_length(self.path)
@@ -145,11 +145,12 @@ def _is_of_a_word(letter: str) -> bool:
     return letter.isalnum() or letter == "_" or mark
 
 
-def _misnamed(file: Path, form: str | None, ending: str) -> str:
+def _misnamed(file: Path, form: str | None, ending: str, films: Sequence[str]) -> str:
     """Why pictures cannot be saved under this name, and what to do."""
     name, ends = repr(file.with_suffix(ending).name), f"{file.name!r} ends in {file.suffix}"
     if form is None:
-        return f"Pictures are saved as PNG or SVG, but {ends}: name it {name}, or name a folder."
+        forms = f"PNG or SVG{' and films as GIF or MP4' if films else ''}"
+        return f"Pictures are saved as {forms}, but {ends}: name it {name}, or name a folder: '{file.name}/'."
     leave = ", or leave out --format" if file.suffix.lower() in (".png", ".svg") else ""
     return f"--format {form} saves pictures as {ending}, but {ends}: name it {name}{leave}."
 

@@ -329,12 +329,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.new_split and options.more:
         parser.error("--new-split goes without --more: the split is that of the seven styles")
     try:
+        atomic.check_folder(options.out)
         expected_split = None if options.new_split else TEST_SPLIT
         more = MORE_PACKAGES if options.more else ()
         counts = build(options.out, options.size, options.packages, PACKAGES, expected_split, more)
         if options.new_split:
             shutil.copyfile(options.out / "test-split.tsv", TEST_SPLIT)
-    except BuildError as error:
+    except (BuildError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

@@ -45,6 +45,7 @@ def main() -> int:
 def pack(arguments: argparse.Namespace) -> None:
     """Write the tar; it appears whole or not at all."""
     recipe = read_recipe(arguments.recipe)
+    atomic.check_suffix(arguments.out, ".tar")
     if arguments.out.exists():
         raise ValueError(f"{arguments.out} exists already: name another file, or remove it first.")
     with (

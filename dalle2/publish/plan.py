@@ -56,7 +56,7 @@ class Plan:
             raise ValueError(
                 f"{self.out} exists already: name another folder, or go on with it by leaving CHECKPOINT out."
             )
-        atomic.check_writable(self.out)
+        atomic.check_folder(self.out)
         if self.checkpoint != "emoji" and not Path(self.checkpoint).expanduser().is_dir():
             raise ValueError(f"There is no folder {self.checkpoint}: publish a checkpoint of this machine.")
 

@@ -17,8 +17,8 @@ from dalle2.verbs import Verbs, generators
 class Mix(Request):
     """Pictures of several pictures or prompts at once, one for each seed.
 
-    `parts` are the contents with their weights. A negative weight takes a content away; the weights may not sum to
-    zero.
+    `parts` are the contents with their weights. A negative weight takes a content away; the weights must sum to more
+    than zero.
     """
 
     name: ClassVar[str] = "mix"
@@ -62,4 +62,6 @@ class Mix(Request):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        return cls([(content_of(name, pictures), weight) for name, weight in record["parts"]])
+        # Records of older versions may sum to less than zero, which drew the same as with all signs turned.
+        sign = -1 if sum(weight for _, weight in record["parts"]) < 0 else 1
+        return cls([(content_of(name, pictures), sign * weight) for name, weight in record["parts"]])

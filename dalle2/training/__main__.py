@@ -63,7 +63,7 @@ def _by_steps(arguments: argparse.Namespace, recipe: Recipe, stages: Sequence[st
     from dalle2.training.run import Training
 
     if not arguments.dry_run:
-        atomic.check_writable(arguments.out)
+        atomic.check_folder(arguments.out)
     accelerator = start(recipe.precision)
     if arguments.dry_run:
         from dalle2.training.estimate import estimate

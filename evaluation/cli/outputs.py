@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dalle2 import atomic
+
 REPORTS = (".json", ".csv", ".md", ".html")
 # What a table of ours begins with; the other formats have provenance.
 TABLES = ("key,label", "kind,key", "name,value", "kind,name")  # the last two of older versions
@@ -64,6 +66,10 @@ def out_folder(text: str) -> Path:
     if path.exists() and not path.is_dir():
         raise Refused(f"{path} is a file: name a folder.")
     _require_folder(path)
+    try:
+        atomic.check_folder(path)
+    except ValueError as error:
+        raise Refused(str(error)) from error
     return path
 
 

@@ -187,7 +187,15 @@ def test_names_of_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
         (["variatons", "cat.png"], "There is no task variatons: did you mean variations?"),
         (["a cat", "-o", "cat.png/a/cat.png"], "cat.png is not a folder"),
         (["a cat", "-o", "c" * 250 + ".png"], "too long for a file"),
-        (["a cat", "-o", "w/cat.jpg"], "PNG or SVG, but 'cat.jpg' ends in .jpg: name it 'cat.png', or name a folder."),
+        (
+            ["a cat", "-o", "w/cat.jpg"],
+            "PNG or SVG, but 'cat.jpg' ends in .jpg: name it 'cat.png', or name a folder: 'cat.jpg/'.",
+        ),
+        (["a cat", "-o", "cat.xyz"], "PNG or SVG, but 'cat.xyz' ends in .xyz: name it 'cat.png', or name a folder"),
+        (
+            ["interpolate", "a cat", "a dog", "-o", "way.webm"],
+            "PNG or SVG and films as GIF or MP4, but 'way.webm' ends",
+        ),
         (["a cat", "-o", "way.gif"], "PNG or SVG, but 'way.gif' ends in .gif"),
         (["a cat", "--steps", "1,2"], "--steps takes one value or 3"),
         (["a cat", "--steps", "many"], "--steps takes numbers"),
@@ -420,7 +428,8 @@ def test_a_long_prompt_is_not_repeated_whole(tiny_checkpoint: Path, tmp_path: Pa
 
 def test_a_new_folder_may_have_dots(tiny_checkpoint: Path, tmp_path: Path) -> None:
     common = ["a cat", "--seed", "3", "--steps", "1", "--checkpoint", str(tiny_checkpoint)]
-    for folder in ("runs/2024.05.01/", "runs/2024.05.02", "v1.png/"):
+    (tmp_path / "old.set").mkdir()
+    for folder in ("runs/2024.05.01/", "runs/2024.05.02", "v1.png/", "old.set", "cats.v2", "cats.drawings"):
         assert main([*common, "-o", str(tmp_path) + "/" + folder]) == 0
         assert (tmp_path / folder / "a-cat-3.png").is_file()
 

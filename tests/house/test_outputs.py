@@ -94,6 +94,37 @@ def test_a_command_that_makes_something_refuses_a_place_that_takes_nothing(
     assert str(tmp_path / "file") in said, said
 
 
+NAMED = {
+    **{f"evaluation.{name}": words for name, words in MEASURING.items() if "FILE/out" in words},
+    **{name: words for name, words in MAKING.items() if {"FILE/out", "FILE/run"} & set(words)},
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_folder_to_make_is_not_named_as_a_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    words = [word.replace("FILE/out", "FILE.csv").replace("FILE/run", "FILE.csv") for word in NAMED[name]]
+    assert "leave out .csv" in refused(name, words, tmp_path, monkeypatch, capsys)
+    assert not (tmp_path / "file.csv").exists()
+
+
+FILES = {
+    "dalle2.reports": ["FILE", "--out", "FILE.xlsx"],
+    "dalle2_runner.__main__": ["a cat", "--folder", "DIR", "-o", "FILE.xyz"],
+    "demo.votes": ["FILE", "--out", "FILE.xlsx"],
+    "evaluation.recognition": ["--out", "FILE.txt"],
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_one_kind_is_named_as_what_it_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    said = refused(name, FILES[name], tmp_path, monkeypatch, capsys)
+    assert "name it" in said or "end in .png" in said, said
+
+
 def test_no_command_of_the_ruler_that_writes_is_forgotten() -> None:
     written = {"--out", "--report", "--save-stats", "--answers"}
     for path in (Path(importlib.import_module("evaluation").__file__).parent / "cli").glob("*.py"):

@@ -16,8 +16,10 @@ from dalle2.cli import parsers
 from dalle2.families import load
 from dalle2.film import save_film
 from dalle2.model import UnclipModel
+from dalle2.requests import name_of
 from dalle2.settings import MAX_FRAMES, STRENGTHS, Settings, Step
 from dalle2.stage_settings import DecoderSettings
+from dalle2.tasks.mix import Mix
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8))
 OTHER = Image.fromarray(np.random.default_rng(1).integers(0, 255, (32, 32, 3), dtype=np.uint8))
@@ -77,8 +79,16 @@ def test_a_mix_with_a_negative_weight(model: UnclipModel) -> None:
     (less,) = model.mix([(PICTURE, 1.0), (OTHER, -0.4)], seeds=[4])
     (only,) = model.mix([(PICTURE, 3), (OTHER, 0)], seeds=[4])
     assert difference(plain, only) <= 1 < difference(plain, less)
-    with pytest.raises(ValueError, match="sum to zero"):
-        model.mix([(PICTURE, 1.0), (OTHER, -1.0)], seeds=[4])
+    for taken in (-1.0, -1.5):  # with which the other picture would be drawn that is to be taken away
+        with pytest.raises(ValueError, match="must sum to more than zero: give what is to be drawn more weight"):
+            model.mix([(PICTURE, 1.0), (OTHER, taken)], seeds=[4])
+
+
+def test_a_mix_of_an_old_record_with_a_sum_below_zero_is_drawn_as_it_was(model: UnclipModel) -> None:
+    names = [name_of(picture) for picture in (PICTURE, OTHER)]
+    record = {"parts": [[names[0], 1.0], [names[1], -3.0]]}
+    again = Mix.from_record(record, dict(zip(names, (PICTURE, OTHER), strict=True)))
+    assert [weight for _, weight in again.parts] == [-1.0, 3.0]  # which is the same share of each
 
 
 @pytest.mark.parametrize("way", STRENGTHS)
@@ -272,10 +282,11 @@ def test_films(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, str]:
-    """Pictures on disk: "a", "b", a mask, and "small"."""
+    """Pictures on disk: "a", "b", a mask, one that is "black", and "small"."""
     mask = Image.new("L", OTHER.size, 0)
     mask.paste(255, (0, 0, 16, 32))
     kinds = {"a": OTHER, "b": PICTURE, "mask": mask, "small": OTHER.resize((12, 12))}
+    kinds["black"] = Image.new("L", OTHER.size, 0)
     folder = tmp_path / "in"
     folder.mkdir()
     for name, picture in kinds.items():
@@ -357,7 +368,9 @@ def test_a_command_may_have_its_former_name(files: dict[str, str], capsys: Captu
         ("interpolate {a}", "at least two ends"),
         ("interpolate {a} {b} --frames 0", "at least two frames"),
         ("interpolate {a} {b} --frames 10000 -o way.gif", "at most 240 frames"),
-        ("mix {a}=1 {b}=-1", "sum to zero"),
+        ("mix {a}=1 {b}=-1", "must sum to more than zero"),
+        ("mix {a}=1 {b}=-2", "must sum to more than zero"),
+        ("inpaint {a} --mask {black}", "black.png marks nothing: it is black, and what is white is repainted."),
         ("mix {a}=1e", "is not a number"),
         ("diff {a} --to dog --strengths many", "--strengths takes numbers"),
         ("inpaint {b} --mask {mask}", "make them the same size"),
