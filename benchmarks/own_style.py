@@ -28,7 +28,7 @@ from dalle2 import atomic, images
 from dalle2.datasets.concepts import read_concepts
 from dalle2.datasets.emoji import MORE_PACKAGES, PACKAGES
 from dalle2.datasets.icons import join, rasterise, read_icon_set
-from dalle2.datasets.packages import fetch, read_package
+from dalle2.datasets.packages import Package, fetch, read_package
 from dalle2.datasets.phrases import styled
 from dalle2.families import EMBEDDED, load
 from dalle2.finetune.__main__ import main as finetune
@@ -41,7 +41,14 @@ from evaluation.networks.clip import Clip, ClipFeatures
 from evaluation.networks.embedded import default_judge
 from evaluation.reporting.sheets import grid
 
-SETS = ("streamline", "fxemoji", "emojione v1")  # styles of `MORE_PACKAGES`
+# Microsoft's "High Contrast" drawings, black alone: a set that nobody takes for one of the seven.
+MONOCHROME = Package(
+    "@iconify-json/fluent-emoji-high-contrast",
+    "1.2.6",
+    "sha512-esqhZPpkrF7sNX3NsLoh8KW64okEr/bzko7WNnFP+qTJGAqDPDYjp0925yxuivXy3HtVQB8xhIKu3+Nq1byX5w==",
+    "high contrast",
+)
+SETS = {package.style: package for package in (*MORE_PACKAGES, MONOCHROME)}
 TAUGHT, ASKED = 50, 30
 SEEDS = (0, 1, 2)  # of each concept that is asked for
 OLD = 120  # pairs, half of them unseen
@@ -53,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.own_style", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="of this measurement, new or to go on with")
     parser.add_argument("--data", type=Path, required=True, help="what python -m dalle2.datasets.emoji built")
-    parser.add_argument("--set", choices=SETS, default=SETS[0], help="default: %(default)s")
+    parser.add_argument("--set", choices=SETS, default="streamline", help="default: %(default)s")
     parser.add_argument("--packages", type=Path, help="a folder of the npm packages' tarballs; default: fetched")
     parser.add_argument("--old", type=int, default=OLD, help="old pairs that are drawn twice; default %(default)s")
     parser.add_argument("--weight", type=float, default=1.0, help="of the LoRA; another one has files of its own")
@@ -82,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _prepare(folder: Path, style: str, emoji: EmojiSet, tarballs: Path | None) -> None:
     """Draw the set's pictures of 50 and of 30 concepts; asked.json, which says which, comes last."""
     words, joined = PACKAGES[0], PACKAGES[1]  # whose icons tell by which names the set's find their concepts
-    own = next(package for package in MORE_PACKAGES if package.style == style)
+    own = SETS[style]
     with tempfile.TemporaryDirectory() as scratch:
         place = tarballs or Path(scratch)
         if tarballs is None:

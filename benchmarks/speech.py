@@ -5,10 +5,11 @@
     python -m benchmarks.speech --recogniser openai/whisper-base.en --out whisper.jsonl
 
 Every sentence of speech.tsv is spoken by espeak-ng in five voices, in rounds, clean and with white noise at 10 dB. A
-row is right when the concept that would be drawn for what was heard is the one that the list names, or when nothing
-would be drawn of a sentence for which it names none. "As typed" is the same of the written sentence, which nobody can
-hear better. Rows that are in the file already, of the same recogniser and the same code, are not measured again.
-Nothing was chosen by this list: the development list is for that.
+row is right when the concept that would be drawn for what was heard, or for what a speech model's words sound like
+(`Mending`), is the one that the list names, or when nothing would be drawn of a sentence for which it names none. Word
+errors are those of what was heard. "As typed" is the same of the written sentence, which nobody can hear better. Rows
+that are in the file already, of the same recogniser and the same code, are not measured again. Nothing was chosen by
+this list: the development list is for that.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import re
 import subprocess
 import time
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import numpy as np
 import dalle2.speech
 import dalle2.understanding
 from dalle2 import hashes
+from dalle2.speech.mending import Mending
 from dalle2.speech.reading import check_reader
 from dalle2.speech.recording import read_recording
 from dalle2.speech.sphinx import NAME, Sphinx
@@ -40,6 +42,7 @@ CHECKPOINT = Path(__file__).parents[1] / "dalle2/checkpoints/emoji"
 VOICES = ("en-us", "en-us+f3", "en-gb", "en-gb-x-rp+m3", "en-us+m5")
 NOISE_DB = 10
 KINDS = ("inside", "outside", "fillers", "unknown")
+Hear = Callable[[np.ndarray], tuple[str, str]]  # samples -> what was heard, and what that is taken for
 FILLERS = ("um", "uh", "hmm")  # which are not counted among the words
 
 
@@ -59,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if interpreter is None:
         raise SystemExit("The embedded checkpoint has no vocabulary.")
     begun = time.perf_counter()
-    recogniser = _opened(options.recogniser, interpreter)
+    mending = Mending.of(interpreter, _styles()) if options.recogniser else None  # as the command line and the page do
+    hear = _hearing(_opened(options.recogniser, interpreter), mending)
     by = _by(options.recogniser)
     print(f"The recogniser was ready after {time.perf_counter() - begun:.1f} s.")
     noisy = {"none": (False,), "10dB": (True,), "both": (False, True)}[options.noise]
@@ -75,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with options.out.open("a", encoding="utf-8") as file:
         for row in wanted:
             if (*row, by) not in done:
-                found = _measured(*row, recogniser, interpreter) | {"by": by}
+                found = _measured(*row, hear, interpreter) | {"by": by}
                 file.write(json.dumps(found, ensure_ascii=False) + "\n")
                 file.flush()
     said = {(*row, by) for row in wanted}
@@ -131,23 +135,31 @@ def _styles() -> tuple[str, ...]:
     return phrases.styles if phrases else ()
 
 
+def _hearing(recogniser: Recogniser, mending: Mending | None) -> Hear:
+    def hear(samples: np.ndarray) -> tuple[str, str]:
+        try:
+            heard = recogniser.recognise(samples).words
+        except NotHeard:
+            return "", ""
+        return heard, heard if mending is None else mending.mended(heard)
+
+    return hear
+
+
 def _measured(
-    kind: str, sentence: str, wanted: str, voice: str, noisy: bool, recogniser: Recogniser, interpreter: Interpreter
+    kind: str, sentence: str, wanted: str, voice: str, noisy: bool, hear: Hear, interpreter: Interpreter
 ) -> dict[str, Any]:
     spoken = _spoken(sentence, voice)
     samples = read_recording(_with_noise(spoken, sum(map(ord, sentence + voice))) if noisy else spoken)
     begun = time.process_time()
-    try:
-        heard = recogniser.recognise(samples).words
-    except NotHeard:
-        heard = ""
+    heard, taken = hear(samples)
     seconds = time.process_time() - begun
     said, got = _words(sentence), _words(heard)
     # The list says "ladybug", of which the checkpoint's own name is another one.
-    typed, drawn, label = (_concept(text, interpreter) for text in (sentence, heard, wanted))
+    typed, drawn, label = (_concept(text, interpreter) for text in (sentence, taken, wanted))
     return {
-        **{"kind": kind, "voice": voice, "noisy": noisy, "sentence": sentence, "heard": heard, "wanted": wanted},
-        **{"words": len(said), "errors": _errors(said, got), "drawn": drawn, "right": drawn == label},
+        **{"kind": kind, "voice": voice, "noisy": noisy, "sentence": sentence, "heard": heard, "taken": taken},
+        **{"wanted": wanted, "words": len(said), "errors": _errors(said, got), "drawn": drawn, "right": drawn == label},
         **{"typed": typed == label, "seconds": round(seconds, 3)},
     }
 

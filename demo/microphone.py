@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -20,6 +20,10 @@ from demo.interface import described
 from demo.language import Both, refused
 from demo.status import Status, status
 from demo.tab_builder import BEGIN, END, HERE, TabBuilder
+
+if TYPE_CHECKING:
+    from dalle2.model import UnclipModel
+    from dalle2.speech.mending import Mending
 
 FOLDER = Path(__file__).parent
 SPEAK = (FOLDER / "microphone.html").read_text(encoding="utf-8")
@@ -37,6 +41,10 @@ CORRECT = "() => document.querySelector('#prompt textarea').focus()"
 SAID = Both(
     "Heard: “{}”. Speech is often misheard: correct the words in the prompt, then draw.",
     "听到：“{}”。语音常会听错：请先在描述里改正，再绘制。",
+)
+TAKEN = Both(
+    "Heard: “{}”, which was taken for “{}”. Speech is often misheard: correct the words in the prompt, then draw.",
+    "听到：“{}”，按读音理解为“{}”。语音常会听错：请先在描述里改正，再绘制。",
 )
 RECOGNISERS = 4  # that are kept, one a checkpoint
 
@@ -102,9 +110,11 @@ def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str,
     first = builder.service.checkpoints[0]
     own = builder.recogniser
     recogniser = lru_cache(RECOGNISERS)(lambda checkpoint: own or _recogniser(builder.service, checkpoint))
+    # PocketSphinx listens for what the checkpoint knows, so that nothing of it is left to be found by its sound.
+    mending = lru_cache(RECOGNISERS)(lambda checkpoint: own and _mending(builder.service, checkpoint))
 
-    def words(recording: str | None, checkpoint: str) -> str:
-        """Return what a recording says, and delete it; Refusal says why not."""
+    def words(recording: str | None, checkpoint: str) -> tuple[str, str]:
+        """Return what a recording says, and what that is taken for, and delete it; Refusal says why not."""
         try:
             samples = read_recording(recording or "")
         except OSError as error:
@@ -113,7 +123,8 @@ def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str,
             if recording and recording in builder.files:  # and so it is this visitor's
                 Path(recording).unlink(missing_ok=True)
                 builder.files.discard(recording)
-        return recogniser(checkpoint).recognise(samples).words
+        heard, known = recogniser(checkpoint).recognise(samples).words, mending(checkpoint)
+        return heard, heard if known is None else known.mended(heard)
 
     def hear(
         recording: str, prompt: str = "", checkpoint: str = first, request: gr.Request = None
@@ -124,16 +135,15 @@ def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str,
         with the words, for `/text_to_image`, and a sentence with them.
         """
         try:
-            said = words(recording, checkpoint)
+            heard, said = words(recording, checkpoint)
         except Refusal as refusal:
             sentence = refused(refusal, request)
             yield gr.skip(), status("refused", sentence)
             raise gr.Error(sentence, visible=False, print_exception=False) from refusal
         before = (prompt or "").strip()
-        yield (
-            said,
-            status("done", SAID.for_visitor(request).format(said)) | {"before": before if before != said else ""},
-        )
+        told = SAID if said == heard else TAKEN
+        line = status("done", told.for_visitor(request).format(heard, said))
+        yield said, line | {"before": before if before != said else ""}
 
     return hear
 
@@ -141,9 +151,22 @@ def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str,
 def _recogniser(service: Service, checkpoint: str) -> Recogniser:
     from dalle2.speech.sphinx import Sphinx  # only who speaks needs it
 
-    with service.need(checkpoint) as need:
-        need.wait()
-        model = service.model(service.offer(checkpoint).name)
+    model = _model(service, checkpoint)
     if model.interpreter is None:
         raise Refusal(f"The checkpoint {checkpoint} has no vocabulary to listen for: write the prompt.")
     return Sphinx(model.interpreter.vocabulary, model.styles)
+
+
+def _mending(service: Service, checkpoint: str) -> "Mending | None":
+    """Return what puts words right that sound like something known; None where the checkpoint has no vocabulary."""
+    from dalle2.speech.mending import Mending
+
+    model = _model(service, checkpoint) if service.understands() else None
+    interpreter = model.interpreter if model else None
+    return Mending.of(interpreter, model.styles) if interpreter else None
+
+
+def _model(service: Service, checkpoint: str) -> "UnclipModel":
+    with service.need(checkpoint) as need:
+        need.wait()
+        return service.model(service.offer(checkpoint).name)

@@ -64,7 +64,7 @@ def prompt_of(options: argparse.Namespace, samples: "np.ndarray", model: "Unclip
         heard, thing = listen(options, samples, model)
         return heard, asked(thing)
     heard = hear(options, samples, model)
-    return heard, asked(heard.words)
+    return heard, asked(mended(heard.words, model) if options.recogniser else heard.words)
 
 
 def hear(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel") -> "Transcript":
@@ -81,6 +81,17 @@ def hear(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel
         heard = Sphinx(model.interpreter.vocabulary, model.styles).recognise(samples)
     print(f'Heard: "{heard.words}".', file=sys.stderr, flush=True)
     return heard
+
+
+def mended(heard: str, model: "UnclipModel") -> str:
+    """Return what was heard, with what it sounds like of the checkpoint's things and styles, which is told."""
+    from dalle2.speech.mending import Mending
+
+    mending = None if model.interpreter is None else Mending.of(model.interpreter, model.styles)
+    said = heard if mending is None else mending.mended(heard)
+    if said != heard:
+        print(f'Taken for: "{said}".', file=sys.stderr, flush=True)
+    return said
 
 
 def listen(options: argparse.Namespace, samples: "np.ndarray", model: "UnclipModel") -> "tuple[Transcript, str]":

@@ -14,12 +14,11 @@ import numpy as np
 
 from dalle2.datasets.caption_words import BACKGROUNDS
 from dalle2.speech import phrases
+from dalle2.speech.dictionary import Pronunciations, pronounced
 from dalle2.speech.english import English
 from dalle2.speech.phrases import BEGINNINGS, ENDINGS, FILLERS, QUALITIES, Words, spoken
 from dalle2.understanding.vocabulary import Vocabulary
 from dalle2.understanding.wording import COLOURS
-
-Pronunciations = Mapping[str, Sequence[str]]  # a word -> the ways to say it, in phonemes with blanks between them
 
 OTHERS = 2500  # of the most frequent words of English
 HISTORIES, FOLLOWERS = 300, 1000  # of these, before and behind which English counts
@@ -205,20 +204,6 @@ class LanguageModel:
         places = np.flatnonzero((shares > EXPLICIT * self._alone) & (shares > 1e-7))
         rest = (1 - shares[places].sum()) / (1 - self._alone[places].sum())
         return places, shares[places], max(rest, 1e-4)
-
-
-def pronounced(word: str, known: Pronunciations) -> Sequence[str]:
-    """Return the ways to say a word: its own, or those of two words that it is made of, as in "paperclip"; or none."""
-    if word in known:
-        return known[word]
-    if word.endswith("'s") and (said := pronounced(word[:-2], known)):
-        return [f"{one} Z" for one in said]
-    parts = [(word[:cut], word[cut:]) for cut in range(3, len(word) - 2)]
-    fitting = [pair for pair in parts if pair[0] in known and pair[1] in known]
-    if not fitting:
-        return ()
-    first, second = max(fitting, key=lambda pair: min(map(len, pair)))
-    return [f"{known[first][0]} {known[second][0]}"]
 
 
 def _joined(words: Iterable[str]) -> str:

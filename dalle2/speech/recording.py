@@ -18,7 +18,6 @@ SOUND_RATE = 48_000  # which CLAP takes
 MOST_SECONDS = 60  # a prompt takes three
 MOST_BYTES = 32 * 2**20  # a minute of 32-bit stereo at 48 kHz takes 22 MiB
 SILENCE = 10 ** (-50 / 20)  # of full scale: the loudest 20 ms of a quiet room lie below
-HISS = 40  # of 32,768; chosen by the development list
 RATES = (4_000, 384_000)
 # Containers that hold their own sound. Others, such as playlists, would let a file name further files and addresses.
 FORMATS = "wav,w64,aiff,au,caf,flac,ogg,mp3,aac,amr,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,wv,opus"
@@ -38,8 +37,7 @@ def read_recording(source: Path | str | bytes) -> np.ndarray:
     begin, end = max(0, heard[0] * _BLOCK - margin), (heard[-1] + 1) * _BLOCK + margin
     kept = samples[begin:end].astype(np.float32)
     kept *= 2**14 / np.abs(kept).max()
-    # Perfect silence between words, as of synthetic speech and of gates, is nothing that a recogniser was trained on.
-    return np.round(kept + np.random.default_rng(0).normal(0, HISS, len(kept))).astype(np.int16)
+    return np.round(kept).astype(np.int16)
 
 
 def read_sound(source: Path | str | bytes) -> np.ndarray:

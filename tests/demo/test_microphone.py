@@ -185,8 +185,11 @@ def test_without_pocketsphinx_there_is_no_microphone(service: Service, monkeypat
 class OneThing:
     """A speech model of the server's owner, which hears one thing."""
 
+    def __init__(self, words: str = "a red heart") -> None:
+        self._words = words
+
     def recognise(self, samples: np.ndarray) -> Transcript:
-        return Transcript("a red heart", "a test")
+        return Transcript(self._words, "a test")
 
 
 def test_a_speech_model_of_one_s_own_hears_for_checkpoints_without_words_too(tiny_checkpoint: Path) -> None:
@@ -195,3 +198,12 @@ def test_a_speech_model_of_one_s_own_hears_for_checkpoints_without_words_too(tin
     page, _ = build(service, recogniser=OneThing())
     (hear,) = (function.fn for function in page.fns.values() if function.api_name == "hear")
     assert [words for words, _ in hear(str(PIZZA), "a cat")] == ["a red heart"]
+
+
+@needs_pocketsphinx
+def test_what_sounds_like_a_style_stands_in_the_prompt_as_that_and_it_is_said(service: Service) -> None:
+    page, _ = build(service, recogniser=OneThing("An owl, no toes tile."))
+    (hear,) = (function.fn for function in page.fns.values() if function.api_name == "hear")
+    ((words, line),) = hear(str(PIZZA), "a cat")
+    assert (words, line["before"]) == ("an owl, noto style", "a cat")
+    assert "Heard: “An owl, no toes tile.”, which was taken for “an owl, noto style”." in line["text"]["en"]

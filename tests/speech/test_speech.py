@@ -176,6 +176,19 @@ def test_pictures_of_a_recording_carry_what_was_heard_and_draw_again(
     assert images.open_picture(tmp_path / "a.png").tobytes() == images.open_picture(tmp_path / "b.png").tobytes()
 
 
+def test_at_the_command_line_it_is_said_what_misheard_words_are_taken_for(capsys: Capture) -> None:
+    pytest.importorskip("pocketsphinx", reason="the sound of words is in pocketsphinx: pip install pocketsphinx")
+    from dalle2.cli import hearing
+
+    styles = ("noto", "twemoji")
+    interpreter = Interpreter.of(Path(images.__file__).with_name("checkpoints") / "emoji", styles)
+    model = Namespace(interpreter=interpreter, styles=styles)
+    assert hearing.mended("A strong, very, to emojis tile.", model) == "a strawberry, twemoji style"
+    assert capsys.readouterr().err == 'Taken for: "a strawberry, twemoji style".\n'
+    assert hearing.mended("A red heart.", model) == "A red heart." and not capsys.readouterr().err
+    assert hearing.mended("An owl, no toes tile.", Namespace(interpreter=None)) == "An owl, no toes tile."
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [
