@@ -31,7 +31,7 @@ with sync_playwright() as driver:
     tab.goto(address)
     tab.locator("#good_first").get_by_text("Hello Ann").wait_for()
     broken = tab.locator("#null_first").inner_text()
-    tab.get_by_role("button", name="Go").click()
+    tab.get_by_role("button", name="Go", exact=True).click()
     tab.locator("#good_first").get_by_text("Hello Bob").wait_for()
     tab.wait_for_timeout(2000)
     later = tab.locator("#null_first").inner_text()

@@ -18,7 +18,8 @@ from dalle2.understanding.interpreter import Interpreter
 from dalle2.understanding.vocabulary import Vocabulary
 
 LONGEST = 5  # words that may have been one expression
-STYLE, THING = 0.34, 0.26  # the largest distance, for a phoneme, of what is taken for a style, and for a thing
+STYLE = 0.34  # the largest distance, for a phoneme, of what is taken for a style
+THING, ALONE = 0.3, 0.15  # the same of a thing where a style is named too, and where none is
 LEAST, LONG = 3, 6  # phonemes of a thing that is told by its sound, and from which on the whole distance is allowed
 # Alone, or between two of these, no misheard thing stands.
 SMALL = {word for text in (*phrases.BEGINNINGS, *phrases.ENDINGS) for word in text.split()} | {
@@ -74,7 +75,7 @@ class Mending:
         before, after = words[:begin], words[end:]
         rest, same = [*before, *after], named == " ".join(words[begin:end])
         if rest and not self._understood(" ".join(rest)):
-            thing = self._nearest(rest, self._things, THING, LEAST)
+            thing = self._nearest(rest, self._things, THING if named else ALONE, LEAST if named else LONG)
             if thing is not None:
                 whole = [*rest[: thing.begin], thing.text, *rest[thing.end :]]
                 # What else was heard is nothing that can be drawn, and mostly misheard too.

@@ -22,7 +22,7 @@ KNOWN = {
     "now": ["N AW"],
     "crocodile": ["K R AA K AH D AY L"],
     "rock": ["R AA K"],
-    "dial": ["D AY AH L"],
+    "dial": ["D AY L"],
     "a": ["AH"],
     "the": ["DH AH"],
     "like": ["L AY K"],
