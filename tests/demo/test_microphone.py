@@ -206,4 +206,4 @@ def test_what_sounds_like_a_style_stands_in_the_prompt_as_that_and_it_is_said(se
     (hear,) = (function.fn for function in page.fns.values() if function.api_name == "hear")
     ((words, line),) = hear(str(PIZZA), "a cat")
     assert (words, line["before"]) == ("an owl, noto style", "a cat")
-    assert "Heard: “An owl, no toes tile.”, which was taken for “an owl, noto style”." in line["text"]["en"]
+    assert "Heard: “An owl, no toes tile.”, which was taken for “an owl, noto style”." in line["text"]

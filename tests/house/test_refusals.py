@@ -13,7 +13,7 @@ from demo.language import LONGEST, REFUSALS, in_chinese, refused
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("demo", "demo/tabs", "dalle2/serving", "dalle2/tasks")
-HEARD = tuple(f"speech/{name}.py" for name in ("recording", "sphinx", "whisper"))
+HEARD = tuple(f"speech/{name}.py" for name in ("dictionary", "recording", "sphinx", "whisper"))
 OPENED = tuple(
     f"families/{name}.py" for name in ("checkpoint_folder", "dalle2_pytorch/model", "downloads", "places", "weights")
 )
