@@ -22,7 +22,6 @@ from demo.status import Status, status
 from demo.tab_builder import BEGIN, END, HERE, TabBuilder
 
 if TYPE_CHECKING:
-    from dalle2.model import UnclipModel
     from dalle2.speech.mending import Mending
 
 FOLDER = Path(__file__).parent
@@ -166,7 +165,7 @@ def _mending(service: Service, checkpoint: str) -> "Mending | None":
     return Mending.of(interpreter, model.styles) if interpreter else None
 
 
-def _model(service: Service, checkpoint: str) -> "UnclipModel":
+def _model(service: Service, checkpoint: str) -> Any:
     with service.need(checkpoint) as need:
         need.wait()
         return service.model(service.offer(checkpoint).name)
