@@ -110,7 +110,7 @@ def _hearing(builder: TabBuilder) -> Callable[..., Iterator[tuple[Any, dict[str,
     own = builder.recogniser
     recogniser = lru_cache(RECOGNISERS)(lambda checkpoint: own or _recogniser(builder.service, checkpoint))
     # PocketSphinx listens for what the checkpoint knows, so that nothing of it is left to be found by its sound.
-    mending = lru_cache(RECOGNISERS)(lambda checkpoint: own and _mending(builder.service, checkpoint))
+    mending = lru_cache(RECOGNISERS)(lambda checkpoint: _mending(builder.service, checkpoint) if own else None)
 
     def words(recording: str | None, checkpoint: str) -> tuple[str, str]:
         """Return what a recording says, and what that is taken for, and delete it; Refusal says why not."""
@@ -160,9 +160,10 @@ def _mending(service: Service, checkpoint: str) -> "Mending | None":
     """Return what puts words right that sound like something known; None where the checkpoint has no vocabulary."""
     from dalle2.speech.mending import Mending
 
-    model = _model(service, checkpoint) if service.understands() else None
-    interpreter = model.interpreter if model else None
-    return Mending.of(interpreter, model.styles) if interpreter else None
+    if not service.understands():
+        return None
+    model = _model(service, checkpoint)
+    return None if model.interpreter is None else Mending.of(model.interpreter, model.styles)
 
 
 def _model(service: Service, checkpoint: str) -> Any:
