@@ -23,6 +23,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fid", description=__doc__.split("\n")[0])
     parser.add_argument("--pictures", type=int, default=5000, help="in the folder that is measured (default 5000)")
     parser.add_argument("--size", type=int, default=256, help="pixels a side of the pictures (default 256)")
+    parser.add_argument("--device", default="cpu", help="of every contestant (default cpu)")
     parser.add_argument("--batch-size", type=int, default=32, help="of every contestant (default 32)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="that open pictures; default: the cores")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every contestant; default: the cores")
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.save(random_weights(), place / WEIGHTS)
         draw(place / PICTURES, options.pictures, options.size, seed=0)
         draw(place / "others", REFERENCES, options.size, seed=1)
-        mean, covariance = make_reference(place / "others", place / WEIGHTS, options.batch_size)
+        mean, covariance = make_reference(place / "others", place / WEIGHTS, options.batch_size, options.device)
         np.savez(place / REFERENCE, mu=mean, sigma=covariance)
         for contestant in [*present, *OURS]:
             print(f"{contestant.name} ({contestant.resize}): ", end="", flush=True)
@@ -144,28 +146,33 @@ def random_weights(seed: int = 0) -> dict[str, torch.Tensor]:
 def draw(folder: Path, count: int, size: int, seed: int) -> None:
     """Write `count` PNGs of soft colours with grain on them; another seed has another contrast."""
     folder.mkdir()
-    rng = np.random.default_rng(seed)
-    for index in range(count):
-        colours = Image.fromarray(rng.integers(8 * seed, 256, (6, 6, 3), dtype=np.uint8))
-        soft = np.asarray(colours.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float64)
-        grain = rng.normal(0, 12, soft.shape)
-        Image.fromarray((soft + grain).clip(0, 255).astype(np.uint8)).save(
-            folder / f"{index:06d}.png", compress_level=1
-        )
+    with ProcessPoolExecutor() as processes:
+        list(processes.map(partial(_draw, folder, size, seed), range(count), chunksize=64))
 
 
-def make_reference(folder: Path, weights: Path, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw(folder: Path, size: int, seed: int, index: int) -> None:
+    rng = np.random.default_rng([seed, index])
+    colours = Image.fromarray(rng.integers(8 * seed, 256, (6, 6, 3), dtype=np.uint8))
+    soft = np.asarray(colours.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float64)
+    grain = rng.normal(0, 12, soft.shape)
+    picture = Image.fromarray((soft + grain).clip(0, 255).astype(np.uint8))
+    picture.save(folder / f"{index:06d}.png", compress_level=1)
+
+
+def make_reference(folder: Path, weights: Path, batch_size: int, device: str) -> tuple[np.ndarray, np.ndarray]:
     """Return mean (d,) and covariance (d, d) of the folder's features, of full rank like those of a large data set.
 
     A hundredth of the mean variance is added to every variance, which is where the few pictures leave it singular.
     """
-    features = extract(find_pictures(folder), Inception(weights), None, batch_size, 0, progress=False)
+    features = extract(
+        find_pictures(folder), Inception(weights, device=device), None, batch_size, 0, progress=False
+    )
     covariance = np.cov(features.astype(np.float64), rowvar=False)
     return features.mean(0, dtype=np.float64), covariance + np.eye(len(covariance)) * np.diag(covariance).mean() / 100
 
 
 def _ours(place: Path, options: argparse.Namespace, resize: str, precision: str = "float32") -> float:
-    network = Inception(place / WEIGHTS, resize, precision=precision)
+    network = Inception(place / WEIGHTS, resize, options.device, precision=precision)
     paths = find_pictures(place / PICTURES)
     features = extract(paths, network, None, options.batch_size, options.workers, progress=False)
     mean, covariance = (torch.from_numpy(values) for values in read_reference(place))

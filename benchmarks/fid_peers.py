@@ -26,7 +26,7 @@ def by_pytorch_fid(place: Path, options: argparse.Namespace) -> float:
     weights = torch.load(place / WEIGHTS, weights_only=True)
     inception.load_state_dict_from_url = lambda *_, **__: weights
     paths = [str(place / PICTURES), str(place / REFERENCE)]
-    return fid_score.calculate_fid_given_paths(paths, options.batch_size, "cpu", Inception.dim, options.workers)
+    return fid_score.calculate_fid_given_paths(paths, options.batch_size, options.device, Inception.dim, options.workers)
 
 
 def by_clean_fid(place: Path, options: argparse.Namespace) -> float:
@@ -40,7 +40,7 @@ def by_clean_fid(place: Path, options: argparse.Namespace) -> float:
         network,
         options.workers,
         batch_size=options.batch_size,
-        device=torch.device("cpu"),
+        device=torch.device(options.device),
         mode="clean",
         verbose=False,
     )
@@ -57,7 +57,7 @@ def by_torch_fidelity(place: Path, options: argparse.Namespace) -> float:
         input2_cache_name="reference",
         cache_root=str(place / "cache"),
         fid=True,
-        cuda=False,
+        cuda=options.device != "cpu",
         batch_size=options.batch_size,
         feature_extractor_weights_path=str(place / WEIGHTS),
         verbose=False,

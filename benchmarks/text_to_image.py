@@ -170,8 +170,8 @@ def _see(step: Any) -> None:
         raise _Seen
 
 
-def _diffusers(checkpoint: str | None) -> Callable[[int], np.ndarray]:
-    """Assemble diffusers' own pipeline from the folder: since 0.38 it cannot open one by itself."""
+def diffusers_pipeline(checkpoint: str | None) -> Any:
+    """Assemble diffusers' own pipeline from a folder in Karlo's layout: since 0.38 it cannot open one by itself."""
     from diffusers import PriorTransformer, UnCLIPPipeline, UnCLIPScheduler, UNet2DConditionModel, UNet2DModel
     from diffusers.pipelines.deprecated.unclip import UnCLIPTextProjModel
     from transformers import CLIPTextModelWithProjection, CLIPTokenizer
@@ -197,6 +197,11 @@ def _diffusers(checkpoint: str | None) -> Callable[[int], np.ndarray]:
     parts |= {name: kind.from_pretrained(folder, subfolder=name) for name, kind in others.items()}
     pipeline = UnCLIPPipeline(**parts)
     pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _diffusers(checkpoint: str | None) -> Callable[[int], np.ndarray]:
+    pipeline = diffusers_pipeline(checkpoint)
     return lambda seed: pipeline(PROMPT, generator=torch.Generator().manual_seed(seed), output_type="np").images
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 import dalle2_runner
 from dalle2 import hashes
 from dalle2.settings import Settings
 from dalle2_runner.by_onnxruntime import Network
-from dalle2_runner.drawer import Drawer
+from dalle2_runner.drawer import Drawer, usual_rows
 from dalle2_runner.networks import SCALE, read_weights
 
 NETWORKS = ("prior", "decoder", "super_res_first", "super_res_last")
@@ -53,7 +53,7 @@ def open_checkpoint(folder: Path, threads: int = 0) -> Drawer:
     networks = {}
     for name in NETWORKS:
         graph, names = graph_of(folder, name)
-        networks[name] = Network(graph, names, weights[name], threads)
+        networks[name] = Network(graph, names, weights[name], threads, usual_rows(name))
     return Drawer(description(folder), plain_tokenizer(folder), weights, networks)
 
 
@@ -104,7 +104,8 @@ def write_parts(
         told["networks"][name] = {"file": f"{name}.onnx", "weights": names}
     for name in PARTS:
         weights = load_file(_weights(folder / name))
-        save_file(in_eight_bits(weights) if eight_bits else weights, out / f"{name}.safetensors")
+        # Not by `save_file`, whose errors of a full disk are of a kind of its own.
+        (out / f"{name}.safetensors").write_bytes(save(in_eight_bits(weights) if eight_bits else weights))
     (out / "tokenizer.json").write_text(plain_tokenizer(folder), encoding="utf-8")
     (out / "draw.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
 

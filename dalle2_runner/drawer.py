@@ -18,6 +18,9 @@ Array = np.ndarray
 OnStep = Callable[[str, int, int], None]
 
 
+PAIRS = ("prior", "decoder")  # guided: a picture is two rows, one with its prompt and one without
+
+
 class Turns:
     """The networks of an exported folder, of which the last that was asked for is in memory."""
 
@@ -35,7 +38,17 @@ class Turns:
     def read(self, name: str) -> Any:
         """Return the network, ready to be computed."""
         graph, file = self.graphs[name], self.folder / f"{name}.safetensors"
-        return self.kind((self.folder / graph["file"]).read_bytes(), graph["weights"], read_weights(file), self.threads)
+        model, weights = (self.folder / graph["file"]).read_bytes(), read_weights(file)
+        try:
+            return self.kind(model, graph["weights"], weights, self.threads, usual_rows(name))
+        except Exception as error:  # each engine has its own
+            said = str(error).splitlines()[0]
+            raise ValueError(f"{self.folder / graph['file']} and {file} cannot be opened: {said}") from error
+
+
+def usual_rows(name: str) -> int:
+    """Return how many rows a network is asked for where one picture is drawn."""
+    return 2 if name in PAIRS else 1
 
 
 class Drawer:
@@ -46,25 +59,31 @@ class Drawer:
 
     def __init__(self, description: Mapping[str, Any], tokenizer: str, weights: Mapping[str, Weights], networks: Any):
         self.description, self.weights, self.networks = description, weights, networks
-        self.tokenizer = tokenizers.Tokenizer.from_str(tokenizer)
+        try:
+            self.tokenizer = tokenizers.Tokenizer.from_str(tokenizer)
+        except Exception as error:  # of no kind that has a name
+            raise ValueError(f"The tokenizer is damaged: {error}") from error
         self._on_step: OnStep = lambda *_: None
         self.text = Text(description["text_encoder"], weights["text_encoder"])
 
     @classmethod
     def open(cls, folder: Path, threads: int = 0, low_memory: bool = False) -> "Drawer":
-        """Open an exported folder; ValueError where it is none.
+        """Open an exported folder; ValueError where it is none, or is damaged, and OSError where a file is missing.
 
         In `low_memory` each network is read when its turn comes, once more for each picture, and then let go.
         """
         if not (folder / "draw.json").is_file():
             raise ValueError(f"{folder} is no exported checkpoint: it lacks draw.json.")
-        description = json.loads((folder / "draw.json").read_text(encoding="utf-8"))
-        graphs = description["networks"]
-        parts, turns = {}, Turns(folder, description, threads)
-        for name in description["parts"]:
-            parts[name] = read_weights(
-                folder / f"{name}.safetensors", graphs[name]["weights"] if name in graphs else ()
-            )
+        try:
+            description = json.loads((folder / "draw.json").read_text(encoding="utf-8"))
+            graphs, names = description["networks"], description["parts"]
+            turns = Turns(folder, description, threads)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{folder / 'draw.json'} is damaged: export the checkpoint again.") from error
+        parts = {}
+        for name in names:
+            known = graphs[name]["weights"] if name in graphs else ()
+            parts[name] = read_weights(folder / f"{name}.safetensors", known)
         networks = turns if low_memory else {name: turns.read(name) for name in graphs}
         return cls(description, (folder / "tokenizer.json").read_text(encoding="utf-8"), parts, networks)
 

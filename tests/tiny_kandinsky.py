@@ -21,27 +21,14 @@ from diffusers import (
 from diffusers.pipelines.kandinsky.text_encoder import MCLIPConfig, MultilingualCLIP
 from transformers import XLMRobertaTokenizer
 
+from benchmarks.published_sizes import SCHEDULE22
 from dalle2.families.kandinsky import layout
 
 # A tiny vocabulary of XLM-RoBERTa's kind: the special tokens, the beginning of a word, and letters of some languages.
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", *"abcdefghijklmnopqrstuvwxyz", *"котчерный", *"猫黑", "<mask>"]
 
-# kandinsky-community/kandinsky-2-2-decoder-inpaint/blob/main/scheduler/scheduler_config.json, and the same in
-# kandinsky-2-2-decoder/blob/refs/pr/1; kandinsky-2-1/blob/main too, but for the class, DDIMScheduler. It names no
-# variance_type, so that DDPMScheduler's own is taken, "fixed_small".
-PUBLISHED_SCHEDULE = {
-    "_class_name": "DDPMScheduler",
-    "_diffusers_version": "0.17.0.dev0",
-    "num_train_timesteps": 1000,
-    "beta_schedule": "linear",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-    "prediction_type": "epsilon",
-    "thresholding": False,
-}
+# As diffusers wrote it then.
+PUBLISHED_SCHEDULE = {"_class_name": "DDPMScheduler", "_diffusers_version": "0.17.0.dev0", **SCHEDULE22}
 
 
 def parts(inpainting: bool = False, seed: int = 0, version: str = "2.2") -> layout.Parts:

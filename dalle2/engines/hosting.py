@@ -54,7 +54,7 @@ class Hosted:
                 log.warning("The %s is drawn by torch: there is no graph for calls of this shape.", self.name)
                 return None
             threads, half = torch.get_num_threads(), self.host.half
-            return open_graph(self.host.engine, graph.model, self._weights(graph.weights), threads, half)
+            return open_graph(self.host.engine, graph.model, self._weights(graph.weights), threads, call.rows, half)
         except (CannotExport, RuntimeError) as error:
             log.warning("The %s is drawn by torch instead of %s: %s", self.name, self.host.engine, error)
             return None

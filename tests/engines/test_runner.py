@@ -1,7 +1,9 @@
 """What is exported draws by itself: the same pictures, without torch."""
 
+import errno
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import torch
 
 from dalle2 import export, images
 from dalle2.model import UnclipModel, generators
-from dalle2.settings import Settings
+from dalle2.settings import MAX_PROMPT_CHARACTERS, MAX_SEED, Settings
 from dalle2.stage_settings import SCHEDULERS
 from dalle2_runner import __main__ as runner
 from dalle2_runner.drawer import Drawer
@@ -100,6 +102,80 @@ def test_eight_bits_take_a_little_more_than_half_and_draw_nearly_the_same(export
     error = ((whole.clip(-1, 1) - small.clip(-1, 1)) ** 2).mean() / 4
     assert error > 0 and 10 * np.log10(1 / error) > 20
     assert "int8" in json.loads((out / "draw.json").read_text())["record"]["checkpoint_hash"]
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["  "], "The prompt is empty"),
+        (["x" * 1001], "at most 1,000 are allowed"),
+        (["cat \udce9"], "half of a character"),
+        (["cat", "--seed", "-1"], "from 0 to 4294967295, not -1"),
+        (["cat", "--seed", str(2**40)], "from 0 to 4294967295"),
+        (["cat", "-o", "cat.jpg"], "let 'cat.jpg' end in .png"),
+        (["cat", "-o", "nowhere/cat.png"], "There is no folder nowhere"),
+        (["cat", "--folder", "nowhere"], "is no exported checkpoint"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_before_anything_is_read(
+    words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert runner.main(["--folder", str(tmp_path), *words]) == 1
+    assert sentence in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_the_runner_s_limits_are_the_project_s() -> None:
+    assert (runner.MOST_SEED, runner.MOST_CHARACTERS) == (MAX_SEED, MAX_PROMPT_CHARACTERS)
+
+
+@pytest.mark.parametrize(
+    "file, damage, sentence",
+    [
+        ("draw.json", b"{", "draw.json is damaged"),
+        ("draw.json", b"[]", "draw.json is damaged"),
+        ("tokenizer.json", b"{}", "The tokenizer is damaged"),
+        ("decoder.onnx", b"no graph", "decoder.onnx and "),
+        ("decoder.onnx", None, "decoder.onnx"),
+        ("decoder.safetensors", None, "decoder.safetensors"),
+    ],
+)
+def test_a_folder_that_is_damaged_is_told_of_in_a_sentence(
+    file: str, damage: bytes | None, sentence: str, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mit Leerzeichen 和中文"
+    folder.mkdir()
+    for one in exported.iterdir():
+        (folder / one.name).symlink_to(one)
+    (folder / file).unlink()
+    if damage is not None:
+        (folder / file).write_bytes(damage)
+    assert runner.main(["cat", "--folder", str(folder), "-o", str(tmp_path / "cat.png")]) == 1
+    told = capsys.readouterr().err
+    assert sentence in told and "Traceback" not in told and not (tmp_path / "cat.png").exists()
+
+
+def test_a_package_that_is_not_installed_is_named(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "dalle2_runner.by_onnxruntime", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert runner.main(["cat", "--folder", str(exported), "-o", str(tmp_path / "cat.png")]) == 1
+    assert "the package onnxruntime is not installed: pip install onnxruntime" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_no_half_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Path.write_bytes
+
+    def stops(path: Path, content: bytes) -> int:
+        written(path, content[:1])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", stops)
+    with pytest.raises(OSError, match="No space left"):
+        runner.write(tmp_path / "cat.png", b"picture")
+    assert list(tmp_path.iterdir()) == []
+    assert export.main(["emoji", "--out", str(tmp_path / "new")]) == 1 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", sorted(set(SCHEDULERS) - {"unclip", "ddim", "unipc"}))

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, PriorTransformer, UNet2DConditionModel, UNet2DModel, VQModel
-from test_kandinsky_published import MOVQ, PRIOR21, PRIOR22, UNET21, UNET22
-from test_karlo_published import DECODER, UPSAMPLER
 from test_stable_unclip import UNET, VAE
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
+
+from benchmarks.published_sizes import DECODER, MOVQ, PRIOR21, PRIOR22, UNET21, UNET22, UPSAMPLER
 
 
 class PeakMemory(TorchDispatchMode):

@@ -17,15 +17,10 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from benchmarks.published_sizes import MOVQ, PRIOR21, PRIOR22, SCHEDULE22, TEXT22, UNET21, UNET22, VISION22
 from dalle2 import sampling
 from dalle2.families.kandinsky.model import KANDINSKY22_SETTINGS
 from dalle2.networks.eclipse_prior import EclipsePrior
-
-# kandinsky-community/kandinsky-2-2-prior/prior, as the copy YiYiXu/kandinsky_prior_pokemon/prior says in full;
-# Shaleen123/kandinsky-2.2-test/prior is the short file of 252 bytes that the original has.
-PRIOR = {"num_attention_heads": 32, "attention_head_dim": 64, "num_layers": 20, "num_embeddings": 77}
-PRIOR22 = {**PRIOR, "embedding_dim": 1280, "additional_embeddings": 4}
-PRIOR21 = {**PRIOR, "embedding_dim": 768, "additional_embeddings": 4}  # kandinsky-community/kandinsky-2-1-prior/prior
 
 # ECLIPSE-Community/ECLIPSE_KandinskyV22_Prior and ECLIPSE-Community/ECLIPSE_Karlo_Prior, config.json of both.
 ECLIPSE = {
@@ -36,62 +31,6 @@ ECLIPSE = {
     "additional_embeddings": 3,
 }
 
-# diffusers, scripts/convert_kandinsky_to_diffusers.py (UNET_CONFIG; INPAINT_UNET_CONFIG differs in in_channels 9).
-UNET21 = {
-    "sample_size": 64,
-    "in_channels": 4,
-    "out_channels": 8,
-    "down_block_types": ("ResnetDownsampleBlock2D", *["SimpleCrossAttnDownBlock2D"] * 3),
-    "up_block_types": (*["SimpleCrossAttnUpBlock2D"] * 3, "ResnetUpsampleBlock2D"),
-    "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
-    "block_out_channels": (384, 768, 1152, 1536),
-    "layers_per_block": 3,
-    "cross_attention_dim": 768,
-    "attention_head_dim": 64,
-    "resnet_time_scale_shift": "scale_shift",
-    "addition_embed_type": "text_image",
-    "encoder_hid_dim": 1024,
-    "encoder_hid_dim_type": "text_image_proj",
-}
-# kandinsky-community/kandinsky-2-2-decoder/unet, as the copies JVice/BAGM_kdsky_decoder_deep_1k/unet and
-# AfhamAhmed1/fabric-design-kandinsky-2-2-decoder/unet say; that of -inpaint was not found, but for its size.
-UNET22 = {**UNET21, "addition_embed_type": "image", "encoder_hid_dim": 1280, "encoder_hid_dim_type": "image_proj"}
-
-# kandinsky-community/kandinsky-2-2-decoder/movq, as AfhamAhmed1/fabric-design-kandinsky-2-2-decoder/movq says; the
-# same in diffusers' conversion script (MOVQ_CONFIG) and ai-forever/Kandinsky-2, kandinsky2/configs.py (CONFIG_2_1).
-MOVQ = {
-    "block_out_channels": (128, 256, 256, 512),
-    "down_block_types": (*["DownEncoderBlock2D"] * 3, "AttnDownEncoderBlock2D"),
-    "up_block_types": ("AttnUpDecoderBlock2D", *["UpDecoderBlock2D"] * 3),
-    "latent_channels": 4,
-    "layers_per_block": 2,
-    "norm_num_groups": 32,
-    "norm_type": "spatial",
-    "num_vq_embeddings": 16384,
-    "vq_embed_dim": 4,
-}
-# kandinsky-2-2-prior/text_encoder and image_encoder, as the copies aditya11997/test_prior/text_encoder and
-# YiYiXu/kandinsky_prior_pokemon/image_encoder say.
-TEXT22 = CLIPTextConfig(
-    hidden_size=1280,
-    intermediate_size=5120,
-    num_attention_heads=20,
-    num_hidden_layers=32,
-    max_position_embeddings=77,
-    projection_dim=1280,
-    hidden_act="gelu",
-    vocab_size=49408,
-)
-VISION22 = CLIPVisionConfig(
-    hidden_size=1664,
-    intermediate_size=8192,
-    num_attention_heads=16,
-    num_hidden_layers=48,
-    image_size=224,
-    patch_size=14,
-    projection_dim=1280,
-    hidden_act="gelu",
-)
 # kandinsky-2-1/text_encoder, as 004T/StableXlL/text_encoder says, "Duplicate from kandinsky-community/kandinsky-2-1".
 TEXT21 = MCLIPConfig(
     hidden_size=1024,
@@ -114,8 +53,8 @@ SIZES = {
     "unet 2.2 inpaint": (lambda: UNet2DConditionModel(**{**UNET22, "in_channels": 9}), 5.01, 4),
     "unet 2.1": (lambda: UNet2DConditionModel(**UNET21), 4.91, 4),  # kandinsky-2-1/tree/refs/pr/3/unet
     "movq": (lambda: VQModel(**MOVQ), 0.271, 4),  # dreamlike-art/kandinsky-2.1/tree/main, movq_final
-    "text encoder 2.2": (lambda: CLIPTextModelWithProjection(TEXT22), 2.78, 4),  # kandinsky-2-2-prior/tree/main
-    "image encoder 2.2": (lambda: CLIPVisionModelWithProjection(VISION22), 3.69, 2),  # kept as torch.HalfStorage
+    "text encoder 2.2": (lambda: CLIPTextModelWithProjection(CLIPTextConfig(**TEXT22)), 2.78, 4),  # kandinsky-2-2-prior/tree/main
+    "image encoder 2.2": (lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**VISION22)), 3.69, 2),  # kept as torch.HalfStorage
     "text encoder 2.1": (lambda: MultilingualCLIP(TEXT21), 2.24, 4),  # dreamlike-art/kandinsky-2.1, text_encoder
     "ECLIPSE": (lambda: EclipsePrior(**ECLIPSE, embedding_dim=1280), 0.137, 4),  # ECLIPSE_KandinskyV22_Prior/tree/main
     "ECLIPSE Karlo": (lambda: EclipsePrior(**ECLIPSE, embedding_dim=768), 0.133, 4),  # ECLIPSE_Karlo_Prior/blob/main
@@ -133,7 +72,7 @@ def test_networks_of_the_published_configs_weigh_what_the_files_do(part: str) ->
 
 def test_the_twin_has_the_published_schedules() -> None:
     """A scheduler that does not take what is predicted of the variance, and no step at t = 0."""
-    published = tiny_kandinsky.PUBLISHED_SCHEDULE
+    published = SCHEDULE22
     made = tiny_kandinsky.parts()
     assert made.scheduler.config.variance_type == "fixed_small" and not made.scheduler.config.clip_sample
     assert {name: made.scheduler.config[name] for name in ("beta_start", "beta_end", "steps_offset")} == {

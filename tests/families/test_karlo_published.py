@@ -8,50 +8,17 @@ import torch
 from diffusers import PriorTransformer, UNet2DConditionModel, UNet2DModel
 from transformers import CLIPTokenizer
 
+from benchmarks.published_sizes import DECODER, SCHEDULERS, UPSAMPLER
 from dalle2 import sampling
 from dalle2.families.karlo.abilities import KARLO_SETTINGS
 from dalle2.networks.text_projection import TextProjection
 from dalle2.settings import DecoderSettings, PriorSettings, Settings, UpsamplerSettings
-
-# diffusers, scripts/convert_kakao_brain_unclip_to_diffusers.py: the configs that it gives to the networks.
-CHANNELS = {"block_out_channels": (320, 640, 960, 1280), "layers_per_block": 3}
-DECODER = {
-    **CHANNELS,
-    "resnet_time_scale_shift": "scale_shift",
-    "sample_size": 64,
-    "in_channels": 3,
-    "out_channels": 6,
-    "down_block_types": ("ResnetDownsampleBlock2D", *["SimpleCrossAttnDownBlock2D"] * 3),
-    "up_block_types": (*["SimpleCrossAttnUpBlock2D"] * 3, "ResnetUpsampleBlock2D"),
-    "mid_block_type": "UNetMidBlock2DSimpleCrossAttn",
-    "cross_attention_dim": 1536,
-    "attention_head_dim": 64,
-    "class_embed_type": "identity",
-}
-UPSAMPLER = {
-    **CHANNELS,
-    "sample_size": 256,
-    "in_channels": 6,
-    "out_channels": 3,
-    "down_block_types": ["ResnetDownsampleBlock2D"] * 4,
-    "up_block_types": ["ResnetUpsampleBlock2D"] * 4,
-    "add_attention": False,
-}
 
 # kakaobrain/karlo, README.md, "#param": 1B, 900M and 700M + 700M.
 SIZES = {
     "prior": (PriorTransformer, 1.0e9, 0.03),
     "decoder": (lambda: UNet2DConditionModel(**DECODER), 0.9e9, 0.03),
     "upsampler": (lambda: UNet2DModel(**UPSAMPLER), 0.7e9, 0.03),
-}
-
-
-# The same script, at its end, where clip_sample and the range of 1 are UnCLIPScheduler's own. It names no noise
-# schedule, for in 2022 that scheduler had but one, the cosine.
-SCHEDULERS = {
-    "prior_scheduler": ("sample", "fixed_small_log", 5.0),
-    "decoder_scheduler": ("epsilon", "learned_range", 1.0),
-    "super_res_scheduler": ("epsilon", "fixed_small_log", 1.0),
 }
 
 
