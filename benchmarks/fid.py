@@ -164,9 +164,7 @@ def make_reference(folder: Path, weights: Path, batch_size: int, device: str) ->
 
     A hundredth of the mean variance is added to every variance, which is where the few pictures leave it singular.
     """
-    features = extract(
-        find_pictures(folder), Inception(weights, device=device), None, batch_size, 0, progress=False
-    )
+    features = extract(find_pictures(folder), Inception(weights, device=device), None, batch_size, 0, progress=False)
     covariance = np.cov(features.astype(np.float64), rowvar=False)
     return features.mean(0, dtype=np.float64), covariance + np.eye(len(covariance)) * np.diag(covariance).mean() / 100
 

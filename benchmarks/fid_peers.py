@@ -26,7 +26,9 @@ def by_pytorch_fid(place: Path, options: argparse.Namespace) -> float:
     weights = torch.load(place / WEIGHTS, weights_only=True)
     inception.load_state_dict_from_url = lambda *_, **__: weights
     paths = [str(place / PICTURES), str(place / REFERENCE)]
-    return fid_score.calculate_fid_given_paths(paths, options.batch_size, options.device, Inception.dim, options.workers)
+    return fid_score.calculate_fid_given_paths(
+        paths, options.batch_size, options.device, Inception.dim, options.workers
+    )
 
 
 def by_clean_fid(place: Path, options: argparse.Namespace) -> float:

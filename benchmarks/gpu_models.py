@@ -1,6 +1,6 @@
 """The checkpoints of `benchmarks.gpu`: the embedded one, and random weights in Karlo's and Kandinsky 2.2's sizes.
 
-Each is made in the device's memory, for no disk writes Karlo in seconds, and is drawn from by diffusers' pipelines and by
+Each is made in the device's memory, for no disk writes Karlo in seconds, and drawn from by diffusers' pipelines and by
 ours, at the same steps and under the same guidance.
 """
 
@@ -47,7 +47,11 @@ from dalle2.settings import Settings
 Draw = Callable[[], object]  # one picture
 STEPS = 25  # of Kandinsky's decoder, whose authors' 50 take too long here
 FEW = 2  # of each stage, in rehearsal
-_KARLO_S = {"prior": "prior", "decoder": "decoder", "upsampler": "super_res"}  # stages, as diffusers' pipeline names them
+_KARLO_S = {
+    "prior": "prior",
+    "decoder": "decoder",
+    "upsampler": "super_res",
+}  # stages, as diffusers' pipeline names them
 TINY = {
     "block_out_channels": (32, 32, 64, 64),
     "layers_per_block": 1,
@@ -115,7 +119,9 @@ def _karlo(device: torch.device, dtype: torch.dtype, small: bool) -> Generator[D
             "super_res_first": UNet2DModel(**upsampler),
             "super_res_last": UNet2DModel(**upsampler),
         }
-    parts = karlo_layout.Parts(**{name: one.eval() for name, one in networks.items()}, **schedulers, tokenizer=tokenizer)
+    parts = karlo_layout.Parts(
+        **{name: one.eval() for name, one in networks.items()}, **schedulers, tokenizer=tokenizer
+    )
     pipeline = UnCLIPPipeline(**{**networks, **schedulers, "tokenizer": tokenizer, "text_proj": _as_diffusers(parts)})
     yield _by_karlo_s(pipeline, small)
     settings = _settings(KARLO_SETTINGS, small)
@@ -129,7 +135,7 @@ def _kandinsky(device: torch.device, dtype: torch.dtype, small: bool) -> Generat
             movq=VQModel(**tiny(sizes.MOVQ, small)).eval(),
             scheduler=DDPMScheduler.from_config(sizes.SCHEDULE22),
             prior_image_encoder=CLIPVisionModelWithProjection(
-                CLIPVisionConfig(**tiny(sizes.VISION22, small) | ({"hidden_size": 64} if small else {}))
+                CLIPVisionConfig.from_dict(tiny(sizes.VISION22, small) | ({"hidden_size": 64} if small else {}))
             ).eval(),
             prior_image_processor=CLIPImageProcessor(),
             prior_text_encoder=CLIPTextModelWithProjection(_text(tiny(sizes.TEXT22, small))).eval(),
@@ -138,7 +144,10 @@ def _kandinsky(device: torch.device, dtype: torch.dtype, small: bool) -> Generat
             prior_scheduler=UnCLIPScheduler(prediction_type="sample", clip_sample_range=10.0),
         )
     priors = {name: getattr(parts, f"prior_{name}") for name in kandinsky_layout.PRIOR_PARTS}
-    prior, decoder = KandinskyV22PriorPipeline(**priors), KandinskyV22Pipeline(unet=parts.unet, scheduler=parts.scheduler, movq=parts.movq)
+    prior, decoder = (
+        KandinskyV22PriorPipeline(**priors),
+        KandinskyV22Pipeline(unet=parts.unet, scheduler=parts.scheduler, movq=parts.movq),
+    )
     for pipeline in (prior, decoder):
         pipeline.set_progress_bar_config(disable=True)
     side = parts.unet.config.sample_size * parts.factor

@@ -140,7 +140,8 @@ def rates_of(_: argparse.Namespace) -> dict[str, float]:
     """Return operations a second of a large product of matrices and of a large convolution, the best of some."""
     side, rows, channels, pixels = 1536, 4, 128, 64
     left, right = torch.randn(2, side, side)
-    layer = torch.nn.Conv2d(channels, channels, 3, padding=1).to(memory_format=torch.channels_last)
+    layer: Any = torch.nn.Conv2d(channels, channels, 3, padding=1)
+    layer.to(memory_format=torch.channels_last)
     x = torch.randn(rows, channels, pixels, pixels).contiguous(memory_format=torch.channels_last)
     product = 2.0 * side**3 / _fastest(lambda: left @ right)
     convolution = 2.0 * rows * 9 * channels**2 * pixels**2 / _fastest(lambda: layer(x))
@@ -150,20 +151,20 @@ def rates_of(_: argparse.Namespace) -> dict[str, float]:
 def _fastest(call: Callable[[], object], times: int = 12) -> float:
     spent = []
     for _ in range(times):
-        start = time.perfoperationser()
+        start = time.perf_counter()
         call()
-        spent.append(time.perfoperationser() - start)
+        spent.append(time.perf_counter() - start)
     return min(spent)
 
 
 def operations(options: argparse.Namespace, settings: str) -> dict[str, dict[str, float]]:
     """Return the operations of a batch by stage and kind; torch says of each call what it takes."""
-    from torch.utils.flopoperationser import FlopCounterMode
+    from torch.utils.flop_counter import FlopCounterMode
 
     draw, networks = _drawer("torch", options, settings)
     found: dict[str, dict[str, float]] = {stage: {} for stage in STAGES.values()}
     with FlopCounterMode(display=False) as counter:
-        counted = lambda: dict(counter.get_flopoperationss().get("Global", {}))  # noqa: E731
+        counted = lambda: dict(counter.get_flop_counts().get("Global", {}))  # noqa: E731
 
         def add(stage: str, before: Mapping[Any, int]) -> None:
             for operator, flop in counted().items():
@@ -184,12 +185,12 @@ def profiled(options: argparse.Namespace, settings: str, engine: str) -> Profile
         stages = dict.fromkeys(STAGES.values(), 0.0)
 
         def add(stage: str, before: float, stages: dict[str, float] = stages) -> None:
-            stages[stage] += time.perfoperationser() - before
+            stages[stage] += time.perf_counter() - before
 
-        with _hooked(networks, time.perfoperationser, add):
-            start, worked = time.perfoperationser(), time.process_time()
+        with _hooked(networks, time.perf_counter, add):
+            start, worked = time.perf_counter(), time.process_time()
             draw(1 + number)
-            rounds.append((time.perfoperationser() - start, time.process_time() - worked, stages))
+            rounds.append((time.perf_counter() - start, time.process_time() - worked, stages))
     seconds, processor = (statistics.median(one[place] for one in rounds) for place in (0, 1))
     stages = {stage: statistics.median(one[2][stage] for one in rounds) for stage in rounds[0][2]}
     with watched(engine) as told:
@@ -221,9 +222,7 @@ class _hooked:
             hook.remove()
 
 
-def _drawer(
-    engine: str, options: argparse.Namespace, settings: str
-) -> tuple[Callable[[int], object], dict[str, Any]]:
+def _drawer(engine: str, options: argparse.Namespace, settings: str) -> tuple[Callable[[int], object], dict[str, Any]]:
     """Return what draws a batch from its first seed on, and the networks by name."""
     if engine == "diffusers":
         pipeline = diffusers_pipeline(options.checkpoint)

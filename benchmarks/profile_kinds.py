@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 CONVOLUTIONS, PRODUCTS = "convolutions", "products of matrices"
 NORMS, ARITHMETIC, MOVING = "normalisation", "activations, sums, products", "copying, reordering"
@@ -48,7 +49,7 @@ def kinds_of(names: Mapping[str, float]) -> dict[str, float]:
 
 @contextmanager
 def _by_torch(found: dict[str, float]) -> Generator[None]:
-    """What an operator takes without those that it calls; torch's threads are seen from the one that waits for them."""
+    """Find what an operator takes without those that it calls, as the thread sees it that waits for the others."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
@@ -60,7 +61,7 @@ def _by_torch(found: dict[str, float]) -> Generator[None]:
 
 @contextmanager
 def _by_onnxruntime(found: dict[str, float]) -> Generator[None]:
-    """All sessions that are opened meanwhile write what each of their nodes takes into a file."""
+    """Have all sessions that are opened meanwhile write into a file what each of their nodes takes."""
     import onnxruntime
 
     sessions: list[Any] = []
@@ -73,11 +74,8 @@ def _by_onnxruntime(found: dict[str, float]) -> Generator[None]:
             sessions.append(usual(graph, options, **how))
             return sessions[-1]
 
-        onnxruntime.InferenceSession = opened
-        try:
+        with patch.object(onnxruntime, "InferenceSession", opened):
             yield
-        finally:
-            onnxruntime.InferenceSession = usual
         for session in sessions:
             for event in json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")):
                 if event["name"].endswith("_kernel_time"):
@@ -87,7 +85,7 @@ def _by_onnxruntime(found: dict[str, float]) -> Generator[None]:
 
 @contextmanager
 def _by_openvino(found: dict[str, float]) -> Generator[None]:
-    """All models that are compiled meanwhile count what each of their nodes takes, which each call's end tells."""
+    """Have all models that are compiled meanwhile count what each of their nodes takes."""
     import openvino
 
     usual = openvino.Core.compile_model
@@ -95,11 +93,8 @@ def _by_openvino(found: dict[str, float]) -> Generator[None]:
     def compile_model(core: Any, model: Any, device: str, how: Mapping[str, Any]) -> Any:
         return _Compiled(usual(core, model, device, {**how, "PERF_COUNT": True}), found)
 
-    openvino.Core.compile_model = compile_model
-    try:
+    with patch.object(openvino.Core, "compile_model", compile_model):
         yield
-    finally:
-        openvino.Core.compile_model = usual
 
 
 class _Compiled:

@@ -28,7 +28,7 @@ class Network:
 
 
 def fill(model: Any, weights: Arrays) -> None:
-    """Put the weights, float32, in the places of the inputs that are named as they; the model looks into their memory."""
+    """Put weights, float32, in the places of the inputs named as they; the model looks into their memory."""
     for parameter in list(model.get_parameters()):
         if parameter.get_friendly_name() in weights:
             values = openvino.opset13.constant(weights[parameter.get_friendly_name()], shared_memory=True)

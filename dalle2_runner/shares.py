@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Shares:
         run, ends = self._by(1), np.linspace(0, rows, self.threads + 1).round().astype(int)
         shares = [
             {name: values[first:last] if values.ndim else values for name, values in inputs.items()}
-            for first, last in zip(ends[:-1], ends[1:], strict=True)
+            for first, last in pairwise(ends)
         ]
         others = [self._others.submit(run, share) for share in shares[1:]]
         return np.concatenate([run(shares[0]), *(other.result() for other in others)])

@@ -7,6 +7,7 @@ import copy
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -83,7 +84,7 @@ def export(network: torch.nn.Module, call: Call) -> Graph:
                 _ByPosition(network, names).eval(),
                 tuple(tensors),
                 dynamo=True,
-                optimize=False,  # which would make other tensors of the weights; the engine does it for itself
+                optimize=False,  # which would make other tensors of the weights
                 opset_version=OPSET,
                 dynamic_shapes={"tensors": free},
                 verbose=False,
@@ -115,9 +116,13 @@ def _without_weights(model: Any, names: list[str], outside: set[str]) -> tuple[A
         given.name = name
     graph.outputs[0].name = "prediction"
     weights = {name: value for name, value in graph.initializers.items() if name in outside}
+    contents = {name: value.const_value for name, value in weights.items()}
     for name, value in weights.items():
         del graph.initializers[name]
-        weight, value.name = value.const_value, name.removeprefix("network.")
+        value.name, value.const_value = name.removeprefix("network."), None
+    _optimise(model, list(weights.values()))
+    for name, value in weights.items():
+        weight = contents[name]
         value.const_value = onnx_ir.ExternalTensor(
             WEIGHTS, 0, weight.nbytes, weight.dtype, shape=weight.shape, name=value.name
         )
@@ -134,3 +139,16 @@ def _without_weights(model: Any, names: list[str], outside: set[str]) -> tuple[A
             if value not in graph.outputs:
                 value.type = value.shape = None  # the engine finds them again
     return model, tuple(value.name for value in weights.values())
+
+
+def _optimise(model: Any, weights: Sequence[Any]) -> None:
+    """Compute what of a graph is known beforehand, which are hundreds of small operations on sizes and kinds.
+
+    The weights are inputs meanwhile, so that nothing is made of them.
+    """
+    from onnxscript import optimizer
+
+    given = len(model.graph.inputs)
+    model.graph.inputs.extend(weights)
+    optimizer.optimize_ir(model)
+    del model.graph.inputs[given:]

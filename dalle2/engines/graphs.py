@@ -97,7 +97,8 @@ class Graphs:
     def _places(self) -> list[tuple[Path, str]]:
         """Return folders, and how the names of this network's graphs begin there."""
         own = config_of(self.network)
-        made = own | {"versions": {name: _version(name) for name in MAKERS}}
+        # Those of before they were optimised, which serve as well, are looked for beside the weights alone.
+        made = own | {"versions": {name: _version(name) for name in MAKERS}, "optimised": True}
         places = [(cache(), _digest(made))]
         return places if self.beside is None else [(self.beside / FOLDER, _digest(own)), *places]
 

@@ -25,7 +25,7 @@ def require(engine: str) -> None:
         raise ValueError(f"{PACKAGES[engine]} is not installed: {EXTRA}, or take the engine torch.")
 
 
-def open_graph(engine: str, graph: bytes, weights: Arrays, threads: int, rows: int, half: bool) -> Run:  # noqa: PLR0913
+def open_graph(engine: str, graph: bytes, weights: Arrays, threads: int, rows: int, half: bool) -> Run:
     """Return what computes a graph without weights (`export.export`) with these, float32, by name.
 
     `rows` are those of the first call. `half` lets OpenVINO compute in bfloat16. RuntimeError where the engine refuses.

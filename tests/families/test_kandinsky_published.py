@@ -53,8 +53,16 @@ SIZES = {
     "unet 2.2 inpaint": (lambda: UNet2DConditionModel(**{**UNET22, "in_channels": 9}), 5.01, 4),
     "unet 2.1": (lambda: UNet2DConditionModel(**UNET21), 4.91, 4),  # kandinsky-2-1/tree/refs/pr/3/unet
     "movq": (lambda: VQModel(**MOVQ), 0.271, 4),  # dreamlike-art/kandinsky-2.1/tree/main, movq_final
-    "text encoder 2.2": (lambda: CLIPTextModelWithProjection(CLIPTextConfig(**TEXT22)), 2.78, 4),  # kandinsky-2-2-prior/tree/main
-    "image encoder 2.2": (lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**VISION22)), 3.69, 2),  # kept as torch.HalfStorage
+    "text encoder 2.2": (
+        lambda: CLIPTextModelWithProjection(CLIPTextConfig(**TEXT22)),
+        2.78,
+        4,
+    ),  # kandinsky-2-2-prior/tree/main
+    "image encoder 2.2": (
+        lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**VISION22)),
+        3.69,
+        2,
+    ),  # kept as torch.HalfStorage
     "text encoder 2.1": (lambda: MultilingualCLIP(TEXT21), 2.24, 4),  # dreamlike-art/kandinsky-2.1, text_encoder
     "ECLIPSE": (lambda: EclipsePrior(**ECLIPSE, embedding_dim=1280), 0.137, 4),  # ECLIPSE_KandinskyV22_Prior/tree/main
     "ECLIPSE Karlo": (lambda: EclipsePrior(**ECLIPSE, embedding_dim=768), 0.133, 4),  # ECLIPSE_Karlo_Prior/blob/main
