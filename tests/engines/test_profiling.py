@@ -65,13 +65,18 @@ def test_a_table_says_how_near_the_machine_s_rate_each_row_is(capsys: pytest.Cap
     assert any("0.400 s: 2.50 times faster" in " ".join(row) for row in rows)
 
 
-def test_the_gpu_s_command_is_rehearsed_without_one(capsys: pytest.CaptureFixture[str]) -> None:
-    gpu.main(["--rehearse", "--part", "pictures", "--part", "levers", "--part", "training"])
+@pytest.mark.parametrize("size", gpu.SIZES, ids=lambda size: size.name)
+def test_the_gpu_s_command_is_rehearsed_without_one(
+    size: gpu.Size, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training is `dalle2.training --dry-run`, and FID `benchmarks.fid`."""
+    monkeypatch.setattr(gpu, "SIZES", (size,))
+    levers = ["--part", "levers"] if "Karlo" in size.name else []
+    gpu.main(["--rehearse", "--part", "pictures", *levers])
     told = capsys.readouterr().out
-    for size in ("Karlo's size", "Kandinsky 2.2's size", "the embedded checkpoint"):
-        assert f"{size}, a picture at equal steps, float32: diffusers" in told
-        assert f"{size}, a step, channels_last" in told and f"{size}, a step, CUDA graph: left out" in told
-    assert "pictures/s" in told and "decoder" in told
+    assert f"{size.name}, a picture at equal steps, float32: diffusers" in told
+    for lever in ("channels_last: ", "bfloat16: ", "CUDA graph: left out", "float16: left out") if levers else ():
+        assert f"{size.name}, a step, {lever}" in told
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
