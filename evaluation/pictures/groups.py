@@ -19,8 +19,11 @@ Read = Callable[[str], bytes | None]  # what a file of the place holds, by its n
 
 
 def first_folders(names: Sequence[str]) -> list[str] | None:
-    """Return the first folder in which the pictures of these names differ; None where one lies in none."""
-    parts = [PurePosixPath(name).parts for name in names]
+    """Return the first folder in which the pictures of these names differ; None where one lies in none.
+
+    Some programs of Windows write backslashes into a zip.
+    """
+    parts = [PurePosixPath(name.replace("\\", "/")).parts for name in names]
     if any(len(one) < 2 for one in parts):
         return None
     depth = next((i for i in range(min(map(len, parts)) - 1) if len({one[i] for one in parts}) > 1), 0)

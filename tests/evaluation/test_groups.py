@@ -117,6 +117,10 @@ def test_folders_are_those_in_which_all_shards_differ(tmp_path: Path) -> None:
     tarred(tmp_path / "0.tar", {"train/cat/0.png": picture(0), "train/cat/1.png": picture(1)})
     tarred(tmp_path / "1.tar", {"train/cat/2.png": picture(2), "train/dog/3.png": picture(3)})
     assert open_source(tmp_path, "folder").groups == ("cat", "cat", "cat", "dog")
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        for name in ("all\\cat\\0.png", "all\\dog\\1.png"):
+            archive.writestr(name, picture(0))
+    assert open_source(tmp_path / "windows.zip", "folder").groups == ("cat", "dog")
 
 
 def test_a_report_has_the_distances_of_samples_by_key_and_warns_of_unequal_groups(
