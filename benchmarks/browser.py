@@ -29,7 +29,7 @@ MOST_MILLISECONDS = 120_000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Open the page in turns without and with the headers that lend it threads, and print medians."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.browser", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.browser", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("page", metavar="FOLDER", type=Path, help="the exported folder")
     parser.add_argument("--runs", type=int, default=3, help="how often to open it (default 3)")
     parser.add_argument("--pictures", type=int, default=5, help="pictures each time, the first left out (default 5)")

@@ -25,7 +25,7 @@ STAGES = ("the server answers", "the page can be used", "the first picture is th
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Start the page as often as asked and print the medians; exit 1 if a start took more than the budget."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cold_start", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cold_start", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=int, default=5, help="how often to start (default 5)")
     parser.add_argument("--checkpoint", help="folder or hub id; default: the embedded checkpoint")
     parser.add_argument("--source", type=Path, help="the code of another commit, whose page starts in turns with ours")

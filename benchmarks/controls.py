@@ -92,7 +92,7 @@ class Instruments:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, compare, and write controls.json and controls.md."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.controls", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.controls", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the emoji set, whose test pictures are the reference")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--same", type=positive, default=200, help="A/A comparisons; default 200")

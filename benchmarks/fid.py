@@ -61,7 +61,7 @@ REFERENCES = 300  # pictures whose features the reference statistics are made of
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the folder, run every contestant in a process of its own, and print each, then a table of all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fid", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fid", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--pictures", type=int, default=5000, help="in the folder that is measured (default 5000)")
     parser.add_argument("--size", type=int, default=256, help="pixels a side of the pictures (default 256)")
     parser.add_argument("--device", default="cpu", help="of every contestant (default cpu)")

@@ -38,7 +38,7 @@ BLOCK = 5000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table of times, memory and values."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.manifold", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.manifold", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--pictures", type=int, default=10_000, help="a side, beside the peers; default 10000")
     parser.add_argument("--large", type=int, default=30_000, help="a side, by ours alone; 0 for none; default 30000")
     parser.add_argument("--dim", type=int, default=2048, help="features of a picture; default 2048")

@@ -57,7 +57,7 @@ SIDE, TOGETHER = 128, 8
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make what is missing in the folder, measure it, and print the two numbers."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.own_style", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.own_style", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="DIR", help="of this measurement, new or to go on with")
     parser.add_argument("--data", type=Path, required=True, help="what python -m dalle2.datasets.emoji built")
     parser.add_argument("--set", choices=SETS, default="streamline", help="default: %(default)s")

@@ -23,7 +23,7 @@ SCIPY = "scipy==1.17.1"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Install them; exit with pip's own code where that fails."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.split("\n")[0].split(": ")[1])
+    parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").split("\n")[0].split(": ")[-1])
     parser.add_argument("--folder", type=Path, default=FOLDER, help="default: runs/peers of this project")
     folder = parser.parse_args(arguments).folder
     newer = tuple(map(int, importlib.metadata.version("scipy").split(".")[:2])) >= (1, 18)

@@ -40,7 +40,7 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Let the clients in for each number of replicas, print what they met; exit 1 after an error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.replicas", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.replicas", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2], help="default: 1 2")
     parser.add_argument("--cpus", type=float, default=1.0, help="of each replica: its networks' threads (default 1)")
     parser.add_argument("--clients", type=int, default=20, help="clients at once (default 20)")

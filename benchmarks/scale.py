@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table of memory, or of processes."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--pictures", type=int, nargs="+", default=[100_000, 1_000_000], help="of synthetic features")
     parser.add_argument("--dim", type=int, default=256, help="features of a picture; default 256")
     parser.add_argument("--images", type=Path, help="instead: pictures whose features one process and two extract")

@@ -87,7 +87,7 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve the page if no address is given, let the visitors in, print what they met; exit 1 if it was not good."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.visitors", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.visitors", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--visitors", type=int, default=20, help="visitors at once (default 20)")
     parser.add_argument("--seconds", type=float, default=180, help="how long they go on asking (default 180)")
     parser.add_argument("--checkpoint", help="folder or hub id; default: the embedded checkpoint")

@@ -68,7 +68,7 @@ class WallPicture:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the samples, then write them all at once."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.wall", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.wall", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("checkpoint", nargs="?", type=Path, default=EMBEDDED, help="folder; default: the embedded one")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"seeds to choose from; default: {SEEDS}")
     parser.add_argument("--sheet", type=Path, help="picture to write, of all that were drawn")

@@ -40,13 +40,18 @@ class DDIM:
         """Step from `t` to `prev_timestep`, or to the end where that is None; see formula (12)."""
         if prev_timestep is None and self.last == 1:
             return SimpleNamespace(prev_sample=clean)
-        here = self.alphas_cumprod[t]
-        there = self.last if prev_timestep is None else self.alphas_cumprod[prev_timestep]
-        noise = (x - here.sqrt() * clean) / (1 - here).sqrt()
-        fresh = self.eta**2 * (1 - there) / (1 - here) * (1 - here / there)  # variance, formula (16)
-        x = there.sqrt() * clean + (1 - there - fresh).clamp(min=0).sqrt() * noise
+        # 1. The signal levels that the step leads from and to.
+        alpha_bar = self.alphas_cumprod[t]
+        alpha_bar_prev = self.last if prev_timestep is None else self.alphas_cumprod[prev_timestep]
+        # 2. The noise in x, if the clean prediction is right.
+        noise = (x - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()
+        # 3. The variance of the noise that is drawn afresh: formula (16), sigma squared.
+        variance = self.eta**2 * (1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev)
+        # 4. The clean prediction, and of its noise as much as the fresh one leaves room for ("direction to x_t").
+        x = alpha_bar_prev.sqrt() * clean + (1 - alpha_bar_prev - variance).clamp(min=0).sqrt() * noise
+        # 5. The fresh noise, from the generators of the pictures.
         if self.eta:
-            x = x + fresh.sqrt() * randn_tensor(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+            x = x + variance.sqrt() * randn_tensor(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         return SimpleNamespace(prev_sample=x)
 
 
@@ -64,29 +69,32 @@ def invert(
     costs one evaluation a step. `on_step` hears of each step with the clean prediction.
     """
     x, channels = pictures, pictures.shape[1]
-    here = scheduler.last.to(x.device)
+    alpha_bar = scheduler.last.to(x.device)
     timesteps = scheduler.timesteps.flip(0)  # from the quietest to the noisiest
 
     def predict(x: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the clean prediction and the noise that it leaves."""
-        signal = scheduler.alphas_cumprod[t]
+        level = scheduler.alphas_cumprod[t]
         clean = denoise(x, t)[:, :channels]
-        return clean, (x - signal.sqrt() * clean) / (1 - signal).sqrt()
+        return clean, (x - level.sqrt() * clean) / (1 - level).sqrt()
 
     clean, noise = predict(x, timesteps[0])
     for index, t in enumerate(timesteps):
-        there = scheduler.alphas_cumprod[t]
-        far = _move(x, noise, here, there)
+        alpha_bar_next = scheduler.alphas_cumprod[t]
+        # 1. Step with the noise predicted at the near end of the step.
+        noisier = _move(x, noise, alpha_bar, alpha_bar_next)
+        # 2. Step again with the noise predicted at its far end, until both agree.
         for _ in range(refinements):
-            clean, noise = predict(far, t)
-            far = _move(x, noise, here, there)
-        x, here = far, there
+            clean, noise = predict(noisier, t)
+            noisier = _move(x, noise, alpha_bar, alpha_bar_next)
+        x, alpha_bar = noisier, alpha_bar_next
+        # 3. Without refinements, the next step begins with a prediction of its own.
         if not refinements and index + 1 < len(timesteps):
             clean, noise = predict(x, timesteps[index + 1])
         on_step(index + 1, len(timesteps), clean)
     return x
 
 
-def _move(x: torch.Tensor, noise: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """From the signal level (alpha_bar) `here` to `there`, the noise in `x` being known."""
-    return there.sqrt() * (x - (1 - here).sqrt() * noise) / here.sqrt() + (1 - there).sqrt() * noise
+def _move(x: torch.Tensor, noise: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """Take `x` from the signal level (alpha_bar) `start` to `end`, given the noise in it."""
+    return end.sqrt() * (x - (1 - start).sqrt() * noise) / start.sqrt() + (1 - end).sqrt() * noise

@@ -80,4 +80,4 @@ def pictures(pixels: np.ndarray) -> list[Image.Image]:
     if not np.isfinite(pixels).all():
         raise ValueError("The pixels hold numbers that are not finite: no picture can be made of them.")
     levels = ((pixels * np.float32(0.5) + np.float32(0.5)).clip(0, 1) * 255).round().astype(np.uint8)
-    return [Image.fromarray(one.transpose(1, 2, 0)) for one in levels]
+    return [Image.fromarray(picture.transpose(1, 2, 0)) for picture in levels]

@@ -1,4 +1,4 @@
-"""`UnclipModel`: what a checkpoint becomes when it is loaded. Its verbs are in `verbs`, its tasks in `tasks`."""
+"""`UnclipModel`: a loaded checkpoint. Its operations are in `unclip_base`, its tasks in `tasks`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -24,14 +24,14 @@ from dalle2.tasks.text_diff import TextDiff
 from dalle2.tasks.text_to_image import TextToImage
 from dalle2.tasks.tour import Tour
 from dalle2.tasks.variations import Variations
-from dalle2.verbs import Seed, Verbs, generators
+from dalle2.unclip_base import Seed, UnclipBase, generators
 
 __all__ = ["Seed", "UnclipModel", "generators"]
 
 Picture = Image.Image
 
 
-class UnclipModel(Verbs):
+class UnclipModel(UnclipBase):
     """A checkpoint, ready to draw; `dalle2.families.load` makes one.
 
     Each task is a method, which makes the task's `Request` and draws it; what it takes is told there, in

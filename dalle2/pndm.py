@@ -35,26 +35,27 @@ class PNDM:
     ) -> SimpleNamespace:
         """Step rows (n, ...) from `t` to `prev_timestep`, or to the end where that is None; in the timesteps' order."""
         self._steps += 1
-        here = self.alphas_cumprod[t]
-        velocity = (here.sqrt() * x - clean) / (1 - here).sqrt()
+        alpha_bar = self.alphas_cumprod[t]
+        velocity = (alpha_bar.sqrt() * x - clean) / (1 - alpha_bar).sqrt()
         if self._start is not None and self._steps == 2:  # the first step again, now that both its ends are known
-            origin, begin = self._start
+            origin, before = self._start
             self._start = None
-            return SimpleNamespace(prev_sample=_move(origin, (self._velocities[0] + velocity) / 2, begin, here))
+            mean = (self._velocities[0] + velocity) / 2
+            return SimpleNamespace(prev_sample=_move(origin, mean, before, alpha_bar))
         if self._steps == 1:
-            self._start = x, here
+            self._start = x, alpha_bar
         self._velocities = [velocity, *self._velocities[:3]]
-        there = self.last if prev_timestep is None else self.alphas_cumprod[prev_timestep]
-        return SimpleNamespace(prev_sample=_move(x, _weighted(self._velocities), here, there))
+        alpha_bar_prev = self.last if prev_timestep is None else self.alphas_cumprod[prev_timestep]
+        return SimpleNamespace(prev_sample=_move(x, _weighted(self._velocities), alpha_bar, alpha_bar_prev))
 
 
 def _weighted(velocities: Sequence[torch.Tensor]) -> torch.Tensor:
     weights = WEIGHTS[len(velocities) - 1]
-    return sum((weight * one for weight, one in zip(weights, velocities, strict=True)), torch.zeros(()))
+    return sum((weight * velocity for weight, velocity in zip(weights, velocities, strict=True)), torch.zeros(()))
 
 
-def _move(x: torch.Tensor, velocity: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """From the signal level (alpha_bar) `here` to `there`, the velocity in `x` being known."""
-    clean = here.sqrt() * x - (1 - here).sqrt() * velocity
-    noise = here.sqrt() * velocity + (1 - here).sqrt() * x
-    return there.sqrt() * clean + (1 - there).sqrt() * noise
+def _move(x: torch.Tensor, velocity: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """Take `x` from the signal level (alpha_bar) `start` to `end`, given the velocity in it."""
+    clean = start.sqrt() * x - (1 - start).sqrt() * velocity
+    noise = start.sqrt() * velocity + (1 - start).sqrt() * x
+    return end.sqrt() * clean + (1 - end).sqrt() * noise

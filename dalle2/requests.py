@@ -20,7 +20,7 @@ from dalle2.speech.transcript import Transcript
 from dalle2.stage_settings import StageSettings
 from dalle2.understanding.answer import Note, Understanding, record_of
 from dalle2.understanding.sentences import NotUnderstood
-from dalle2.verbs import Verbs
+from dalle2.unclip_base import UnclipBase
 
 # Stands for any picture, where only the kind of a request matters.
 ANY_PICTURE = Image.new("RGB", (1, 1))
@@ -58,7 +58,7 @@ class Request(ABC):
         """Whether a picture shows what is drawn, so that prompts may say only how it should look."""
         return False
 
-    def understood(self, model: Verbs) -> Self:
+    def understood(self, model: UnclipBase) -> Self:
         """Return the request with what the checkpoint takes its prompts for; itself where there is no vocabulary.
 
         The pictures' records hold the prompts as they were written, and what was asked for them. NotUnderstood, a
@@ -67,14 +67,16 @@ class Request(ABC):
         if model.interpreter is None:
             return self
         found = tuple(model.understand(prompt) for prompt in dict.fromkeys(self.words))
-        for one in found:
-            if not one.known:
-                raise NotUnderstood(one)
-        return replace(self, understandings=tuple(one.of_looks() for one in found) if self.pictured else found)
+        for understanding in found:
+            if not understanding.known:
+                raise NotUnderstood(understanding)
+        if self.pictured:
+            found = tuple(understanding.of_looks() for understanding in found)
+        return replace(self, understandings=found)
 
     def asked(self, prompt: str) -> str:
         """Return what the checkpoint is asked for one of the prompts."""
-        return next((one.asked for one in self.understandings if one.prompt == prompt), prompt)
+        return next((found.asked for found in self.understandings if found.prompt == prompt), prompt)
 
     def contents_asked(self, contents: Sequence[str | Image.Image]) -> list[str | Image.Image]:
         """Return the same, with what the checkpoint is asked for the prompts among them."""
@@ -121,7 +123,7 @@ class Request(ABC):
         """Return a checkpoint's own settings as this task needs them."""
         return settings
 
-    def own_settings(self, model: Verbs) -> Settings:
+    def own_settings(self, model: UnclipBase) -> Settings:
         """Return the settings with which this checkpoint does this task unless others are chosen."""
         return self.adapt(model.settings)
 
@@ -131,7 +133,7 @@ class Request(ABC):
 
     @abstractmethod
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         """Draw the pictures, each with its record in `info["parameters"]`: one for each seed, or a series from one.
 

@@ -181,15 +181,15 @@ def sample(
     x = noise
     timesteps = scheduler.timesteps
     learned = scheduler.config.get("variance_type") == "learned_range"
-    takes = inspect.signature(scheduler.step).parameters
+    parameters = inspect.signature(scheduler.step).parameters  # not all schedulers draw noise, or step anywhere
     for index, t in enumerate(timesteps):
-        there = timesteps[index + 1] if index + 1 < len(timesteps) else None
-        options: dict[str, Any] = {"generator": list(generators)} if "generator" in takes else {}
-        if "prev_timestep" in takes:
-            options["prev_timestep"] = there
-        for turn in range(1 if there is None else times):
-            if turn:
-                x = _renoise(x, scheduler.alphas_cumprod[t] / scheduler.alphas_cumprod[there], generators)
+        next_t = timesteps[index + 1] if index + 1 < len(timesteps) else None
+        options: dict[str, Any] = {"generator": list(generators)} if "generator" in parameters else {}
+        if "prev_timestep" in parameters:
+            options["prev_timestep"] = next_t
+        for resampling in range(1 if next_t is None else times):
+            if resampling:
+                x = _renoise(x, scheduler.alphas_cumprod[t] / scheduler.alphas_cumprod[next_t], generators)
             output = denoise(x, t)
             clean, variance = _split(output, x.shape[1])
             if len(timesteps) == 1:
@@ -197,7 +197,7 @@ def sample(
             else:
                 x = scheduler.step(output if learned and variance.numel() else clean, t, x, **options).prev_sample
             if after is not None:
-                x = after(x, None if there is None else scheduler.alphas_cumprod[there])
+                x = after(x, None if next_t is None else scheduler.alphas_cumprod[next_t])
         on_step(index + 1, len(timesteps), clean)
     return x
 

@@ -112,7 +112,7 @@ class Drawer:
         conditions = {"proj_embedding": embeddings, "encoder_hidden_states": tokens, "attention_mask": mask}
         schedule = Schedule(self.description["prior_scheduler"], settings)
         denoise = self._guided("prior", conditions, settings, schedule)
-        each = [one for one in noise for _ in range(many)]
+        each = [generator for generator in noise for _ in range(many)]
         normed = schedule.sample(denoise, each, (embeddings.shape[1],), partial(self._on_step, "prior"))
         drawn = finite(normed * weights["clip_std"] + weights["clip_mean"], "prior").reshape(len(prompts), many, -1)
         texts = embeddings[-len(prompts) * many :: many]

@@ -12,7 +12,7 @@ from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import Choice
 from dalle2.serving.refusal import refusal_of
 from dalle2.serving.service import Service
-from dalle2.serving.shelf import Loading
+from dalle2.serving.model_cache import Loading
 from dalle2.serving.uploads import read_record
 from dalle2.understanding.answer import Understanding
 from dalle2.understanding.sentences import NotUnderstood
@@ -54,8 +54,8 @@ def drawn(
     `about` may give what is told instead. A checkpoint that is not in memory is loaded first. Nothing is asked before
     the first event is wanted, so that what is refused is refused there.
     """
-    with service.need(order.checkpoint) as need:
-        yield from need.coming()
+    with service.lease(order.checkpoint) as lease:
+        yield from lease.coming()
         checkpoint = service.offer(order.checkpoint).name
         try:
             request = service.understood(ask(), checkpoint, order.literal)

@@ -14,14 +14,14 @@ from PIL import Image
 from dalle2.serving.limits import PRESETS
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
-from demo.language import Both
+from demo.language import Bilingual
 from demo.votes import Vote, Votes
 
 QUALITIES = {
-    "draft": Both("Draft", "草图"),
-    "fast": Both("Fast", "快速"),
-    "default": Both("Default", "标准"),
-    "best": Both("Best", "精细"),
+    "draft": Bilingual("Draft", "草图"),
+    "fast": Bilingual("Fast", "快速"),
+    "default": Bilingual("Default", "标准"),
+    "best": Bilingual("Best", "精细"),
 }
 Captioned = tuple[Image.Image, str]
 
@@ -33,7 +33,7 @@ class Side:
     """What one contestant drew: its name, which votes are counted by, what people read, its pictures with records."""
 
     name: str
-    label: Both
+    label: Bilingual
     pictures: tuple[Image.Image, ...]
 
     def unsigned(self, letter: str) -> list[Captioned]:
@@ -104,17 +104,17 @@ def contestant(service: Service, settings: str | Mapping[str, Mapping[str, objec
     preset = next((name for name in PRESETS if service.settings(name, checkpoint) == chosen), None)
     values = chosen.to_dict()
     against = [f"against {chosen.negative_prompt}"] if chosen.negative_prompt else []
-    how = preset or ", ".join([_stage(name, values[name]) for name in chosen.stages] + against)
-    return f"{checkpoint}@{service.model(checkpoint).checkpoint_hash[:6]} {how}"
+    quality = preset or ", ".join([_stage(name, values[name]) for name in chosen.stages] + against)
+    return f"{checkpoint}@{service.model(checkpoint).checkpoint_hash[:6]} {quality}"
 
 
-def label(service: Service, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> Both:
+def label(service: Service, settings: str | Mapping[str, Mapping[str, object]], checkpoint: str) -> Bilingual:
     """Return the contestant in words: its quality, and its checkpoint where there are several."""
     chosen = service.settings(settings, checkpoint)
     preset = next((name for name in PRESETS if service.settings(name, checkpoint) == chosen), None)
-    how = QUALITIES[preset] if preset else Both("settings of its own", "自定设置")
+    quality = QUALITIES[preset] if preset else Bilingual("settings of its own", "自定设置")
     where = f" ({checkpoint})" if sum(offer.read for offer in service.offers) > 1 else ""
-    return Both(how.en + where, how.zh + where)
+    return Bilingual(quality.en + where, quality.zh + where)
 
 
 def _stage(name: str, values: Mapping[str, Any]) -> str:

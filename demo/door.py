@@ -23,7 +23,7 @@ from dalle2.serving.refusal import Busy
 from dalle2.serving.visitors import NOBODY, Files, cookie, owner, visitor
 from demo.facts import Facts
 from demo.gradio_internals import FILE_ROUTE, PREVIEW_TAGS, TOOLS_ROUTE, UPLOAD_ROUTE
-from demo.language import Both, refused
+from demo.language import Bilingual, refused
 from demo.limits import Limits
 
 CARD = Path(__file__).with_name("card.png")
@@ -33,8 +33,8 @@ API = "/v1"  # which has a gate of its own
 MISPLACED = "/images/"  # what a program asks whose base URL lacks the "/v1"
 # What is said of a body, by its status.
 SAID = {
-    408: Both("The file or request took too long to arrive: send it again.", "文件或请求上传得太慢：请重新发送。"),
-    413: Both(
+    408: Bilingual("The file or request took too long to arrive: send it again.", "文件或请求上传得太慢：请重新发送。"),
+    413: Bilingual(
         f"More than {MAX_BODY_BYTES // 1_000_000} MB were sent at once, or too much text: send less.",
         f"一次发送的内容超过 {MAX_BODY_BYTES // 1_000_000} MB，或文字太多：请减少。",
     ),

@@ -22,7 +22,7 @@ from dalle2.tasks.enhance import Enhance
 from demo import film
 from demo.gradio_internals import cache_bytes, cache_file, cache_of
 from demo.interface import described
-from demo.language import Both, refused
+from demo.language import Bilingual, refused
 from demo.pictures import Pictures
 from demo.status import loading, progress, status
 from demo.tab_builder import BEGIN, END, HERE, TabBuilder
@@ -51,8 +51,8 @@ class Downloads(gr.HTML):
     data_model = Ready
 
     def __init__(self, render: bool = True) -> None:
-        how = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "apply_default_css": False}
-        super().__init__(None, label="File", elem_classes="downloads", begin=BEGIN, hidden=False, render=render, **how)
+        options = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "apply_default_css": False}
+        super().__init__(None, label="File", elem_classes="downloads", begin=BEGIN, hidden=False, render=render, **options)
 
     def postprocess(self, value: tuple[dict[str, Any], str | None] | None) -> Ready:
         state, path = value or (status("idle", ""), None)
@@ -74,8 +74,8 @@ def build(builder: TabBuilder) -> None:
     form = gr.Dropdown(list(FORMS), value=FORMS[0], label="Form", visible=False)
     downloads = Downloads()
     endpoint = accelerated(described(_downloading(builder, cache_of(downloads))), builder.service, Enhance(ANY_PICTURE))
-    how = {"api_name": "download", "show_progress": "hidden", "concurrency_limit": None}
-    taken = downloads.take(endpoint, [handed, form, builder.checkpoint], downloads, js=ORDER, **how)
+    options = {"api_name": "download", "show_progress": "hidden", "concurrency_limit": None}
+    taken = downloads.take(endpoint, [handed, form, builder.checkpoint], downloads, js=ORDER, **options)
     taken.failure(None, downloads, downloads, js=ENDED, **HERE)
     downloads.leave(None, None, None, cancels=[taken], **HERE)
 
@@ -103,9 +103,9 @@ def _downloading(builder: TabBuilder, cache: str) -> Any:
             named = [(_name(path), open_own(path)) for path in pictures]
             side = _side(form)
             if side and min(named[0][1].size) < side:
-                with builder.limits.drawing(request), service.need(checkpoint) as need:
-                    for one in need.coming():
-                        yield loading(one, builder.facts.title(one.checkpoint), request), None
+                with builder.limits.drawing(request), service.lease(checkpoint) as lease:
+                    for progress in lease.coming():
+                        yield loading(progress, builder.facts.title(progress.checkpoint), request), None
                     drawer = service.offer(checkpoint).name
                     if "enhance" in service.model(drawer).capabilities:
                         name, small = named[0]
@@ -114,7 +114,7 @@ def _downloading(builder: TabBuilder, cache: str) -> Any:
                             yield progress(drawing, request), None
                         named = [(name, drawing.pictures[0])]
             file = _film(named, form, cache) if form in ("gif", "mp4") else _file(named, form, cache)
-            yield status("done", Both("Saved.", "已保存。").for_visitor(request)), file
+            yield status("done", Bilingual("Saved.", "已保存。").for_visitor(request)), file
         except Refusal as refusal:
             sentence = refused(refusal, request)
             yield status("refused", sentence), None

@@ -17,7 +17,7 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from demo import samples
-from demo.language import Both
+from demo.language import Bilingual
 
 KNOWN = ("parameters", "download", "side", "licence", "en", "zh")  # of a checkpoint before it is loaded
 EXAMPLES = 3  # pictures of the checkpoint that a click extends
@@ -94,7 +94,7 @@ class Facts:
     def _facts_of(self, checkpoint: str) -> dict[str, Any]:
         service, model = self.service, self.service.model(checkpoint)
         known = service.offer(checkpoint).known
-        hint = Both(known.hint_en, known.hint_zh) if known else Both("", "")
+        hint = Bilingual(known.hint_en, known.hint_zh) if known else Bilingual("", "")
         pictures = samples.of(service, checkpoint)
         examples = model.examples or (known.examples if known else ())
         return {
@@ -125,18 +125,18 @@ def _subject(model: Any) -> dict[str, str] | None:
     if not model.subject:
         return None
     en = model.subject.get("en", "")
-    return Both(en, model.subject.get("zh") or en)._asdict()
+    return Bilingual(en, model.subject.get("zh") or en)._asdict()
 
 
 def _drawn(model: Any, known: Any) -> dict[str, str] | None:
     """Return what the checkpoint draws: its subject, its styles and its size, or what is known of it beforehand."""
     side, many, subject = model.picture_size, len(model.styles), _subject(model)
     if not subject:
-        return Both(known.en, known.zh)._asdict() if known else None
-    styles = Both(f" in {_number(many)} styles", f"，{many} 种风格") if many > 1 else Both("", "")
+        return Bilingual(known.en, known.zh)._asdict() if known else None
+    styles = Bilingual(f" in {_number(many)} styles", f"，{many} 种风格") if many > 1 else Bilingual("", "")
     size = f"{side}\u00a0×\u00a0{side}"  # on one line
     en = f"Draws {subject['en']}{styles.en}, {size}\u00a0pixels."
-    return Both(en, f"只画{subject['zh']}{styles.zh}，{size} 像素。")._asdict()
+    return Bilingual(en, f"只画{subject['zh']}{styles.zh}，{size} 像素。")._asdict()
 
 
 def _number(many: int) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from demo.gradio_internals import update_props
-from demo.language import Both
+from demo.language import Bilingual
 
 TEMPLATE = """${(() => {
   const zh = navigator.language.startsWith("zh"), known = window.checkpoints[checkpoint][fact];
@@ -19,7 +19,7 @@ TEMPLATE = """${(() => {
 class Hint(gr.HTML):
     """Shows the text with this fact of the checkpoint (see `Facts`) in the place of `{}`, where it has that fact."""
 
-    def __init__(self, text: Both, fact: str, checkpoint: str, render: bool = True) -> None:
+    def __init__(self, text: Bilingual, fact: str, checkpoint: str, render: bool = True) -> None:
         super().__init__(
             "",
             html_template=TEMPLATE,
@@ -32,6 +32,6 @@ class Hint(gr.HTML):
             render=render,
         )
 
-    def follow(self, picker: gr.Dropdown, how: dict[str, Any]) -> None:
-        """Speak of the checkpoint of the picker; `how` are the listener's options."""
-        picker.change(None, picker, self, js=f"checkpoint => {update_props(self, 'checkpoint')}", **how)
+    def follow(self, picker: gr.Dropdown, options: dict[str, Any]) -> None:
+        """Speak of the checkpoint of the picker; `options` are the listener's."""
+        picker.change(None, picker, self, js=f"checkpoint => {update_props(self, 'checkpoint')}", **options)

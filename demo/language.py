@@ -1,7 +1,7 @@
 """English and Chinese: a sentence stands with its translation where it is used, and the browser's language picks.
 
 What Gradio shows (labels, buttons, tabs) is translated in the browser, by `Words`; what the server says or a
-template of ours shows is a `Both`. Refusals may be born where nobody knows of visitors, so they are English, and
+template of ours shows is a `Bilingual`. Refusals may be born where nobody knows of visitors, so they are English, and
 `refused` finds their translation in refusals.toml.
 """
 
@@ -27,7 +27,7 @@ PATTERNS = [
 ]
 
 
-class Both(NamedTuple):
+class Bilingual(NamedTuple):
     """A sentence in the two languages."""
 
     en: str
@@ -38,11 +38,11 @@ class Both(NamedTuple):
         return self.zh if _reads_chinese(request) else self.en
 
 
-def hours(*seconds: float) -> Both:
+def hours(*seconds: float) -> Bilingual:
     """Return a time, or two as a range, in hours and tenths: "2 to 2.5 hours"."""
     numbers = [f"{round(time / 3600, 1):g}" for time in seconds]
     unit = "hour" if numbers == ["1"] else "hours"
-    return Both(f"{' to '.join(numbers)} {unit}", f"{' 到 '.join(numbers)} 小时")
+    return Bilingual(f"{' to '.join(numbers)} {unit}", f"{' 到 '.join(numbers)} 小时")
 
 
 def refused(sentence: object, request: gr.Request | None) -> str:

@@ -17,7 +17,7 @@ from dalle2.speech.recording import MOST_SECONDS, read_recording
 from dalle2.speech.transcript import Recogniser
 from demo.gradio_internals import drawn_by_parent
 from demo.interface import described
-from demo.language import Both, refused
+from demo.language import Bilingual, refused
 from demo.status import Status, status
 from demo.tab_builder import BEGIN, END, HERE, TabBuilder
 
@@ -37,11 +37,11 @@ STOP_IN_TIME = f"""() => {{
 }}"""
 STOPPED = "() => clearTimeout(window.recordingEnds)"
 CORRECT = "() => document.querySelector('#prompt textarea').focus()"
-SAID = Both(
+SAID = Bilingual(
     "Heard: “{}”. Speech is often misheard: correct the words in the prompt, then draw.",
     "听到：“{}”。语音常会听错：请先在描述里改正，再绘制。",
 )
-TAKEN = Both(
+TAKEN = Bilingual(
     "Heard: “{}”, which was taken for “{}”. Speech is often misheard: correct the words in the prompt, then draw.",
     "听到：“{}”，按读音理解为“{}”。语音常会听错：请先在描述里改正，再绘制。",
 )
@@ -56,12 +56,12 @@ class OwnVoice(gr.Audio):
         return payload.path if payload else None
 
 
-class Heard(gr.HTML):
+class TranscriptLine(gr.HTML):
     """Says what was heard, and offers the prompt that stood there `before`: event "pick", in `window.picked`."""
 
     def __init__(self, render: bool = True) -> None:
-        how = {"html_template": HEARD, "js_on_load": PICK, "elem_classes": "picks", "apply_default_css": False}
-        super().__init__(None, label="Heard", render=render, **how)
+        options = {"html_template": HEARD, "js_on_load": PICK, "elem_classes": "picks", "apply_default_css": False}
+        super().__init__(None, label="Heard", render=render, **options)
 
     api_info = Status.api_info
     example_payload = Status.example_payload
@@ -77,9 +77,9 @@ def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
     if not available(builder.service, builder.recogniser):
         return
     with gr.Accordion(builder.say("Speak", "说出来"), open=False, elem_id="speak") as speak:
-        how = {"js_on_load": None, "elem_id": "speaking", "apply_default_css": False}
+        options = {"js_on_load": None, "elem_id": "speaking", "apply_default_css": False}
         # What a speech model of somebody's own hears, its owner knows.
-        gr.HTML("", html_template=SPEAK, **how, most=MOST_SECONDS, english=builder.recogniser is None)
+        gr.HTML("", html_template=SPEAK, **options, most=MOST_SECONDS, english=builder.recogniser is None)
         voice = OwnVoice(
             label=builder.say("Recording", "录音"),
             sources=["microphone", "upload"],
@@ -89,7 +89,7 @@ def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
             elem_id="microphone",
             elem_classes="own-voice",
         )
-        line = Heard()
+        line = TranscriptLine()
     speak.expand(None, None, None, js=ASK, **HERE)
     voice.start_recording(None, None, None, js=STOP_IN_TIME, **HERE)
     voice.stop_recording(None, None, None, js=STOPPED, **HERE)
@@ -97,8 +97,8 @@ def build(builder: TabBuilder, prompt: gr.Textbox) -> None:
     whole = [voice.stop_recording, voice.upload]
     begun = gr.on(whole, None, None, line, js=f"() => ({BEGIN})", **HERE)
     # One at a time: a recogniser takes a whole core. What comes meanwhile waits; "once" would drop it.
-    how = {"api_name": "hear", "concurrency_limit": 1, "show_progress": "hidden", "trigger_mode": "multiple"}
-    heard = begun.then(described(_hearing(builder)), [voice, prompt, builder.checkpoint], [prompt, line], **how)
+    options = {"api_name": "hear", "concurrency_limit": 1, "show_progress": "hidden", "trigger_mode": "multiple"}
+    heard = begun.then(described(_hearing(builder)), [voice, prompt, builder.checkpoint], [prompt, line], **options)
     heard.failure(None, line, line, js=END, **HERE)
     heard.then(None, None, voice, js="() => null", **HERE)
     heard.success(None, None, None, js=CORRECT, **HERE)
@@ -167,6 +167,6 @@ def _mending(service: Service, checkpoint: str) -> "Mending | None":
 
 
 def _model(service: Service, checkpoint: str) -> Any:
-    with service.need(checkpoint) as need:
-        need.wait()
+    with service.lease(checkpoint) as lease:
+        lease.wait()
         return service.model(service.offer(checkpoint).name)

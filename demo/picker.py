@@ -15,13 +15,13 @@ import gradio as gr
 from dalle2.serving.refusal import Refusal
 from demo.gradio_internals import drawn_by_parent
 from demo.interface import described
-from demo.language import Both, refused
+from demo.language import Bilingual, refused
 from demo.status import Status, loading, status
 from demo.tab_builder import BEGIN, END, HERE, TabBuilder
 
 TEMPLATE = Path(__file__).with_name("picker.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("picker.js").read_text(encoding="utf-8")
-STOPPED = Both("Stopped. What has been downloaded is kept.", "已停止。已下载的部分会保留。")
+STOPPED = Bilingual("Stopped. What has been downloaded is kept.", "已停止。已下载的部分会保留。")
 # A checkpoint that has come is chosen, and can be chosen again; `arrived` is a script of the page.
 ARRIVED = "(now, ...lists) => window.arrived(now, lists)"
 # What the tabs of the chosen one are; a tab that is open and goes gives way to the first.
@@ -63,8 +63,8 @@ class Picker(gr.HTML):
     """
 
     def __init__(self, render: bool = True) -> None:
-        how = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "elem_id": "picker", "apply_default_css": False}
-        super().__init__("", open=False, wanted="", changed=0, render=render, **how)
+        options = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "elem_id": "picker", "apply_default_css": False}
+        super().__init__("", open=False, wanted="", changed=0, render=render, **options)
 
 
 def build(builder: TabBuilder) -> None:
@@ -83,14 +83,14 @@ def build(builder: TabBuilder) -> None:
         Answers the progress, and at the end as `name` how it is called from then on, as `facts` what it can do.
         """
         try:
-            yield status("working", Both("Starting", "开始").for_visitor(request))
+            yield status("working", Bilingual("Starting", "开始").for_visitor(request))
             offer = builder.service.offer(checkpoint)
             picking = request is not None and builder.facts.may_pick(request.headers, request.client.host)
-            with builder.service.need(checkpoint, pick=picking) as need:
-                for one in need.coming():
-                    yield loading(one, builder.facts.title(one.checkpoint), request)
+            with builder.service.lease(checkpoint, pick=picking) as lease:
+                for progress in lease.coming():
+                    yield loading(progress, builder.facts.title(progress.checkpoint), request)
                 facts = builder.facts.of(offer.name)
-            said = Both(f"{facts['title']} is ready.", f"{facts['title']} 已就绪。").for_visitor(request)
+            said = Bilingual(f"{facts['title']} is ready.", f"{facts['title']} 已就绪。").for_visitor(request)
             found = {"name": offer.name, "source": offer.public, "facts": facts, "at": time.time()}
             yield status("done", said) | found
         except Refusal as refusal:

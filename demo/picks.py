@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from demo.gradio_internals import update_props
-from demo.language import Both
+from demo.language import Bilingual
 
 TEMPLATE = Path(__file__).with_name("picks.html").read_text(encoding="utf-8").strip()
 BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ class Picks(gr.HTML):
         self,
         fact: str,
         checkpoint: str,
-        heading: Both,
+        heading: Bilingual,
         marks: bool = False,
         elem_id: str | None = None,
         render: bool = True,
@@ -43,6 +43,6 @@ class Picks(gr.HTML):
             render=render,
         )
 
-    def follow(self, picker: gr.Dropdown, how: Mapping[str, Any]) -> None:
-        """Offer what belongs to the checkpoint of the picker; `how` are the listener's options."""
-        picker.change(None, picker, self, js=f"checkpoint => {update_props(self, 'checkpoint')}", **how)
+    def follow(self, picker: gr.Dropdown, options: Mapping[str, Any]) -> None:
+        """Offer what belongs to the checkpoint of the picker; `options` are the listener's."""
+        picker.change(None, picker, self, js=f"checkpoint => {update_props(self, 'checkpoint')}", **options)

@@ -12,11 +12,11 @@ from dalle2.serving.refusal import Refusal
 from dalle2.serving.uploads import read_record
 from dalle2.serving.visitors import Files
 from demo.gradio_internals import cache_of, cache_picture
-from demo.language import Both
+from demo.language import Bilingual
 
 TEMPLATE = Path(__file__).with_name("pictures.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("pictures.js").read_text(encoding="utf-8")
-EMPTY = Both("Your pictures appear here.", "图片会显示在这里。")
+EMPTY = Bilingual("Your pictures appear here.", "图片会显示在这里。")
 
 
 class Shown(GradioModel):
@@ -47,7 +47,7 @@ class Pictures(gr.HTML):
     def __init__(  # noqa: PLR0913
         self,
         film: bool = False,
-        empty: Both = EMPTY,
+        empty: Bilingual = EMPTY,
         captioned: bool = False,
         wall: bool = False,
         checkpoint: str = "",

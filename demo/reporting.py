@@ -15,7 +15,7 @@ from dalle2.serving.reports import MOST_NOTE_CHARACTERS, REASONS, Report
 from dalle2.serving.uploads import open_own
 from demo.gradio_internals import set_prop
 from demo.interface import described
-from demo.language import Both, refused
+from demo.language import Bilingual, refused
 from demo.pictures import Pictures
 from demo.status import Status, status
 from demo.tab_builder import HERE, TabBuilder
@@ -24,15 +24,15 @@ TEMPLATE = Path(__file__).with_name("reporting.html").read_text(encoding="utf-8"
 BEHAVIOUR = Path(__file__).with_name("reporting.js").read_text(encoding="utf-8")
 # How a visitor reads the reasons, in this order.
 SAID = {
-    "sexual": Both("Sexual content", "色情内容"),
-    "violent": Both("Violence", "暴力"),
-    "hateful": Both("Hate or insult", "仇恨或侮辱"),
-    "person": Both("It shows a real person, who has not agreed", "未经同意的真人肖像"),
-    "copyright": Both("Someone else's work or trademark", "侵犯他人的作品或商标"),
-    "other": Both("Something else", "其他"),
+    "sexual": Bilingual("Sexual content", "色情内容"),
+    "violent": Bilingual("Violence", "暴力"),
+    "hateful": Bilingual("Hate or insult", "仇恨或侮辱"),
+    "person": Bilingual("It shows a real person, who has not agreed", "未经同意的真人肖像"),
+    "copyright": Bilingual("Someone else's work or trademark", "侵犯他人的作品或商标"),
+    "other": Bilingual("Something else", "其他"),
 }
 PATIENCE_SECONDS = 20  # until a report that nobody answers counts as lost
-THANKS = Both("Thank you. The operator of this server will find your report.", "谢谢。本服务器的运营者会看到您的举报。")
+THANKS = Bilingual("Thank you. The operator of this server will find your report.", "谢谢。本服务器的运营者会看到您的举报。")
 ORDER = "() => ['pictures', 'reason', 'note', 'with_record'].map(name => window.reported[name])"
 # The server may take no call at all.
 NOT_TAKEN = """now => now?.state !== "working" || !window.wire.refused ? now
@@ -72,8 +72,8 @@ def build(builder: TabBuilder) -> None:
     with_record = gr.Checkbox(False, label="With record", visible=False)
     form = ReportForm()
     set_prop(form, "stay", builder.stay._asdict())
-    how = {"api_name": "report", "show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
-    sent = form.report(described(_reporting(builder)), [picture, reason, note, with_record], form, js=ORDER, **how)
+    options = {"api_name": "report", "show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
+    sent = form.report(described(_reporting(builder)), [picture, reason, note, with_record], form, js=ORDER, **options)
     sent.failure(None, form, form, js=NOT_TAKEN, **HERE)
 
 

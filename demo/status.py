@@ -6,17 +6,17 @@ from typing import Any
 import gradio as gr
 
 from dalle2.serving.drawing import Drawing
-from dalle2.serving.shelf import Loading
-from demo.language import Both
+from dalle2.serving.model_cache import Loading
+from demo.language import Bilingual
 
-HINT = Both("Enter draws, Esc stops.", "Enter 开始，Esc 停止。")
-DONE = Both("Done.", "完成。")
-STOPPED = Both("Stopped.", "已停止。")
+HINT = Bilingual("Enter draws, Esc stops.", "Enter 开始，Esc 停止。")
+DONE = Bilingual("Done.", "完成。")
+STOPPED = Bilingual("Stopped.", "已停止。")
 STAGE = {
-    "prior": Both("Understanding", "理解"),
-    "inversion": Both("Inverting", "反演"),
-    "decoder": Both("Drawing", "绘制"),
-    "upsampler": Both("Sharpening", "放大"),
+    "prior": Bilingual("Understanding", "理解"),
+    "inversion": Bilingual("Inverting", "反演"),
+    "decoder": Bilingual("Drawing", "绘制"),
+    "upsampler": Bilingual("Sharpening", "放大"),
 }
 
 # A template literal, not Handlebars: what Handlebars puts in would be evaluated as a template once more.
@@ -38,8 +38,8 @@ class Status(gr.HTML):
     """Shows what `status` makes. While `state` is "waiting" or "working" the page offers to stop."""
 
     def __init__(self, value: dict[str, Any] | None = None, render: bool = True) -> None:
-        how = {"html_template": TEMPLATE, "js_on_load": None, "elem_classes": "progress-line"}
-        super().__init__(value, label="Progress", render=render, **how)  # the label is for the API's description
+        options = {"html_template": TEMPLATE, "js_on_load": None, "elem_classes": "progress-line"}
+        super().__init__(value, label="Progress", render=render, **options)  # the label is for the API's description
 
     def api_info(self) -> dict[str, Any]:
         return {
@@ -58,11 +58,11 @@ class Status(gr.HTML):
         return status("idle", "")
 
 
-def status(state: str, text: str | Both, stages: Sequence[tuple[str, int, int]] = ()) -> dict[str, Any]:
+def status(state: str, text: str | Bilingual, stages: Sequence[tuple[str, int, int]] = ()) -> dict[str, Any]:
     """Return a value of `Status`; `stages` is (name, steps done, steps in all). Of two languages the page chooses."""
     return {
         "state": state,
-        "text": text._asdict() if isinstance(text, Both) else text,
+        "text": text._asdict() if isinstance(text, Bilingual) else text,
         "stages": [{"name": name, "done": done, "total": total} for name, done, total in stages],
     }
 
@@ -70,7 +70,7 @@ def status(state: str, text: str | Both, stages: Sequence[tuple[str, int, int]] 
 def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, Any]:
     """Return the progress line of a drawing, in the visitor's language."""
 
-    def say(sentence: Both) -> str:
+    def say(sentence: Bilingual) -> str:
         return sentence.for_visitor(request)
 
     # What was not needed after all, as the prior between two pictures, has no bar at the end.
@@ -78,20 +78,20 @@ def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, A
     stages = [(say(STAGE[name]), done, total) for name, done, total in needed]
     if drawing.finished:
         many = len(drawing.pictures)
-        shown = Both("1 picture." if many == 1 else f"{many} pictures.", f"{many} 张图片。")
+        shown = Bilingual("1 picture." if many == 1 else f"{many} pictures.", f"{many} 张图片。")
         return status("done", say(DONE), stages) | ({"shown": say(shown)} if many else {})  # for screen readers
     left = drawing.seconds_left
-    estimate = "" if left is None else say(Both(f", about {_time(left)} left", f"，大约还需 {_time(left)}"))
+    estimate = "" if left is None else say(Bilingual(f", about {_time(left)} left", f"，大约还需 {_time(left)}"))
     if drawing.ahead:
         ahead = drawing.ahead
-        line = Both(f"{ahead} ahead of you in the queue{estimate}", f"前面还有 {ahead} 位{estimate}")
+        line = Bilingual(f"{ahead} ahead of you in the queue{estimate}", f"前面还有 {ahead} 位{estimate}")
         return status("waiting", say(line), stages)
     running = [(name, done, total) for name, done, total in stages if done]
     if not running:
-        return status("working", say(Both("Starting", "开始")) + estimate, stages)
+        return status("working", say(Bilingual("Starting", "开始")) + estimate, stages)
     name, done, total = running[-1]
     return status(
-        "working", say(Both(f"{name}: step {done} of {total}", f"{name}：第 {done}/{total} 步")) + estimate, stages
+        "working", say(Bilingual(f"{name}: step {done} of {total}", f"{name}：第 {done}/{total} 步")) + estimate, stages
     )
 
 
@@ -99,7 +99,7 @@ def loading(one: Loading, title: str, request: gr.Request | None = None) -> dict
     """Return the progress line while a checkpoint of this title is loaded, in the visitor's language."""
 
     def say(en: str, zh: str) -> str:
-        return Both(en, zh).for_visitor(request)
+        return Bilingual(en, zh).for_visitor(request)
 
     if one.waiting:
         zh = f"等正在画的图完成后切换到 {title}"

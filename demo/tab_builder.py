@@ -27,7 +27,7 @@ from demo.gradio_internals import Page, set_prop, update_props
 from demo.hints import Hint
 from demo.inputs import OwnPicture, WholeNumber
 from demo.interface import described
-from demo.language import Both, Words, hours, refused
+from demo.language import Bilingual, Words, hours, refused
 from demo.limits import Limits
 from demo.parcels import DELIVER, NOTED
 from demo.pictures import Pictures
@@ -60,7 +60,7 @@ class Destination:
 
     name: str
     tab: str
-    words: Both
+    words: Bilingual
     widgets: Sequence[tuple[gr.components.Component, Any]]
     task: str | None = None
     near: bool = False
@@ -166,7 +166,7 @@ class TabBuilder:
 
     def hint(self, en: str, zh: str, fact: str) -> Hint:
         """Say something of the chosen checkpoint, with this fact of it for `{}`: see `Hint`."""
-        hint = Hint(Both(en, zh), fact, self.checkpoint.value)
+        hint = Hint(Bilingual(en, zh), fact, self.checkpoint.value)
         hint.follow(self.checkpoint, HERE)
         return hint
 
@@ -243,7 +243,7 @@ class TabBuilder:
     def add_reuse(self, task: str, tab: str, widgets: Sequence[tuple[gr.components.Component, Any]]) -> None:
         """Offer, below the pictures of a task, to take their settings over."""
         here = [*widgets, (self.checkpoint, "record.checkpoint")]
-        self.add_destination(Destination(f"reuse-{task}", tab, Both("Reuse settings", "用这些设置"), here, task))
+        self.add_destination(Destination(f"reuse-{task}", tab, Bilingual("Reuse settings", "用这些设置"), here, task))
 
     def add_sender(self, component: gr.HTML) -> None:
         """Give the component its "send" buttons.
@@ -268,7 +268,7 @@ class TabBuilder:
         self,
         ask: Callable[[], Request],
         order: Order,
-        caption: Both,
+        caption: Bilingual,
         request: gr.Request | None,
         named: Callable[[Mapping[str, Any]], str] | None = None,
         numbered: str = "{} {}",
@@ -305,8 +305,8 @@ class TabBuilder:
             begun = begun.then(None, None, None, js="() => window.mask_sent()", **HERE)
             begun.failure(None, controls.status, controls.status, js=END, **HERE)
         for board in (component for component in outputs if isinstance(component, Pictures)):
-            how = NOTED % tuple(map(json.dumps, (board.board, names[: len(inputs)], pictured)))
-            begun.success(None, list(inputs), None, js=how, **HERE)
+            note = NOTED % tuple(map(json.dumps, (board.board, names[: len(inputs)], pictured)))
+            begun.success(None, list(inputs), None, js=note, **HERE)
         drawn = begun.success(
             self._limited(accelerated(described(endpoint), self.service, like), len(outputs)),
             [*inputs, self.checkpoint],

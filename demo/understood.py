@@ -9,11 +9,11 @@ import gradio as gr
 from dalle2.datasets.caption_words import in_style
 from dalle2.understanding.answer import Understanding
 from dalle2.understanding.sentences import sentences
-from demo.language import Both
+from demo.language import Bilingual
 
 TEMPLATE = Path(__file__).with_name("understood.html").read_text(encoding="utf-8").strip()
 BEHAVIOUR = Path(__file__).with_name("picks.js").read_text(encoding="utf-8")
-OTHER_WEIGHTS = Both(
+OTHER_WEIGHTS = Bilingual(
     "The checkpoint's weights have changed since: the picture will differ.", "模型的权重与当时不同：画出来会不一样。"
 )
 
@@ -26,8 +26,8 @@ class Understood(gr.HTML):
     """
 
     def __init__(self, value: dict[str, Any] | None = None, render: bool = True) -> None:
-        how = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "elem_classes": "picks", "apply_default_css": False}
-        super().__init__(value, label="Understood", render=render, **how)
+        options = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "elem_classes": "picks", "apply_default_css": False}
+        super().__init__(value, label="Understood", render=render, **options)
 
 
 def understanding_payload(understandings: Sequence[Understanding], other_weights: bool = False) -> dict[str, Any]:
@@ -38,16 +38,16 @@ def understanding_payload(understandings: Sequence[Understanding], other_weights
     """
     said = sentence_of(understandings)
     if other_weights:
-        said = Both(f"{said.en} {OTHER_WEIGHTS.en}".strip(), said.zh + OTHER_WEIGHTS.zh)
+        said = Bilingual(f"{said.en} {OTHER_WEIGHTS.en}".strip(), said.zh + OTHER_WEIGHTS.zh)
     rows = [_row(one) for one in understandings if not one.literal]
     if not rows and not said.en:
         return {}
     return {**(rows[0] if len(rows) == 1 else {"prompts": rows}), "sentence": said._asdict()}
 
 
-def sentence_of(understandings: Sequence[Understanding]) -> Both:
+def sentence_of(understandings: Sequence[Understanding]) -> Bilingual:
     """Return what is said of prompts, in both languages."""
-    return Both(sentences(understandings), sentences(understandings, "zh"))
+    return Bilingual(sentences(understandings), sentences(understandings, "zh"))
 
 
 def _row(understanding: Understanding) -> dict[str, Any]:

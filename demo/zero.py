@@ -87,12 +87,12 @@ def _steps(asked: Mapping[str, Any], service: Service, like: Request) -> int:
     """Return the network steps of all pictures; 0 for what will be refused, which needs no GPU."""
     # A task that is not told how many, as all styles or all axes, draws about as many as a visitor may ask for.
     pictures = asked.get("count", asked.get("frames", MAX_PICTURES))
-    how = Variations(ANY_PICTURE, eta=0.0) if asked.get("keep_composition") else like
+    request = Variations(ANY_PICTURE, eta=0.0) if asked.get("keep_composition") else like
     ways = [(asked.get("settings", "default"), asked.get("checkpoint"))]
     if "other_settings" in asked:  # two contestants
         ways.append((asked["other_settings"], asked.get("other_checkpoint")))
     try:
-        return sum(service.steps(settings, pictures, checkpoint, how) for settings, checkpoint in ways)
+        return sum(service.steps(settings, pictures, checkpoint, request) for settings, checkpoint in ways)
     except Refusal:
         return 0
 

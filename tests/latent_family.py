@@ -18,7 +18,7 @@ from dalle2.model import UnclipModel
 from dalle2.pixels import KnownPixels
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.stage_settings import DecoderSettings, PriorSettings
-from dalle2.verbs import Seed, generators
+from dalle2.unclip_base import Seed, generators
 
 DIM, SIZE, FACTOR = 16, 8, 4
 

@@ -78,9 +78,9 @@ def open_checkpoint(options: Options, checkpoint: str, dtype: str) -> "UnclipMod
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    how = {name: getattr(options, name) for name in ("allow_pickle", "tokenizer", "offload", "loras")}
+    own = {name: getattr(options, name) for name in ("allow_pickle", "tokenizer", "offload", "loras")}
     engine = options.engine or "auto"
-    return load(checkpoint, device, getattr(torch, dtype), options.compile, engine=engine, **how)
+    return load(checkpoint, device, getattr(torch, dtype), options.compile, engine=engine, **own)
 
 
 def chosen_settings(options: Options, model: "UnclipModel", default: Settings | None = None) -> Settings:

@@ -67,17 +67,17 @@ def draw_caption(record: Mapping[str, Any], rng: random.Random) -> Caption:
 
 def complete(subject: str, language: str, style: str, rng: random.Random) -> Caption:
     """Return the caption of a subject: with or without style and background; ValueError for an unknown style."""
-    how = phrasing(language)
+    forms = phrasing(language)
     style_named = rng.random() < STYLE_SHARE
     if style_named:
         name = _draw(style_phrases(style, language), rng)
-        text = _draw(how.styled, rng).format(x=subject, s=name, a=article(name))
+        text = _draw(forms.styled, rng).format(x=subject, s=name, a=article(name))
     else:
-        text = _draw(how.plain, rng).format(x=subject)
+        text = _draw(forms.plain, rng).format(x=subject)
     background, name = _draw_background(rng)
     if name is not None:
         colour = background_name(name, language)
-        text = _draw(how.background, rng).format(x=text, c=colour, a=article(colour))
+        text = _draw(forms.background, rng).format(x=text, c=colour, a=article(colour))
     return Caption(_draw_case(text, rng), language, style_named, background)
 
 
@@ -110,14 +110,14 @@ def _texts(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                 yield from words["tags"]
             yield from record.get("paraphrases") or ()
     for language in ("en", *CHINESE, "de"):  # "de" stands for all that have English additions
-        how = phrasing(language)
-        yield from (template.format(x="emoji") for template in how.plain)
+        forms = phrasing(language)
+        yield from (template.format(x="emoji") for template in forms.plain)
         for style in [style for style in STYLE_PHRASES if style in styles]:
             for name in style_phrases(style, language):
-                yield from (template.format(x="emoji", s=name, a=article(name)) for template in how.styled)
+                yield from (template.format(x="emoji", s=name, a=article(name)) for template in forms.styled)
         for colour in BACKGROUNDS:
             name = background_name(colour, language)
-            yield from (template.format(x="emoji", c=name, a=article(name)) for template in how.background)
+            yield from (template.format(x="emoji", c=name, a=article(name)) for template in forms.background)
 
 
 def _draw(choices: tuple[str, ...], rng: random.Random) -> str:
@@ -146,14 +146,14 @@ def _draw_words(record: Mapping[str, Any], rng: random.Random) -> Mapping[str, A
     return by_language[rng.choices(languages, weights)[0]]
 
 
-def _draw_subject(words: Mapping[str, Any], how: Phrasing, rng: random.Random) -> str:
+def _draw_subject(words: Mapping[str, Any], forms: Phrasing, rng: random.Random) -> str:
     label, tags = words["label"], list(words["tags"])
     chance = rng.random()
     if not tags or chance < 0.65:
         return _draw_article(label, rng) if words["language"] in ENGLISH else label
     if chance < 0.85:
-        return how.comma.join(rng.sample(tags, min(len(tags), rng.randint(1, 3))))
-    return how.comma.join([label, rng.choice(tags)])
+        return forms.comma.join(rng.sample(tags, min(len(tags), rng.randint(1, 3))))
+    return forms.comma.join([label, rng.choice(tags)])
 
 
 def _draw_paraphrase(paraphrases: Sequence[str], rng: random.Random) -> str:

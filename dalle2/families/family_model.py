@@ -37,7 +37,7 @@ class Checkpoint:
 
 
 class FamilyModel(UnclipModel, Generic[Parts]):
-    """A model of some family; which verbs it has, and how, is the family's business."""
+    """A model of some family; which operations it has, and how, is the family's business."""
 
     def __init__(self, parts: Parts, checkpoint: Checkpoint) -> None:
         said = checkpoint.description

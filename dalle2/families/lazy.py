@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 CONFIGS = ("super_res_last/config.json", "decoder/config.json")
 
 
-def _loaded_verb(verb: str) -> Any:
-    return lambda model, *arguments, **keywords: getattr(model.loaded, verb)(*arguments, **keywords)
+def _loaded_operation(name: str) -> Any:
+    return lambda model, *arguments, **keywords: getattr(model.loaded, name)(*arguments, **keywords)
 
 
 class LazyModel(UnclipModel):
@@ -100,14 +100,14 @@ class LazyModel(UnclipModel):
     def interpreter(self) -> Interpreter | None:
         return Interpreter.of(self.folder, self.styles, self.checkpoint_hash)
 
-    embed_prompt = _loaded_verb("embed_prompt")
-    embed_image = _loaded_verb("embed_image")
-    embed_text = _loaded_verb("embed_text")
-    decode_pixels = _loaded_verb("decode_pixels")
-    edit_embedding = _loaded_verb("edit_embedding")
-    invert = _loaded_verb("invert")
-    upsample = _loaded_verb("upsample")
-    attend = _loaded_verb("attend")
+    embed_prompt = _loaded_operation("embed_prompt")
+    embed_image = _loaded_operation("embed_image")
+    embed_text = _loaded_operation("embed_text")
+    decode_pixels = _loaded_operation("decode_pixels")
+    edit_embedding = _loaded_operation("edit_embedding")
+    invert = _loaded_operation("invert")
+    upsample = _loaded_operation("upsample")
+    attend = _loaded_operation("attend")
 
     def open(self) -> None:
         """Read what draws pictures of prompts without torch; ValueError or OSError where that cannot be."""

@@ -48,7 +48,7 @@ def _environment() -> dict[str, str]:
     site, wheels = HERE / "site", sorted((HERE / "wheels").glob("*.whl"))
     if wheels and not site.exists():
         quiet = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--disable-pip-version-check"]
-        partial = HERE / "site.partial"
+        partial = HERE / "site.partial"  # not by `atomic`, which would flush thousands of files while the minutes run
         subprocess.run(
             [sys.executable, "-m", "pip", "install", *quiet, "--upgrade", "--target", partial, *wheels], check=True
         )

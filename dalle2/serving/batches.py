@@ -52,7 +52,7 @@ current: ContextVar[Visit] = ContextVar("visit")
 
 @dataclass(eq=False)
 class Call:
-    """One verb of one request: `compute(*columns, on_step)` gives a result of as many rows as each column has.
+    """One operation of one request: `compute(*columns, on_step)` gives a result of as many rows as each column has.
 
     A column that is None stays None. `key` is what must agree for calls to be one; None lets a call be alone, and its
     result may then be anything.
@@ -71,7 +71,7 @@ class Call:
     def rows(self) -> int:
         """Return how many pictures it is about."""
         first = self.columns[0]
-        assert first is not None, "what a verb is about comes first"
+        assert first is not None, "what an operation is about comes first"
         return len(first)
 
     def told(self, step: Step) -> None:

@@ -16,7 +16,7 @@ from dalle2.requests import Request
 from dalle2.serving.limits import MAX_PICTURES, Choice, settings_of, words
 from dalle2.serving.opening import Card, Opened, Opener
 from dalle2.serving.refusal import Refusal
-from dalle2.serving.shelf import Need, Offer, Shelf
+from dalle2.serving.model_cache import Lease, ModelCache, Offer
 from dalle2.settings import MAX_PROMPT_CHARACTERS, Settings
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.understanding.answer import NearConcept, Understanding, literal
@@ -41,7 +41,7 @@ class Catalogue:
         self._folders = dict(folders or {})
         self.offers = [Offer(None, name, known(name), read=True) for name in self._models]
         self.opener = Opener()
-        self.shelf = Shelf(self._models, len(models), self._open, self._put)
+        self.cache = ModelCache(self._models, len(models), self._open, self._put)
         self._named = len(self.offers)  # the first ones, which need not be picked before they are loaded
 
     @classmethod
@@ -69,26 +69,26 @@ class Catalogue:
         if not 1 <= most <= len(sources):
             raise ValueError(f"Of {len(sources)} checkpoints 1 to {len(sources)} can be kept in memory, not {most}.")
         opened = [opener(source) for source in sources[:most]]
-        names = [one.model.checkpoint for one in opened] + [public_name(source) for source in sources[most:]]
+        names = [entry.model.checkpoint for entry in opened] + [public_name(source) for source in sources[most:]]
         if len(set(names)) < len(names):
             raise ValueError("Two checkpoints have the same name: give each a folder of another name.")
         found = cls(
-            *[one.model for one in opened],
-            cards={one.model.checkpoint: one.card for one in opened},
-            folders={one.model.checkpoint: one.folder for one in opened if one.folder},
+            *[entry.model for entry in opened],
+            cards={entry.model.checkpoint: entry.card for entry in opened},
+            folders={entry.model.checkpoint: entry.folder for entry in opened if entry.folder},
         )
         found.opener = opener
         offers = zip(sources, names, strict=True)
         found._named = len(sources)
         found.offers = [Offer(source, name, known(name), name in found._models) for source, name in offers]
         for name in names:
-            found.shelf.may_leave(name)
+            found.cache.may_leave(name)
         return found
 
     def offer_published(self) -> None:
         """Offer all published checkpoints too, to be loaded when a visitor picks one."""
         here = {text for offer in self.offers for text in (offer.source, offer.name)}  # of a copy in the hub's cache
-        self.offers += [Offer(one.source, one.source, one) for one in published() if one.source not in here]
+        self.offers += [Offer(entry.source, entry.source, entry) for entry in published() if entry.source not in here]
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -100,21 +100,21 @@ class Catalogue:
         """Return the offer of this name or source, the first one for None; Refusal when there is none."""
         if checkpoint is None:
             return self.offers[0]
-        found = next((one for one in self.offers if checkpoint in (one.name, one.source, one.public)), None)
+        found = next((offer for offer in self.offers if checkpoint in (offer.name, offer.source, offer.public)), None)
         if found is None:
             names = ", ".join(offer.name for offer in self.offers if offer.read)
             raise Refusal(f"There is no checkpoint {checkpoint!r} here: choose one of {names}.")
         return found
 
-    def need(self, checkpoint: str | None = None, pick: bool = False) -> Need:
-        """Return what keeps a checkpoint in memory while it is needed: see `Need`. Refusal when it is not offered.
+    def lease(self, checkpoint: str | None = None, pick: bool = False) -> Lease:
+        """Return what keeps a checkpoint in memory while it is needed: see `Lease`. Refusal when it is not offered.
 
         A published one that nobody has picked is not loaded by the way: it has to be picked.
         """
         found = self.offer(checkpoint)
         if not (found.read or self.is_named(found) or pick):
             raise Refusal(f"{found.name} has not been loaded here: pick it among the checkpoints first.")
-        return Need(self.shelf, found)
+        return Lease(self.cache, found)
 
     def is_named(self, offer: Offer) -> bool:
         """Whether the operator has named it, so that it is loaded for whoever needs it."""

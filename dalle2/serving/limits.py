@@ -7,7 +7,7 @@ from dalle2.requests import Request
 from dalle2.serving.refusal import Refusal
 from dalle2.settings import MAX_SEED, QUALITIES, Settings, check_prompt, check_seed
 from dalle2.stage_settings import GuidedSettings, PriorSettings
-from dalle2.verbs import Verbs
+from dalle2.unclip_base import UnclipBase
 
 MAX_PICTURES = 8
 MAX_API_PICTURES = 10  # of one request to the API, as dall-e-2 had it
@@ -35,7 +35,7 @@ def words(prompt: str | None, needed: bool = True) -> str:
     return check_prompt(prompt)  # ty: ignore[invalid-argument-type]  (it refuses what is no text)
 
 
-def settings_of(chosen: Choice, model: Verbs, like: Request) -> Settings:
+def settings_of(chosen: Choice, model: UnclipBase, like: Request) -> Settings:
     """Return a checkpoint's settings as such a request needs them, with what was chosen; Refusal out of range."""
     own, adapted = model.settings, like.own_settings(model)
     if isinstance(chosen, str):

@@ -64,9 +64,9 @@ class Opener:
         import torch  # seconds
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        how: dict[str, Any] = {"allow_pickle": self.allow_pickle, "offload": self.offload, "engine": self.engine}
-        how["loras"] = self._loras(source)
-        return load(source, device, getattr(torch, self.dtype), **how)
+        options: dict[str, Any] = {"allow_pickle": self.allow_pickle, "offload": self.offload, "engine": self.engine}
+        options["loras"] = self._loras(source)
+        return load(source, device, getattr(torch, self.dtype), **options)
 
     def _loras(self, source: str) -> Sequence[str]:
         return self.loras if source == self.taught else ()

@@ -155,10 +155,10 @@ class Reports:
         except Busy as error:
             by_another, full = False, error
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        how = {"by_another": by_another, "most": self.most, "only_known": full is not None}
+        rules = {"by_another": by_another, "most": self.most, "only_known": full is not None}
         try:
             with self._store.open() as connection:
-                times = report_table.add(connection, asdict(report), now, **how)
+                times = report_table.add(connection, asdict(report), now, **rules)
         except (OSError, ValueError) as error:
             if by_another:
                 self._askers.forget(asker, report)

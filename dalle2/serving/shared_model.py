@@ -1,7 +1,7 @@
-"""A checkpoint that several requests draw with at a time: its verbs are computed in batches across visitors.
+"""A checkpoint that several requests draw with at a time: its operations are computed in batches across visitors.
 
-Tasks are made of the verbs, and so every task shares them without knowing: the frames of an interpolation and another
-visitor's variations are drawn in one batch where decoder and upsampler have the same settings.
+Tasks are made of these operations, so every task shares them without knowing: the frames of an interpolation and
+another visitor's variations are drawn in one batch where decoder and upsampler have the same settings.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from dalle2.pixels import AttentionMaps, KnownPixels
 from dalle2.serving.batches import Batches, Call, Column, current
 from dalle2.settings import OnStep, Settings, check_seed
 from dalle2.understanding.interpreter import Interpreter
-from dalle2.verbs import Seed
+from dalle2.unclip_base import Seed
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
 
 
 class SharedModel(UnclipModel):
-    """A model whose verbs wait for their turn in `batches`; all else is the model's own."""
+    """A model whose operations wait for their turn in `batches`; all else is the model's own."""
 
     def __init__(self, model: UnclipModel, batches: Batches) -> None:
         self._model, self._batches, self.tokenizer = model, batches, model.tokenizer
@@ -116,13 +116,13 @@ class SharedModel(UnclipModel):
         start = noise if noise is None else noise.expand(len(seeds), *noise.shape[1:])
         # A decoder that reads no text has its negative prompt from the prior.
         negative = None if chosen.negative_prompt is None else (chosen.negative_prompt, chosen.prior)
-        how = (chosen.decoder, chosen.upsampler, negative, prompts is None, noise is None)
+        key = (chosen.decoder, chosen.upsampler, negative, prompts is None, noise is None)
         return self._together(
             lambda embeddings, seeds, prompts, noise, on_step: self._model.decode_pixels(
                 embeddings, seeds, prompts, chosen, on_step, noise
             ),
             (embeddings, seeds, prompts, start),
-            ("decode_pixels", *how),
+            ("decode_pixels", *key),
             on_step,
         )
 

@@ -1,4 +1,4 @@
-"""Every task, written once for all families as a `Request` that is a short sentence of `dalle2.verbs`: one file a task.
+"""Every task, written once for all families as a `Request` made of a few operations of `UnclipBase`: one file a task.
 
 A task has one name in every room: `tasks/mix.py`, the model's method `mix`, the capability "mix", the command
 `python -m dalle2 mix` in `cli/mix.py`, the tab `demo/tabs/mix.py` with the endpoint `/mix`, and "mix" in a record.

@@ -9,7 +9,7 @@ from PIL import Image
 from dalle2 import images
 from dalle2.requests import Pictures, Request, only
 from dalle2.settings import OnStep, Settings, check_prompt
-from dalle2.verbs import Verbs
+from dalle2.unclip_base import UnclipBase
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Attention(Request):
         return 1  # picture, highlighted once a word
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         seed = only(seeds)
@@ -51,7 +51,7 @@ class Attention(Request):
 
 
 def highlight_words(
-    model: Verbs, asked: str, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
+    model: UnclipBase, asked: str, seed: int, settings: Settings | None = None, on_step: OnStep | None = None
 ) -> tuple[Image.Image, list[tuple[str, Image.Image]]]:
     """Return the picture of a prompt, and each of its words with the picture highlighted where that was read."""
     picture, looked = model.attend(asked, seed, settings, on_step)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dalle2.datasets.phrases import on_background, styled
 from dalle2.refusal import Refusal
-from dalle2.verbs import Verbs
+from dalle2.unclip_base import UnclipBase
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
@@ -22,7 +22,7 @@ SHORTLIST = 20  # captions that are tried on every background
 MANY = 256  # captions embedded at a time
 
 # The embeddings of all concepts in all styles, made once a model: that takes seconds. Who comes meanwhile waits.
-_tables: WeakKeyDictionary[Verbs, torch.Tensor] = WeakKeyDictionary()
+_tables: WeakKeyDictionary[UnclipBase, torch.Tensor] = WeakKeyDictionary()
 _making = threading.Lock()
 
 
@@ -50,7 +50,7 @@ class Caption:
     def __post_init__(self) -> None:
         check_num(self.num)
 
-    def find(self, model: Verbs) -> list[list[ScoredCaption]]:
+    def find(self, model: UnclipBase) -> list[list[ScoredCaption]]:
         """Return the captions of each picture; ValueError for a checkpoint that has no words or no image encoder."""
         import torch
 
@@ -76,18 +76,18 @@ def check_num(num: int) -> None:
 
 
 def _nearest(
-    model: Verbs, embedding: torch.Tensor, names: Sequence[str], table: torch.Tensor, num: int
+    model: UnclipBase, embedding: torch.Tensor, names: Sequence[str], table: torch.Tensor, num: int
 ) -> list[ScoredCaption]:
     best = [names[place] for place in (table @ embedding).topk(min(max(num, SHORTLIST), len(names))).indices]
     colours = model.phrases.backgrounds if model.phrases else ()
     forms = [[name, *(on_background(name, colour) for colour in colours)] for name in best]
     near = (_embed(model, [form for row in forms for form in row]) @ embedding).view(len(best), -1)
     # Of each caption its best form, on no background or on one.
-    found = [ScoredCaption(row[int(one.argmax())], float(one.max())) for row, one in zip(forms, near, strict=True)]
-    return sorted(found, key=lambda one: -one.score)[:num]
+    found = [ScoredCaption(row[int(scores.argmax())], float(scores.max())) for row, scores in zip(forms, near, strict=True)]
+    return sorted(found, key=lambda caption: -caption.score)[:num]
 
 
-def _embed(model: Verbs, captions: Sequence[str]) -> torch.Tensor:
+def _embed(model: UnclipBase, captions: Sequence[str]) -> torch.Tensor:
     """Captions -> (n, dim) of length 1."""
     import torch
 

@@ -11,7 +11,7 @@ from PIL import Image
 from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, name_of, only, part_of, picture_of
 from dalle2.settings import MAX_FRAMES, OnStep, Settings
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
@@ -51,7 +51,7 @@ class Dimensions(Request):
         return {stage: count * (IMAGINED // AT_ONCE if stage == "prior" else 1) for stage, count in each.items()}
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         import torch
 
@@ -76,7 +76,7 @@ class Dimensions(Request):
         return cls(picture_of(record["picture"], pictures), [record["axes"]])
 
 
-def imagined(model: Verbs, settings: Settings | None, on_step: OnStep | None, count: int = IMAGINED) -> torch.Tensor:
+def imagined(model: UnclipBase, settings: Settings | None, on_step: OnStep | None, count: int = IMAGINED) -> torch.Tensor:
     """Return what the prior draws for the empty prompt (n, dim): the spread of all pictures that it knows."""
     import torch
 

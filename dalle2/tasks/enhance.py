@@ -18,7 +18,7 @@ from dalle2 import images
 from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, name_of, picture_of
 from dalle2.settings import SIZES, OnStep, Settings, check_seed
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
@@ -50,7 +50,7 @@ class Enhance(Request):
         return ("upsampler",)
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         import torch
 
@@ -72,8 +72,8 @@ class Enhance(Request):
             return model.attach_records(self.name, drawn, seeds, settings, [details] * len(drawn))
         upsampler = (settings or model.settings).to_dict()["upsampler"]
         for picture, seed in zip(drawn, seeds, strict=True):
-            how = {"size": size, "factor": factor, "enlarging_seed": seed, "enlarging_upsampler": upsampler}
-            images.write_record(picture, _with_enlarging(images.read_record(self.picture), how))
+            enlarging = {"size": size, "factor": factor, "enlarging_seed": seed, "enlarging_upsampler": upsampler}
+            images.write_record(picture, _with_enlarging(images.read_record(self.picture), enlarging))
         return drawn
 
     def _check_smaller(self, most: int) -> None:
@@ -93,27 +93,27 @@ class Enhance(Request):
 
 
 def enlarged_again(
-    model: Verbs, request: Request, picture: Image.Image, record: Mapping[str, Any], on_step: OnStep | None = None
+    model: UnclipBase, request: Request, picture: Image.Image, record: Mapping[str, Any], on_step: OnStep | None = None
 ) -> Image.Image:
     """Return what a record's request drew, enlarged as often as the record says.
 
     An enlarging that does not say how was from seed 0.
     """
     drawn_so = record.get("size") is None or (isinstance(request, Enhance) and request.size is not None)
-    for how in [*([] if drawn_so else [record]), *record.get("enlarged_again", ())]:
+    for enlarging in [*([] if drawn_so else [record]), *record.get("enlarged_again", ())]:
         settings = None
-        if "enlarging_upsampler" in how:
-            settings = Settings.from_dict(model.settings.to_dict() | {"upsampler": how["enlarging_upsampler"]})
-        enhance = Enhance(picture, how["size"], how.get("factor", FORMER_FACTOR))
-        (picture,) = enhance.draw(model, [check_seed(how.get("enlarging_seed", 0))], settings, on_step)
+        if "enlarging_upsampler" in enlarging:
+            settings = Settings.from_dict(model.settings.to_dict() | {"upsampler": enlarging["enlarging_upsampler"]})
+        enhance = Enhance(picture, enlarging["size"], enlarging.get("factor", FORMER_FACTOR))
+        (picture,) = enhance.draw(model, [check_seed(enlarging.get("enlarging_seed", 0))], settings, on_step)
     return picture
 
 
-def _with_enlarging(record: dict[str, Any], how: Mapping[str, Any]) -> dict[str, Any]:
+def _with_enlarging(record: dict[str, Any], enlarging: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record of a picture that was now enlarged in this way, and perhaps before."""
     if record.get("size") is None:
-        return {**record, **how}
-    return {**record, "enlarged_again": [*record.get("enlarged_again", ()), dict(how)]}
+        return {**record, **enlarging}
+    return {**record, "enlarged_again": [*record.get("enlarged_again", ()), dict(enlarging)]}
 
 
 def check_side(side: int, own: int, most: int) -> int:
@@ -130,7 +130,7 @@ def check_side(side: int, own: int, most: int) -> int:
     return side
 
 
-def passes(model: Verbs, own: int, side: int) -> int:
+def passes(model: UnclipBase, own: int, side: int) -> int:
     """Return how often the upsampler runs to enlarge a picture of `own` pixels to `side`."""
     limit, times = _limit(model, side, model.upsampling), 0
     while own < limit:
@@ -138,13 +138,13 @@ def passes(model: Verbs, own: int, side: int) -> int:
     return times
 
 
-def _limit(model: Verbs, side: int, factor: int) -> int:
+def _limit(model: UnclipBase, side: int, factor: int) -> int:
     """Return up to where the upsampler enlarges; beyond it a smooth resize does."""
     return min(side, max(LARGEST, model.picture_size), factor * model.picture_size)
 
 
 def _enlarged(
-    model: Verbs,
+    model: UnclipBase,
     small: torch.Tensor,
     side: int,
     factor: int,
@@ -161,7 +161,7 @@ def _enlarged(
 
 
 def _larger(
-    model: Verbs, small: torch.Tensor, side: int, seed: int, settings: Settings | None, on_step: OnStep | None
+    model: UnclipBase, small: torch.Tensor, side: int, seed: int, settings: Settings | None, on_step: OnStep | None
 ) -> torch.Tensor:
     """Pixels (1, 3, s, s) in [-1, 1] -> (1, 3, side, side), whose average over each small pixel is that pixel."""
     import torch

@@ -11,7 +11,7 @@ from PIL import Image
 from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, checked, content_of, name_of, only
 from dalle2.settings import MAX_FRAMES, OnStep, Settings
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
@@ -71,7 +71,7 @@ class Interpolate(Request):
         return settings.for_inversion() if self.noise == "slerp" else settings
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         from dalle2 import embeddings as maths
 

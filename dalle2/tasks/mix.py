@@ -10,7 +10,7 @@ from dalle2.mixing import check_weights
 from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, checked, content_of, name_of
 from dalle2.settings import OnStep, Settings
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Mix(Request):
         return ("prior", "decoder", "upsampler") if self.words else ("decoder", "upsampler")
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         import torch
 

@@ -9,7 +9,7 @@ from PIL import Image
 from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, name_of, picture_of
 from dalle2.settings import OnStep, Settings
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Reconstruct(Request):
         return settings.for_inversion()
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         if len(self.pictures) != len(seeds):

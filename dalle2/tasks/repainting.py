@@ -12,7 +12,7 @@ from dalle2 import images
 from dalle2.pixels import KnownPixels
 from dalle2.requests import Request, optional_prompt
 from dalle2.settings import OnStep, Settings
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 
 class Canvas(NamedTuple):
@@ -43,7 +43,7 @@ class Repaint(Request):
     def adapt(self, settings: Settings) -> Settings:
         return settings.for_inpainting()
 
-    def own_settings(self, model: Verbs) -> Settings:
+    def own_settings(self, model: UnclipBase) -> Settings:
         return model.settings if model.inpaints else super().own_settings(model)
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Repaint(Request):
         """Return what its record says beside the prompt."""
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         import torch
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dalle2.requests import Pictures, Request, only
 from dalle2.settings import OnStep, Settings, Step, check_prompt
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Steps(Request):
         return 1  # picture, seen at each of its steps
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require("text_to_image")
         seed, side = only(seeds), model.side(settings)

@@ -11,7 +11,7 @@ from PIL import Image
 from dalle2.refusal import Refusal
 from dalle2.requests import Pictures, Request, name_of, only, optional_prompt, part_of, picture_of
 from dalle2.settings import MAX_FRAMES, STRENGTHS, OnStep, Settings, check_prompt, check_seed
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
@@ -27,7 +27,7 @@ class TextDiff(Request):
 
     The way "slerp" is the paper's: the embedding is turned toward the difference of the texts, which is all that is
     left at 1 (the paper goes to 0.25 to 0.5), and the decoder starts from the picture's own noise, which keeps its
-    composition. The way "prior" lets the diffusion prior edit the embedding (see `Verbs.edit_embedding`) while the
+    composition. The way "prior" lets the diffusion prior edit the embedding (see `UnclipBase.edit_embedding`) while the
     noise goes from the picture's own to the seed's, because a new content may need another composition. Without a way
     it is "prior" where there is a diffusion prior.
 
@@ -73,7 +73,7 @@ class TextDiff(Request):
         strengths = self._strengths(self.way or "prior")
         each = super().steps(settings)
         each |= {stage: each[stage] * len(strengths) for stage in ("decoder", "upsampler") if stage in each}
-        if "prior" in each:  # back and forth again, as far as each strength says; see `Verbs.edit_embedding`
+        if "prior" in each:  # back and forth again, as far as each strength says; see `UnclipBase.edit_embedding`
             each["prior"] = sum(2 * round(strength * each["prior"]) for strength in strengths)
         return {stage: count for stage, count in each.items() if count}
 
@@ -84,7 +84,7 @@ class TextDiff(Request):
         return settings.for_text_diff()
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         seed, settings = check_seed(only(seeds)), settings or self.own_settings(model)
@@ -103,7 +103,7 @@ class TextDiff(Request):
         return model.attach_records(self.name, drawn, [seed] * len(strengths), settings, details)
 
     def _moved(
-        self, model: Verbs, way: Way, seed: int, settings: Settings, on_step: OnStep | None
+        self, model: UnclipBase, way: Way, seed: int, settings: Settings, on_step: OnStep | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the embedding (n, dim) and the noise that the decoder starts from (n, ...), at each strength."""
         import torch

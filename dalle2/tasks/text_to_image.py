@@ -8,7 +8,7 @@ from PIL import Image
 
 from dalle2.requests import Pictures, Request
 from dalle2.settings import OnStep, Settings, check_prompt
-from dalle2.verbs import Verbs
+from dalle2.unclip_base import UnclipBase
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TextToImage(Request):
         return None if len(self.prompts) == 1 else len(self.prompts)
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         prompts = list(self.prompts) * (len(seeds) if len(self.prompts) == 1 else 1)

@@ -19,7 +19,7 @@ from dalle2.requests import Pictures, Request, only
 from dalle2.settings import MAX_SEED, OnStep, Settings, Step, check_prompt
 from dalle2.tasks.attention import highlight_words
 from dalle2.tasks.dimensions import AT_ONCE, imagined
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
@@ -61,7 +61,7 @@ class Tour(Request):
         return {stage: count * CALLS[stage] for stage, count in super().steps(settings).items()}
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         seed, asked = only(seeds), self.asked(self.prompt)
@@ -116,7 +116,7 @@ def _others(seed: int) -> list[int]:
 
 
 def _imagined(
-    model: Verbs,
+    model: UnclipBase,
     embedding: torch.Tensor,
     state: torch.Tensor,
     seed: int,
@@ -132,7 +132,7 @@ def _imagined(
     shown += [{"part": "drawn", "number": number} for number in range(1, OTHERS + 1)]
     rows = [embedding, more, embedding.expand(OTHERS, -1)]
     noise = [*_at(state, OTHERS + 1), *generators(_others(seed))]
-    if "text_diff" in model.capabilities:  # whose verbs include that of the text embedding
+    if "text_diff" in model.capabilities:  # whose operations include that of the text embedding
         rows, noise = [model.embed_text([asked]), *rows], [*_at(state, 1), *noise]
         shown = [{"part": "text"}, *shown]
     drawn = model.decode(torch.cat(rows), noise, [asked] * len(noise), settings, on_step)
@@ -140,7 +140,7 @@ def _imagined(
 
 
 def _steps(
-    model: Verbs,
+    model: UnclipBase,
     embedding: torch.Tensor,
     noise: list[torch.Generator],
     asked: str,
@@ -162,7 +162,7 @@ def _steps(
     yield from found
 
 
-def _words(model: Verbs, asked: str, seed: int, settings: Settings | None, on_step: OnStep | None) -> Iterator[Station]:
+def _words(model: UnclipBase, asked: str, seed: int, settings: Settings | None, on_step: OnStep | None) -> Iterator[Station]:
     """Yield the picture, lit where the decoder read each word; nothing for a checkpoint that reads none."""
     if "attention" not in model.capabilities:
         return
@@ -172,7 +172,7 @@ def _words(model: Verbs, asked: str, seed: int, settings: Settings | None, on_st
 
 
 def _axes(
-    model: Verbs, embedding: torch.Tensor, state: torch.Tensor, settings: Settings | None, on_step: OnStep | None
+    model: UnclipBase, embedding: torch.Tensor, state: torch.Tensor, settings: Settings | None, on_step: OnStep | None
 ) -> Iterator[Station]:
     """Yield the picture from a growing number of its embedding's principal axes, and last from the whole embedding."""
     import torch

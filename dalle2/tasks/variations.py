@@ -8,7 +8,7 @@ from PIL import Image
 
 from dalle2.requests import Pictures, Request, name_of, optional_prompt, picture_of
 from dalle2.settings import OnStep, Settings
-from dalle2.verbs import Verbs, generators
+from dalle2.unclip_base import UnclipBase, generators
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Variations(Request):
         return chosen if self.eta is None else _with_eta(chosen, 0.0)
 
     def draw(
-        self, model: Verbs, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
+        self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
     ) -> list[Image.Image]:
         model.require(self.name)
         noise, generator = None, generators(seeds)

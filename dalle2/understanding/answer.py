@@ -88,10 +88,10 @@ def literal(prompt: str, notes: Iterable[Note] = ()) -> Understanding:
 
 def record_of(understandings: Sequence[Understanding], prompts: Sequence[str]) -> dict[str, Any]:
     """Return what a record says of these prompts, as `Request.understanding_record` tells."""
-    taken = {one.prompt: one for one in understandings if one.prompt in prompts and not one.literal}
+    taken = {found.prompt: found for found in understandings if found.prompt in prompts and not found.literal}
     if not taken:
         return {}
-    asked = {prompt: one.asked for prompt, one in taken.items()}
-    poor = any(one.rarely_drawn_well for one in taken.values())
+    asked = {prompt: found.asked for prompt, found in taken.items()}
+    poor = any(found.rarely_drawn_well for found in taken.values())
     said = asked if len(set(prompts)) > 1 else next(iter(asked.values()))
     return {"asked": said, **({"rarely_drawn_well": True} if poor else {})}

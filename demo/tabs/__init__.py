@@ -18,7 +18,7 @@ A task's tab looks like this:
                 count = builder.count()
                 seed, random_seed = builder.seed()
                 settings = builder.choices()
-        builder.add_destination(Destination("vary", "variations", Both("Vary", "变体"), [(picture, "image")]))
+        builder.add_destination(Destination("vary", "variations", Bilingual("Vary", "变体"), [(picture, "image")]))
 
         def variations(picture: str, ..., checkpoint: str = first, request: gr.Request = None):
             \"\"\"The API's documentation.\"\"\"
@@ -26,12 +26,12 @@ A task's tab looks like this:
                 return Variations(open_picture(picture))  # or a Refusal: a sentence, before anything is drawn
 
             order = Order(None if random_seed else seed, settings, checkpoint, count)
-            yield from builder.draw(ask, order, Both("Variation", "变体"), request)
+            yield from builder.draw(ask, order, Bilingual("Variation", "变体"), request)
 
         builder.on_draw(controls, variations, [picture, ..., settings], [pictures, seed])
 
 - Nothing may stand beside the tabs, not even a `gr.State`: Gradio counts it as a tab and mixes up the others.
-- `builder.say(en, zh)` is for Gradio's labels and buttons; `Both(en, zh)` for templates and what the server says.
+- `builder.say(en, zh)` is for Gradio's labels and buttons; `Bilingual(en, zh)` for templates and what the server says.
 - `builder.add_reuse(task, tab, widgets)` makes "Reuse settings" below the task's own results and in the history.
 - `builder.add_destination(Destination(...))` makes a button below every result of every tab that brings it here.
 - `builder.draw(ask, order, caption, request)` makes the request, waits for the turn, streams `Drawing`s and stops

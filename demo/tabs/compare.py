@@ -24,7 +24,7 @@ from demo.answers import refusal_for
 from demo.blind_comparison import Pair, Side, contestant, keep, label, shuffled
 from demo.gradio_internals import cache_bytes, cache_of, cache_picture
 from demo.interface import described
-from demo.language import Both, refused
+from demo.language import Bilingual, refused
 from demo.picker import checkpoints
 from demo.pictures import Pictures
 from demo.status import Status, loading, progress, status
@@ -43,22 +43,22 @@ LOOK = """() => {
 }"""
 ANSWERS = (("A", "a"), ("A = B", "tie"), ("B", "b"))
 ASKED = {
-    "photorealism": Both("Which is more photorealistic?", "哪边更像真实照片？"),
-    "caption match": Both("Which fits the prompt better?", "哪边更符合描述？"),
-    "diversity": Both("Which pictures differ more from one another?", "哪边的图片更多样？"),
+    "photorealism": Bilingual("Which is more photorealistic?", "哪边更像真实照片？"),
+    "caption match": Bilingual("Which fits the prompt better?", "哪边更符合描述？"),
+    "diversity": Bilingual("Which pictures differ more from one another?", "哪边的图片更多样？"),
 }
 COLUMNS = (
-    Both("Contestant", "选手"),
-    Both("Rating", "评分"),
-    Both("95 %", "95 %"),
-    Both("Win rate", "胜率"),
-    Both("95 %", "95 %"),
-    Both("Votes", "票数"),
+    Bilingual("Contestant", "选手"),
+    Bilingual("Rating", "评分"),
+    Bilingual("95 %", "95 %"),
+    Bilingual("Win rate", "胜率"),
+    Bilingual("95 %", "95 %"),
+    Bilingual("Votes", "票数"),
 )
-FIRST, SECOND = Both("First", "第一方"), Both("Second", "第二方")
-DRAWN = Both("Which is better? Vote to see which is which.", "哪边更好？投票后揭晓。")
-THANKS = Both("Thank you. ", "谢谢。")
-NO_VOTES = Both("No votes yet: yours can be the first.", "还没有投票：来投第一票吧。")
+FIRST, SECOND = Bilingual("First", "第一方"), Bilingual("Second", "第二方")
+DRAWN = Bilingual("Which is better? Vote to see which is which.", "哪边更好？投票后揭晓。")
+THANKS = Bilingual("Thank you. ", "谢谢。")
+NO_VOTES = Bilingual("No votes yet: yours can be the first.", "还没有投票：来投第一票吧。")
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def build(builder: TabBuilder) -> None:
     voted.success(count_up, None, [table, export], api_visibility="private", show_progress="hidden")
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known.append((literal, "!record.asked"))
-    builder.add_destination(Destination("compare", "compare", Both("Compare", "比较"), known, task="text_to_image"))
+    builder.add_destination(Destination("compare", "compare", Bilingual("Compare", "比较"), known, task="text_to_image"))
 
 
 def _board(builder: TabBuilder, letter: str) -> tuple[gr.HTML, Pictures]:
@@ -156,13 +156,13 @@ def _question(builder: TabBuilder, question: str) -> gr.Radio:
     return gr.Radio(ANSWERS, label=label, elem_classes=question.replace(" ", "-"))
 
 
-def asked(service: Service) -> dict[str, Both]:
+def asked(service: Service) -> dict[str, Bilingual]:
     """Return the questions in words; what is not photographs is asked for likeness to the real thing."""
     subject = service.model().subject if service.checkpoints else None
     if not subject:
         return ASKED
     en, zh = subject["en"], subject.get("zh", subject["en"])
-    return ASKED | {"photorealism": Both(f"Which looks more like real {en}?", f"哪边更像真正的{zh}？")}
+    return ASKED | {"photorealism": Bilingual(f"Which looks more like real {en}?", f"哪边更像真正的{zh}？")}
 
 
 def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]]:
@@ -194,9 +194,9 @@ def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]
             yield [], [], None, None, gr.skip(), status("working", "…")
             start, sides = None if random_seed else seed, []
             for which, way in zip((FIRST, SECOND), ways, strict=True):
-                with service.need(way[1]) as need:  # each in its turn, where there is room for one alone
-                    for one in need.coming():
-                        line = loading(one, builder.facts.title(one.checkpoint), request)
+                with service.lease(way[1]) as lease:  # each in its turn, where there is room for one alone
+                    for progress in lease.coming():
+                        line = loading(progress, builder.facts.title(progress.checkpoint), request)
                         yield *[gr.skip()] * 5, line
                     asked_for = service.understood(TextToImage([wanted]), way[1], literal)
                     drawings = service.draw(asked_for, start, count, *way, most=MAX_A_SIDE)
@@ -230,7 +230,7 @@ def _check(service: Service, prompt: str, ways: Sequence[tuple[Any, str]], liter
         service.understood(TextToImage([prompt]), checkpoint, literal)
 
 
-def _of_one(which: Both, drawing: Drawing, request: gr.Request | None) -> dict[str, Any]:
+def _of_one(which: Bilingual, drawing: Drawing, request: gr.Request | None) -> dict[str, Any]:
     """Return the progress of one of the two, whose end is not yet the end."""
     state = progress(drawing, request)
     name = "working" if drawing.finished else state["state"]
@@ -272,7 +272,7 @@ def reveal(pair: Pair | None, request: gr.Request = None) -> tuple:
 def _revealed(pair: Pair, thanks: str, request: gr.Request | None) -> tuple:
     """Both boards with records, their names, no pair to vote on any more, and the sentence."""
     a, b = pair.a.label, pair.b.label
-    told = Both(f"A is {a.en}, B is {b.en}.", f"A 是{a.zh}，B 是{b.zh}。")
+    told = Bilingual(f"A is {a.en}, B is {b.en}.", f"A 是{a.zh}，B 是{b.zh}。")
     titles = [f"{letter}: {one.for_visitor(request)}" for letter, one in zip(LETTERS, (a, b), strict=True)]
     boards = [side.signed(title) for side, title in zip((pair.a, pair.b), titles, strict=True)]
     return *boards, *map(_title, titles), None, status("idle", thanks + told.for_visitor(request))
@@ -293,7 +293,7 @@ def _standings(votes: Votes, service: Service, cache: str) -> Callable[..., tupl
     return standings
 
 
-def _tables(votes: Sequence[Vote], said: Mapping[str, Both], request: gr.Request | None) -> str:
+def _tables(votes: Sequence[Vote], said: Mapping[str, Bilingual], request: gr.Request | None) -> str:
     """Return the ranking of each question, as HTML."""
 
     def cells(tag: str, texts: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from dalle2.settings import SIZES
 from dalle2.tasks.enhance import Enhance
 from demo.answers import Answer, Order
 from demo.inputs import OwnPicture
-from demo.language import Both
+from demo.language import Bilingual
 from demo.tab_builder import Destination, TabBuilder
 
 
@@ -57,11 +57,11 @@ def build(builder: TabBuilder) -> None:
             return Enhance(small, size)
 
         order = Order(None if random_seed else seed, settings, checkpoint)
-        yield from builder.draw(ask, order, Both("Enlarged", "放大"), request)
+        yield from builder.draw(ask, order, Bilingual("Enlarged", "放大"), request)
 
     builder.on_draw(controls, enhance, [picture, size, seed, random_seed, settings], [pictures, seed])
     known = [(picture, "sources.0"), (size, "record.size"), (seed, "record.seed"), (random_seed, False)]
     builder.add_reuse("enhance", "enhance", [*known, (settings, "record.settings")])
     # What a checkpoint has drawn is as large as it can take it here; another one may draw larger pictures.
     to_here = [(picture, "image")]
-    builder.add_destination(Destination("enhance", "enhance", Both("Enhance", "放大"), to_here, enlarges=True))
+    builder.add_destination(Destination("enhance", "enhance", Bilingual("Enhance", "放大"), to_here, enlarges=True))

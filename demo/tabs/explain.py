@@ -22,7 +22,7 @@ from dalle2.tasks.steps import Steps
 from dalle2.tasks.tour import Tour
 from demo.answers import Answer, Order
 from demo.inputs import OwnPicture
-from demo.language import Both, refused
+from demo.language import Bilingual, refused
 from demo.status import STAGE, loading, progress, status
 from demo.tab_builder import HERE, Destination, TabBuilder
 from demo.zero import accelerated
@@ -31,18 +31,18 @@ TOLD = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
 MAX_CAPTIONS = 20
 AXES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 ASKED = {
-    "tour": Both("How does it work? From your words to the picture", "它是怎样工作的？从文字到图片"),
-    "steps": Both("What is predicted at each denoising step?", "每个去噪步骤预测出什么？"),
-    "attention": Both("Which part of the picture belongs to which word?", "每个词对应图片的哪里？"),
-    "dimensions": Both("What do the principal components of its embedding add?", "嵌入的各主成分带来什么？"),
+    "tour": Bilingual("How does it work? From your words to the picture", "它是怎样工作的？从文字到图片"),
+    "steps": Bilingual("What is predicted at each denoising step?", "每个去噪步骤预测出什么？"),
+    "attention": Bilingual("Which part of the picture belongs to which word?", "每个词对应图片的哪里？"),
+    "dimensions": Bilingual("What do the principal components of its embedding add?", "嵌入的各主成分带来什么？"),
 }
-READING = Both(
+READING = Bilingual(
     "The first time, all the captions to choose from are read: this can take half a minute.",
     "第一次要先读完所有候选描述，可能需要半分钟。",
 )
 # Waits as a request does, unseen.
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-COLUMNS = Both("Caption", "描述"), Both("Cosine similarity", "余弦相似度")
+COLUMNS = Bilingual("Caption", "描述"), Bilingual("Cosine similarity", "余弦相似度")
 EXPLAINING = {"tour": Tour, "steps": Steps, "attention": Attention}
 # A question about a picture asks for one, and says what becomes of a photograph; the others ask for a prompt.
 FITTING = """question => [question !== "dimensions", question === "dimensions", question === "dimensions"]
@@ -103,19 +103,19 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
         """
         order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
         ask = partial(_asked, question, prompt, picture)
-        yield from builder.draw(ask, order, Both("Picture", "图片"), request, lambda record: _named(record, request))
+        yield from builder.draw(ask, order, Bilingual("Picture", "图片"), request, lambda record: _named(record, request))
 
     builder.on_draw(
         controls, explain, [question, prompt, picture, seed, random_seed, settings, literal], [pictures, seed]
     )
     known = [*opened, (question, "record.task"), (seed, "record.seed"), (random_seed, False)]
-    said, how = [(prompt, "record.prompt"), (literal, "!record.asked")], (settings, "record.settings")
+    words = [(prompt, "record.prompt"), (literal, "!record.asked")]
     # Results of the same questions come back with their settings, others with their words.
     for name in able:
-        asked = [(picture, "sources.0")] if name == "dimensions" else said
-        builder.add_reuse(name, "explain", [*known, *asked, how])
-    words_too = [*opened, *known[-2:], *said]
-    builder.add_destination(Destination("explain", "explain", Both("Explain", "解释"), words_too, task="text_to_image"))
+        subject = [(picture, "sources.0")] if name == "dimensions" else words
+        builder.add_reuse(name, "explain", [*known, *subject, (settings, "record.settings")])
+    words_too = [*opened, *known[-2:], *words]
+    builder.add_destination(Destination("explain", "explain", Bilingual("Explain", "解释"), words_too, task="text_to_image"))
 
 
 def _asking(builder: TabBuilder, able: list[str]) -> tuple[gr.Radio, gr.Textbox, OwnPicture]:
@@ -164,8 +164,8 @@ def _reading(service: Service, read: set[str]) -> Callable[[str], None]:
                 return
             begun.add(checkpoint)
         try:
-            with contextlib.suppress(Refusal), service.need(checkpoint) as need:
-                need.wait()
+            with contextlib.suppress(Refusal), service.lease(checkpoint) as lease:
+                lease.wait()
                 for _ in service.caption(Caption([ANY_PICTURE], 1), checkpoint):
                     pass
                 read.add(checkpoint)
@@ -202,9 +202,9 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]], side: gr.Ta
         Answers a table {headers, data}, the nearest first, and the progress line.
         """
         try:
-            with builder.service.need(checkpoint) as need:
-                for one in need.coming():
-                    yield gr.skip(), loading(one, builder.facts.title(one.checkpoint), request)
+            with builder.service.lease(checkpoint) as lease:
+                for progress in lease.coming():
+                    yield gr.skip(), loading(progress, builder.facts.title(progress.checkpoint), request)
                 name = builder.service.offer(checkpoint).name
                 for drawing in builder.service.caption(Caption([open_picture(picture)], num), name):
                     rows = [[text, round(score, 3)] for text, score in drawing.captions]
@@ -224,7 +224,7 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]], side: gr.Ta
     if accelerated(caption, builder.service) is caption:
         side.select(_reading(builder.service, read), builder.checkpoint, None, **PRIVATE)
     builder.add_destination(
-        Destination("caption", "explain", Both("Describe", "描述图片"), [*opened, (picture, "image")])
+        Destination("caption", "explain", Bilingual("Describe", "描述图片"), [*opened, (picture, "image")])
     )
 
 
@@ -249,33 +249,33 @@ def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:
             return _station(record).for_visitor(request)
         case "steps":
             index = record["step"]
-            return f"{STAGE[record['stage']].for_visitor(request)}, {Both('step', '第').for_visitor(request)} {index}"
+            return f"{STAGE[record['stage']].for_visitor(request)}, {Bilingual('step', '第').for_visitor(request)} {index}"
         case "attention":
             return record["word"] or record["prompt"]
     return _components(record["axes"]).for_visitor(request)
 
 
-def _station(record: Mapping[str, Any]) -> Both:
+def _station(record: Mapping[str, Any]) -> Bilingual:
     """Return where on the tour a picture stands, in plain words."""
     match record["part"]:
         case "text":
-            return Both("1. The words alone", "一、只有文字")
+            return Bilingual("1. The words alone", "一、只有文字")
         case "imagined":
-            return Both(f"2. Imagined, {record['number']}", f"二、想象，第 {record['number']} 次")
+            return Bilingual(f"2. Imagined, {record['number']}", f"二、想象，第 {record['number']} 次")
         case "drawn":
             number = record["number"]
-            return Both(f"3. Other snow, {number}", f"三、另一片雪花，第 {number} 次")
+            return Bilingual(f"3. Other snow, {number}", f"三、另一片雪花，第 {number} 次")
         case "steps":
             what = STAGE[record["stage"]]
             where = f"{record['step']}/{record['of']}"
-            return Both(f"4. {what.en}, step {where}", f"四、{what.zh}，第 {where} 步")
+            return Bilingual(f"4. {what.en}, step {where}", f"四、{what.zh}，第 {where} 步")
         case "word":
-            return Both(f"5. Where it read “{record['word']}”", f"五、读“{record['word']}”时看的地方")
+            return Bilingual(f"5. Where it read “{record['word']}”", f"五、读“{record['word']}”时看的地方")
     some, whole = record["axes"], record["of"]
-    return Both(f"6. From {some} of {whole} numbers", f"六、用 {whole} 个数中的 {some} 个")
+    return Bilingual(f"6. From {some} of {whole} numbers", f"六、用 {whole} 个数中的 {some} 个")
 
 
-def _components(count: int) -> Both:
+def _components(count: int) -> Bilingual:
     if count == 0:
-        return Both("The mean embedding", "平均嵌入")
-    return Both("1 component" if count == 1 else f"{count} components", f"{count} 个主成分")
+        return Bilingual("The mean embedding", "平均嵌入")
+    return Bilingual("1 component" if count == 1 else f"{count} components", f"{count} 个主成分")

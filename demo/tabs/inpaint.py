@@ -13,7 +13,7 @@ from dalle2.tasks.inpaint import Inpaint
 from demo.answers import Answer, Order
 from demo.brush import Brush
 from demo.inputs import OwnPicture
-from demo.language import Both
+from demo.language import Bilingual
 from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
 
 # The picture goes under the brush without the server, and takes the earlier mask away.
@@ -75,7 +75,7 @@ def build(builder: TabBuilder) -> None:
             return Inpaint(source, open_mask(mask, source), prompt=beside)
 
         order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
-        yield from builder.draw(ask, order, Both("Retouched", "修改"), request)
+        yield from builder.draw(ask, order, Bilingual("Retouched", "修改"), request)
 
     builder.on_draw(
         controls, inpaint, [picture, brush, prompt, seed, random_seed, count, settings, literal], [pictures, seed]
@@ -83,4 +83,4 @@ def build(builder: TabBuilder) -> None:
     known = [(picture, "sources.0"), (prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False)]
     known += [(settings, "record.settings"), (literal, "!record.asked")]
     builder.add_reuse("inpaint", "inpaint", known)
-    builder.add_destination(Destination("inpaint", "inpaint", Both("Retouch", "修改"), [(picture, "image")]))
+    builder.add_destination(Destination("inpaint", "inpaint", Bilingual("Retouch", "修改"), [(picture, "image")]))

@@ -18,7 +18,7 @@ from demo import film
 from demo.answers import Order
 from demo.gradio_internals import cache_file, cache_of
 from demo.inputs import OwnPicture
-from demo.language import Both
+from demo.language import Bilingual
 from demo.tab_builder import Destination, TabBuilder
 
 DEFAULT_FRAMES = 8
@@ -102,7 +102,7 @@ def build(builder: TabBuilder) -> None:
 
         order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
         hidden = gr.DownloadButton(visible=False)
-        for shown, first_seed, state in builder.draw(ask, order, Both("Frame", "帧"), request):
+        for shown, first_seed, state in builder.draw(ask, order, Bilingual("Frame", "帧"), request):
             drawn = [picture for picture, _ in shown] if state["state"] == "done" else []
             yield (
                 shown,
@@ -121,10 +121,10 @@ def build(builder: TabBuilder) -> None:
     known.append((frames, "given.frames"))
     builder.add_reuse("interpolate", "interpolate", known)
     builder.add_destination(
-        Destination("end-a", "interpolate", Both("Interpolate from it", "从这张过渡"), [(places[0], "image")])
+        Destination("end-a", "interpolate", Bilingual("Interpolate from it", "从这张过渡"), [(places[0], "image")])
     )
     builder.add_destination(
-        Destination("end-b", "interpolate", Both("Interpolate to it", "过渡到这张"), [(places[1], "image")])
+        Destination("end-b", "interpolate", Bilingual("Interpolate to it", "过渡到这张"), [(places[1], "image")])
     )
 
 

@@ -12,7 +12,7 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.mix import Mix
 from demo.answers import Answer, Order
 from demo.inputs import OwnPicture
-from demo.language import Both
+from demo.language import Bilingual
 from demo.tab_builder import DEFAULT_PICTURES, Destination, TabBuilder
 
 
@@ -24,16 +24,16 @@ def build(builder: TabBuilder) -> None:
     with builder.tab("mix", "Mix", "混合", "mix", "variations"), builder.task():
         with builder.asking():
             with gr.Row(elem_classes="sources"):
-                one = OwnPicture(say("First picture", "第一张"), height=160)
-                other = OwnPicture(say("Second picture", "第二张"), height=160)
+                first = OwnPicture(say("First picture", "第一张"), height=160)
+                second = OwnPicture(say("Second picture", "第二张"), height=160)
             builder.photograph_hint(
                 "This checkpoint knows {} only: a photograph counts as rough shapes in similar colours. Pictures drawn "
                 "here and prompts work best.",
                 "这个模型只认识{}：照片只被当作颜色相近的粗略形状。这里画的图片和文字描述效果最好。",
             )
             with gr.Row(elem_classes="sources"):
-                one_weight = _weight(say("Weight of the first", "第一张的权重"), 0.5)
-                other_weight = _weight(say("Weight of the second", "第二张的权重"), 0.5)
+                first_weight = _weight(say("Weight of the first", "第一张的权重"), 0.5)
+                second_weight = _weight(say("Weight of the second", "第二张的权重"), 0.5)
             prompt = gr.Textbox(
                 "",
                 label=say("Prompt (optional)", "描述（可选）"),
@@ -77,20 +77,20 @@ def build(builder: TabBuilder) -> None:
             return Mix(parts)
 
         order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
-        yield from builder.draw(ask, order, Both("Mix", "混合"), request)
+        yield from builder.draw(ask, order, Bilingual("Mix", "混合"), request)
 
-    inputs = [one, one_weight, other, other_weight, prompt, prompt_weight, seed, random_seed, count, settings, literal]
+    inputs = [first, first_weight, second, second_weight, prompt, prompt_weight, seed, random_seed, count, settings, literal]
     builder.on_draw(controls, mix, inputs, [pictures, seed])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
-    known += [(literal, "!record.asked"), (one, "sources.0"), (other, "sources.1"), (prompt, "given.prompt")]
-    known += [(one_weight, "given.first_weight"), (other_weight, "given.second_weight")]
+    known += [(literal, "!record.asked"), (first, "sources.0"), (second, "sources.1"), (prompt, "given.prompt")]
+    known += [(first_weight, "given.first_weight"), (second_weight, "given.second_weight")]
     known.append((prompt_weight, "given.prompt_weight"))
     builder.add_reuse("mix", "mix", known)
     builder.add_destination(
-        Destination("mix-first", "mix", Both("Mix: first picture", "混合：第一张"), [(one, "image")])
+        Destination("mix-first", "mix", Bilingual("Mix: first picture", "混合：第一张"), [(first, "image")])
     )
     builder.add_destination(
-        Destination("mix-second", "mix", Both("Mix: second picture", "混合：第二张"), [(other, "image")])
+        Destination("mix-second", "mix", Bilingual("Mix: second picture", "混合：第二张"), [(second, "image")])
     )
 
 

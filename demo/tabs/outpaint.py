@@ -14,7 +14,7 @@ from demo import samples
 from demo.answers import Answer, Order
 from demo.gradio_internals import cache_file, cache_of
 from demo.inputs import OwnPicture
-from demo.language import Both
+from demo.language import Bilingual
 from demo.picks import Picks
 from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
 
@@ -45,7 +45,7 @@ def build(builder: TabBuilder) -> None:
             )
             controls = builder.controls("Extend", "扩展")
             builder.understood("outpaint", controls, [prompt])
-            picks = Picks("pictures", builder.checkpoint.value, Both("Or try one of these", "或试试这些"))
+            picks = Picks("pictures", builder.checkpoint.value, Bilingual("Or try one of these", "或试试这些"))
             picks.follow(builder.checkpoint, HERE)
         pictures = builder.pictures()
         with builder.options():
@@ -85,7 +85,7 @@ def build(builder: TabBuilder) -> None:
             return Outpaint(open_picture(picture), share, (across, down), blend is True, prompt=beside)
 
         order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
-        yield from builder.draw(ask, order, Both("Extended", "扩展"), request)
+        yield from builder.draw(ask, order, Bilingual("Extended", "扩展"), request)
 
     inputs = [picture, prompt, share, across, down, seed, random_seed, count, settings, blend, literal]
     builder.on_draw(controls, outpaint, inputs, [pictures, seed])
@@ -94,15 +94,15 @@ def build(builder: TabBuilder) -> None:
     known += [(picture, "sources.0"), (share, "record.share"), (across, "record.anchor.0"), (down, "record.anchor.1")]
     known += [(blend, "record.blend")]
     builder.add_reuse("outpaint", "outpaint", known)
-    builder.add_destination(Destination("outpaint", "outpaint", Both("Extend", "扩展"), [(picture, "image")]))
+    builder.add_destination(Destination("outpaint", "outpaint", Bilingual("Extend", "扩展"), [(picture, "image")]))
 
 
 def _example(builder: TabBuilder, picture: OwnPicture, prompt: gr.Textbox, picks: Picks) -> None:
     """Let a click on a sample of the checkpoint extend it."""
 
     def example(name: str, checkpoint: str) -> tuple[str, str]:
-        with builder.service.need(checkpoint) as need:
-            need.wait()
+        with builder.service.lease(checkpoint) as lease:
+            lease.wait()
             file = samples.example_file(builder.service, checkpoint, name)
         return cache_file(file, cache_of(picture)), ""
 

@@ -15,7 +15,7 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS, STRENGTHS
 from dalle2.tasks.text_diff import TextDiff
 from demo.answers import Answer, Order
 from demo.inputs import OwnPicture
-from demo.language import Both
+from demo.language import Bilingual
 from demo.tab_builder import HERE, Destination, TabBuilder
 
 DEFAULT_FRAMES = 6
@@ -25,7 +25,7 @@ USUAL = """checkpoint => {
   const way = window.checkpoints[checkpoint].priors.includes("diffusion") ? "prior" : "slerp";
   return [way, (%s)[way]];
 }"""
-LANDSCAPES = Both("a summer landscape", "夏天的风景"), Both("a winter landscape", "冬天的风景")
+LANDSCAPES = Bilingual("a summer landscape", "夏天的风景"), Bilingual("a winter landscape", "冬天的风景")
 
 
 def build(builder: TabBuilder) -> None:
@@ -105,7 +105,7 @@ def build(builder: TabBuilder) -> None:
             strengths = _strengths(strongest, check_count(count, MAX_FRAMES))
             return TextDiff(source, words(new), words(old, needed=False) or None, strengths, way)
 
-        strength = Both("Strength", "强度")
+        strength = Bilingual("Strength", "强度")
         order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
         yield from builder.draw(
             ask, order, strength, request, lambda record: f"{strength.for_visitor(request)} {record['strength']:.2g}"
@@ -119,11 +119,11 @@ def build(builder: TabBuilder) -> None:
     known += [(picture, "sources.0"), (settings, "record.settings"), (literal, "!record.asked")]
     known += [(strongest, "given.strongest"), (count, "given.count")]
     builder.add_reuse("text_diff", "text_diff", known)
-    builder.add_destination(Destination("text_diff", "text_diff", Both("Restyle", "改写"), [(picture, "image")]))
+    builder.add_destination(Destination("text_diff", "text_diff", Bilingual("Restyle", "改写"), [(picture, "image")]))
 
 
-def _in_style(style: str) -> Both:
-    return Both(in_style(style), f"{style}风格")
+def _in_style(style: str) -> Bilingual:
+    return Bilingual(in_style(style), f"{style}风格")
 
 
 def _strengths(strongest: float, count: int) -> list[float]:

@@ -15,7 +15,7 @@ from dalle2.understanding.answer import Understanding
 from demo import microphone, styles
 from demo.answers import Answer, Order
 from demo.interface import described
-from demo.language import Both, refused
+from demo.language import Bilingual, refused
 from demo.picks import Picks
 from demo.suggestions import Suggestions, suggested, surprise
 from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
@@ -131,9 +131,9 @@ def build(builder: TabBuilder) -> None:
     builder.add_reuse("text_to_image", "text_to_image", as_then)
     # A picture of the wall is drawn as it is; "sample" is the task of no picture, so that no menu offers this way.
     builder.add_destination(
-        Destination("sample", "text_to_image", Both("Draw it", "画出来"), known, task="sample", press="draw")
+        Destination("sample", "text_to_image", Bilingual("Draw it", "画出来"), known, task="sample", press="draw")
     )
-    all_styles = Both("All styles", "全部风格")
+    all_styles = Bilingual("All styles", "全部风格")
     builder.add_destination(
         Destination("all-styles", "text_to_image", all_styles, as_then, "text_to_image", near=True, press="sheet")
     )
@@ -180,9 +180,9 @@ def _in_all_styles(builder: TabBuilder) -> Callable[..., Iterator[Answer]]:
     return in_all_styles
 
 
-def _caption(prompt: object) -> Both:
+def _caption(prompt: object) -> Bilingual:
     said = prompt.strip() if isinstance(prompt, str) else ""
-    return Both(said, said)
+    return Bilingual(said, said)
 
 
 def _settings_of_picture(builder: TabBuilder) -> Callable[..., tuple[str, int, bool, Any, bool, str]]:
@@ -221,7 +221,7 @@ def _prompt(builder: TabBuilder) -> gr.Textbox:
     counter = gr.HTML(f"0 / {MAX_PROMPT_CHARACTERS:,}", elem_id="counter")
     prompt.change(None, prompt, counter, js=COUNT, **HERE)
     _suggestions(builder, prompt)
-    picks = Picks("styles", builder.checkpoint.value, Both("Style", "风格"), True, "styles")
+    picks = Picks("styles", builder.checkpoint.value, Bilingual("Style", "风格"), True, "styles")
     picks.follow(builder.checkpoint, HERE)
     picks.pick(None, [prompt, builder.checkpoint], prompt, js=styles.TOGGLE, **HERE)
     prompt.change(None, [prompt, builder.checkpoint], picks, js=styles.CHOSEN, **HERE)
@@ -245,8 +245,8 @@ def _suggestions(builder: TabBuilder, prompt: gr.Textbox) -> None:
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
-    how = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
-    shown.typed(described(suggest), [prompt, builder.checkpoint], shown, api_name="suggest", **how)
+    options = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
+    shown.typed(described(suggest), [prompt, builder.checkpoint], shown, api_name="suggest", **options)
     picked = shown.pick(None, None, [prompt, shown], js="() => [window.picked, null]", **HERE)
     picked.then(None, prompt, None, js="prompt => sessionStorage.setItem('prompt', prompt)", **HERE)
 
@@ -258,21 +258,21 @@ def _surprise(builder: TabBuilder, prompt: gr.Textbox) -> None:
     def surprise_me(checkpoint: str = first, request: gr.Request = None) -> str:
         """Name something by chance that the checkpoint draws well, as a prompt for `/text_to_image`."""
         try:
-            with builder.service.need(checkpoint) as need:
-                need.wait()
+            with builder.service.lease(checkpoint) as lease:
+                lease.wait()
                 return surprise(builder.service, checkpoint, request)
         except Refusal as refusal:
             raise gr.Error(refused(refusal, request), print_exception=False) from refusal
 
     button = gr.Button(builder.say("Surprise me", "给我个惊喜"), size="sm", elem_id="surprise")
-    how = {"queue": False, "show_progress": "hidden", "api_name": "surprise_me"}
-    named = button.click(described(surprise_me), builder.checkpoint, prompt, **how)
+    options = {"queue": False, "show_progress": "hidden", "api_name": "surprise_me"}
+    named = button.click(described(surprise_me), builder.checkpoint, prompt, **options)
     named.success(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)
 
 
 def _examples(builder: TabBuilder, prompt: gr.Textbox) -> None:
     """Prompts that this checkpoint can draw; a click draws one."""
-    picks = Picks("examples", builder.checkpoint.value, Both("Try one of these", "试试这些"), elem_id="examples")
+    picks = Picks("examples", builder.checkpoint.value, Bilingual("Try one of these", "试试这些"), elem_id="examples")
     picks.follow(builder.checkpoint, HERE)
     picked = picks.pick(None, None, prompt, js="() => window.picked", **HERE)
     picked.then(None, None, None, js="() => window.arrive('text_to_image', 'draw')", **HERE)

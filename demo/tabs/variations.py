@@ -12,7 +12,7 @@ from dalle2.settings import MAX_PROMPT_CHARACTERS
 from dalle2.tasks.variations import Variations
 from demo.answers import Answer, Order
 from demo.inputs import OwnPicture
-from demo.language import Both
+from demo.language import Bilingual
 from demo.tab_builder import DEFAULT_PICTURES, HERE, Destination, TabBuilder
 
 DEFAULT_ETA = 0.5
@@ -82,7 +82,7 @@ def build(builder: TabBuilder) -> None:
             return Variations(open_picture(picture), beside, eta if keep_composition else None)
 
         order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
-        yield from builder.draw(ask, order, Both("Variation", "变体"), request)
+        yield from builder.draw(ask, order, Bilingual("Variation", "变体"), request)
 
     inputs = [picture, prompt, seed, random_seed, count, settings, keep, eta, literal]
     builder.on_draw(controls, variations, inputs, [pictures, seed])
@@ -92,5 +92,5 @@ def build(builder: TabBuilder) -> None:
     known += [(picture, "sources.0"), (keep, "record.inverted"), (eta, "record.settings.decoder.eta")]
     builder.add_reuse("variations", "variations", known)
     builder.add_destination(
-        Destination("vary", "variations", Both("Vary", "变体"), [(picture, "image")], near=True, press="draw")
+        Destination("vary", "variations", Bilingual("Vary", "变体"), [(picture, "image")], near=True, press="draw")
     )

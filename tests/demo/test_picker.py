@@ -153,13 +153,13 @@ def test_a_download_is_shown_stopped_gone_on_with_and_told_when_it_breaks(
         expect(page.locator("#loading progress")).to_have_attribute("max", str(size_of(folders["painted"])))
         page.locator("#loading").get_by_role("button", name="Stop").click()
         expect(page.locator(f"{line}.stopped")).to_contain_text("What has been downloaded is kept.")
-        while service.shelf.loads:
+        while service.cache.loads:
             page.wait_for_timeout(50)
         hub.pause.set()
         hub.left = 4  # it goes away while it is asked again
         page.get_by_role("button", name="Load someone/painted", exact=True).click()
         expect(page.locator(f"{line}.refused")).to_contain_text("The download of someone/painted broke off at")
-        assert service.checkpoints == first and not service.shelf.loads
+        assert service.checkpoints == first and not service.cache.loads
         page.get_by_label("Prompt", exact=True).fill("a cat")
         draw(page)
         hub.left = None

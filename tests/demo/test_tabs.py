@@ -36,7 +36,7 @@ from dalle2.networks.linear_prior import LinearPrior
 from dalle2.serving.service import Service
 from dalle2.settings import Settings
 from demo import film
-from demo.language import Both, Words
+from demo.language import Bilingual, Words
 from demo.tabs.about import RELATIVE_LINK
 
 # What a browser holds while a file is dragged over it, and a picture put on its clipboard.
@@ -488,7 +488,7 @@ def test_sentences_come_in_the_visitor_s_language() -> None:
         def __init__(self, language: str) -> None:
             self.headers = {"accept-language": language}
 
-    both = Both("Done.", "完成。")
+    both = Bilingual("Done.", "完成。")
     assert both.for_visitor(Asked("zh-TW,zh;q=0.9")) == "完成。"
     assert both.for_visitor(Asked("fr")) == both.for_visitor(Asked("")) == both.for_visitor(None) == "Done."
 

@@ -265,8 +265,8 @@ def test_what_the_hub_refuses_is_told_and_the_running_model_stays(
     service = Service.open(str(tiny_checkpoint))
     service.offer_published()
     first = service.model()
-    with service.need(KARLO, pick=True) as need, pytest.raises(Refusal, match=sentence):
-        need.wait()
+    with service.lease(KARLO, pick=True) as lease, pytest.raises(Refusal, match=sentence):
+        lease.wait()
     assert service.model() is first and list(service.draw(TextToImage(["a cat"]), 1))[-1].finished
 
 

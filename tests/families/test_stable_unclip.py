@@ -31,7 +31,7 @@ from dalle2.model import UnclipModel
 from dalle2.serving.service import Service
 from dalle2.settings import DecoderSettings, PriorSettings, Settings, Step
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.verbs import generators
+from dalle2.unclip_base import generators
 from demo.facts import Facts
 from evaluation import compute_fid, draw
 
@@ -372,7 +372,7 @@ def test_an_inversion_finds_the_way_back(drawer: StableUnclipModel) -> None:
     assert np.abs(levels(again) - levels(images.to_pictures(coded)[0])).mean() < 4
 
 
-def test_tasks_are_made_of_the_verbs(drawer: StableUnclipModel) -> None:
+def test_tasks_are_made_of_the_operations(drawer: StableUnclipModel) -> None:
     frames = drawer.interpolate(["a cat", PICTURES[0]], frames=3, seed=1, settings=QUICK)
     assert np.abs(levels(frames[0]) - levels(frames[2])).max() > 1
     assert len(drawer.mix([("a cat", 1.0), (PICTURES[0], 0.5)], seeds=[1], settings=QUICK)) == 1

@@ -1,4 +1,4 @@
-"""The family in Karlo's layout: folders and their errors, the verbs, the tasks, seeds, precision."""
+"""The family in Karlo's layout: folders and their errors, the operations, the tasks, seeds, precision."""
 
 import dataclasses
 import errno

@@ -26,7 +26,7 @@ FILES = (
     "stage_settings.py",
     "images.py",
     "requests.py",
-    "verbs.py",
+    "unclip_base.py",
     "embeddings.py",
     "mixing.py",
     "sampling.py",

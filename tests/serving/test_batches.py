@@ -22,14 +22,14 @@ from dalle2.serving.service import LatestDrawing, Service
 from dalle2.serving.shared_model import SharedModel
 from dalle2.settings import OnStep, Settings, Step
 from dalle2.tasks.text_to_image import TextToImage
-from dalle2.verbs import Verbs
+from dalle2.unclip_base import UnclipBase
 
 STAGES = (("prior", 3), ("decoder", 4), ("upsampler", 3))
 SECONDS = 60
 
 
 class Noted:
-    """The tiny model, but it notes how many pictures each verb draws at once, and breaks at the prompt "broken"."""
+    """The tiny model, which notes how many pictures each operation draws at once and breaks at the prompt "broken"."""
 
     def __init__(self, model: UnclipModel) -> None:
         self.model = model
@@ -308,9 +308,9 @@ def test_who_waits_while_others_calls_wait_for_company_waits_no_longer_either() 
     assert waited.now == pytest.approx(0.02)  # the wait ended when somebody came who could not wait so long
 
 
-def test_every_verb_of_a_family_is_shared(model: UnclipModel) -> None:
-    verbs = {name for name, verb in vars(Verbs).items() if callable(verb) and not name.startswith("_")}
-    drawn_by_networks = {name for name in verbs if name in vars(type(model))}
+def test_every_operation_of_a_family_is_shared(model: UnclipModel) -> None:
+    operations = {name for name, value in vars(UnclipBase).items() if callable(value) and not name.startswith("_")}
+    drawn_by_networks = {name for name in operations if name in vars(type(model))}
     assert {"embed_prompt", "embed_image", "decode_pixels", "invert", "upsample"} <= drawn_by_networks
     assert drawn_by_networks <= set(vars(SharedModel))
 

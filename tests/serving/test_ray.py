@@ -50,7 +50,7 @@ from dalle2.serving.ray.options import Options  # noqa: E402
 from dalle2.serving.ray.painter import RayPainter  # noqa: E402
 from dalle2.serving.ray.remote_model import FACTS, RemoteModel  # noqa: E402
 from dalle2.serving.ray.replica import MOST  # noqa: E402
-from dalle2.verbs import Verbs  # noqa: E402
+from dalle2.unclip_base import UnclipBase  # noqa: E402
 from demo import on_ray  # noqa: E402
 
 SECONDS = 120
@@ -384,7 +384,7 @@ def test_what_the_commands_and_the_model_have_is_known_here_too() -> None:
     serving.add(parser)
     beside = {"help", "host", "checkpoint", "keep"}  # Ray listens, and each checkpoint is a deployment of its own
     assert {action.dest for action in parser._actions} - beside <= set(Options.model_fields)
-    assert set(FACTS) | {"phrases", "host"} == set(Verbs.__annotations__)
+    assert set(FACTS) | {"phrases", "host"} == set(UnclipBase.__annotations__)
     known = cloudpickle.loads(cloudpickle.dumps(RemoteModel(load())))  # the embedded one, by whatever engine draws it
     assert known.settings and known.understand("a crown").known and known.checkpoint_hash == load().checkpoint_hash
     with pytest.raises(RuntimeError, match="on other machines"):

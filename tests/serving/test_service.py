@@ -67,7 +67,7 @@ class Watched:
         *before, on_step, noise = asked
         return self._watched(lambda slowly: self.model.decode_pixels(embeddings, *before, slowly, noise), on_step)
 
-    def _watched(self, verb: Callable[[OnStep], torch.Tensor], on_step: OnStep) -> torch.Tensor:
+    def _watched(self, operation: Callable[[OnStep], torch.Tensor], on_step: OnStep) -> torch.Tensor:
         def slowly(step: object) -> None:
             assert self.allowed.acquire(timeout=30)
             self.steps += 1
@@ -76,7 +76,7 @@ class Watched:
         self.drawing += 1
         self.most_drawing = max(self.most_drawing, self.drawing)
         try:
-            return verb(slowly)
+            return operation(slowly)
         finally:
             self.drawing -= 1
 

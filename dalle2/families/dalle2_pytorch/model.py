@@ -1,4 +1,4 @@
-"""The verbs on DALLE2-pytorch's parts: its prior and its cascade of U-Nets, which see CLIP's embeddings at length 1.
+"""DALLE2-pytorch's networks as a model: its prior and its cascade of U-Nets, which see CLIP's embeddings at length 1.
 
 Without a negative prompt, guidance leads away from what the networks make of nothing: the decoder sees neither
 embedding nor text, the prior not even the noisy embedding. A negative prompt is read in the place of no text.
@@ -29,7 +29,7 @@ from dalle2.refusal import Refusal
 from dalle2.requests import part_of
 from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings, UpsamplerSettings
-from dalle2.verbs import Seed, generators
+from dalle2.unclip_base import Seed, generators
 
 # Those of LAION-AI/dalle2-laion, configs/gradio.example.json; two candidates and eta 1 in the prior are the package's.
 PRIOR_STEPS, STEPS, GUIDANCE = 64, 50, 1.7
@@ -48,7 +48,7 @@ def default_settings(parts: Parts) -> Settings:
 
 
 class Dalle2PytorchModel(FamilyModel[Parts]):
-    """The verbs on DALLE2-pytorch's parts."""
+    """The operations on DALLE2-pytorch's parts."""
 
     def __init__(self, parts: Parts, checkpoint: Checkpoint) -> None:
         super().__init__(parts, checkpoint)

@@ -1,4 +1,4 @@
-"""The verbs on Kandinsky's parts: a prior, and a decoder of latents that sees the embedding, and in 2.1 the text too.
+"""Kandinsky's networks as a model: a prior, and a latent decoder that sees the embedding, and in 2.1 the text too.
 
 The decoder's unconditional half sees the embedding of a picture without content, all zeros before CLIP's image
 encoder, or where there is a negative prompt, even an empty one, what the prior makes of it.
@@ -24,7 +24,7 @@ from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.pixels import KnownPixels
 from dalle2.settings import OnStep, Settings
 from dalle2.stage_settings import DecoderSettings, PriorSettings
-from dalle2.verbs import Seed, generators
+from dalle2.unclip_base import Seed, generators
 
 # Those of the pipelines' authors (ai-forever/Kandinsky-2, kandinsky2/kandinsky2_2_model.py); diffusers takes 100 steps.
 KANDINSKY22_SETTINGS = Settings(
@@ -37,7 +37,7 @@ KANDINSKY21_SETTINGS = KANDINSKY22_SETTINGS.changed({"decoder": {"scheduler": "d
 
 
 class KandinskyModel(FamilyModel[Parts]):
-    """The verbs on Kandinsky's parts."""
+    """The operations on Kandinsky's parts."""
 
     upsampling = 1
     phrases = None
@@ -163,7 +163,7 @@ class KandinskyModel(FamilyModel[Parts]):
         check_rows(embeddings, prompts, len(pictures), self._dim)
         stage = self._decoder(embeddings, prompts or [""] * len(pictures), [], chosen, on_step)
         side = self.side(chosen)
-        pixels = images.to_tensor([images.square(images.to_rgb(one), side) for one in pictures])
+        pixels = images.to_tensor([images.square(images.to_rgb(picture), side) for picture in pictures])
         latents = movq.encode(self.parts.movq, pixels)
         return stage.invert(chosen.decoder, latents, on_step, refinements).cpu()
 
@@ -200,7 +200,7 @@ class KandinskyModel(FamilyModel[Parts]):
         assert settings.prior is not None, "this family has a prior"
         # Guided by itself, a prompt is only itself.
         alone = settings.changed({"prior": {"guidance_scale": 1.0, "candidates": 1}})
-        fresh = [torch.Generator().manual_seed(one.initial_seed()) for one in noise]
+        fresh = [torch.Generator().manual_seed(generator.initial_seed()) for generator in noise]
         return self.embed_prompt([settings.negative_prompt] * len(noise), fresh, alone, on_step)
 
     @cached_property

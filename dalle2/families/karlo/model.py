@@ -25,11 +25,11 @@ from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.pixels import AttentionMaps, KnownPixels
 from dalle2.settings import OnStep, Settings
 from dalle2.understanding.interpreter import Interpreter
-from dalle2.verbs import Seed, generators
+from dalle2.unclip_base import Seed, generators
 
 
 class KarloModel(FamilyModel[layout.Parts]):
-    """The three verbs on Karlo's parts.
+    """The operations on Karlo's parts.
 
     Attributes:
         concepts: names of what it was taught to draw later, beside what its vocabulary knows (`learning`).

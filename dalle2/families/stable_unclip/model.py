@@ -1,4 +1,4 @@
-"""The verbs on Stable unCLIP's parts: Karlo's diffusion prior, and a decoder of latents that reads text too.
+"""Stable unCLIP's networks as a model: Karlo's diffusion prior, and a latent decoder that reads text too.
 
 The decoder sees embeddings with as much noise as `noise_level` says. The noise belongs to a picture's seed, as all
 noise does; where a picture starts from noise that is given, such as an inversion's, there is none in its embedding.
@@ -22,7 +22,7 @@ from dalle2.families.stable_unclip.stages import TextReader, decoder_stage, keep
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.pixels import KnownPixels
 from dalle2.settings import DecoderSettings, OnStep, PriorSettings, Settings
-from dalle2.verbs import Seed, generators
+from dalle2.unclip_base import Seed, generators
 
 
 def default_settings(has_prior: bool) -> Settings:
@@ -34,7 +34,7 @@ def default_settings(has_prior: bool) -> Settings:
 
 
 class StableUnclipModel(FamilyModel[Parts]):
-    """The verbs on Stable unCLIP's parts."""
+    """The operations on Stable unCLIP's parts."""
 
     upsampling = 1
 

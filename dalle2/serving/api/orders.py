@@ -68,8 +68,8 @@ class Order:
 
     def draw(self, service: Service) -> Generator[Drawing]:
         """Yield the service's drawings, the last one with the pictures in the size that was asked for."""
-        how = (self.seed, self.count, self.settings, self.checkpoint, MAX_API_PICTURES)
-        return service.draw(self.request, *how, enlarge=self.side)
+        arguments = (self.seed, self.count, self.settings, self.checkpoint, MAX_API_PICTURES)
+        return service.draw(self.request, *arguments, enlarge=self.side)
 
 
 def checkpoint_of(service: Service, model: str | None) -> str:

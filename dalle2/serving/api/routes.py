@@ -204,8 +204,8 @@ class Endpoints:
 
     def _held(self, order: Order) -> Generator[Drawing]:
         """Yield the order's drawings, while its checkpoint stays in memory."""
-        with self.service.need(order.checkpoint) as need:
-            need.wait()
+        with self.service.lease(order.checkpoint) as lease:
+            lease.wait()
             yield from order.draw(self.service)
 
     async def _events(

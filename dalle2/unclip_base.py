@@ -1,4 +1,4 @@
-"""`Verbs`: what a family of checkpoints can do, from which every task in `dalle2.tasks` is made.
+"""`UnclipBase`: the operations that a family of checkpoints implements, and of which all `dalle2.tasks` are made.
 
 unCLIP has a seam in the middle, the CLIP image embedding: `embed_prompt` and `embed_image` lead to it,
 `decode` leads from it to pictures, and `invert` finds the noise that `decode` would have started from.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait
 
 
-class Verbs(ABC):
+class UnclipBase(ABC):
     """A checkpoint's abilities. What it lacks is not in its `capabilities`, and is refused with a sentence."""
 
     capabilities: frozenset[str]
@@ -49,7 +49,7 @@ class Verbs(ABC):
     host: Any = None  # the `engines.hosting.Host` that computes its denoising networks, where that is not torch
 
     @property
-    def itself(self) -> Verbs:
+    def itself(self) -> UnclipBase:
         """Return the model, where this only stands for it during a request: what is kept of a model is kept by it."""
         return self
 

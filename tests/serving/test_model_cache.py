@@ -12,7 +12,7 @@ import pytest
 from dalle2.families.published import known, published
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
-from dalle2.serving.shelf import Loading
+from dalle2.serving.model_cache import Loading
 from dalle2.tasks.text_to_image import TextToImage
 
 SECONDS = 60
@@ -26,8 +26,8 @@ def two(tiny_checkpoint: Path, tmp_path: Path) -> tuple[str, str]:
 
 def needed(service: Service, name: str) -> list[Loading]:
     """What is told until the checkpoint is there, which is then given up."""
-    with service.need(name) as need:
-        return list(need.coming())
+    with service.lease(name) as lease:
+        return list(lease.coming())
 
 
 def names(service: Service) -> set[str]:
@@ -47,8 +47,8 @@ def test_a_checkpoint_is_loaded_when_it_is_needed_and_the_other_is_freed(two: tu
     with pytest.raises(Refusal, match="There is no checkpoint"):
         service.model(first)
     needed(service, first)
-    with service.need(first) as need:
-        need.wait()
+    with service.lease(first) as lease:
+        lease.wait()
         assert next(iter(service.draw(TextToImage(["a cat"]), 1, checkpoint=first)))
     assert names(service) == {first}
     with pytest.raises(ValueError, match="Of 2 checkpoints 1 to 2 can be kept"):
@@ -66,18 +66,18 @@ def test_nothing_changes_under_a_picture_and_nobody_is_passed_over(two: tuple[st
     came: list[str] = []
 
     def visit(name: str) -> None:
-        with service.need(name) as need:
-            need.wait()
+        with service.lease(name) as lease:
+            lease.wait()
             came.append(name)
             time.sleep(0.05)
 
-    with service.need(first) as drawing:
+    with service.lease(first) as drawing:
         drawing.wait()
         model = service.model(first)
         other = threading.Thread(target=visit, args=("other",))
         other.start()
-        with service.shelf.changed:
-            assert service.shelf.changed.wait_for(lambda: any(need._read for need in service.shelf.waiting), SECONDS)
+        with service.cache.changed:
+            assert service.cache.changed.wait_for(lambda: any(lease._read for lease in service.cache.waiting), SECONDS)
         # Read, it waits for the picture that is being drawn; who comes now for the first one waits behind it.
         late = threading.Thread(target=visit, args=(first,))
         late.start()
@@ -103,7 +103,7 @@ def test_what_cannot_be_read_leaves_all_as_it_was(two: tuple[str, str]) -> None:
         with pytest.raises(Refusal, match=r"^other/decoder/") as refused:  # where it lies is nobody's business
             needed(service, "other")
         assert str(Path(two[1]).parent) not in str(refused.value)
-    assert service.model(first) is model and not service.shelf.waiting and not service.shelf.loads
+    assert service.model(first) is model and not service.cache.waiting and not service.cache.loads
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Refusal) as refused:
         patch.setattr(service.opener.__class__, "__call__", lambda *_: _library_fault())
         needed(service, "other")
@@ -119,12 +119,12 @@ def test_published_ones_are_picked_and_not_loaded_by_the_way(two: tuple[str, str
     service.offer_published()
     assert len(service.offers) == 1 + len(published())
     with pytest.raises(Refusal, match="kakaobrain/karlo-v1-alpha has not been loaded here: pick it"):
-        service.need("kakaobrain/karlo-v1-alpha")
+        service.lease("kakaobrain/karlo-v1-alpha")
     with pytest.raises(Refusal, match="There is no checkpoint 'nobody/nothing' here"):
-        service.need("nobody/nothing")
+        service.lease("nobody/nothing")
     first = service.model()
-    with service.need("emoji", pick=True) as need:
-        need.wait()
+    with service.lease("emoji", pick=True) as lease:
+        lease.wait()
         assert service.checkpoints == ("emoji",) and service.model("emoji").styles
     del first
     service.opener.check_memory("kakaobrain/karlo-v1-alpha-image")  # of which nothing is known
@@ -137,10 +137,10 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(
     service = Service.open(two[0])
     service.offer_published()
     with (
-        service.need("kakaobrain/karlo-v1-alpha", pick=True) as need,
+        service.lease("kakaobrain/karlo-v1-alpha", pick=True) as lease,
         pytest.raises(Refusal, match=r"kakaobrain/karlo-v1-alpha takes 13\.7 GB of memory, and 4\.0 GB are free"),
     ):
-        need.wait()
+        lease.wait()
     assert len(service.checkpoints) == 1
 
 

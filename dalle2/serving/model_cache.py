@@ -1,9 +1,9 @@
-"""Which checkpoints are in memory: at most so many, loaded when somebody needs one, freed when nobody draws with it.
+"""Which checkpoints are in memory: at most so many, loaded on demand, freed when nobody draws with them.
 
-Who needs a checkpoint comes as a `Need` and stays in line until it is there. One that is not is read beside those that
-are, with which others draw on; once it is read it takes the place of the one that was needed least lately, as soon as
-that one's pictures are done. Who comes later waits for that, so that nobody is passed over for ever. When it cannot be
-read, all is as before.
+A request takes a `Lease` of a checkpoint, and waits until the checkpoint is there. One that is not in memory is read
+beside those that are, with which others go on drawing; once it is read it takes the place of the least recently used
+one, as soon as the pictures of that one are done. Later requests wait for that, so that nobody is passed over for ever.
+When a checkpoint cannot be read, all stays as it was.
 """
 
 import gc
@@ -64,35 +64,35 @@ class Loading:
 class _Load:
     """One checkpoint being read in a thread, for all who need it; given up when nobody does any more."""
 
-    def __init__(self, shelf: "Shelf", offer: Offer) -> None:
-        self.offer, self.needs = offer, 0
+    def __init__(self, cache: "ModelCache", offer: Offer) -> None:
+        self.offer, self.leases = offer, 0
         self.come = self.size = 0
         self.opened: Opened | None = None
         self.error: Refusal | None = None
-        self._shelf = shelf
+        self._cache = cache
 
     def begin(self) -> None:
         """Begin to read it."""
-        threading.Thread(target=copy_context().run, args=(self._read, self._shelf), daemon=True).start()
+        threading.Thread(target=copy_context().run, args=(self._read, self._cache), daemon=True).start()
 
-    def _read(self, shelf: "Shelf") -> None:
+    def _read(self, cache: "ModelCache") -> None:
         fetched.set(self._progress)
         opened, error = None, None
         try:
-            opened = shelf.open(str(self.offer.source))
+            opened = cache.open(str(self.offer.source))
         except Exception as wrong:
             error = refusal_of(wrong)
-        with shelf.changed:
-            self.opened, self.error = (opened if self.needs else None), error
-            shelf.changed.notify_all()
+        with cache.changed:
+            self.opened, self.error = (opened if self.leases else None), error
+            cache.changed.notify_all()
 
     def _progress(self, come: int, size: int) -> None:
         self.come, self.size = come, size
-        if not self.needs:
+        if not self.leases:
             raise InterruptedError("Nobody waits for this download any more.")
 
 
-class Shelf:
+class ModelCache:
     """The models in memory by their names, for all threads of a service."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Shelf:
         """Keep at most `most` of them; `open_` reads one by its source, and `put` is told of each that was read."""
         self.models, self.most, self.open, self.put = models, most, open_, put
         self.changed = threading.Condition()
-        self.waiting: list[Need] = []
+        self.waiting: list[Lease] = []
         self.users: Counter[str] = Counter()
         self.loads: dict[Offer, _Load] = {}
         self._clock = count()
@@ -113,7 +113,7 @@ class Shelf:
         self._stay.discard(name)
 
     def use(self, name: str) -> None:
-        """Note that a request begins to need this model."""
+        """Note that a request begins to use this model."""
         self.users[name] += 1
         self._last[name] = next(self._clock)
 
@@ -132,38 +132,38 @@ class Shelf:
         return len(self.models) < self.most
 
 
-class Need:
-    """One request's need of a checkpoint, as a context in which it stays in memory once `coming` has ended."""
+class Lease:
+    """One request's use of a checkpoint, as a context in which it stays in memory once `coming` has ended."""
 
-    def __init__(self, shelf: Shelf, offer: Offer) -> None:
-        self._shelf, self._offer = shelf, offer
+    def __init__(self, cache: ModelCache, offer: Offer) -> None:
+        self._cache, self._offer = cache, offer
         self._load: _Load | None = None
         self._there = False
 
-    def __enter__(self) -> "Need":
-        with self._shelf.changed:
-            self._shelf.waiting.append(self)
+    def __enter__(self) -> "Lease":
+        with self._cache.changed:
+            self._cache.waiting.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._shelf.changed:
+        with self._cache.changed:
             if self._there:
-                self._shelf.users[self._offer.name] -= 1
+                self._cache.users[self._offer.name] -= 1
             else:
-                self._shelf.waiting.remove(self)
+                self._cache.waiting.remove(self)
                 self._leave()
-            self._shelf.changed.notify_all()
+            self._cache.changed.notify_all()
 
     def coming(self) -> Iterator[Loading]:
         """Yield how far it is until it is there, nothing where it is already; Refusal when it cannot be had."""
         while True:
-            with self._shelf.changed:
+            with self._cache.changed:
                 if self._enters():
                     return
                 progress = self._progress()
             yield progress
-            with self._shelf.changed:
-                self._shelf.changed.wait_for(self._enters, timeout=TICK_SECONDS)
+            with self._cache.changed:
+                self._cache.changed.wait_for(self._enters, timeout=TICK_SECONDS)
 
     def wait(self) -> None:
         """Return when it is there; Refusal as `coming`."""
@@ -183,49 +183,49 @@ class Need:
 
     def _enters(self) -> bool:
         """Take the checkpoint when it is there and nobody who came before waits for room; the lock is held."""
-        shelf, name = self._shelf, self._offer.name
+        cache, name = self._cache, self._offer.name
         if self._there:
             return True
-        first = not any(need._read for need in shelf.waiting[: shelf.waiting.index(self)])
-        if name not in shelf.models:
+        first = not any(lease._read for lease in cache.waiting[: cache.waiting.index(self)])
+        if name not in cache.models:
             self._join()
             load = self._load
             assert load is not None, "it has just been joined"
             if load.error is not None:
                 raise load.error
-            if load.opened is None or not first or not shelf.make_room():
+            if load.opened is None or not first or not cache.make_room():
                 return False
             self._place(load.opened)
         elif not first:
             return False
         self._leave()
-        shelf.waiting.remove(self)
-        shelf.use(self._offer.name)
+        cache.waiting.remove(self)
+        cache.use(self._offer.name)
         self._there = True
         return True
 
     def _place(self, opened: Opened) -> None:
-        shelf, offer = self._shelf, self._offer
+        cache, offer = self._cache, self._offer
         offer.name, offer.read = opened.model.checkpoint, True
-        shelf.models[offer.name] = opened.model
-        shelf.put(opened)
-        shelf.loads.pop(offer, None)
+        cache.models[offer.name] = opened.model
+        cache.put(opened)
+        cache.loads.pop(offer, None)
         log.info("loaded %s", offer.name)
-        shelf.changed.notify_all()
+        cache.changed.notify_all()
 
     def _join(self) -> None:
         if self._load is None:
-            shelf, offer = self._shelf, self._offer
-            new = offer not in shelf.loads
-            self._load = shelf.loads.setdefault(offer, _Load(shelf, offer))
-            self._load.needs += 1
+            cache, offer = self._cache, self._offer
+            new = offer not in cache.loads
+            self._load = cache.loads.setdefault(offer, _Load(cache, offer))
+            self._load.leases += 1
             if new:
                 self._load.begin()
 
     def _leave(self) -> None:
-        """Need the loading no more; the last one ends it."""
+        """Give the loading up; the last one to do so ends it."""
         load, self._load = self._load, None
         if load is not None:
-            load.needs -= 1
-            if not load.needs or load.error is not None:
-                self._shelf.loads.pop(self._offer, None)
+            load.leases -= 1
+            if not load.leases or load.error is not None:
+                self._cache.loads.pop(self._offer, None)
