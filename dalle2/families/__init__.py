@@ -34,48 +34,42 @@ def load(  # noqa: PLR0913, all but the first have defaults
     """Open a checkpoint: "emoji" (the embedded one), a folder, or a hub id, as "kakaobrain/karlo-v1-alpha".
 
     The id may have a revision: id@revision. Where prior and decoder are published apart, or another prior is wanted,
-    both are named: PRIOR+DECODER. `dtype` is float32 (also for None), bfloat16, or on CUDA also float16; `compile`
-    compiles the networks, which takes a minute and then draws faster. `allow_pickle` reads weights from files that
-    could run as programs, `offload` lets the networks wait on the CPU and visit the GPU one at a time ("model", or
-    True) or layer by layer ("sequential"), `tokenizer` "2022" makes of prompts the token ids of that year. `engine`
-    computes the networks on a CPU: "torch", "onnxruntime" or "openvino", for which graphs are exported once, or
-    "auto": ONNX Runtime where it is installed and has the graphs already. `loras` are files of `python -m
-    dalle2.finetune`, each FILE or FILE=WEIGHT, whose styles and concepts the checkpoint then knows as well.
-    ValueError says what is wrong and what was expected; a model that is already open stays as it is.
+    both are named: PRIOR+DECODER.
+
+    Args:
+        source: the checkpoint.
+        device: where its networks compute, as torch names it.
+        dtype: in what they compute: float32 (also for None), bfloat16, or on CUDA also float16.
+        compile: whether the networks are compiled, which takes a minute and then draws faster.
+        allow_pickle: whether weights may be read from files that could run as programs.
+        tokenizer: "2022" gives prompts the token ids of that year.
+        offload: lets the networks wait on the CPU and visit the GPU one at a time ("model", or True) or layer by layer
+            ("sequential").
+        engine: what computes the networks on a CPU: "torch", "onnxruntime" or "openvino", for which graphs are exported
+            once, or "auto": ONNX Runtime where it is installed and has the graphs already.
+        loras: files of `python -m dalle2.finetune`, each FILE or FILE=WEIGHT, whose styles and concepts the checkpoint
+            then knows as well.
+
+    Raises:
+        ValueError: says what is wrong and what was expected, before anything is downloaded where that can be known.
     """
     import torch
 
     from dalle2.engines.hosting import choose, host
     from dalle2.families.checkpoint_folder import CheckpointFolder
     from dalle2.families.lora import Lora
-    from dalle2.families.offload import WAYS
     from dalle2.families.offload import offload as take_turns
-    from dalle2.families.places import locate, split_name
 
     dtype = dtype or torch.float32
-    device, wanted = _check_device(device, dtype), [Lora.read(lora) for lora in loras]
-    if source == EMBEDDED.name or Path(source) == EMBEDDED:
-        if not EMBEDDED.is_dir():
-            raise ValueError(
-                f"The embedded checkpoint is not there: {EMBEDDED} does not exist. "
-                "Train it with `python -m dalle2.training`, or name another checkpoint."
-            )
-        # A record names the embedded checkpoint by name, whose folder is elsewhere on another machine.
-        prior, place, path = None, EMBEDDED.name, EMBEDDED
-    else:
-        prior, place = split_name(source)
-        path = locate(place, dtype)
+    device = _check_device(device, dtype)
     if tokenizer not in (None, *TOKENIZERS):
         raise ValueError(f"There is no tokenizer {tokenizer!r}: leave it out, or take one of {', '.join(TOKENIZERS)}.")
+    way = _check_offload(offload, compile, device)
+    chosen = choose(engine, device, dtype, others=compile or bool(way))
+    wanted = [Lora.read(lora) for lora in loras]
+    prior, place, path = _located(source, dtype)
     folder = CheckpointFolder(path, dtype, place, allow_pickle, tokenizer is not None)
-    way = "model" if offload is True else offload
-    if way and way not in WAYS:
-        raise ValueError(f"There is no offload {way!r}: leave it out, or take one of {', '.join(WAYS)}.")
-    if offload and (compile or device.type == "cpu"):
-        clash = "compiled networks cannot be moved" if compile else "there is no GPU to spare: the device is cpu"
-        raise ValueError(f"Leave out offload: {clash}.")
-    chosen = choose(engine, device, dtype, others=compile or bool(offload))
-    model = _read(folder, prior, torch.device("cpu") if offload else device, compile, wanted)
+    model = _read(folder, prior, torch.device("cpu") if way else device, compile, wanted)
     model.tokenizer = tokenizer
     if chosen is not None:
         model.host = host(model.parts.present(), engine, chosen, dtype, path)
@@ -84,6 +78,35 @@ def load(  # noqa: PLR0913, all but the first have defaults
     if way:
         take_turns(model.parts.present(), device, way)
     return model
+
+
+def _located(source: str | Path, dtype: torch.dtype) -> tuple[str | None, str, Path]:
+    """Return the prior that is named (None: the folder's own), what the checkpoint is called, and its folder."""
+    from dalle2.families.places import locate, split_name
+
+    if source != EMBEDDED.name and Path(source) != EMBEDDED:
+        prior, place = split_name(source)
+        return prior, place, locate(place, dtype)
+    if not EMBEDDED.is_dir():
+        raise ValueError(
+            f"The embedded checkpoint is not there: {EMBEDDED} does not exist. "
+            "Train it with `python -m dalle2.training`, or name another checkpoint."
+        )
+    # A record names the embedded checkpoint by name, whose folder is elsewhere on another machine.
+    return None, EMBEDDED.name, EMBEDDED
+
+
+def _check_offload(offload: bool | str | None, compile: bool, device: torch.device) -> str | None:
+    """Return how networks take turns on the GPU, None for not at all; ValueError where they cannot."""
+    from dalle2.families.offload import WAYS
+
+    way = "model" if offload is True else str(offload) if offload else None
+    if way and way not in WAYS:
+        raise ValueError(f"There is no offload {way!r}: leave it out, or take one of {', '.join(WAYS)}.")
+    if way and (compile or device.type == "cpu"):
+        clash = "compiled networks cannot be moved" if compile else "there is no GPU to spare: the device is cpu"
+        raise ValueError(f"Leave out offload: {clash}.")
+    return way
 
 
 def warm(model: UnclipModel) -> None:

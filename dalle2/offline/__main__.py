@@ -4,6 +4,7 @@ import argparse
 import sys
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from dalle2 import atomic
@@ -16,7 +17,7 @@ _ROOT = Path(__file__).parents[2]
 _DRAWINGS = "drawings.parquet"
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Pack the file; errors that a user can mend are one sentence and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m dalle2.offline", description=__doc__)
     parser.add_argument("recipe", type=Path, help="TOML file, such as dalle2/training/recipes/emoji.toml")
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument(
         "--start-from", type=Path, metavar="CHECKPOINT", help="a checkpoint to start from, which is packed too"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     try:
         pack(arguments)
     except (BuildError, ValueError, OSError) as error:

@@ -1,8 +1,6 @@
 """Training without a network: what goes there comes out the same, and what comes back is whole."""
 
 import json
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -16,9 +14,8 @@ from dalle2.datasets import emoji, vectors
 from dalle2.datasets.lexicon import Lexicon
 from dalle2.datasets.packages import BuildError, Package
 from dalle2.offline import results
+from dalle2.offline.__main__ import main
 from dalle2.offline.wheels import lacking
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_a_packed_set_is_drawn_as_it_was(
@@ -64,24 +61,22 @@ def test_only_what_the_machine_lacks_goes_along(tmp_path: Path) -> None:
         lacking(listing)
 
 
-def test_one_file_holds_code_recipe_and_pictures(tmp_path: Path) -> None:
+def test_one_file_holds_code_recipe_and_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "one.png")
     recipe = tmp_path / "some.toml"
     recipe.write_text('[data]\nsource = "pictures"\n')
-    command = [sys.executable, "-m", "dalle2.offline", str(recipe), "--out", "run.tar"]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)  # where the source of the recipe lies
+    assert main([str(recipe), "--out", "run.tar"]) == 0
     with tarfile.open(tmp_path / "run.tar") as tar:
         names = set(tar.getnames())
     assert {"train.py", "recipe.toml", "pictures/one.png", "dalle2/training/parallel.py"} <= names
     assert not [name for name in names if "checkpoints" in name or "__pycache__" in name]
-    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert (again.returncode, again.stderr) == (
-        1,
-        "Error: run.tar exists already: name another file, or remove it first.\n",
-    )
+    capsys.readouterr()
+    assert main([str(recipe), "--out", "run.tar"]) == 1
+    assert capsys.readouterr().err == "Error: run.tar exists already: name another file, or remove it first.\n"
 
 
 def test_results_travel_in_pieces_and_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

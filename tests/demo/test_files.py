@@ -2,10 +2,13 @@
 
 import re
 import time
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
+from gradio import route_utils
 from gradio_client import Client, handle_file
 from PIL import Image
 from visitor import ROOT, SECONDS, launched
@@ -63,12 +66,22 @@ def test_paths_of_the_server_are_not_found(address: str, tiny_checkpoint: Path) 
 def test_old_files_are_deleted_while_the_page_is_served(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "DELETE_SECONDS", (1, 20))
+    every, age = 1, page.DELETE_SECONDS[1]
+    monkeypatch.setattr(page, "DELETE_SECONDS", (every, age))
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "own.png")
     with launched(Service.open(str(tiny_checkpoint)), tmp_path) as address:
         client = Client(address, verbose=False, download_files=False, httpx_kwargs={"timeout": SECONDS})
         client.predict(handle_file(tmp_path / "own.png"), count=1, settings="fast", api_name="/variations")
         assert list((tmp_path / "cache").rglob("*.png"))
+
+        class Later(datetime):
+            """The time when the files are just old enough."""
+
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> Self:
+                return super().now(tz) + timedelta(seconds=age + 1)
+
+        monkeypatch.setattr(route_utils, "datetime", Later)
         deadline = time.monotonic() + SECONDS
         while left := list((tmp_path / "cache").rglob("*.png")):
             assert time.monotonic() < deadline, left

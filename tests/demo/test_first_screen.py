@@ -9,7 +9,7 @@ import pytest
 import tiny
 from gradio_client import Client
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from visitor import SECONDS, button, choose, draw, kept, label_of, launched, needs_chromium, open_tab, settle, visiting
 
 from dalle2.families import EMBEDDED, load
@@ -186,27 +186,34 @@ def test_styles_that_do_not_fit_a_phone_are_pushed_along_and_fade(browser: Brows
 
 
 @needs_chromium
-@pytest.mark.parametrize("width", WIDTHS)
-def test_every_tab_is_reached_at_every_width(browser: Browser, address: str, width: int) -> None:
-    with visiting(browser, address, locale="en-US", viewport={"width": width, "height": 800}) as page:
-        tabs = page.get_by_role("tab")
-        names = [name for name in TABS if name != "explain"]
-        for name in names if width == 320 else names[-3:] + names[:1]:
-            page.get_by_role("tab", name=label_of(name), exact=True).click()
-            box = page.get_by_role("tab", name=label_of(name), exact=True).bounding_box()
-            assert box["x"] >= 0 and box["x"] + box["width"] <= width, (name, box)
-            expect(page.locator(f"#tab-{name}")).to_be_visible()
-            settle(page)
-            assert page.evaluate(CUT_OFF, f"#tab-{name}") == []
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert page.locator(".presets button, .random-seed span").evaluate_all(OUT_OF_THE_BOX) == []
-        if width in (820, 1280):
-            tabs.first.press("ArrowRight")
-            expect(page.get_by_role("tab", name="Variations", exact=True)).to_be_focused()
-            expect(page.locator("#tab-variations")).to_be_visible()
-            page.get_by_role("tab", name="Variations", exact=True).press("End")
-            expect(page.locator("#tab-about")).to_be_visible()
-            assert page.locator("#tabs > .tab-wrapper [role=tab][tabindex='0']").count() == 1
+def test_every_tab_is_reached_at_every_width(browser: Browser, address: str) -> None:
+    with visiting(browser, address, locale="en-US") as page:
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            page.reload()  # as whoever comes with a screen of this width
+            expect(button(page, "draw")).to_be_visible()
+            _walk_the_tabs(page, width)
+
+
+def _walk_the_tabs(page: Page, width: int) -> None:
+    tabs = page.get_by_role("tab")
+    names = [name for name in TABS if name != "explain"]
+    for name in names if width == 320 else names[-3:] + names[:1]:
+        page.get_by_role("tab", name=label_of(name), exact=True).click()
+        box = page.get_by_role("tab", name=label_of(name), exact=True).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width, (name, box)
+        expect(page.locator(f"#tab-{name}")).to_be_visible()
+        settle(page)
+        assert page.evaluate(CUT_OFF, f"#tab-{name}") == [], (name, width)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator(".presets button, .random-seed span").evaluate_all(OUT_OF_THE_BOX) == [], width
+    if width in (820, 1280):
+        tabs.first.press("ArrowRight")
+        expect(page.get_by_role("tab", name="Variations", exact=True)).to_be_focused()
+        expect(page.locator("#tab-variations")).to_be_visible()
+        page.get_by_role("tab", name="Variations", exact=True).press("End")
+        expect(page.locator("#tab-about")).to_be_visible()
+        assert page.locator("#tabs > .tab-wrapper [role=tab][tabindex='0']").count() == 1
 
 
 def test_samples_of_other_weights_are_not_shown(shop: Path, quick: Settings, tmp_path: Path) -> None:

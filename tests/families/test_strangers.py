@@ -212,6 +212,18 @@ def test_a_record_remembers_the_tokenizer(karlo_text: Path, tmp_path: Path) -> N
         load(karlo_text, tokenizer="2021")
 
 
+def test_options_are_checked_before_anything_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dalle2.families.places.locate", lambda *_: pytest.fail("the checkpoint was looked for"))
+    for given, sentence in (
+        ({"tokenizer": "2021"}, "There is no tokenizer"),
+        ({"offload": "layers"}, "There is no offload"),
+        ({"offload": True}, "Leave out offload"),
+        ({"engine": "abacus"}, "There is no engine"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            load("someone/model", **given)
+
+
 # Little memory
 
 

@@ -1,10 +1,10 @@
 """Opening anything safely, pixels to tensors and back, and the record in a PNG."""
 
 import io
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -13,7 +13,6 @@ from PIL import Image
 from dalle2 import images
 
 RED = (255, 0, 0)
-ROOT = Path(__file__).parents[2]
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -147,7 +146,7 @@ def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> 
         "images.save(picture, sys.argv[2])"
     )
     files = [tmp_path / "noise.png", tmp_path / "cat.png"]
-    done = subprocess.run([sys.executable, "-c", script, *files], capture_output=True, text=True, check=False, cwd=ROOT)
+    done = forked.run([sys.executable, "-c", script, *files])
     assert "OSError: [Errno 27]" in done.stderr
     assert sorted(file.name for file in tmp_path.iterdir()) == ["cat.png", "noise.png"]
     assert (tmp_path / "cat.png").read_bytes() == before
