@@ -1,4 +1,4 @@
-"""A family that is not Karlo's, as small as it can be: a prior of one forward pass and a decoder of latents.
+"""A family that is not Karlo's, as small as it can be: a prior of one forward pass and a latent decoder.
 
 It has no upsampler. Its decoder predicts noise on linear betas, as Kandinsky's does, and a linear map makes pixels of
 its latents. All that it takes from the project is what families share; nothing outside `dalle2.families` knows it.
