@@ -25,7 +25,9 @@ TASKS = {"--help": ["--help"], "a picture": [PROMPT, "--seed", "0", "-o"], "four
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run each command as often as asked, and print medians and their ratios to the other commit's."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.first_picture", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.first_picture", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--source", type=Path, help="the code of another commit")
     parser.add_argument("--checkpoint", help="folder; default: the embedded one of each")
     parser.add_argument("--runs", type=int, default=5, help="how often to run each command (default 5)")

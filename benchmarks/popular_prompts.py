@@ -26,7 +26,9 @@ _COLUMNS, _SIDE, _MARGIN, _LINE, _LETTERS = 3, 112, 10, 15, 58
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw them all, say how many were known to be beyond it, and write the sheet."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.popular_prompts", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.popular_prompts", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument(
         "--checkpoint", default=EMBEDDED, help="folder, hub id or id@revision; default: the embedded one"
     )

@@ -65,7 +65,9 @@ def contestants(engines: Sequence[str], source: str = "") -> list[Contestant]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the rounds and print medians, ratios, differences and peak memory."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.text_to_image", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.text_to_image", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--checkpoint", help="folder; default: the embedded checkpoint")
     parser.add_argument(
         "--engine", action="append", help="torch, onnxruntime, openvino; repeatable; default: all three"

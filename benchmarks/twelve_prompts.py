@@ -33,7 +33,9 @@ _COLUMNS, _MARGIN, _CAPTION = 4, 12, 30
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the twelve and write them as one picture with their prompts underneath."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.twelve_prompts", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.twelve_prompts", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument(
         "--checkpoint", default=EMBEDDED, help="folder, hub id or id@revision; default: the embedded one"
     )

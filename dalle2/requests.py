@@ -18,9 +18,9 @@ from dalle2.refusal import Refusal
 from dalle2.settings import OnStep, Settings, Step, check_prompt
 from dalle2.speech.transcript import Transcript
 from dalle2.stage_settings import StageSettings
+from dalle2.unclip_base import UnclipBase
 from dalle2.understanding.answer import Note, Understanding, record_of
 from dalle2.understanding.sentences import NotUnderstood
-from dalle2.unclip_base import UnclipBase
 
 # Stands for any picture, where only the kind of a request matters.
 ANY_PICTURE = Image.new("RGB", (1, 1))

@@ -10,9 +10,9 @@ from PIL import Image
 from dalle2.requests import Request
 from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import Choice
+from dalle2.serving.model_cache import Loading
 from dalle2.serving.refusal import refusal_of
 from dalle2.serving.service import Service
-from dalle2.serving.model_cache import Loading
 from dalle2.serving.uploads import read_record
 from dalle2.understanding.answer import Understanding
 from dalle2.understanding.sentences import NotUnderstood

@@ -52,7 +52,9 @@ class Downloads(gr.HTML):
 
     def __init__(self, render: bool = True) -> None:
         options = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "apply_default_css": False}
-        super().__init__(None, label="File", elem_classes="downloads", begin=BEGIN, hidden=False, render=render, **options)
+        super().__init__(
+            None, label="File", elem_classes="downloads", begin=BEGIN, hidden=False, render=render, **options
+        )
 
     def postprocess(self, value: tuple[dict[str, Any], str | None] | None) -> Ready:
         state, path = value or (status("idle", ""), None)
@@ -104,8 +106,8 @@ def _downloading(builder: TabBuilder, cache: str) -> Any:
             side = _side(form)
             if side and min(named[0][1].size) < side:
                 with builder.limits.drawing(request), service.lease(checkpoint) as lease:
-                    for progress in lease.coming():
-                        yield loading(progress, builder.facts.title(progress.checkpoint), request), None
+                    for event in lease.coming():
+                        yield loading(event, builder.facts.title(event.checkpoint), request), None
                     drawer = service.offer(checkpoint).name
                     if "enhance" in service.model(drawer).capabilities:
                         name, small = named[0]

@@ -87,8 +87,8 @@ def build(builder: TabBuilder) -> None:
             offer = builder.service.offer(checkpoint)
             picking = request is not None and builder.facts.may_pick(request.headers, request.client.host)
             with builder.service.lease(checkpoint, pick=picking) as lease:
-                for progress in lease.coming():
-                    yield loading(progress, builder.facts.title(progress.checkpoint), request)
+                for event in lease.coming():
+                    yield loading(event, builder.facts.title(event.checkpoint), request)
                 facts = builder.facts.of(offer.name)
             said = Bilingual(f"{facts['title']} is ready.", f"{facts['title']} 已就绪。").for_visitor(request)
             found = {"name": offer.name, "source": offer.public, "facts": facts, "at": time.time()}

@@ -32,7 +32,9 @@ SAID = {
     "other": Bilingual("Something else", "其他"),
 }
 PATIENCE_SECONDS = 20  # until a report that nobody answers counts as lost
-THANKS = Bilingual("Thank you. The operator of this server will find your report.", "谢谢。本服务器的运营者会看到您的举报。")
+THANKS = Bilingual(
+    "Thank you. The operator of this server will find your report.", "谢谢。本服务器的运营者会看到您的举报。"
+)
 ORDER = "() => ['pictures', 'reason', 'note', 'with_record'].map(name => window.reported[name])"
 # The server may take no call at all.
 NOT_TAKEN = """now => now?.state !== "working" || !window.wire.refused ? now

@@ -16,7 +16,12 @@ class Suggestions(gr.HTML):
     """Shows what `suggested` makes. A click on one puts the whole prompt into `window.picked`: event "pick"."""
 
     def __init__(self, value: dict[str, Any] | None = None, render: bool = True) -> None:
-        options = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "elem_classes": "picks", "apply_default_css": False}
+        options = {
+            "html_template": TEMPLATE,
+            "js_on_load": BEHAVIOUR,
+            "elem_classes": "picks",
+            "apply_default_css": False,
+        }
         super().__init__(value, label="Suggestions", elem_id="suggestions", render=render, **options)
 
 

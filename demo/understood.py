@@ -26,7 +26,12 @@ class Understood(gr.HTML):
     """
 
     def __init__(self, value: dict[str, Any] | None = None, render: bool = True) -> None:
-        options = {"html_template": TEMPLATE, "js_on_load": BEHAVIOUR, "elem_classes": "picks", "apply_default_css": False}
+        options = {
+            "html_template": TEMPLATE,
+            "js_on_load": BEHAVIOUR,
+            "elem_classes": "picks",
+            "apply_default_css": False,
+        }
         super().__init__(value, label="Understood", render=render, **options)
 
 

@@ -14,9 +14,9 @@ from dalle2.families.published import known, published
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
 from dalle2.serving.limits import MAX_PICTURES, Choice, settings_of, words
+from dalle2.serving.model_cache import Lease, ModelCache, Offer
 from dalle2.serving.opening import Card, Opened, Opener
 from dalle2.serving.refusal import Refusal
-from dalle2.serving.model_cache import Lease, ModelCache, Offer
 from dalle2.settings import MAX_PROMPT_CHARACTERS, Settings
 from dalle2.tasks.text_to_image import ANY_PROMPT
 from dalle2.understanding.answer import NearConcept, Understanding, literal

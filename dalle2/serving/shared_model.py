@@ -18,8 +18,8 @@ from dalle2.model import UnclipModel
 from dalle2.pixels import AttentionMaps, KnownPixels
 from dalle2.serving.batches import Batches, Call, Column, current
 from dalle2.settings import OnStep, Settings, check_seed
-from dalle2.understanding.interpreter import Interpreter
 from dalle2.unclip_base import Seed
+from dalle2.understanding.interpreter import Interpreter
 
 if TYPE_CHECKING:
     import torch  # seconds, for which those who draw nothing need not wait

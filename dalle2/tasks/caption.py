@@ -83,7 +83,9 @@ def _nearest(
     forms = [[name, *(on_background(name, colour) for colour in colours)] for name in best]
     near = (_embed(model, [form for row in forms for form in row]) @ embedding).view(len(best), -1)
     # Of each caption its best form, on no background or on one.
-    found = [ScoredCaption(row[int(scores.argmax())], float(scores.max())) for row, scores in zip(forms, near, strict=True)]
+    found = [
+        ScoredCaption(row[int(scores.argmax())], float(scores.max())) for row, scores in zip(forms, near, strict=True)
+    ]
     return sorted(found, key=lambda caption: -caption.score)[:num]
 
 

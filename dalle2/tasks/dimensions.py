@@ -76,7 +76,9 @@ class Dimensions(Request):
         return cls(picture_of(record["picture"], pictures), [record["axes"]])
 
 
-def imagined(model: UnclipBase, settings: Settings | None, on_step: OnStep | None, count: int = IMAGINED) -> torch.Tensor:
+def imagined(
+    model: UnclipBase, settings: Settings | None, on_step: OnStep | None, count: int = IMAGINED
+) -> torch.Tensor:
     """Return what the prior draws for the empty prompt (n, dim): the spread of all pictures that it knows."""
     import torch
 

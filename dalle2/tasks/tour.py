@@ -162,7 +162,9 @@ def _steps(
     yield from found
 
 
-def _words(model: UnclipBase, asked: str, seed: int, settings: Settings | None, on_step: OnStep | None) -> Iterator[Station]:
+def _words(
+    model: UnclipBase, asked: str, seed: int, settings: Settings | None, on_step: OnStep | None
+) -> Iterator[Station]:
     """Yield the picture, lit where the decoder read each word; nothing for a checkpoint that reads none."""
     if "attention" not in model.capabilities:
         return

@@ -139,7 +139,9 @@ def build(builder: TabBuilder) -> None:
     voted.success(count_up, None, [table, export], api_visibility="private", show_progress="hidden")
     known = [(prompt, "record.prompt"), (seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known.append((literal, "!record.asked"))
-    builder.add_destination(Destination("compare", "compare", Bilingual("Compare", "比较"), known, task="text_to_image"))
+    builder.add_destination(
+        Destination("compare", "compare", Bilingual("Compare", "比较"), known, task="text_to_image")
+    )
 
 
 def _board(builder: TabBuilder, letter: str) -> tuple[gr.HTML, Pictures]:
@@ -195,8 +197,8 @@ def _comparing(builder: TabBuilder, cache: str) -> Callable[..., Iterator[tuple]
             start, sides = None if random_seed else seed, []
             for which, way in zip((FIRST, SECOND), ways, strict=True):
                 with service.lease(way[1]) as lease:  # each in its turn, where there is room for one alone
-                    for progress in lease.coming():
-                        line = loading(progress, builder.facts.title(progress.checkpoint), request)
+                    for event in lease.coming():
+                        line = loading(event, builder.facts.title(event.checkpoint), request)
                         yield *[gr.skip()] * 5, line
                     asked_for = service.understood(TextToImage([wanted]), way[1], literal)
                     drawings = service.draw(asked_for, start, count, *way, most=MAX_A_SIDE)

@@ -103,7 +103,9 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
         """
         order = Order(None if random_seed else seed, settings, checkpoint, literal=literal)
         ask = partial(_asked, question, prompt, picture)
-        yield from builder.draw(ask, order, Bilingual("Picture", "图片"), request, lambda record: _named(record, request))
+        yield from builder.draw(
+            ask, order, Bilingual("Picture", "图片"), request, lambda record: _named(record, request)
+        )
 
     builder.on_draw(
         controls, explain, [question, prompt, picture, seed, random_seed, settings, literal], [pictures, seed]
@@ -115,7 +117,9 @@ def _explain(builder: TabBuilder, able: list[str], opened: Sequence[tuple[Any, A
         subject = [(picture, "sources.0")] if name == "dimensions" else words
         builder.add_reuse(name, "explain", [*known, *subject, (settings, "record.settings")])
     words_too = [*opened, *known[-2:], *words]
-    builder.add_destination(Destination("explain", "explain", Bilingual("Explain", "解释"), words_too, task="text_to_image"))
+    builder.add_destination(
+        Destination("explain", "explain", Bilingual("Explain", "解释"), words_too, task="text_to_image")
+    )
 
 
 def _asking(builder: TabBuilder, able: list[str]) -> tuple[gr.Radio, gr.Textbox, OwnPicture]:
@@ -203,8 +207,8 @@ def _caption(builder: TabBuilder, opened: Sequence[tuple[Any, Any]], side: gr.Ta
         """
         try:
             with builder.service.lease(checkpoint) as lease:
-                for progress in lease.coming():
-                    yield gr.skip(), loading(progress, builder.facts.title(progress.checkpoint), request)
+                for event in lease.coming():
+                    yield gr.skip(), loading(event, builder.facts.title(event.checkpoint), request)
                 name = builder.service.offer(checkpoint).name
                 for drawing in builder.service.caption(Caption([open_picture(picture)], num), name):
                     rows = [[text, round(score, 3)] for text, score in drawing.captions]
@@ -249,7 +253,9 @@ def _named(record: Mapping[str, Any], request: gr.Request | None) -> str:
             return _station(record).for_visitor(request)
         case "steps":
             index = record["step"]
-            return f"{STAGE[record['stage']].for_visitor(request)}, {Bilingual('step', '第').for_visitor(request)} {index}"
+            return (
+                f"{STAGE[record['stage']].for_visitor(request)}, {Bilingual('step', '第').for_visitor(request)} {index}"
+            )
         case "attention":
             return record["word"] or record["prompt"]
     return _components(record["axes"]).for_visitor(request)

@@ -79,7 +79,8 @@ def build(builder: TabBuilder) -> None:
         order = Order(None if random_seed else seed, settings, checkpoint, count, literal)
         yield from builder.draw(ask, order, Bilingual("Mix", "混合"), request)
 
-    inputs = [first, first_weight, second, second_weight, prompt, prompt_weight, seed, random_seed, count, settings, literal]
+    parts = [first, first_weight, second, second_weight, prompt, prompt_weight]
+    inputs = [*parts, seed, random_seed, count, settings, literal]
     builder.on_draw(controls, mix, inputs, [pictures, seed])
     known = [(seed, "record.seed"), (random_seed, False), (settings, "record.settings")]
     known += [(literal, "!record.asked"), (first, "sources.0"), (second, "sources.1"), (prompt, "given.prompt")]

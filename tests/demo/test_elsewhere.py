@@ -173,7 +173,10 @@ def test_the_requirements_resolve_for_the_space_s_python(tmp_path: Path) -> None
         done = subprocess.run(
             [*resolve, "requirements.txt", space], capture_output=True, text=True, cwd=ROOT, timeout=120
         )
-        if done.returncode and subprocess.run([*resolve, space, "--no-deps"], capture_output=True, timeout=60).returncode:
+        if (
+            done.returncode
+            and subprocess.run([*resolve, space, "--no-deps"], capture_output=True, timeout=60).returncode
+        ):
             pytest.skip("the package index cannot be reached")
     except subprocess.TimeoutExpired:
         pytest.skip("the package index is too slow")

@@ -1,18 +1,18 @@
 """The page and its API say what a prompt was taken for, and offer what is nearest to what they do not know."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from letters import Letters
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from visitor import button, draw, launched, needs_chromium, open_tab, visiting
 
 from dalle2 import images
 from dalle2.__main__ import main
-from dalle2.families import load
 from dalle2.model import UnclipModel
 from dalle2.requests import Request
 from dalle2.sentence_encoder import SentenceEncoder
@@ -40,8 +40,8 @@ from dalle2.understanding.vocabulary import Vocabulary
 from demo.understood import understanding_payload
 
 
-@pytest.fixture
-def knowing(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def knowing(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A checkpoint that knows dogs and cats."""
     words = [("1f415", "dog", "狗"), ("1f408", "cat", "猫")]
     rows = [
@@ -54,15 +54,22 @@ def knowing(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         }
         for code, label, chinese in words
     ]
-    folder = shutil.copytree(tiny_checkpoint, tmp_path / "knowing")
+    folder = shutil.copytree(tiny_checkpoint, tmp_path_factory.mktemp("understood") / "knowing")
     Vocabulary.of(rows, Letters()).write(folder)
-    monkeypatch.setattr(SentenceEncoder, "installed", Letters)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SentenceEncoder, "installed", Letters)
+        yield folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service(knowing: Path) -> Service:
     return Service.open(str(knowing))
+
+
+@pytest.fixture(scope="module")
+def address(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with launched(service, tmp_path_factory.mktemp("page")) as address:
+        yield address
 
 
 PICTURE = Image.radial_gradient("L").resize((32, 32)).convert("RGB")
@@ -92,8 +99,8 @@ def unlike(one: Image.Image, other: Image.Image) -> int:
 
 
 @pytest.mark.parametrize("task", WORDED)
-def test_every_task_draws_what_its_prompts_are_taken_for_and_its_records_hold_both(knowing: Path, task: str) -> None:
-    model = load(knowing)
+def test_every_task_draws_what_its_prompts_are_taken_for_and_its_records_hold_both(service: Service, task: str) -> None:
+    model = service.model()
     said, meant = WORDED[task]("狗", "猫，noto风格"), WORDED[task]("dog", "cat, noto style")
     settings = quick(model, said)
     found = said.understood(model)
@@ -204,62 +211,53 @@ def test_style_alone_is_all_that_is_asked_where_a_picture_shows_the_thing(servic
 
 
 @needs_chromium
-def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(
-    service: Service, browser: Browser, tmp_path: Path
-) -> None:
-    with launched(service, tmp_path) as address, visiting(browser, address, locale="en-US") as page:
-        prompt, line = page.get_by_label("Prompt", exact=True), page.locator(".understood")
-        prompt.fill("狗，noto风格")
-        draw(page)
-        expect(line).to_contain_text("I draw: dog, noto style.")
-        prompt.fill("tac zzzz")
-        button(page, "draw").click()
-        expect(page.locator(".status.refused >> visible=true")).to_contain_text("I do not know “tac zzzz”; nearest: ")
-        expect(page.get_by_text("I do not know")).to_have_count(1)
-        line.get_by_role("button", name="cat").click()
-        expect(prompt).to_have_value("cat")
-        expect(page.locator(".status.done >> visible=true")).to_be_visible()
-        prompt.fill("tac zzzz")
-        page.get_by_label("Use my prompt exactly as written").check()
-        draw(page)
-        expect(line).to_have_count(0)
+def test_a_visitor_sees_what_was_understood_and_draws_what_is_offered(page: Page) -> None:
+    prompt, line = page.get_by_label("Prompt", exact=True), page.locator(".understood")
+    prompt.fill("狗，noto风格")
+    draw(page)
+    expect(line).to_contain_text("I draw: dog, noto style.")
+    prompt.fill("tac zzzz")
+    button(page, "draw").click()
+    expect(page.locator(".status.refused >> visible=true")).to_contain_text("I do not know “tac zzzz”; nearest: ")
+    expect(page.get_by_text("I do not know")).to_have_count(1)
+    line.get_by_role("button", name="cat").click()
+    expect(prompt).to_have_value("cat")
+    expect(page.locator(".status.done >> visible=true")).to_be_visible()
+    prompt.fill("tac zzzz")
+    page.get_by_label("Use my prompt exactly as written").check()
+    draw(page)
+    expect(line).to_have_count(0)
 
 
 @needs_chromium
-def test_other_tabs_say_what_they_understood_and_put_an_offer_into_its_own_box(
-    service: Service, browser: Browser, tmp_path: Path
-) -> None:
-    with launched(service, tmp_path) as address, visiting(browser, address, locale="en-US") as page:
-        open_tab(page, "Interpolate")
-        ends = [page.get_by_label(f"Prompt for {name}, instead of a picture") for name in "AB"]
-        line = page.locator(".understood >> visible=true")
-        ends[0].fill("狗")
-        ends[1].fill("tac zzzz")
-        button(page, "draw").click()
-        expect(page.locator(".status.refused >> visible=true")).to_contain_text("I do not know “tac zzzz”; nearest: ")
-        line.get_by_role("button", name="cat").click()
-        expect(ends[0]).to_have_value("狗")
-        expect(ends[1]).to_have_value("cat")
-        expect(page.locator(".status.done >> visible=true")).to_be_visible()
-        expect(line).to_contain_text("I draw: dog.")
-        page.get_by_label("Use my prompt exactly as written").filter(visible=True).check()
-        draw(page)
-        expect(line).to_have_count(0)
+def test_other_tabs_say_what_they_understood_and_put_an_offer_into_its_own_box(page: Page) -> None:
+    open_tab(page, "Interpolate")
+    ends = [page.get_by_label(f"Prompt for {name}, instead of a picture") for name in "AB"]
+    line = page.locator(".understood >> visible=true")
+    ends[0].fill("狗")
+    ends[1].fill("tac zzzz")
+    button(page, "draw").click()
+    expect(page.locator(".status.refused >> visible=true")).to_contain_text("I do not know “tac zzzz”; nearest: ")
+    line.get_by_role("button", name="cat").click()
+    expect(ends[0]).to_have_value("狗")
+    expect(ends[1]).to_have_value("cat")
+    expect(page.locator(".status.done >> visible=true")).to_be_visible()
+    expect(line).to_contain_text("I draw: dog.")
+    page.get_by_label("Use my prompt exactly as written").filter(visible=True).check()
+    draw(page)
+    expect(line).to_have_count(0)
 
 
 @needs_chromium
 def test_a_link_of_before_is_of_the_very_words_and_says_that_the_weights_are_others(
-    service: Service, browser: Browser, tmp_path: Path
+    browser: Browser, address: str
 ) -> None:
     path = "/?prompt=狗&seed=3&weights=00000000"
-    with launched(service, tmp_path) as address, visiting(browser, address, path, locale="en-US") as page:
+    with visiting(browser, address, path, locale="en-US") as page:
         expect(page.get_by_label("Use my prompt exactly as written")).to_be_checked()
         expect(page.locator(".status.done >> visible=true")).to_be_visible()
         expect(page.locator(".understood")).to_contain_text("The checkpoint's weights have changed since")
-    with (
-        launched(service, tmp_path) as address,
-        visiting(browser, address, f"{path}&asked=dog", locale="zh-CN") as page,
-    ):
+    with visiting(browser, address, f"{path}&asked=dog", locale="zh-CN") as page:
         expect(page.locator("#tab-text_to_image .literal input")).not_to_be_checked()
 
 
@@ -285,36 +283,33 @@ def test_without_a_vocabulary_nothing_is_suggested(tiny_checkpoint: Path) -> Non
 
 
 @needs_chromium
-def test_suggestions_are_taken_with_the_arrow_keys_and_a_button_surprises(
-    service: Service, browser: Browser, tmp_path: Path
-) -> None:
-    with launched(service, tmp_path) as address, visiting(browser, address, locale="en-US") as page:
-        prompt, shown = page.get_by_label("Prompt", exact=True), page.locator("#suggestions [data-pick]")
-        prompt.press_sequentially("two do")
-        expect(shown).to_have_count(0)
-        prompt.fill("")
-        prompt.press_sequentially("do")
-        expect(shown).to_have_text(["dog"])
-        prompt.press("ArrowDown")
-        expect(shown).to_be_focused()
-        page.keyboard.press("ArrowUp")
-        expect(prompt).to_be_focused()
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press("Enter")
-        expect(prompt).to_have_value("dog")
-        expect(prompt).to_be_focused()
-        expect(shown).to_have_count(0)
-        prompt.fill("ca")
-        page.keyboard.insert_text("t")  # as an input method or a phone does, without a key press
-        expect(shown).to_have_text(["cat"])
-        page.keyboard.press("Escape")
-        expect(shown).to_have_count(0)
-        page.get_by_role("button", name="Surprise me").click()
-        expect(page.locator(".status.done >> visible=true")).to_be_visible()
-        assert prompt.input_value() in ("dog", "cat")
-        prompt.fill("")
-        prompt.press_sequentially("do")
-        expect(shown).to_have_text(["dog"])
-        page.get_by_label("Use my prompt exactly as written").check()
-        draw(page)
-        expect(shown).to_have_count(0)  # nobody is typing any more
+def test_suggestions_are_taken_with_the_arrow_keys_and_a_button_surprises(page: Page) -> None:
+    prompt, shown = page.get_by_label("Prompt", exact=True), page.locator("#suggestions [data-pick]")
+    prompt.press_sequentially("two do")
+    expect(shown).to_have_count(0)
+    prompt.fill("")
+    prompt.press_sequentially("do")
+    expect(shown).to_have_text(["dog"])
+    prompt.press("ArrowDown")
+    expect(shown).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(prompt).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(prompt).to_have_value("dog")
+    expect(prompt).to_be_focused()
+    expect(shown).to_have_count(0)
+    prompt.fill("ca")
+    page.keyboard.insert_text("t")  # as an input method or a phone does, without a key press
+    expect(shown).to_have_text(["cat"])
+    page.keyboard.press("Escape")
+    expect(shown).to_have_count(0)
+    page.get_by_role("button", name="Surprise me").click()
+    expect(page.locator(".status.done >> visible=true")).to_be_visible()
+    assert prompt.input_value() in ("dog", "cat")
+    prompt.fill("")
+    prompt.press_sequentially("do")
+    expect(shown).to_have_text(["dog"])
+    page.get_by_label("Use my prompt exactly as written").check()
+    draw(page)
+    expect(shown).to_have_count(0)  # nobody is typing any more

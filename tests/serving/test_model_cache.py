@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from dalle2.families.published import known, published
+from dalle2.serving.model_cache import Loading
 from dalle2.serving.refusal import Refusal
 from dalle2.serving.service import Service
-from dalle2.serving.model_cache import Loading
 from dalle2.tasks.text_to_image import TextToImage
 
 SECONDS = 60

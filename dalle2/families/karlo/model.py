@@ -24,8 +24,8 @@ from dalle2.families.priors import diffuse, draw_once, edit_embedding, nearest
 from dalle2.networks.text_encoder import PromptEncoder
 from dalle2.pixels import AttentionMaps, KnownPixels
 from dalle2.settings import OnStep, Settings
-from dalle2.understanding.interpreter import Interpreter
 from dalle2.unclip_base import Seed, generators
+from dalle2.understanding.interpreter import Interpreter
 
 
 class KarloModel(FamilyModel[layout.Parts]):
