@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the rooms whose files take longest: those that come last should keep no process waiting for another."""
+    """Begin with the rooms whose files take longest, so that no process waits for the other at the end."""
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 

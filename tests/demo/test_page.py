@@ -210,7 +210,7 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, address:
         assert shared["title"] == "a cat face" and shared["url"].startswith(f"{address}/?prompt=a+cat+face&seed=")
         expect(page.locator("dialog[open]")).not_to_contain_text("Copied")
         page.keyboard.press("Escape")
-        for name in TABS:
+        for name in TABS if scheme == "light" else ():  # colours make nothing wider
             open_tab(page, label_of(name))
             assert page.evaluate("document.documentElement.scrollWidth") == 390, name
 
