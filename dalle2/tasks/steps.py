@@ -1,34 +1,22 @@
 """Steps: what is predicted at each denoising step of drawing a prompt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from PIL import Image
 
-from dalle2.requests import Pictures, Request, only
-from dalle2.settings import OnStep, Settings, Step, check_prompt
+from dalle2.requests import only
+from dalle2.settings import OnStep, Settings, Step
+from dalle2.tasks.explaining import Explain
 from dalle2.unclip_base import UnclipBase, generators
 
 
 @dataclass(frozen=True)
-class Steps(Request):
+class Steps(Explain):
     """The clean picture as predicted at each step of the decoder and of the upsampler, at the picture's size."""
 
     name: ClassVar[str] = "steps"
-
-    prompt: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "prompt", check_prompt(self.prompt))
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return (self.prompt,)
-
-    @property
-    def series(self) -> int | None:
-        return 1  # picture, seen at each of its steps
 
     def draw(
         self, model: UnclipBase, seeds: Sequence[int], settings: Settings | None = None, on_step: OnStep | None = None
@@ -50,7 +38,3 @@ class Steps(Request):
         embedding = model.embed_prompt(asked, noise, settings, on_step)
         model.decode(embedding, noise, asked, settings, collect)
         return model.attach_records(self.name, predicted, [seed] * len(predicted), settings, details)
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        return cls(record["prompt"])

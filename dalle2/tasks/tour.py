@@ -9,16 +9,17 @@ Which word drew which pixels? What do the embedding's numbers hold? (The picture
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
 
-from dalle2.requests import Pictures, Request, only
-from dalle2.settings import MAX_SEED, OnStep, Settings, Step, check_prompt
+from dalle2.requests import only
+from dalle2.settings import MAX_SEED, OnStep, Settings, Step
 from dalle2.tasks.attention import highlight_words
 from dalle2.tasks.dimensions import AT_ONCE, imagined
+from dalle2.tasks.explaining import Explain
 from dalle2.unclip_base import UnclipBase, generators
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Station = tuple[Image.Image, dict[str, Any]]  # a picture, and what it shows
 
 
 @dataclass(frozen=True)
-class Tour(Request):
+class Tour(Explain):
     """The stations on the way from a prompt to its picture, in their order, all from one seed.
 
     A picture's record says at which `part` it is: "text", "imagined", "drawn" (the same embedding, other noise),
@@ -43,19 +44,6 @@ class Tour(Request):
     """
 
     name: ClassVar[str] = "tour"
-
-    prompt: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "prompt", check_prompt(self.prompt))
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return (self.prompt,)
-
-    @property
-    def series(self) -> int | None:
-        return 1  # picture, seen at each of its stations
 
     def steps(self, settings: Settings) -> dict[str, int]:
         return {stage: count * CALLS[stage] for stage, count in super().steps(settings).items()}
@@ -80,10 +68,6 @@ class Tour(Request):
         shared = {"prompt": self.prompt, **self.understanding_record(self.words)}
         details = [{**shared, **shown} for _, shown in stations]
         return model.attach_records(self.name, drawn, [seed] * len(drawn), settings, details)
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any], pictures: Pictures) -> Self:
-        return cls(record["prompt"])
 
 
 def _counted(on_step: OnStep | None) -> OnStep | None:

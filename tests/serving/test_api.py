@@ -19,6 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from starlette.exceptions import HTTPException
 from visitor import launched
+from watched import Watched
 
 from dalle2 import images, settings
 from dalle2.model import UnclipModel
@@ -26,7 +27,6 @@ from dalle2.serving import service as rooms
 from dalle2.serving.api import gate
 from dalle2.serving.api.gate import MAX_BODY_BYTES
 from dalle2.serving.api.routes import api
-from dalle2.serving.drawing import Drawing
 from dalle2.serving.limits import MAX_CONTENTS
 from dalle2.serving.service import Service
 from dalle2.settings import OnStep, Settings
@@ -68,21 +68,6 @@ class Held:
             on_step(step)
 
         return slowly
-
-
-class Watched(Service):
-    """A service that tells when a client's drawing has been given up."""
-
-    def __init__(self, model: Held) -> None:
-        super().__init__(model)
-        self.left = threading.Event()
-
-    def draw(self, *arguments: object, **options: object) -> Iterator[Drawing]:
-        try:
-            yield from super().draw(*arguments, **options)
-        except GeneratorExit:
-            self.left.set()
-            raise
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,12 @@ from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import Browser
 from visitor import button, launched, needs_chromium, visiting
+from watched import Watched
 
 from benchmarks import visitors
 from benchmarks.visitors import Run, Visit, owns, visit
 from dalle2 import images
 from dalle2.model import UnclipModel
-from dalle2.serving.drawing import Drawing
-from dalle2.serving.service import Service
 from dalle2.settings import OnStep, Settings
 
 SECONDS = 120  # the most that anything may take, also on a busy machine
@@ -51,21 +50,6 @@ class Gated:
             on_step(step)
 
         return slowly
-
-
-class Watched(Service):
-    """A service that tells when a visitor's stream has been closed before its end."""
-
-    def __init__(self, model: Gated) -> None:
-        super().__init__(model)
-        self.left = threading.Event()
-
-    def draw(self, *arguments: object, **options: object) -> Iterator[Drawing]:
-        try:
-            yield from super().draw(*arguments, **options)
-        except GeneratorExit:
-            self.left.set()
-            raise
 
 
 @pytest.fixture(scope="module")
