@@ -11,7 +11,7 @@ import pytest
 import resvg_py
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Locator, Page, expect
-from visitor import choose, choose_steps, draw, needs_chromium, open_tab, refuse_uploads, shown, visiting
+from visitor import choose, draw, needs_chromium, open_tab, refuse_uploads, shown, visiting
 
 from dalle2 import images
 
@@ -91,7 +91,7 @@ def test_the_strip_of_a_restyled_picture_is_taken_away_as_strip_and_film(page: P
     shown(page)
     page.get_by_label("What it should become").fill("a dog")
     choose(page, "Number of pictures", 3)
-    choose_steps(page, 2)
+    page.get_by_role("button", name="Fast", exact=True).filter(visible=True).click()
     expect(draw(page)).to_have_count(3)
     every = page.get_by_role("button", name="Download all as…").filter(visible=True)
     with Image.open(taken(page, every, "Strip (PNG)", tmp_path)) as strip:
