@@ -270,7 +270,7 @@ def _station(record: Mapping[str, Any]) -> Bilingual:
             return Bilingual(f"2. Imagined, {record['number']}", f"二、想象，第 {record['number']} 次")
         case "drawn":
             number = record["number"]
-            return Bilingual(f"3. Other snow, {number}", f"三、另一片雪花，第 {number} 次")
+            return Bilingual(f"3. Other snow, {number}", f"三、换一片雪花点，第 {number} 次")
         case "steps":
             what = STAGE[record["stage"]]
             where = f"{record['step']}/{record['of']}"
