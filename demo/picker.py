@@ -16,8 +16,8 @@ from dalle2.serving.refusal import Refusal
 from demo.gradio_internals import drawn_by_parent
 from demo.interface import described
 from demo.language import Bilingual, refused
-from demo.status import Status, loading, status
-from demo.tab_builder import BEGIN, END, HERE, TabBuilder
+from demo.status import Status, end, loading, status
+from demo.tab_builder import BEGIN, HERE, TabBuilder
 
 TEMPLATE = Path(__file__).with_name("picker.html").read_text(encoding="utf-8")
 BEHAVIOUR = Path(__file__).with_name("picker.js").read_text(encoding="utf-8")
@@ -108,7 +108,7 @@ def build(builder: TabBuilder) -> None:
         show_progress="hidden",
         concurrency_limit=None,
     )
-    asked.failure(None, line, line, js=END, **HERE)
+    asked.failure(None, line, line, js=end(STOPPED), **HERE)
     stop.click(None, None, line, js=f"() => ({json.dumps(status('stopped', STOPPED))})", cancels=[asked], **HERE)
     builder.arriving = line
 

@@ -1,5 +1,6 @@
 """The line that says what is going on: a sentence, and a bar for each stage. A component that all tabs share."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,6 +94,15 @@ def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, A
     return status(
         "working", say(Bilingual(f"{name}: step {done} of {total}", f"{name}：第 {done}/{total} 步")) + estimate, stages
     )
+
+
+def end(stopped: Bilingual) -> str:
+    """Return the script that ends a progress line to which no answer comes any more, as `stopped` unless it was refused.
+
+    None comes after a Stop, after an error that Gradio explains itself, and after a call that was not taken.
+    """
+    return f"""now => window.wire.refused ? {{state: "refused", text: window.wire.refused, stages: []}}
+  : ['waiting', 'working'].includes(now.state) ? {json.dumps(status("stopped", stopped))} : now"""
 
 
 def loading(one: Loading, title: str, request: gr.Request | None = None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from demo.language import Bilingual, Words, hours, refused
 from demo.limits import Limits
 from demo.parcels import DELIVER, NOTED
 from demo.pictures import Pictures
-from demo.status import HINT, STOPPED, Status, status
+from demo.status import HINT, STOPPED, Status, end, status
 from demo.understood import Understood
 from demo.zero import accelerated
 
@@ -39,9 +39,7 @@ DEFAULT_PICTURES = 4
 # Answered by the page alone, without the server.
 HERE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 BEGIN = json.dumps(status("working", "…"))
-# After cancelling, an error that Gradio explains itself, or a call that was not taken no answer has ended the progress.
-END = f"""now => window.wire.refused ? {{state: "refused", text: window.wire.refused, stages: []}}
-  : ['waiting', 'working'].includes(now.state) ? {json.dumps(status("stopped", STOPPED))} : now"""
+END = end(STOPPED)
 # What was picked takes the place of the words that it is offered for.
 PICK = "(...now) => now.map(text => (text ?? '').trim() === window.pickedFor ? window.picked : text)"
 
