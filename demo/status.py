@@ -97,7 +97,7 @@ def progress(drawing: Drawing, request: gr.Request | None = None) -> dict[str, A
 
 
 def end(stopped: Bilingual) -> str:
-    """Return the script that ends a progress line to which no answer comes any more, as `stopped` unless it was refused.
+    """Return the script that ends a progress line which no answer ends: as `stopped`, unless the call was refused.
 
     None comes after a Stop, after an error that Gradio explains itself, and after a call that was not taken.
     """
