@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -266,12 +267,17 @@ def test_new_weights_need_no_new_graph(small: tuple[Small, Path]) -> None:
 
 def test_no_memory_is_kept_for_each_number_of_rows(small: tuple[Small, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime keeps a plan and a run's memory for every one that it meets, and the most of all in an arena."""
-    opened: list[onnxruntime.SessionOptions] = []
-    session = onnxruntime.InferenceSession
-    keep = lambda graph, options, **how: (opened.append(options), session(graph, options, **how))[1]  # noqa: E731
-    monkeypatch.setattr(onnxruntime, "InferenceSession", keep)
+    ran: list[tuple[bool, str]] = []
+    run = onnxruntime.InferenceSession.run
+
+    def watched(session: onnxruntime.InferenceSession, *asked: Any) -> list[np.ndarray]:
+        plans = session.get_session_options().enable_mem_pattern
+        ran.append((plans, asked[2].get_run_config_entry("memory.enable_memory_arena_shrinkage")))
+        return run(session, *asked)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", watched)
     predicted(small[0])
-    assert [(options.enable_mem_pattern, options.enable_cpu_mem_arena) for options in opened] == [(False, False)]
+    assert set(ran) == {(False, "cpu:0")}
 
 
 def test_a_disk_that_takes_nothing_is_told_of_and_the_engine_draws_all_the_same(
