@@ -185,15 +185,16 @@ class Turn:
 def first_of(turns: Sequence[Turn], begins: float = 0.0) -> Turn:
     """Return whose batch begins in so many seconds: who came first, or one who would get late behind that turn.
 
-    That is one who was to go with a batch that had no room in the end, and only where it makes the first not late.
+    That is one who was to go with a batch that had no room in the end. The first is not made late by it, nor later
+    where it is late already.
     """
     first, *others = turns
-    left = first.left()
-    if left is None or first.running:
+    left, latest = first.left(), first.latest(begins)
+    if left is None or latest == math.inf or first.running:
         return first
     for turn in others:
         own = turn.left()
-        if own is not None and begins + own <= turn.latest(begins) < begins + left + own <= first.latest(begins):
+        if own is not None and begins + own <= turn.latest(begins) < begins + left + own <= latest:
             return turn
     return first
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from dalle2.serving.batches import Batches, Call, Visit
-from dalle2.serving.pace import CPU_OVERHEAD, Job, Pace, Turn
+from dalle2.serving.pace import CPU_OVERHEAD, Job, Pace, Turn, first_of
 from dalle2.serving.queue import Queue, Ticket
 
 MOST = 8  # pictures in a batch, as on a CPU
@@ -224,6 +224,17 @@ def test_company_makes_nobody_later_than_told_but_serves_a_crowd_in_batches() ->
     assert all(visitor.ended - visitor.comes < 1.3 * visitor.told[0][1] for visitor in visitors)
     alone = sum(steps * sum(CPU[stage]) for stage, steps in DRAWN) + SAVING
     assert room.clock.now - begun < 0.85 * 30 * alone
+
+
+def test_nobody_goes_before_who_is_late_already() -> None:
+    clock = Clock()
+    pace, job = Pace(clock, CPU_OVERHEAD), Job("any", (("decoder", 1),), 1)
+    pace.learn(job, "decoder", 1.0)
+    late, urgent = (Turn(job, pace) for _ in range(2))
+    late.promise(1.0)
+    clock.now += 0.5
+    urgent.promise(1.0)
+    assert first_of([late, urgent]) is late
 
 
 def test_who_is_late_anyhow_takes_company() -> None:
