@@ -232,7 +232,8 @@ def test_a_chinese_browser_gets_a_chinese_page(browser: Browser, address: str) -
 
 
 # In the dark the page is the same but for its colours.
-RULES: dict[str, dict] = {"light": {}, "dark": {"runOnly": {"type": "tag", "values": ["cat.color"]}}}
+COLOURS = ["color-contrast", "link-in-text-block"]
+RULES: dict[str, dict] = {"light": {}, "dark": {"runOnly": {"type": "rule", "values": COLOURS}}}
 
 
 @needs_chromium

@@ -108,7 +108,7 @@ def test_the_record_says_that_it_comes_out_badly_and_is_drawn_again_so(
 
 def test_the_thresholds_are_the_documented_ones() -> None:
     said = Path("docs/understanding.md").read_text(encoding="utf-8")
-    assert f"less often than {BADLY}" in said and f"{WELL} or more" in said
+    assert f"recognised with less than {BADLY}" in said and f"{WELL} or more" in said
 
 
 def test_half_a_line_of_recognised_concepts_is_cut_off_and_nothing_rewritten(tmp_path: Path) -> None:

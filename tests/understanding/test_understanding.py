@@ -415,7 +415,7 @@ def test_a_damaged_encoder_is_told(tmp_path: Path) -> None:
 
 def test_the_threshold_is_the_one_that_is_documented() -> None:
     said = Path("docs/understanding.md").read_text(encoding="utf-8")
-    assert f"From {THRESHOLD} on it is drawn" in said and f"scores {GUESS} or more" in said
+    assert f"scores {THRESHOLD} or more is drawn" in said and f"scores {GUESS} or more" in said
 
 
 def test_styles_are_found_wherever_they_stand() -> None:
