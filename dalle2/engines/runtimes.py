@@ -48,8 +48,8 @@ def _onnxruntime(graph: bytes, weights: Arrays) -> Make:
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         # Batches of visitors have any number of rows, for each of which it would keep a plan and the memory of a run:
-        # of sizes from 1 to 8 a tenth of a server's memory, and no time is won by it. Its arena stays: without one a batch
-        # of eight takes a third longer.
+        # of sizes from 1 to 8 a tenth of a server's memory, and no time is won by it. Its arena stays: without one a
+        # batch of eight takes a third longer.
         options.enable_mem_pattern = False
         # Else its threads wait in a loop, which takes the cores from torch between two calls, and during one from
         # whatever else runs. Alone it gains nothing; beside a server's visitors a batch took 1.3 to 1.5 times as long.
